@@ -1,0 +1,178 @@
+// Contract INTO the pure core: what a source read in one network namespace at one moment.
+// Sources fill these values, model/ consumes them; nothing here knows how the kernel was asked.
+
+export type Protocol = 'tcp' | 'udp'
+
+/** Inclusive on both ends. */
+export interface PortRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** The sysctls of the namespace that decide which port the kernel hands out next. */
+export interface NetSettings {
+  /** net.ipv4.ip_local_port_range, which governs IPv6 as well. */
+  readonly range: PortRange
+  /** net.ipv4.ip_local_reserved_ports, ascending and disjoint; may reach beyond the range. */
+  readonly reserved: readonly PortRange[]
+  /** False where no IPv6 socket can exist: the wildcard :: then is no constraint. */
+  readonly ipv6: boolean
+  /** net.ipv4.tcp_tw_reuse; undefined where unknown, and then nothing counts as reclaimable. */
+  readonly tcpTwReuse: number | undefined
+  /** net.ipv4.tcp_tw_reuse_delay, 1000 on kernels without it. */
+  readonly tcpTwReuseDelayMs: number
+  /** Whether the sysctl tcp_tw_reuse_delay exists (Linux 6.14). */
+  readonly tcpTwReuseDelayKnown: boolean
+  /** net.ipv4.tcp_timestamps. */
+  readonly tcpTimestamps: number | undefined
+  /** net.ipv4.tcp_max_tw_buckets. */
+  readonly tcpMaxTwBuckets: number | undefined
+}
+
+/** Codes of SocketBatch.state are indexes of this table. `bound`: holds a port, neither connected nor listening. */
+export const socketStates = [
+  'unknown',
+  'established',
+  'syn_sent',
+  'syn_recv',
+  'fin_wait1',
+  'fin_wait2',
+  'time_wait',
+  'close',
+  'close_wait',
+  'last_ack',
+  'listen',
+  'closing',
+  'bound',
+] as const
+
+/** The codes by name. A connected UDP socket is `established`, an unconnected one `bound`. */
+export const STATE = {
+  unknown: 0,
+  established: 1,
+  synSent: 2,
+  synRecv: 3,
+  finWait1: 4,
+  finWait2: 5,
+  timeWait: 6,
+  close: 7,
+  closeWait: 8,
+  lastAck: 9,
+  listen: 10,
+  closing: 11,
+  bound: 12,
+} as const
+
+/** Bits of SocketBatch.flags. */
+export const FLAG = {
+  /** IPV6_V6ONLY, known for listening and bound sockets only. */
+  ipv6Only: 1,
+  /** A timewait minisock: TIME_WAIT, or FIN_WAIT2 whose owner has gone. */
+  minisock: 2,
+} as const
+
+/**
+ * Some sockets of one protocol as columns; row i is entry i of every column. The arrays belong to the reader and are
+ * overwritten by its next batch, so whoever wants to keep a row copies it.
+ */
+export interface SocketBatch {
+  protocol: Protocol
+  /** True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). */
+  explicit: boolean
+  /** Rows in use. */
+  length: number
+  /** An index of socketStates. */
+  readonly state: Uint8Array
+  /** Bits of FLAG. */
+  readonly flags: Uint8Array
+  readonly localPort: Uint16Array
+  readonly remotePort: Uint16Array
+  /** Four words a row, most significant first; IPv4 as ::ffff:a.b.c.d, so that v4-mapped sockets fold by themselves. */
+  readonly localAddress: Uint32Array
+  readonly remoteAddress: Uint32Array
+  /** Interface index the socket is bound to, 0 for none. */
+  readonly device: Uint32Array
+  /** Time until a minisock is gone; 0 on all others. */
+  readonly expiresMs: Uint32Array
+  readonly uid: Uint32Array
+  /** Inode of the owner's cgroup v2 directory, 0 where unknown. */
+  readonly cgroupId: Float64Array
+}
+
+/** How much a reading may claim: `upper_bound` when bound-idle or explicitly bound ports cannot be seen. */
+export type Exactness = 'exact' | 'upper_bound'
+export type Reader = 'netlink' | 'procfs' | 'systeminformation'
+/** Where the port range comes from: the kernel, the pod's spec, or the documented default. */
+export type RangeOrigin = 'sysctl' | 'pod_spec' | 'default'
+
+/** One look at one namespace. */
+export interface NamespaceReading {
+  /** `host`, or `self` when the exporter runs in another than the initial namespace. */
+  readonly netns: 'host' | 'self'
+  readonly reader: Reader
+  readonly exactness: Exactness
+  readonly rangeOrigin: RangeOrigin
+  readonly settings: NetSettings
+  /** What could be read at all: a protocol that is missing here is unknown, not unused. */
+  readonly protocols: readonly Protocol[]
+  /** Whether TCP sockets that are only bound, and ports that applications chose, can be told. */
+  readonly tcpBoundKnown: boolean
+  /** Whether UDP ports that applications chose can be told. */
+  readonly udpListenersKnown: boolean
+  /** Consumed once, in order; reading may throw SourceError or DecodeError while it goes on. */
+  readonly batches: Iterable<SocketBatch>
+  /** Tcp ActiveOpens of the namespace, undefined where unknown. */
+  readonly activeOpens: number | undefined
+}
+
+/** Why a namespace could not be read; label values, so the set is closed. */
+export const failureReasons = [
+  'permission',
+  'vanished',
+  'malformed',
+  'timeout',
+  'unsupported',
+  'exhausted',
+] as const
+export type FailureReason = (typeof failureReasons)[number]
+
+/** The world refused: judged in one place, the sampler, where it becomes data. */
+export class SourceError extends Error {
+  readonly reason: FailureReason
+
+  constructor(reason: FailureReason, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'SourceError'
+    this.reason = reason
+  }
+}
+
+/** The bytes or the text are wrong. `offset` counts bytes of the datagram, or characters of the line. */
+export class DecodeError extends RangeError {
+  readonly offset: number
+
+  constructor(message: string, offset: number) {
+    super(`${message} (at offset ${offset})`)
+    this.name = 'DecodeError'
+    this.offset = offset
+  }
+}
+
+/** Creates an empty batch with room for `capacity` rows. */
+export function createSocketBatch(capacity: number): SocketBatch {
+  return {
+    protocol: 'tcp',
+    explicit: false,
+    length: 0,
+    state: new Uint8Array(capacity),
+    flags: new Uint8Array(capacity),
+    localPort: new Uint16Array(capacity),
+    remotePort: new Uint16Array(capacity),
+    localAddress: new Uint32Array(capacity * 4),
+    remoteAddress: new Uint32Array(capacity * 4),
+    device: new Uint32Array(capacity),
+    expiresMs: new Uint32Array(capacity),
+    uid: new Uint32Array(capacity),
+    cgroupId: new Float64Array(capacity),
+  }
+}

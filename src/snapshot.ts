@@ -1,0 +1,144 @@
+// Contract OUT of the core: everything one sample learned, as one immutable value that survives structured cloning.
+// /metrics, /api/v1/snapshot, the status page and the command line only render it. `undefined` means "not known".
+
+import type { Exactness, FailureReason, Protocol, RangeOrigin, Reader } from './observation.ts'
+
+export type PoolName = 'tcp_connect' | 'tcp_bind' | 'udp'
+
+/** A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port. */
+export interface Destination {
+  /** With `%<interface index>` behind it where the sockets are bound to a device. */
+  readonly source: string
+  readonly destination: string
+}
+
+export interface Pool {
+  readonly pool: PoolName
+  /** Ports the pool can ever hand out. */
+  readonly capacityPorts: number
+  /** How many more allocations will succeed now; for tcp_connect at the worst destination. */
+  readonly availablePorts: number
+  /** Ports without any socket: the lower bound of what is available. */
+  readonly unusedPorts: number
+  /** 1 - available / capacity; 1 for a pool without capacity. */
+  readonly utilizationRatio: number
+  /** The highest of the trailing peak window. */
+  readonly utilizationPeakRatio: number
+  /** TIME_WAIT ports that connect() may recycle now; tcp_connect only. */
+  readonly reclaimablePorts: number | undefined
+  /** connect() to the worst destination has to scan past a full parity half; tcp_connect only. */
+  readonly slow: boolean | undefined
+  /** Probability that an allocation fails within the horizon; undefined until enough was seen. */
+  readonly riskRatio: number | undefined
+  /** Expected seconds until available reaches 0; undefined when not heading there. */
+  readonly etaSeconds: number | undefined
+  /** The destination behind the numbers; tcp_connect only, undefined while there is none. */
+  readonly worstDestination: Destination | undefined
+}
+
+export interface DestinationRow extends Destination {
+  readonly usedPorts: number
+  readonly timeWaitPorts: number
+  readonly utilizationRatio: number
+}
+
+export interface Destinations {
+  /** Distinct (source, destination) pairs in use. */
+  readonly count: number
+  /** The top N. */
+  readonly rows: readonly DestinationRow[]
+  /** What the rows leave out; undefined when they leave out nothing. */
+  readonly other: { readonly usedPorts: number; readonly timeWaitPorts: number } | undefined
+}
+
+export interface ListenerRow {
+  readonly protocol: Protocol
+  readonly port: number
+  readonly owner: string
+}
+
+export interface ProtocolUse {
+  readonly protocol: Protocol
+  /** Distinct usable ports held by any socket. */
+  readonly usedPorts: number
+  /** Sockets with a local port in the range by state, zeros included; a state the reader cannot see is missing. */
+  readonly sockets: Readonly<Record<string, number>>
+  /** Those of them that a listener in the range accepted. */
+  readonly inboundSockets: number
+  /** Ports inside the range, not reserved, that are listened on. Undefined where listeners cannot be told. */
+  readonly listeners: number | undefined
+}
+
+export interface Settings {
+  readonly firstPort: number
+  readonly lastPort: number
+  /** Reserved ports inside the range. */
+  readonly reservedPorts: number
+  /** All of ip_local_reserved_ports, ascending, inclusive; may reach beyond the range. */
+  readonly reservedRanges: readonly { readonly first: number; readonly last: number }[]
+  readonly usablePorts: number
+  readonly tcpTwReuse: number | undefined
+  readonly tcpTimestamps: number | undefined
+  /** Undefined where the kernel has no such sysctl. */
+  readonly tcpTwReuseDelaySeconds: number | undefined
+  readonly tcpMaxTwBuckets: number | undefined
+}
+
+/** What one successful read of one namespace gave. */
+export interface NamespaceState {
+  readonly readAtSeconds: number
+  readonly reader: Reader
+  readonly exactness: Exactness
+  readonly rangeOrigin: RangeOrigin
+  readonly settings: Settings
+  readonly protocols: readonly ProtocolUse[]
+  /** Ports closed to every connect(); `bound` is undefined where the reader cannot see bound sockets. */
+  readonly blockedPorts: { readonly listener: number; readonly bound: number | undefined }
+  readonly pools: readonly Pool[]
+  /** Undefined where the collector is off. */
+  readonly destinations: Destinations | undefined
+  readonly listeners: readonly ListenerRow[]
+  /** TIME_WAIT ports that come free within that many seconds, cumulative. */
+  readonly timeWaitRelease: readonly { readonly withinSeconds: number; readonly ports: number }[]
+  /** Tcp ActiveOpens. */
+  readonly connectionsOpened: number | undefined
+  /** Rows that a cap hid, by metric family. */
+  readonly truncated: Readonly<Record<string, number>>
+}
+
+export interface Namespace {
+  readonly netns: string
+  readonly netnsKind: 'host' | 'self'
+  /** Undefined when the last read failed; `failure` then says why. */
+  readonly state: NamespaceState | undefined
+  readonly failure: { readonly reason: FailureReason; readonly message: string } | undefined
+}
+
+export interface Snapshot {
+  /** Unix time at the end of the sample. */
+  readonly takenAtSeconds: number
+  /** The sampling interval in force, stretched where the CPU budget asks for it. */
+  readonly intervalSeconds: number
+  readonly durations: { readonly discover: number; readonly read: number; readonly model: number }
+  /** Samples since the program started. */
+  readonly samples: number
+  readonly workerRestarts: number
+  readonly forecastHorizonSeconds: number
+  readonly namespaces: readonly Namespace[]
+  /** Failed reads since the program started, all reasons present. */
+  readonly failures: Readonly<Record<FailureReason, number>>
+  readonly collectors: readonly {
+    readonly collector: string
+    readonly success: boolean
+    readonly durationSeconds: number
+  }[]
+}
+
+/** What is true of the program as long as it runs. */
+export interface Build {
+  readonly version: string
+  readonly revision: string
+  readonly nodeVersion: string
+  readonly platform: string
+  readonly arch: string
+}

@@ -1,0 +1,108 @@
+// Who may import whom, as a table; and what keeps files findable.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+const src = join(root, 'src')
+
+/** Top to bottom is the direction of the data. The first pattern that fits a file rules it. */
+const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
+  [/^observation\.ts$/, /^$/],
+  [/^snapshot\.ts$/, /^observation\.ts$/],
+  [/^kernel\/libc\.ts$/, /^(koffi|node:util)$/],
+  [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
+  [
+    /^sources\/systeminformation\.ts$/,
+    /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
+  ],
+  [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
+  [/^model\//, /^(observation\.ts|snapshot\.ts|model\/.*|ipaddr\.js)$/],
+  [
+    /^sampler\/(supervisor|worker|sample|thread-cpu)\.ts$/,
+    /^(observation\.ts|snapshot\.ts|model\/step\.ts|sources\/sources?\.ts|sampler\/.*|node:(fs|worker_threads))$/,
+  ],
+  [/^sampler\//, /^(observation\.ts|snapshot\.ts|sampler\/.*)$/],
+  [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
+  [/^metrics\//, /^(snapshot\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
+  [/^web\/app\.ts$/, /^(snapshot\.ts|web\/.*|metrics\/.*|express)$/],
+  [/^web\//, /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|net))$/],
+  [/^cli\//, /^(snapshot\.ts|cli\/.*)$/],
+  [/^config(\.ts|\/.*)$/, /^(config\/.*|cli\/(health|text)\.ts|yaml|node:(net|util))$/],
+  [/^log\.ts$/, /^(pino|node:util)$/],
+  [/^main\.ts$/, /^(?!kernel\/|model\/|sources\/|koffi|prom-client|express|systeminformation)/],
+]
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.ts'),
+)
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(src, file), 'utf8')
+  const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
+    ([, s]) => s ?? '',
+  )
+  return specifiers.map((specifier) =>
+    specifier.startsWith('.') ? relative(src, join(src, dirname(file), specifier)) : specifier,
+  )
+}
+
+describe('architecture', () => {
+  test.each(files)('%s imports only what its place allows', (file) => {
+    const rule = mayImport.find(([pattern]) => pattern.test(file))
+    expect(rule, 'no row of the table rules this file').toBeDefined()
+    const forbidden = importsOf(file).filter((name) => !rule?.[1].test(name))
+    expect(forbidden).toEqual([])
+  })
+
+  test('every row of the table rules some file', () => {
+    const unused = mayImport.filter(([pattern]) => !files.some((file) => pattern.test(file)))
+    expect(unused).toEqual([])
+  })
+
+  test('impure doors are where they belong', () => {
+    const users = (name: RegExp) =>
+      files.filter((file) => importsOf(file).some((s) => name.test(s)))
+    expect(users(/^koffi$/)).toEqual(['kernel/libc.ts'])
+    expect(users(/^express$/)).toEqual(['web/app.ts'])
+    expect(users(/^systeminformation$/)).toEqual(['sources/systeminformation.ts'])
+    expect(users(/^node:child_process$/)).toEqual(['sources/systeminformation.ts'])
+    expect(users(/^prom-client$/).every((file) => file.startsWith('metrics/'))).toBe(true)
+    const text = (file: string) =>
+      readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '')
+    const process = files.filter((file) => /(?<![\w./])process\./.test(text(file)))
+    expect(process.filter((file) => !file.startsWith('metrics/process'))).toEqual(['main.ts'])
+  })
+
+  test('no file is too long to read', () => {
+    const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => join('test', name))
+    const long = [...files.map((name) => join('src', name)), ...tests]
+      .map((name) => ({
+        name,
+        lines: readFileSync(join(root, name), 'utf8').split('\n').length - 1,
+      }))
+      .filter(({ lines }) => lines > 300)
+    expect(long).toEqual([])
+  })
+
+  test('names say what a file is', () => {
+    const vague = files.filter((file) =>
+      /(^|\/)(index|utils?|types|common|constants|helpers?)\.ts$/.test(file),
+    )
+    expect(vague).toEqual([])
+    const defaults = files.filter((file) =>
+      /^export default/m.test(readFileSync(join(src, file), 'utf8')),
+    )
+    expect(defaults).toEqual([])
+  })
+
+  test('every file opens with what it is', () => {
+    const silent = files.filter(
+      (file) => !/^(#!.*\n)?\/\/ \S/.test(readFileSync(join(src, file), 'utf8')),
+    )
+    expect(silent).toEqual([])
+  })
+})
