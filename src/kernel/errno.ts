@@ -1,0 +1,26 @@
+// Errno name -> the closed set of reasons that the rest of the program knows.
+
+import type { FailureReason } from '../observation.ts'
+
+/** What a refused system call means to whoever reads the metrics. */
+export function errnoReason(code: string): FailureReason {
+  switch (code) {
+    case 'EPERM':
+    case 'EACCES':
+      return 'permission'
+    case 'EAGAIN':
+    case 'ETIMEDOUT':
+    case 'EINTR':
+      return 'timeout'
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOMEM':
+    case 'ENOBUFS':
+      return 'exhausted'
+    case 'ESRCH':
+    case 'ENODEV':
+      return 'vanished'
+    default:
+      return 'unsupported'
+  }
+}

@@ -1,0 +1,85 @@
+// The only door to system calls that Node does not offer, through koffi. This is the seam between this program and the
+// operating system: everything above takes the Libc interface, or the DiagChannel made from it, and tests inject fakes.
+// Every call here blocks the calling thread, so only the worker thread may hold a Libc.
+
+import { getSystemErrorName } from 'node:util'
+
+/** A failed system call. `code` is the errno's name, e.g. `EPERM`. */
+export class SystemError extends Error {
+  readonly op: string
+  readonly errno: number
+  readonly code: string
+
+  constructor(op: string, errno: number) {
+    const code = errnoName(errno)
+    super(`${op}: ${code}`)
+    this.name = 'SystemError'
+    this.op = op
+    this.errno = errno
+    this.code = code
+  }
+}
+
+export interface Libc {
+  /** Returns a descriptor, closed on exec. */
+  socket(domain: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array): void
+  listen(fd: number, backlog: number): void
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): void
+  send(fd: number, bytes: Uint8Array): void
+  /** Fills `buffer` and returns the length of the datagram, which is larger than the buffer if it was cut. */
+  recv(fd: number, buffer: Uint8Array): number
+  /** Moves the calling thread, and it alone, into the network namespace behind `fd`. */
+  setns(fd: number): void
+  close(fd: number): void
+}
+
+const SOCK_CLOEXEC = 0o2000000
+const MSG_TRUNC = 0x20
+const CLONE_NEWNET = 0x40000000
+const EINTR = 4
+
+/** Loads koffi and the process' own libc (glibc or musl). Throws where there is no koffi for the platform. */
+export async function openLibc(): Promise<Libc> {
+  const koffi = (await import('koffi')).default
+  const self = koffi.load(null)
+  const socket = self.func('int socket(int, int, int)')
+  const bind = self.func('int bind(int, const void *, uint32_t)')
+  const listen = self.func('int listen(int, int)')
+  const setsockopt = self.func('int setsockopt(int, int, int, const void *, uint32_t)')
+  const send = self.func('long send(int, const void *, size_t, int)')
+  const recv = self.func('long recv(int, void *, size_t, int)')
+  const setns = self.func('int setns(int, int)')
+  const close = self.func('int close(int)')
+
+  const checked = (op: string, result: number): number => {
+    if (result < 0) throw new SystemError(op, koffi.errno())
+    return result
+  }
+  return {
+    socket: (domain, type, protocol) =>
+      checked('socket', socket(domain, type | SOCK_CLOEXEC, protocol)),
+    bind: (fd, address) => void checked('bind', bind(fd, address, address.length)),
+    listen: (fd, backlog) => void checked('listen', listen(fd, backlog)),
+    setsockopt: (fd, level, option, value) =>
+      void checked('setsockopt', setsockopt(fd, level, option, value, value.length)),
+    send: (fd, bytes) => void checked('send', send(fd, bytes, bytes.length, 0)),
+    recv: (fd, buffer) => {
+      // A receive time-out switches off the kernel's own restart after a signal (signal(7)).
+      for (;;) {
+        const length = recv(fd, buffer, buffer.length, MSG_TRUNC)
+        if (length >= 0 || koffi.errno() !== EINTR) return checked('recv', length)
+      }
+    },
+    setns: (fd) => void checked('setns', setns(fd, CLONE_NEWNET)),
+    close: (fd) => void checked('close', close(fd)),
+  }
+}
+
+function errnoName(errno: number): string {
+  try {
+    return getSystemErrorName(-errno)
+  } catch {
+    return `errno ${errno}`
+  }
+}

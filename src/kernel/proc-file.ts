@@ -1,0 +1,58 @@
+// Small files under /proc: path -> text, and a refused system call -> SourceError. Synchronous file system calls only, so
+// that it may run in a thread that has switched its namespace.
+
+import { closeSync, openSync, readSync } from 'node:fs'
+import { type FailureReason, SourceError } from '../observation.ts'
+import { errnoReason } from './errno.ts'
+
+/**
+ * NB: a sysctl must be read by one read(2) with room to spare: the kernel answers the first with as much as fits, cut in
+ * the middle of a number, and every further one with end of file (kernel/sysctl.c:proc_do_large_bitmap). readFileSync()
+ * asks for 8 KiB, which turned 90,000 characters of ip_local_reserved_ports into 8,192 ending in `,32729,32`.
+ */
+const READ_SIZES_BYTES = [4096, 512 * 1024]
+
+/** Reads a whole file, or returns undefined when there is none. Throws SourceError when it may not or cannot be read. */
+export function readProcFile(path: string): string | undefined {
+  try {
+    for (const size of READ_SIZES_BYTES) {
+      const bytes = readOnce(path, Buffer.allocUnsafe(size))
+      if (bytes.length < size) return bytes.toString('latin1')
+    }
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw refusal(`read ${path}`, error)
+  }
+  throw new SourceError('malformed', `Cannot read ${path}: it is longer than 512 KiB`)
+}
+
+/** What a refused file system call means. `missing` is the reason when there is no such file. */
+export function refusal(
+  action: string,
+  error: unknown,
+  missing: FailureReason = 'unsupported',
+): SourceError {
+  const code = codeOf(error)
+  const detail = error instanceof Error ? error.message : String(error)
+  const reason = isMissing(error) ? missing : errnoReason(code ?? '')
+  return new SourceError(reason, `Cannot ${action}: ${detail}`, { cause: error })
+}
+
+/** ENXIO: the network namespace behind a /proc/<pid>/net is gone (fs/proc/proc_net.c:seq_open_net). */
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'ENXIO'].includes(codeOf(error) ?? '')
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+function readOnce(path: string, buffer: Buffer): Buffer {
+  const fd = openSync(path, 'r')
+  try {
+    return buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, null))
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,110 @@
+// /proc/sys/net/{ipv4,ipv6}: text -> what decides which port the kernel hands out next.
+// Mirrors net/ipv4/sysctl_net_ipv4.c. /proc/sys/net shows the namespace of the *reading thread* (PORT-MODEL 11), so the
+// readers are synchronous and touch no path but those under the root they are given.
+
+import { existsSync } from 'node:fs'
+import { DecodeError, type NetSettings, type PortRange, SourceError } from '../observation.ts'
+import { readProcFile } from './proc-file.ts'
+
+const LAST_PORT = 65535
+
+/** Before the sysctl came, connect() recycled a TIME_WAIT after one second (net/ipv4/tcp_ipv4.c:tcp_twsk_unique). */
+const FIXED_TW_REUSE_DELAY_MS = 1000
+
+/** `sysRoot` is /proc/sys or a copy of it. Throws SourceError, or DecodeError when a file says what it cannot mean. */
+export function readNetSettings(sysRoot: string): NetSettings {
+  const rangePath = `${sysRoot}/net/ipv4/ip_local_port_range`
+  const range = readProcFile(rangePath)
+  if (range === undefined) {
+    throw new SourceError('unsupported', `Cannot read the port range: there is no ${rangePath}`)
+  }
+  const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
+  return {
+    range: parsePortRange(range),
+    // A kernel without the file (before 2.6.35) can reserve nothing.
+    reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
+    ipv6: canHoldIpv6(sysRoot),
+    tcpTwReuse: readUnsigned(sysRoot, 'tcp_tw_reuse'),
+    tcpTwReuseDelayMs: reuseDelayMs ?? FIXED_TW_REUSE_DELAY_MS,
+    tcpTwReuseDelayKnown: reuseDelayMs !== undefined,
+    tcpTimestamps: readUnsigned(sysRoot, 'tcp_timestamps'),
+    tcpMaxTwBuckets: readUnsigned(sysRoot, 'tcp_max_tw_buckets'),
+  }
+}
+
+/** Whether the reading thread is in the initial network namespace, the only one with this file (PORT-MODEL 14). */
+export function isInitialNamespace(sysRoot: string): boolean {
+  return existsSync(`${sysRoot}/net/ipv4/tcp_mem`)
+}
+
+/**
+ * Whether a dual-stack bind to :: can happen. net.ipv6.conf.*.disable_ipv6 only takes addresses away: with all of them
+ * set, bind(::) still succeeds and still collides with 0.0.0.0 (measured on 6.18). What prevents it is the boot option
+ * ipv6.disable=1 or a kernel without IPv6, and neither has this directory (net/ipv6/af_inet6.c:inet6_init).
+ */
+function canHoldIpv6(sysRoot: string): boolean {
+  return existsSync(`${sysRoot}/net/ipv6`)
+}
+
+/** Two numbers as in ip_local_port_range, both inclusive. */
+export function parsePortRange(text: string): PortRange {
+  const match = /^\s*(\d+)\s+(\d+)\s*$/.exec(text)
+  const first = Number(match?.[1])
+  const last = Number(match?.[2])
+  if (!(first >= 1 && first <= last && last <= LAST_PORT)) {
+    throw new DecodeError(
+      `Cannot parse ip_local_port_range ${quote(text)}: expected two ascending ports from 1 to 65535`,
+      0,
+    )
+  }
+  return { first, last }
+}
+
+/** A list such as `8080,9148-9150`, in any order; what it returns is ascending and disjoint. Empty means none. */
+export function parseReservedPorts(text: string): PortRange[] {
+  if (text.trim() === '') return []
+  const ranges: PortRange[] = []
+  let offset = 0
+  for (const item of text.split(',')) {
+    ranges.push(parseReservedItem(item, offset))
+    offset += item.length + 1
+  }
+  return mergeRanges(ranges)
+}
+
+function parseReservedItem(item: string, offset: number): PortRange {
+  const match = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(item)
+  const first = Number(match?.[1])
+  const last = Number(match?.[2] ?? match?.[1])
+  if (!(first <= last && last <= LAST_PORT)) {
+    throw new DecodeError(
+      `Cannot parse ip_local_reserved_ports: expected a port or an ascending range of ports, got ${quote(item)}`,
+      offset,
+    )
+  }
+  return { first, last }
+}
+
+function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
+  const merged: PortRange[] = []
+  for (const range of ranges.toSorted((a, b) => a.first - b.first)) {
+    const before = merged.at(-1)
+    if (before === undefined || range.first > before.last + 1) merged.push(range)
+    else merged[merged.length - 1] = { ...before, last: Math.max(before.last, range.last) }
+  }
+  return merged
+}
+
+/** Undefined where the kernel, or this namespace of it, has no such sysctl. */
+function readUnsigned(sysRoot: string, name: string): number | undefined {
+  const text = readProcFile(`${sysRoot}/net/ipv4/${name}`)
+  if (text === undefined) return undefined
+  if (!/^\s*\d{1,10}\s*$/.test(text)) {
+    throw new DecodeError(`Cannot parse ${name} ${quote(text)}: expected a whole number`, 0)
+  }
+  return Number(text)
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text)
+}

@@ -1,0 +1,45 @@
+// The visible list of sources, best first, and the choice among them.
+
+import { DecodeError, type Reader, SourceError } from '../observation.ts'
+import { openNetlinkSource } from './netlink.ts'
+import { openProcfsSource } from './procfs.ts'
+import type { Source, SourceOptions } from './source.ts'
+import { openSystemInformationSource } from './systeminformation.ts'
+
+interface SourceRow {
+  readonly reader: Reader
+  readonly open: (options: SourceOptions) => Source | Promise<Source>
+  /** Whether `auto` may take it on that platform. */
+  readonly automatic: (platform: string) => boolean
+}
+
+/** systeminformation forks shells and loses rows, so on Linux it is there for the asking only. */
+export const sources: readonly SourceRow[] = [
+  { reader: 'netlink', open: openNetlinkSource, automatic: (platform) => platform === 'linux' },
+  { reader: 'procfs', open: openProcfsSource, automatic: (platform) => platform === 'linux' },
+  {
+    reader: 'systeminformation',
+    open: openSystemInformationSource,
+    automatic: (platform) => platform !== 'linux',
+  },
+]
+
+/**
+ * Opens the source of that name, or with `auto` the first that works here. Throws SourceError with what each of them
+ * said when none does.
+ */
+export async function openSource(choice: Reader | 'auto', options: SourceOptions): Promise<Source> {
+  const rows = sources.filter(({ reader, automatic }) =>
+    choice === 'auto' ? automatic(options.platform) : reader === choice,
+  )
+  const refusals: string[] = []
+  for (const { reader, open } of rows) {
+    try {
+      return await open(options)
+    } catch (error) {
+      if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
+      refusals.push(`${reader}: ${error.message}`)
+    }
+  }
+  throw new SourceError('unsupported', `No source of sockets works here. ${refusals.join('. ')}`)
+}
