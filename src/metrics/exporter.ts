@@ -1,0 +1,72 @@
+// Families about the exporter itself, process_* and nodejs_* excepted: Snapshot and Build -> samples.
+
+import { defineFamily, type Family, perExporter } from './family.ts'
+
+export const exporterFamilies: readonly Family[] = [
+  perExporter({
+    name: 'ephemeral_port_last_sample_timestamp_seconds',
+    help:
+      'Unix time when the last sample ended. Everything on this page is from that moment: the exporter samples on a timer of its ' +
+      'own, so that bursts between scrapes are seen, and a scrape never triggers a sample.',
+    value: (snapshot) => snapshot.takenAtSeconds,
+  }),
+  perExporter({
+    name: 'ephemeral_port_sample_interval_seconds',
+    help: 'Sampling interval in force: --sample.interval, or longer while a sample costs more than --sample.cpu-budget allows.',
+    value: (snapshot) => snapshot.intervalSeconds,
+  }),
+  defineFamily({
+    name: 'ephemeral_port_sample_duration_seconds',
+    type: 'gauge',
+    help: 'How long the stages of the last sample took: discover the namespaces, read their sockets, model the pools.',
+    labels: ['stage'],
+    *samples({ durations }) {
+      yield { labels: { stage: 'discover' }, value: durations.discover }
+      yield { labels: { stage: 'read' }, value: durations.read }
+      yield { labels: { stage: 'model' }, value: durations.model }
+    },
+  }),
+  perExporter({
+    name: 'ephemeral_port_samples_total',
+    type: 'counter',
+    help: 'Samples taken since the exporter started.',
+    value: (snapshot) => snapshot.samples,
+  }),
+  perExporter({
+    name: 'ephemeral_port_worker_restarts_total',
+    type: 'counter',
+    help: 'How often the thread that reads the kernel died and was started again.',
+    value: (snapshot) => snapshot.workerRestarts,
+  }),
+  defineFamily({
+    name: 'ephemeral_port_scrape_collector_success',
+    type: 'gauge',
+    help: 'Whether a collector succeeded in the last sample. Absent for a collector that is switched off.',
+    labels: ['collector'],
+    *samples(snapshot) {
+      for (const { collector, success } of snapshot.collectors) {
+        yield { labels: { collector }, value: Number(success) }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_scrape_collector_duration_seconds',
+    type: 'gauge',
+    help: 'How long a collector took in the last sample. Absent for a collector that is switched off.',
+    labels: ['collector'],
+    *samples(snapshot) {
+      for (const { collector, durationSeconds } of snapshot.collectors) {
+        yield { labels: { collector }, value: durationSeconds }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_exporter_build_info',
+    type: 'gauge',
+    help: 'Always 1. Version and revision of the exporter, and what it runs on.',
+    labels: ['version', 'revision', 'nodeversion', 'platform', 'arch'],
+    *samples(_snapshot, { version, revision, nodeVersion: nodeversion, platform, arch }) {
+      yield { labels: { version, revision, nodeversion, platform, arch }, value: 1 }
+    },
+  }),
+]

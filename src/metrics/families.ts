@@ -1,0 +1,16 @@
+// The one list of all metric families, in the order of the page.
+
+import { destinationFamilies } from './destinations.ts'
+import { exporterFamilies } from './exporter.ts'
+import type { Family } from './family.ts'
+import { namespaceFamilies } from './namespaces.ts'
+import { poolFamilies } from './pools.ts'
+import { rangeFamilies } from './range.ts'
+
+export const families: readonly Family[] = [
+  ...rangeFamilies,
+  ...poolFamilies,
+  ...destinationFamilies,
+  ...namespaceFamilies,
+  ...exporterFamilies,
+]

@@ -1,0 +1,109 @@
+// A metric family is a row of a table: name, help and a function from a Snapshot to samples. families.ts lists the rows.
+// HELP texts are user documentation and its only copy: where the value comes from and when it is absent.
+
+import type { Build, NamespaceState, Pool, ProtocolUse, Snapshot } from '../snapshot.ts'
+
+export interface Sample<Label extends string = string> {
+  readonly labels: Readonly<Record<Label, string | number>>
+  /** Undefined where it is not known: the series is then absent. */
+  readonly value: number | undefined
+}
+
+export interface Family<Label extends string = string> {
+  readonly name: string
+  readonly type: 'gauge' | 'counter'
+  readonly help: string
+  readonly labels: readonly Label[]
+  /** In any order; the labels of each in the order of `labels`. */
+  samples(snapshot: Snapshot, build: Build): Iterable<Sample<Label>>
+}
+
+/** What the rows below have in common: everything but their labels and where their values come from. */
+interface Row<Value> {
+  readonly name: string
+  readonly type?: Family['type']
+  readonly help: string
+  readonly value: Value
+}
+
+/** Checks a row's samples against its labels. */
+export function defineFamily<const Label extends string>(family: Family<Label>): Family {
+  return family
+}
+
+/** The namespaces whose last read succeeded. */
+export function* readableNamespaces(
+  snapshot: Snapshot,
+): Iterable<{ readonly netns: string; readonly state: NamespaceState }> {
+  for (const { netns, state } of snapshot.namespaces) {
+    if (state !== undefined) yield { netns, state }
+  }
+}
+
+/** One sample for the whole exporter. */
+export function perExporter(row: Row<(snapshot: Snapshot) => number>): Family {
+  const { name, type = 'gauge', help, value } = row
+  return defineFamily({
+    name,
+    type,
+    help,
+    labels: [],
+    *samples(snapshot) {
+      yield { labels: {}, value: value(snapshot) }
+    },
+  })
+}
+
+/** One sample a namespace. */
+export function perNamespace(row: Row<(state: NamespaceState) => number | undefined>): Family {
+  const { name, type = 'gauge', help, value } = row
+  return defineFamily({
+    name,
+    type,
+    help,
+    labels: ['netns'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        yield { labels: { netns }, value: value(state) }
+      }
+    },
+  })
+}
+
+/** One sample a namespace and protocol. */
+export function perProtocol(
+  row: Row<(use: ProtocolUse, state: NamespaceState) => number | undefined>,
+): Family {
+  const { name, type = 'gauge', help, value } = row
+  return defineFamily({
+    name,
+    type,
+    help,
+    labels: ['netns', 'protocol'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        for (const use of state.protocols) {
+          yield { labels: { netns, protocol: use.protocol }, value: value(use, state) }
+        }
+      }
+    },
+  })
+}
+
+/** One sample a namespace and pool. */
+export function perPool(row: Row<(pool: Pool) => number | undefined>): Family {
+  const { name, type = 'gauge', help, value } = row
+  return defineFamily({
+    name,
+    type,
+    help,
+    labels: ['netns', 'pool'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        for (const pool of state.pools) {
+          yield { labels: { netns, pool: pool.pool }, value: value(pool) }
+        }
+      }
+    },
+  })
+}

@@ -1,0 +1,98 @@
+// Families about the namespaces themselves: their settings and how well they can be read. Snapshot -> samples.
+
+import { defineFamily, type Family, perNamespace, readableNamespaces } from './family.ts'
+
+export const namespaceFamilies: readonly Family[] = [
+  defineFamily({
+    name: 'ephemeral_port_netns_info',
+    type: 'gauge',
+    help:
+      'Always 1. What a network namespace belongs to, to join with: * on (cluster, job, instance, netns) group_left (namespace, ' +
+      'pod). namespace and pod are empty where there is no pod.',
+    labels: ['netns', 'netns_kind', 'namespace', 'pod'],
+    *samples(snapshot) {
+      for (const { netns, netnsKind } of snapshot.namespaces) {
+        yield { labels: { netns, netns_kind: netnsKind, namespace: '', pod: '' }, value: 1 }
+      }
+    },
+  }),
+  perNamespace({
+    name: 'ephemeral_port_tcp_tw_reuse',
+    help:
+      'net.ipv4.tcp_tw_reuse: 0 never recycles a TIME_WAIT, 1 does, 2 on loopback only. Absent where it cannot be read; ' +
+      'nothing then counts as reclaimable.',
+    value: (state) => state.settings.tcpTwReuse,
+  }),
+  perNamespace({
+    name: 'ephemeral_port_tcp_timestamps',
+    help: 'net.ipv4.tcp_timestamps: without timestamps (0) no TIME_WAIT is ever recycled. Absent where it cannot be read.',
+    value: (state) => state.settings.tcpTimestamps,
+  }),
+  perNamespace({
+    name: 'ephemeral_port_tcp_tw_reuse_delay_seconds',
+    help: 'net.ipv4.tcp_tw_reuse_delay: age from which a TIME_WAIT may be recycled. Absent on kernels without it, where it is one second.',
+    value: (state) => state.settings.tcpTwReuseDelaySeconds,
+  }),
+  perNamespace({
+    name: 'ephemeral_port_tcp_max_tw_buckets',
+    help: 'net.ipv4.tcp_max_tw_buckets: TIME_WAITs beyond it are not kept. Absent where it cannot be read.',
+    value: (state) => state.settings.tcpMaxTwBuckets,
+  }),
+  perNamespace({
+    name: 'ephemeral_port_netns_last_read_timestamp_seconds',
+    help: 'Unix time when the sockets of the namespace were last listed. Absent while it cannot be read.',
+    value: (state) => state.readAtSeconds,
+  }),
+  defineFamily({
+    name: 'ephemeral_port_netns_success',
+    type: 'gauge',
+    help:
+      'Whether the last read of the namespace succeeded. At 0 every other series of the namespace but ephemeral_port_netns_info is ' +
+      'absent, since nothing is known; ephemeral_port_netns_failures_total and the log say why.',
+    labels: ['netns'],
+    *samples(snapshot) {
+      for (const { netns, state } of snapshot.namespaces) {
+        yield { labels: { netns }, value: state === undefined ? 0 : 1 }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_netns_failures_total',
+    type: 'counter',
+    help: 'Failed reads of namespaces since the exporter started, by reason.',
+    labels: ['reason'],
+    *samples(snapshot) {
+      for (const [reason, value] of Object.entries(snapshot.failures)) {
+        yield { labels: { reason }, value }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_source_info',
+    type: 'gauge',
+    help:
+      'Always 1. Which reader answered for the namespace; whether its answer is exact or makes ephemeral_port_pool_available_ports ' +
+      'an upper bound; and where the port range was learned: from the kernel (sysctl), from the spec of the pod, or assumed ' +
+      '(default). README says what lowers exactness.',
+    labels: ['netns', 'reader', 'exactness', 'range'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        const { reader, exactness, rangeOrigin: range } = state
+        yield { labels: { netns, reader, exactness, range }, value: 1 }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_truncated_series',
+    type: 'gauge',
+    help: 'Series of a family that a cap keeps off this page, 0 for none. Absent for a family that is switched off.',
+    labels: ['netns', 'family'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        for (const [family, value] of Object.entries(state.truncated)) {
+          yield { labels: { netns, family }, value }
+        }
+      }
+    },
+  }),
+]

@@ -1,0 +1,218 @@
+import { describe, expect, test } from 'vitest'
+import { families } from '../../src/metrics/families.ts'
+import { renderFamilies } from '../../src/metrics/render.ts'
+import { sampleBuild, sampleSnapshot } from '../support/sample-snapshot.ts'
+import { samplesOf } from './samples-of.ts'
+
+describe('families', () => {
+  test('families are the contract, in order', () => {
+    expect(
+      families.map(({ name, type, labels }) =>
+        `${type} ${name}{${labels.join()}}`.replace('{}', ''),
+      ),
+    ).toEqual([
+      'gauge ephemeral_port_range_first_port{netns}',
+      'gauge ephemeral_port_range_last_port{netns}',
+      'gauge ephemeral_port_range_ports{netns}',
+      'gauge ephemeral_port_reserved_ports{netns}',
+      'gauge ephemeral_port_usable_ports{netns}',
+      'gauge ephemeral_port_used_ports{netns,protocol}',
+      'gauge ephemeral_port_range_utilization_ratio{netns,protocol}',
+      'gauge ephemeral_port_sockets{netns,protocol,state}',
+      'gauge ephemeral_port_inbound_sockets{netns,protocol}',
+      'gauge ephemeral_port_blocked_ports{netns,holder}',
+      'gauge ephemeral_port_listeners{netns,protocol}',
+      'gauge ephemeral_port_pool_capacity_ports{netns,pool}',
+      'gauge ephemeral_port_pool_available_ports{netns,pool}',
+      'gauge ephemeral_port_pool_unused_ports{netns,pool}',
+      'gauge ephemeral_port_pool_utilization_ratio{netns,pool}',
+      'gauge ephemeral_port_pool_utilization_peak_ratio{netns,pool}',
+      'gauge ephemeral_port_pool_reclaimable_ports{netns,pool}',
+      'gauge ephemeral_port_pool_slow{netns,pool}',
+      'gauge ephemeral_port_exhaustion_risk_ratio{netns,pool}',
+      'gauge ephemeral_port_exhaustion_eta_seconds{netns,pool}',
+      'gauge ephemeral_port_forecast_horizon_seconds',
+      'gauge ephemeral_port_pool_worst_destination_info{netns,pool,source,destination}',
+      'gauge ephemeral_port_destinations{netns}',
+      'gauge ephemeral_port_destination_used_ports{netns,source,destination}',
+      'gauge ephemeral_port_destination_time_wait_ports{netns,source,destination}',
+      'gauge ephemeral_port_destination_utilization_ratio{netns,source,destination}',
+      'gauge ephemeral_port_listener_info{netns,protocol,port,owner}',
+      'counter ephemeral_port_connections_opened_total{netns}',
+      'gauge ephemeral_port_time_wait_release_ports{netns,within_seconds}',
+      'gauge ephemeral_port_netns_info{netns,netns_kind,namespace,pod}',
+      'gauge ephemeral_port_tcp_tw_reuse{netns}',
+      'gauge ephemeral_port_tcp_timestamps{netns}',
+      'gauge ephemeral_port_tcp_tw_reuse_delay_seconds{netns}',
+      'gauge ephemeral_port_tcp_max_tw_buckets{netns}',
+      'gauge ephemeral_port_netns_last_read_timestamp_seconds{netns}',
+      'gauge ephemeral_port_netns_success{netns}',
+      'counter ephemeral_port_netns_failures_total{reason}',
+      'gauge ephemeral_port_source_info{netns,reader,exactness,range}',
+      'gauge ephemeral_port_truncated_series{netns,family}',
+      'gauge ephemeral_port_last_sample_timestamp_seconds',
+      'gauge ephemeral_port_sample_interval_seconds',
+      'gauge ephemeral_port_sample_duration_seconds{stage}',
+      'counter ephemeral_port_samples_total',
+      'counter ephemeral_port_worker_restarts_total',
+      'gauge ephemeral_port_scrape_collector_success{collector}',
+      'gauge ephemeral_port_scrape_collector_duration_seconds{collector}',
+      'gauge ephemeral_port_exporter_build_info{version,revision,nodeversion,platform,arch}',
+    ])
+  })
+
+  test.each(families)('$name follows the naming rules', ({ name, type, help, labels, samples }) => {
+    expect(name).toMatch(/^ephemeral_port_[a-z0-9_]+$/)
+    expect(name.endsWith('_total')).toBe(type === 'counter')
+    expect(name).not.toMatch(/_(count|sum|bucket|created)$/) // suffixes that OpenMetrics reads as parts of a histogram
+    // OpenMetrics wants quotes and backslashes escaped in HELP, which prom-client does not do.
+    expect(help).toMatch(/^[^"\\\n]{20,}\.$/)
+    const given = [...samples(sampleSnapshot, sampleBuild)]
+    expect(given).not.toEqual([])
+    for (const sample of given) expect(Object.keys(sample.labels)).toEqual(labels)
+  })
+
+  test('the forecast names its estimator in HELP', () => {
+    const forecasts = families.filter(({ name }) => name.includes('exhaustion'))
+    expect(forecasts).toHaveLength(2)
+    for (const { help } of forecasts) {
+      expect(help).toContain(
+        "from arrivals, closes and the kernel's TIME_WAIT timers; formula in README",
+      )
+    }
+  })
+})
+
+describe('the page of the sample', () => {
+  test('renderFamilies() prints HELP, TYPE and samples of each family', async () => {
+    const page = await renderFamilies(sampleSnapshot, sampleBuild, 'text')
+    expect(page.slice(0, page.indexOf('\n\n'))).toBe(
+      [
+        '# HELP ephemeral_port_range_first_port First port of net.ipv4.ip_local_port_range, the ports the kernel hands out by itself, to IPv6 as well. ephemeral_port_source_info says where the range was learned.',
+        '# TYPE ephemeral_port_range_first_port gauge',
+        'ephemeral_port_range_first_port{netns="host"} 32768',
+      ].join('\n'),
+    )
+    const sections = page.trimEnd().split('\n\n')
+    expect(sections.map((section) => section.split('\n')[1])).toEqual(
+      families.map(({ name, type }) => `# TYPE ${name} ${type}`),
+    )
+  })
+
+  test('range and use', async () => {
+    const pattern =
+      /_(range_.*|reserved_ports|usable_ports|port_used_ports|sockets|blocked_ports|listeners)$/
+    expect(await samplesOf(sampleSnapshot, pattern)).toBe(
+      `
+ephemeral_port_range_first_port{netns="host"} 32768
+ephemeral_port_range_last_port{netns="host"} 60999
+ephemeral_port_range_ports{netns="host"} 28232
+ephemeral_port_reserved_ports{netns="host"} 11
+ephemeral_port_usable_ports{netns="host"} 28221
+ephemeral_port_used_ports{netns="host",protocol="tcp"} 22221
+ephemeral_port_used_ports{netns="host",protocol="udp"} 3
+ephemeral_port_range_utilization_ratio{netns="host",protocol="tcp"} ${22_221 / 28_221}
+ephemeral_port_range_utilization_ratio{netns="host",protocol="udp"} ${3 / 28_221}
+ephemeral_port_sockets{netns="host",protocol="tcp",state="bound"} 1
+ephemeral_port_sockets{netns="host",protocol="tcp",state="close_wait"} 0
+ephemeral_port_sockets{netns="host",protocol="tcp",state="established"} 20000
+ephemeral_port_sockets{netns="host",protocol="tcp",state="time_wait"} 2500
+ephemeral_port_sockets{netns="host",protocol="udp",state="bound"} 2
+ephemeral_port_sockets{netns="host",protocol="udp",state="connected"} 1
+ephemeral_port_inbound_sockets{netns="host",protocol="tcp"} 4
+ephemeral_port_inbound_sockets{netns="host",protocol="udp"} 0
+ephemeral_port_blocked_ports{netns="host",holder="bound"} 2
+ephemeral_port_blocked_ports{netns="host",holder="listener"} 1
+ephemeral_port_listeners{netns="host",protocol="tcp"} 1`.trim(),
+    )
+  })
+
+  test('pools and forecast', async () => {
+    expect(await samplesOf(sampleSnapshot, /_(pool|exhaustion|forecast)_/)).toBe(
+      `
+ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_bind"} 28221
+ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_connect"} 28221
+ephemeral_port_pool_capacity_ports{netns="host",pool="udp"} 28221
+ephemeral_port_pool_available_ports{netns="host",pool="tcp_bind"} 6000
+ephemeral_port_pool_available_ports{netns="host",pool="tcp_connect"} 7057
+ephemeral_port_pool_available_ports{netns="host",pool="udp"} 28218
+ephemeral_port_pool_unused_ports{netns="host",pool="tcp_bind"} 6000
+ephemeral_port_pool_unused_ports{netns="host",pool="tcp_connect"} 6000
+ephemeral_port_pool_unused_ports{netns="host",pool="udp"} 6000
+ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_bind"} 0.5
+ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_connect"} 0.75
+ephemeral_port_pool_utilization_ratio{netns="host",pool="udp"} 0.25
+ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="tcp_bind"} 0.5
+ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="tcp_connect"} 0.8
+ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="udp"} 0.5
+ephemeral_port_pool_reclaimable_ports{netns="host",pool="tcp_connect"} 12
+ephemeral_port_pool_slow{netns="host",pool="tcp_connect"} 1
+ephemeral_port_exhaustion_risk_ratio{netns="host",pool="tcp_bind"} 0
+ephemeral_port_exhaustion_risk_ratio{netns="host",pool="tcp_connect"} 0.625
+ephemeral_port_exhaustion_eta_seconds{netns="host",pool="tcp_connect"} 412.5
+ephemeral_port_forecast_horizon_seconds 900
+ephemeral_port_pool_worst_destination_info{netns="host",pool="tcp_connect",source="10.0.0.5",destination="10.0.0.9:443"} 1`.trim(),
+    )
+  })
+
+  test('destinations, listeners and TIME_WAIT', async () => {
+    const pattern =
+      /_(destinations|destination_.*_ports|destination_.*_ratio|listener_info|connections.*|release_ports)$/
+    expect(await samplesOf(sampleSnapshot, pattern)).toBe(
+      `
+ephemeral_port_destinations{netns="host"} 14
+ephemeral_port_destination_used_ports{netns="host",source="10.0.0.5",destination="10.0.0.9:443"} 21161
+ephemeral_port_destination_used_ports{netns="host",source="fd00::5%3",destination="[fd00::9]:5432"} 900
+ephemeral_port_destination_used_ports{netns="host",source="other",destination="other"} 160
+ephemeral_port_destination_time_wait_ports{netns="host",source="10.0.0.5",destination="10.0.0.9:443"} 2000
+ephemeral_port_destination_time_wait_ports{netns="host",source="fd00::5%3",destination="[fd00::9]:5432"} 400
+ephemeral_port_destination_time_wait_ports{netns="host",source="other",destination="other"} 100
+ephemeral_port_destination_utilization_ratio{netns="host",source="10.0.0.5",destination="10.0.0.9:443"} 0.75
+ephemeral_port_destination_utilization_ratio{netns="host",source="fd00::5%3",destination="[fd00::9]:5432"} 0.125
+ephemeral_port_listener_info{netns="host",protocol="tcp",port="50051",owner="unknown"} 1
+ephemeral_port_connections_opened_total{netns="host"} 123456
+ephemeral_port_time_wait_release_ports{netns="host",within_seconds="1"} 40
+ephemeral_port_time_wait_release_ports{netns="host",within_seconds="5"} 210
+ephemeral_port_time_wait_release_ports{netns="host",within_seconds="15"} 640
+ephemeral_port_time_wait_release_ports{netns="host",within_seconds="30"} 1260
+ephemeral_port_time_wait_release_ports{netns="host",within_seconds="60"} 2500`.trim(),
+    )
+  })
+
+  test('namespaces and exporter', async () => {
+    const pattern = /_port_(netns_|tcp_|source_|truncated_|last_|sample|worker_|scrape_|exporter_)/
+    expect(await samplesOf(sampleSnapshot, pattern)).toBe(
+      `
+ephemeral_port_netns_info{netns="host",netns_kind="host",namespace="",pod=""} 1
+ephemeral_port_netns_info{netns="self",netns_kind="self",namespace="",pod=""} 1
+ephemeral_port_tcp_tw_reuse{netns="host"} 2
+ephemeral_port_tcp_timestamps{netns="host"} 1
+ephemeral_port_tcp_tw_reuse_delay_seconds{netns="host"} 1
+ephemeral_port_tcp_max_tw_buckets{netns="host"} 65536
+ephemeral_port_netns_last_read_timestamp_seconds{netns="host"} 1764000000.25
+ephemeral_port_netns_success{netns="host"} 1
+ephemeral_port_netns_success{netns="self"} 0
+ephemeral_port_netns_failures_total{reason="exhausted"} 0
+ephemeral_port_netns_failures_total{reason="malformed"} 0
+ephemeral_port_netns_failures_total{reason="permission"} 3
+ephemeral_port_netns_failures_total{reason="timeout"} 0
+ephemeral_port_netns_failures_total{reason="unsupported"} 0
+ephemeral_port_netns_failures_total{reason="vanished"} 0
+ephemeral_port_source_info{netns="host",reader="netlink",exactness="exact",range="sysctl"} 1
+ephemeral_port_truncated_series{netns="host",family="ephemeral_port_destination_used_ports"} 12
+ephemeral_port_truncated_series{netns="host",family="ephemeral_port_listener_info"} 0
+ephemeral_port_last_sample_timestamp_seconds 1764000000.5
+ephemeral_port_sample_interval_seconds 5
+ephemeral_port_sample_duration_seconds{stage="discover"} 0.0005
+ephemeral_port_sample_duration_seconds{stage="model"} 0.0075
+ephemeral_port_sample_duration_seconds{stage="read"} 0.0425
+ephemeral_port_samples_total 17
+ephemeral_port_worker_restarts_total 0
+ephemeral_port_scrape_collector_success{collector="destinations"} 1
+ephemeral_port_scrape_collector_success{collector="listeners"} 0
+ephemeral_port_scrape_collector_duration_seconds{collector="destinations"} 0.0025
+ephemeral_port_scrape_collector_duration_seconds{collector="listeners"} 0
+ephemeral_port_exporter_build_info{version="0.1.0",revision="abc1234",nodeversion="v20.20.2",platform="linux",arch="x64"} 1`.trim(),
+    )
+  })
+})
