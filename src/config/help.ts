@@ -1,0 +1,85 @@
+// The table of options -> the text of --help and the README's table. Pure.
+
+import { describeExitStatus } from '../cli/health.ts'
+import { wrap } from '../cli/text.ts'
+import { commands, envNameOf, type OptionName, optionNames, optionOf } from './options.ts'
+
+const columns = 96
+const indent = 34
+
+export function renderHelp(): string {
+  const groups = [...new Set(optionNames.map((name) => optionOf(name).group))]
+  const sections = groups.map((group) => [
+    `${group}:`,
+    ...optionNames
+      .filter((name) => optionOf(name).group === group)
+      .flatMap((name) => renderEntry(renderFlag(name), renderMeaning(name))),
+  ])
+  return [
+    ['Usage: ephemeral-port-exporter [COMMAND] [--FLAG[=VALUE] ...]'],
+    wrap(
+      'Says which pool of ephemeral ports is running out, when, and because of which destination.',
+      columns,
+    ),
+    ['Commands:', ...Object.entries(commands).flatMap((entry) => renderEntry(...entry))],
+    ...sections,
+    wrap(
+      `Each option but --help and --version may also come from the environment (upper case, dots and dashes as ` +
+        `underscores: ${envNameOf('sample.interval')}=5s; commas between several values; true, false, 1 or 0 for a ` +
+        'switch) and from the file named by --config.file (YAML, "sample.interval: 5s" or nested at the dots). ' +
+        'Flags win over the environment, the environment over the file, the file over the defaults.',
+      columns,
+    ),
+    wrap('Durations are whole numbers with units: 500ms, 5s, 1m30s.', columns),
+    [
+      'Exit status of "status":',
+      ...describeExitStatus().flatMap(([code, meaning]) => renderEntry(String(code), meaning, 5)),
+    ],
+    wrap('The other commands exit with 2 when they cannot start.', columns),
+  ]
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n')
+}
+
+/** Markdown; the README holds it between markers. */
+export function renderOptionTable(): string {
+  const rows = optionNames.map((name) => {
+    const { fallback, flagOnly, help, value } = optionOf(name)
+    const start = value.placeholder === undefined ? (fallback === 'true' ? 'on' : 'off') : fallback
+    return [
+      `\`${renderFlag(name)}\``,
+      flagOnly ? '' : `\`${envNameOf(name)}\``,
+      start === undefined || flagOnly ? '' : `\`${start}\``,
+      help.replace(/[*_]/g, '\\$&'),
+    ]
+  })
+  const lines = [
+    ['Flag', 'Environment', 'Default', 'Meaning'],
+    ['---', '---', '---', '---'],
+    ...rows,
+  ]
+  return lines
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
+    .join('')
+}
+
+function renderEntry(left: string, right: string, at = indent): string[] {
+  const lines = wrap(right, columns - at).map((line) => ' '.repeat(at) + line)
+  const [first = '', ...rest] = lines
+  const start = `  ${left}`
+  return start.length < at - 1 ? [start + first.slice(start.length), ...rest] : [start, ...lines]
+}
+
+function renderFlag(name: OptionName): string {
+  const { fallback, repeatable, short, value } = optionOf(name)
+  if (value.placeholder === undefined) {
+    return `${short ? `-${short}, ` : ''}--${fallback === 'true' ? '[no-]' : ''}${name}`
+  }
+  return `--${name}=${value.placeholder}${repeatable ? ' ...' : ''}`
+}
+
+function renderMeaning(name: OptionName): string {
+  const { fallback, help, value } = optionOf(name)
+  if (value.placeholder === undefined) return fallback === 'true' ? `${help} (default on)` : help
+  return fallback === undefined ? help : `${help} (default ${fallback})`
+}

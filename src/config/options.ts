@@ -1,0 +1,209 @@
+// THE table of options: flags, environment variables, keys of the YAML file, --help and README all come from it.
+
+import {
+  absolutePathValue,
+  createChoiceValue,
+  createDurationValue,
+  createWholeNumberValue,
+  filePathValue,
+  listenAddressValue,
+  ratioValue,
+  switchValue,
+  telemetryPathValue,
+  type Value,
+} from './values.ts'
+
+export const commands = {
+  serve: 'Sample all the time and serve the metrics (the default)',
+  status: 'Take one sample and print it as tables; the exit status says how bad it is',
+  doctor: 'Say what this host is exposed to and what to change',
+} as const
+export type Command = keyof typeof commands
+
+export interface Option<T> {
+  readonly group: 'Web' | 'Sampling' | 'Collectors' | 'General' | 'For status'
+  /** A sentence without a full stop. */
+  readonly help: string
+  readonly value: Value<T>
+  /** Text like a user's; undefined where leaving it out is a value of its own. */
+  readonly fallback: string | undefined
+  /** May be given more than once; the value is then a list. */
+  readonly repeatable?: true
+  /** On the command line only: it asks for something once instead of setting it. */
+  readonly flagOnly?: true
+  /** Means something to this command alone. */
+  readonly command?: Command
+  /** One letter. */
+  readonly short?: string
+}
+
+export const options = {
+  'web.listen-address': {
+    group: 'Web',
+    help: 'Address to listen on; without a host every address of the machine',
+    value: listenAddressValue,
+    fallback: ':10132',
+    repeatable: true,
+  },
+  'web.telemetry-path': {
+    group: 'Web',
+    help: 'Path of the metrics',
+    value: telemetryPathValue,
+    fallback: '/metrics',
+  },
+  'web.disable-exporter-metrics': {
+    group: 'Web',
+    help: 'Leave out the metrics about this process (process_*, nodejs_*)',
+    value: switchValue,
+    fallback: 'false',
+  },
+  source: {
+    group: 'Sampling',
+    help: 'Where sockets are read from; auto takes the most exact one that works here',
+    value: createChoiceValue('auto', 'netlink', 'procfs', 'systeminformation'),
+    fallback: 'auto',
+  },
+  'path.procfs': {
+    group: 'Sampling',
+    help: 'Where procfs is mounted',
+    value: absolutePathValue,
+    fallback: '/proc',
+  },
+  'sample.interval': {
+    group: 'Sampling',
+    help: 'Time between two samples, 100ms to 5m; stretched where --sample.cpu-budget asks for it',
+    value: createDurationValue('100ms', '5m'),
+    fallback: '5s',
+  },
+  'sample.cpu-budget': {
+    group: 'Sampling',
+    help: 'Share of one CPU core that sampling may take, above 0 and up to 1',
+    value: ratioValue,
+    fallback: '0.02',
+  },
+  'sample.peak-window': {
+    group: 'Sampling',
+    help: 'Trailing window over which peaks are kept, 1s to 1h',
+    value: createDurationValue('1s', '1h'),
+    fallback: '2m',
+  },
+  'forecast.horizon': {
+    group: 'Sampling',
+    help: 'How far the exhaustion risk looks ahead, 1m to 1d',
+    value: createDurationValue('1m', '1d'),
+    fallback: '15m',
+  },
+  top: {
+    group: 'Sampling',
+    help: 'Destinations and listeners kept for each namespace, 1 to 1000',
+    value: createWholeNumberValue(1, 1000),
+    fallback: '10',
+  },
+  'collector.destinations': {
+    group: 'Collectors',
+    help: 'Name the destinations that hold the most ports',
+    value: switchValue,
+    fallback: 'true',
+  },
+  'collector.listeners': {
+    group: 'Collectors',
+    help: 'Name the listeners inside the ephemeral range',
+    value: switchValue,
+    fallback: 'true',
+  },
+  'config.file': {
+    group: 'General',
+    help: 'YAML file with more of these options',
+    value: filePathValue,
+    fallback: undefined,
+  },
+  'log.level': {
+    group: 'General',
+    help: 'Least severity that is logged',
+    value: createChoiceValue('debug', 'info', 'warn', 'error'),
+    fallback: 'info',
+  },
+  'log.format': {
+    group: 'General',
+    help: 'Form of the log lines on standard error',
+    value: createChoiceValue('logfmt', 'json'),
+    fallback: 'logfmt',
+  },
+  version: {
+    group: 'General',
+    help: 'Print the version and exit',
+    value: switchValue,
+    fallback: 'false',
+    flagOnly: true,
+  },
+  help: {
+    group: 'General',
+    help: 'Print this text and exit',
+    value: switchValue,
+    fallback: 'false',
+    flagOnly: true,
+    short: 'h',
+  },
+  watch: {
+    group: 'For status',
+    help: 'Sample and print again at every interval',
+    value: switchValue,
+    fallback: 'false',
+    command: 'status',
+  },
+  json: {
+    group: 'For status',
+    help: 'Print each sample as one line of JSON',
+    value: switchValue,
+    fallback: 'false',
+    command: 'status',
+  },
+} as const satisfies Readonly<Record<string, Option<unknown>>>
+
+export type OptionName = keyof typeof options
+
+type Parsed<O> = O extends Option<infer T> ? T : never
+/** What each option of the table can hold once parsed. */
+export type Settings = {
+  readonly [N in OptionName]:
+    | ((typeof options)[N] extends { repeatable: true }
+        ? readonly Parsed<(typeof options)[N]>[]
+        : Parsed<(typeof options)[N]>)
+    | ((typeof options)[N]['fallback'] extends string ? never : undefined)
+}
+
+export const optionNames = Object.keys(options) as readonly OptionName[]
+
+export function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(options, name)
+}
+
+export function isCommand(word: string): word is Command {
+  return Object.hasOwn(commands, word)
+}
+
+/** The row of an option, with its type widened. */
+export function optionOf(name: OptionName): Option<unknown> {
+  return options[name]
+}
+
+export const envPrefix = 'EPHEMERAL_PORT_EXPORTER_'
+
+/** EPHEMERAL_PORT_EXPORTER_WEB_LISTEN_ADDRESS for web.listen-address. */
+export function envNameOf(name: OptionName): string {
+  return envPrefix + name.toUpperCase().replace(/[.-]/g, '_')
+}
+
+/** One option as one source gave it, not yet parsed. */
+export interface Given {
+  readonly name: OptionName
+  readonly texts: readonly string[]
+  /** Where it comes from, in words for a problem. */
+  readonly origin: string
+}
+
+/** What one source (command line, environment, file) gave. */
+export interface SourceText {
+  readonly given: readonly Given[]
+  readonly problems: readonly string[]
+}

@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../src/cli/doctor.ts'
+import type { NamespaceState } from '../../src/snapshot.ts'
+import {
+  buildHost,
+  buildSettings,
+  buildUse,
+  findAll,
+  findBySettings,
+  linux,
+} from '../support/cli-snapshot.ts'
+
+function stateOfListeners(listeners: NamespaceState['listeners'], count = listeners.length) {
+  return { listeners, protocols: [buildUse({ listeners: count }), buildUse({ protocol: 'udp' })] }
+}
+
+describe('checkRange()', () => {
+  test('tells a small range from a usual one', () => {
+    expect(findBySettings({ firstPort: 32_769, lastPort: 60_998 })).toStrictEqual([
+      [
+        'warning: the port range 32769-60998 has 28230 ports, fewer than the usual 28232',
+        'sysctl -w net.ipv4.ip_local_port_range="32768 60999"',
+      ],
+    ])
+    expect(findBySettings({ firstPort: 16_384, lastPort: 65_535 })).toStrictEqual([])
+  })
+
+  test('finds an odd range and makes it even', () => {
+    expect(findBySettings({ firstPort: 20_000, lastPort: 60_000 })).toStrictEqual([
+      [
+        'note: the port range 20000-60000 has an odd number of ports',
+        'sysctl -w net.ipv4.ip_local_port_range="20000 59999"',
+      ],
+    ])
+  })
+
+  test('knows that a range of 3 loses a port for good and a range of 1 does not', () => {
+    expect(findBySettings({ firstPort: 5000, lastPort: 5002 })).toStrictEqual([
+      [
+        'warning: of the 3 ports 5000-5002 TCP never uses the last',
+        'sysctl -w net.ipv4.ip_local_port_range="32768 60999"',
+      ],
+    ])
+    expect(findBySettings({ firstPort: 5000, lastPort: 5000 })[0]?.[0]).toContain('has 1 ports')
+  })
+
+  test('judges the range of other systems by their own default and gives no Linux commands', () => {
+    const facts = { ...linux, platform: 'darwin' }
+    expect(findBySettings({ firstPort: 49_152, lastPort: 65_535 }, facts)).toStrictEqual([])
+    expect(findBySettings({ firstPort: 60_000, lastPort: 60_100 }, facts)).toStrictEqual([
+      ['warning: the port range 60000-60100 has 101 ports, fewer than the usual 16384'],
+    ])
+  })
+
+  test('says when the range is only assumed', () => {
+    expect(findAll({ rangeOrigin: 'default' })).toStrictEqual([
+      ['note: the port range is unknown, 32768-60999 is assumed'],
+    ])
+  })
+})
+
+describe('checkListeners()', () => {
+  test('reserves listeners together with all that is reserved already', () => {
+    const state = stateOfListeners([
+      { protocol: 'tcp', port: 40_001, owner: 'b' },
+      { protocol: 'udp', port: 40_000, owner: 'a' },
+      { protocol: 'tcp', port: 40_000, owner: 'a' },
+    ])
+    const reservedRanges = [
+      { first: 8080, last: 8080 },
+      { first: 40_002, last: 40_010 },
+    ]
+    const settings = buildSettings({ reservedPorts: 9, reservedRanges })
+    expect(findAll({ ...state, settings })).toStrictEqual([
+      [
+        'warning: 3 ports are listened on inside 32768-60999 and not reserved',
+        'sysctl -w net.ipv4.ip_local_reserved_ports="8080,40000-40010"',
+      ],
+    ])
+  })
+
+  test('appends to a list that it could not read', () => {
+    const state = stateOfListeners([{ protocol: 'tcp', port: 40_000, owner: 'a' }])
+    expect(findAll({ ...state, rangeOrigin: 'default' })).toStrictEqual([
+      [
+        'warning: 1 port is listened on inside 32768-60999 and not reserved',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell expands it
+        'r=$(sysctl -n net.ipv4.ip_local_reserved_ports); sysctl -w net.ipv4.ip_local_reserved_ports="${r:+$r,}40000"',
+      ],
+      ['note: the port range is unknown, 32768-60999 is assumed'],
+    ])
+  })
+
+  test('asks ss for the listeners that have no name here', () => {
+    expect(findAll(stateOfListeners([], 2))).toStrictEqual([
+      [
+        'warning: 2 ports are listened on inside 32768-60999 and not reserved',
+        "ss -Htulnp 'sport >= :32768 and sport <= :60999'",
+      ],
+    ])
+  })
+
+  test('says nothing of listeners where they cannot be told', () => {
+    const protocols = [buildUse({ listeners: undefined })]
+    const findings = diagnose(buildHost({ protocols }), linux)
+    expect(findings.filter(({ what }) => what.includes('listen'))).toStrictEqual([])
+  })
+})
+
+describe('checkOwnPorts()', () => {
+  test("finds the exporter's own port inside the range", () => {
+    const facts = { ...linux, listenPorts: [40_000, 10_132] }
+    expect(findAll({}, facts)).toStrictEqual([
+      [
+        "warning: the exporter's own port 40000 is inside 32768-60999 and not reserved",
+        'sysctl -w net.ipv4.ip_local_reserved_ports="40000"',
+      ],
+    ])
+    const reservedRanges = [{ first: 40_000, last: 40_000 }]
+    expect(findBySettings({ reservedPorts: 1, reservedRanges }, facts)).toStrictEqual([])
+  })
+
+  test('is less sure of its own port where reservations are not known', () => {
+    const facts = { ...linux, listenPorts: [40_000] }
+    expect(findAll({ rangeOrigin: 'default' }, facts)[0]?.[0]).toBe(
+      "note: the exporter's own port 40000 is inside 32768-60999 and may not be reserved",
+    )
+  })
+})

@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest'
+import { renderHelp, renderOptionTable } from '../../src/config/help.ts'
+import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
+
+describe('renderHelp()', () => {
+  const help = renderHelp()
+
+  test('names every option with its default', () => {
+    for (const name of optionNames) {
+      const { fallback, value } = optionOf(name)
+      const start = help.search(
+        new RegExp(`^  (-h, )?--(\\[no-\\])?${name.replace('.', '\\.')}\\b`, 'm'),
+      )
+      expect(start, name).toBeGreaterThan(0)
+      const entry = help.slice(start).split(/\n(?! {10})/)[0] ?? ''
+      if (value.placeholder !== undefined && fallback !== undefined) {
+        expect(entry.replace(/\s+/g, ' ')).toContain(`(default ${fallback})`)
+      }
+    }
+  })
+
+  test('fits 96 columns and has no trailing blanks', () => {
+    for (const line of help.split('\n')) {
+      expect(line.length).toBeLessThanOrEqual(96)
+      expect(line).toBe(line.trimEnd())
+    }
+  })
+
+  test('aligns the meanings', () => {
+    expect(help).toContain(`
+General:
+  --config.file=FILE              YAML file with more of these options
+  --log.level=debug|info|warn|error
+                                  Least severity that is logged (default info)
+  --log.format=logfmt|json        Form of the log lines on standard error (default logfmt)
+  --version                       Print the version and exit
+  -h, --help                      Print this text and exit
+`)
+  })
+
+  test('explains the exit status by the thresholds in force', () => {
+    expect(help).toContain(
+      'Exit status of "status":\n  0  healthy\n  1  warning: tcp_connect or udp at 80 %',
+    )
+  })
+})
+
+describe('renderOptionTable()', () => {
+  const lines = renderOptionTable().trimEnd().split('\n')
+
+  test('has one row of four cells for every option', () => {
+    expect(lines).toHaveLength(optionNames.length + 2)
+    for (const line of lines) expect(line.split(/(?<!\\)\|/)).toHaveLength(6)
+  })
+
+  test('shows flag, variable, default and meaning', () => {
+    expect(lines).toContain(
+      '| `--source=auto\\|netlink\\|procfs\\|systeminformation` | `EPHEMERAL_PORT_EXPORTER_SOURCE` | `auto` | Where sockets are read from; auto takes the most exact one that works here |',
+    )
+    expect(lines).toContain(
+      '| `--[no-]collector.listeners` | `EPHEMERAL_PORT_EXPORTER_COLLECTOR_LISTENERS` | `on` | Name the listeners inside the ephemeral range |',
+    )
+    expect(lines).toContain('| `--version` |  |  | Print the version and exit |')
+  })
+})
+
+describe('options', () => {
+  test('have defaults that their own rules allow', () => {
+    for (const name of optionNames) {
+      const { fallback, value } = optionOf(name)
+      if (fallback !== undefined) expect(value.parse(fallback), envNameOf(name)).toBeDefined()
+    }
+  })
+
+  test('have no name that is the start of a group', () => {
+    for (const name of optionNames) {
+      expect(optionNames.filter((other) => other.startsWith(`${name}.`))).toStrictEqual([])
+    }
+  })
+})
