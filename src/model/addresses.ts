@@ -1,0 +1,37 @@
+// Addresses as four words, most significant first, IPv4 as ::ffff:a.b.c.d: tests on them, and their text.
+
+import ipaddr from 'ipaddr.js'
+
+export const V4_MAPPED = 0xffff
+
+/** Whether the four words at `at` are an IPv4 address. */
+export function isIpv4(words: Uint32Array, at: number): boolean {
+  return words[at] === 0 && words[at + 1] === 0 && words[at + 2] === V4_MAPPED
+}
+
+/** 127.0.0.0/8, also when v4-mapped, or ::1. */
+export function isLoopback(words: Uint32Array, at: number): boolean {
+  if (words[at] !== 0 || words[at + 1] !== 0) return false
+  const last = words[at + 3] ?? 0
+  return words[at + 2] === V4_MAPPED ? last >>> 24 === 127 : words[at + 2] === 0 && last === 1
+}
+
+/** The address in its usual text, IPv6 as RFC 5952 writes it. */
+export function renderAddress(words: Uint32Array, at: number): string {
+  const last = words[at + 3] ?? 0
+  if (isIpv4(words, at)) {
+    return `${last >>> 24}.${(last >>> 16) & 0xff}.${(last >>> 8) & 0xff}.${last & 0xff}`
+  }
+  const groups: number[] = []
+  for (let word = 0; word < 4; word++) {
+    const value = words[at + word] ?? 0
+    groups.push(value >>> 16, value & 0xffff)
+  }
+  return new ipaddr.IPv6(groups).toRFC5952String()
+}
+
+/** `address:port`, IPv6 in brackets. */
+export function renderEndpoint(words: Uint32Array, at: number, port: number): string {
+  const address = renderAddress(words, at)
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}

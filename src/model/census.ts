@@ -1,0 +1,197 @@
+// Census: batches of sockets -> who holds which port, for one namespace. Independent of the order of sockets and of
+// where one batch ends and the next begins.
+
+import { FLAG, type NetSettings, type SocketBatch, STATE, socketStates } from '../observation.ts'
+import { isIpv4 } from './addresses.ts'
+import {
+  createFlowTable,
+  type FlowTable,
+  type FlowUse,
+  HOLD,
+  KEY_DEVICE,
+  KEY_REMOTE_PORT,
+  KEY_WORDS,
+} from './flows.ts'
+import { isReclaimable, TIME_WAIT_MS } from './reuse.ts'
+
+/** Bits of Census.portUse: what some socket does with the port. */
+export const USE = {
+  /** A TCP socket is there. */
+  tcp: 1,
+  /** One that bind(0.0.0.0) collides with: every IPv4 socket, and every IPv6 one that is not IPV6_V6ONLY. */
+  tcpIpv4: 2,
+  /** One that ends only when an application closes it. */
+  tcpLive: 4,
+  /** A TCP listener: closes the port to every connect(). */
+  listener: 8,
+  /** A bound-idle TCP socket, or one whose port the application chose: closes it too. */
+  bound: 16,
+  udp: 32,
+  udpIpv4: 64,
+} as const
+
+export interface Listener {
+  readonly protocol: 'tcp' | 'udp'
+  readonly port: number
+  readonly address: readonly [number, number, number, number]
+}
+
+export interface Census {
+  /** Sockets in the range by state code (socketStates). */
+  readonly tcpStates: Uint32Array
+  readonly udpStates: Uint32Array
+  /** Bits of USE by port number. */
+  readonly portUse: Uint8Array
+  /** Whole seconds until the longest-lived minisock of the port is gone, by port number. */
+  readonly portExpirySeconds: Uint8Array
+  /** False where the reader cannot tell when TIME_WAIT ends. */
+  readonly expiryKnown: boolean
+  readonly flows: FlowTable
+  readonly listeners: readonly Listener[]
+}
+
+type Draft = { -readonly [name in keyof Census]: Census[name] } & {
+  listeners: Listener[]
+  readonly settings: NetSettings
+  readonly key: Uint32Array
+  readonly flow: FlowUse
+}
+
+const PORTS = 65536
+/** Entries of an expiry schedule: one a second of TIME_WAIT. */
+export const EXPIRY_SECONDS = TIME_WAIT_MS / 1000
+
+/**
+ * Creates a function that takes one census after another in the same memory: a Census is valid until the next is
+ * taken. Whatever the batches throw passes through.
+ */
+export function createCensusTaker(): (
+  settings: NetSettings,
+  batches: Iterable<SocketBatch>,
+) => Census {
+  const flows = createFlowTable()
+  const portUse = new Uint8Array(PORTS)
+  const portExpirySeconds = new Uint8Array(PORTS)
+  const key = new Uint32Array(KEY_WORDS)
+  const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0 }
+
+  return (settings, batches) => {
+    flows.clear()
+    portUse.fill(0)
+    portExpirySeconds.fill(0)
+    const draft: Draft = {
+      tcpStates: new Uint32Array(socketStates.length),
+      udpStates: new Uint32Array(socketStates.length),
+      portUse,
+      portExpirySeconds,
+      expiryKnown: true,
+      flows,
+      listeners: [],
+      settings,
+      key,
+      flow,
+    }
+    const { first, last } = settings.range
+    for (const batch of batches) {
+      const count = batch.protocol === 'udp' ? countUdp : countTcp
+      for (let row = 0; row < batch.length; row++) {
+        const port = batch.localPort[row] ?? 0
+        if (port >= first && port <= last) count(draft, batch, row, port)
+      }
+    }
+    flows.settleFlows()
+    countFlowStates(draft)
+    return draft
+  }
+}
+
+function countUdp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
+  const state = batch.state[row] ?? STATE.unknown
+  increment(draft.udpStates, state)
+  use(draft, port, USE.udp | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
+  // An unconnected UDP socket on a port of the application's choice waits for others to write to it.
+  if (state === STATE.bound && batch.explicit) draft.listeners.push(listenerOf(batch, row, port))
+}
+
+function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
+  const state = batch.state[row] ?? STATE.unknown
+  const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
+  let bits = USE.tcp | (collidesWithIpv4(batch, row) ? USE.tcpIpv4 : 0)
+  if (!minisock && state !== STATE.timeWait) bits |= USE.tcpLive
+  if (batch.explicit || state === STATE.bound) bits |= USE.bound
+  if (state === STATE.listen) bits |= USE.listener
+  use(draft, port, bits)
+
+  if (state === STATE.listen || state === STATE.bound || batch.remotePort[row] === 0) {
+    increment(draft.tcpStates, state)
+    if (state === STATE.listen) draft.listeners.push(listenerOf(batch, row, port))
+    return
+  }
+  const { flow, key, flows } = draft
+  flow.state = state
+  flow.hold = holdOf(batch, row, minisock, draft.settings)
+  flow.expirySeconds = 0
+  if (flow.hold !== HOLD.live) {
+    if (!minisock) draft.expiryKnown = false
+    const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
+    flow.expirySeconds = Math.min(EXPIRY_SECONDS - 1, Math.trunc(remainingMs / 1000))
+    draft.portExpirySeconds[port] = Math.max(draft.portExpirySeconds[port] ?? 0, flow.expirySeconds)
+  }
+  takeKey(batch, row, key)
+  flows.addFlow(flows.destination(key), port, flow)
+}
+
+/** Counted at the end, because of two rows for one socket only the stronger is to count. */
+function countFlowStates(draft: Draft): void {
+  const { state } = draft.flows.columns()
+  for (let index = 0; index < draft.flows.flowCount(); index++) {
+    increment(draft.tcpStates, state[index] ?? STATE.unknown)
+  }
+}
+
+function holdOf(batch: SocketBatch, row: number, minisock: boolean, settings: NetSettings): number {
+  if (batch.state[row] === STATE.timeWait) {
+    return isReclaimable(batch, row, settings) ? HOLD.reclaimable : HOLD.timeWait
+  }
+  return minisock ? HOLD.finWait2 : HOLD.live
+}
+
+function takeKey(batch: SocketBatch, row: number, key: Uint32Array): void {
+  const { localAddress, remoteAddress } = batch
+  const at = row * 4
+  key[0] = localAddress[at] ?? 0
+  key[1] = localAddress[at + 1] ?? 0
+  key[2] = localAddress[at + 2] ?? 0
+  key[3] = localAddress[at + 3] ?? 0
+  key[4] = remoteAddress[at] ?? 0
+  key[5] = remoteAddress[at + 1] ?? 0
+  key[6] = remoteAddress[at + 2] ?? 0
+  key[7] = remoteAddress[at + 3] ?? 0
+  key[KEY_REMOTE_PORT] = batch.remotePort[row] ?? 0
+  key[KEY_DEVICE] = batch.device[row] ?? 0
+}
+
+/**
+ * inet_rcv_saddr_equal() against 0.0.0.0. Only bind() to a specific IPv6 address sets IPV6_V6ONLY implicitly, connect()
+ * does not: even a connection from ::1 to ::1 collides (PORT-MODEL 3).
+ */
+function collidesWithIpv4(batch: SocketBatch, row: number): boolean {
+  return ((batch.flags[row] ?? 0) & FLAG.ipv6Only) === 0 || isIpv4(batch.localAddress, row * 4)
+}
+
+function use(draft: Draft, port: number, bits: number): void {
+  draft.portUse[port] = (draft.portUse[port] ?? 0) | bits
+}
+
+function increment(counts: Uint32Array, index: number): void {
+  counts[index] = (counts[index] ?? 0) + 1
+}
+
+function listenerOf(batch: SocketBatch, row: number, port: number): Listener {
+  const words = batch.localAddress.subarray(row * 4, row * 4 + 4)
+  return {
+    protocol: batch.protocol,
+    port,
+    address: [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0],
+  }
+}

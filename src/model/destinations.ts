@@ -1,0 +1,138 @@
+// Pool 1 of PORT-MODEL: census and ports -> what each destination has taken of the ports open to connect().
+
+import { isIpv4, V4_MAPPED } from './addresses.ts'
+import { type Census, type Listener, USE } from './census.ts'
+import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import { BLOCKING, type Ports } from './ports.ts'
+
+/** Row i of every column is destination i of the census' flow table. */
+export interface DestinationColumns {
+  /** Destinations that some connection of ours goes to; the rest are peers of listeners, and 0 below. */
+  readonly count: number
+  /** Usable ports that its connections hold and that a new connection cannot take over. */
+  readonly used: Uint32Array
+  /** Of these in TIME_WAIT. */
+  readonly timeWait: Uint32Array
+  /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
+  readonly taken: Uint32Array
+  /** Of these in the half of the range that connect() tries first. */
+  readonly takenFirstHalf: Uint32Array
+  /** Of these held by something that ends only when an application closes it. */
+  readonly takenLive: Uint32Array
+  /** TIME_WAIT ports that connect() may recycle now; not taken. */
+  readonly reclaimable: Uint32Array
+  /** Flows that a listener in the range accepted. */
+  readonly inboundFlows: number
+}
+
+/**
+ * Accounts every flow to its destination. A connection bound to a device does not hinder connections that are not, but
+ * the reverse does (inet_match(), PORT-MODEL 7): a destination with a device also pays for its twin without one.
+ */
+export function accountDestinations(
+  census: Census,
+  ports: Ports,
+  firstPort: number,
+): DestinationColumns {
+  const { flows } = census
+  const total = flows.destinationCount()
+  const keys = flows.keys()
+  const { destination, port, hold } = flows.columns()
+  const inbound = createInboundTest(census)
+  const twins = findTwins(census)
+
+  const used = new Uint32Array(total)
+  const timeWait = new Uint32Array(total)
+  const taken = new Uint32Array(total)
+  const takenFirstHalf = new Uint32Array(total)
+  const takenLive = new Uint32Array(total)
+  const reclaimable = new Uint32Array(total)
+  const seen = new Uint8Array(total)
+  let inboundFlows = 0
+  let count = 0
+
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const index = destination[flow] ?? 0
+    const local = port[flow] ?? 0
+    if (inbound(keys, index * KEY_WORDS, local)) {
+      inboundFlows++
+      continue
+    }
+    if (seen[index] === 0) {
+      seen[index] = 1
+      count++
+    }
+    if (ports.usable[local] === 0) continue
+    const blocked = ((census.portUse[local] ?? 0) & BLOCKING) !== 0
+    if (hold[flow] === HOLD.reclaimable) {
+      if (!blocked) increment(reclaimable, index)
+      continue
+    }
+    increment(used, index)
+    if (hold[flow] === HOLD.timeWait) increment(timeWait, index)
+    if (blocked || local === ports.neverVisited) continue
+    const twin = twins?.[index] ?? -1
+    if (twin >= 0 && isHeld(census, twin, local)) continue
+    increment(taken, index)
+    if ((local - firstPort) % 2 === 0) increment(takenFirstHalf, index)
+    if (hold[flow] === HOLD.live) increment(takenLive, index)
+  }
+
+  twins?.forEach((twin, index) => {
+    if (twin < 0 || seen[index] === 0) return
+    for (const column of [taken, takenFirstHalf, takenLive]) {
+      column[index] = (column[index] ?? 0) + (column[twin] ?? 0)
+    }
+  })
+  return { count, used, timeWait, taken, takenFirstHalf, takenLive, reclaimable, inboundFlows }
+}
+
+/** Tells whether a flow is the accepting side: a listener holds its local port and takes its local address. */
+function createInboundTest(
+  census: Census,
+): (keys: Uint32Array, at: number, port: number) => boolean {
+  const byPort = new Map<number, Listener[]>()
+  for (const listener of census.listeners) {
+    if (listener.protocol !== 'tcp') continue
+    const others = byPort.get(listener.port)
+    if (others) others.push(listener)
+    else byPort.set(listener.port, [listener])
+  }
+  return (keys, at, port) => {
+    if (((census.portUse[port] ?? 0) & USE.listener) === 0) return false
+    return byPort.get(port)?.some(({ address }) => accepts(address, keys, at)) ?? false
+  }
+}
+
+function accepts(listener: Listener['address'], keys: Uint32Array, at: number): boolean {
+  const [word0, word1, word2, word3] = listener
+  const wildcard = word0 === 0 && word1 === 0 && word3 === 0
+  if (wildcard && word2 === 0) return true
+  if (wildcard && word2 === V4_MAPPED) return isIpv4(keys, at)
+  return listener.every((word, index) => word === keys[at + index])
+}
+
+/** For each destination with a device the index of the same one without, else -1; undefined when no device is in use. */
+function findTwins({ flows }: Census): Int32Array | undefined {
+  const keys = flows.keys()
+  const total = flows.destinationCount()
+  let twins: Int32Array | undefined
+  for (let index = 0; index < total; index++) {
+    const at = index * KEY_WORDS
+    if (keys[at + KEY_DEVICE] === 0) continue
+    twins ??= new Int32Array(total).fill(-1)
+    const key = keys.slice(at, at + KEY_WORDS)
+    key[KEY_DEVICE] = 0
+    twins[index] = flows.findDestination(key)
+  }
+  return twins
+}
+
+function isHeld({ flows }: Census, destination: number, port: number): boolean {
+  const flow = flows.findFlow(destination, port)
+  return flow >= 0 && flows.columns().hold[flow] !== HOLD.reclaimable
+}
+
+function increment(counts: Uint32Array, index: number): void {
+  counts[index] = (counts[index] ?? 0) + 1
+}

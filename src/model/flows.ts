@@ -1,0 +1,227 @@
+// Two hash tables over columns: destinations, i.e. distinct (source, destination, port, device), and flows, i.e.
+// distinct (destination, local port). A dump may list a socket twice (PORT-MODEL 9), a table lists it once.
+// Open addressing over typed arrays: 100,000 sockets make no object.
+
+/** Words of a destination's key: source 4, destination 4, remote port, device. */
+export const KEY_WORDS = 10
+export const KEY_REMOTE_PORT = 8
+export const KEY_DEVICE = 9
+
+/** What holds the port of a flow, weakest first; of two rows of one flow the stronger counts. */
+export const HOLD = {
+  /** TIME_WAIT that connect() may recycle now. */
+  reclaimable: 0,
+  /** FIN_WAIT2 whose owner has gone: ends by itself, is never recycled. */
+  finWait2: 1,
+  timeWait: 2,
+  /** Ends only when an application closes it. */
+  live: 3,
+} as const
+
+export interface FlowTable {
+  /** Empties the table, keeping its memory. */
+  clear(): void
+  destinationCount(): number
+  flowCount(): number
+  /** The index of the destination whose key stands in `key`, added when new. */
+  destination(key: Uint32Array): number
+  /** The same without adding: -1 when it is not there. */
+  findDestination(key: Uint32Array): number
+  /** Notes a flow, which counts once flows are settled. */
+  addFlow(destination: number, port: number, use: FlowUse): void
+  /** Merges what was noted twice, the stronger hold winning. NB: no flow can be found or counted before. */
+  settleFlows(): void
+  /** The index of a flow, -1 when it is not there. */
+  findFlow(destination: number, port: number): number
+  /** KEY_WORDS words a destination. NB: growing replaces the columns, so read them afresh after adding. */
+  keys(): Uint32Array
+  columns(): FlowColumns
+}
+
+/** How a flow uses its port. */
+export interface FlowUse {
+  /** One of HOLD. */
+  hold: number
+  /** Index of socketStates. */
+  state: number
+  /** Whole seconds until a minisock is gone, 0 for others. */
+  expirySeconds: number
+}
+
+/** Row i of every column is flow i. */
+export interface FlowColumns {
+  readonly destination: Uint32Array
+  readonly port: Uint16Array
+  readonly hold: Uint8Array
+  readonly state: Uint8Array
+  readonly expirySeconds: Uint8Array
+}
+
+const INITIAL_ROWS = 1024
+/** Slots a row: a load factor of at most one half keeps the probes short. */
+const SLOTS_PER_ROW = 2
+
+export function createFlowTable(): FlowTable {
+  let keys = new Uint32Array(INITIAL_ROWS * KEY_WORDS)
+  let keySlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
+  let destinations = 0
+  let columns = createColumns(INITIAL_ROWS)
+  let flowSlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
+  let flows = 0
+
+  /** The slot that holds the key, or the free one where it belongs. Slots hold index + 1, 0 is free. */
+  function keySlot(key: Uint32Array, at: number): number {
+    const mask = keySlots.length - 1
+    for (let slot = hashKey(key, at) & mask; ; slot = (slot + 1) & mask) {
+      const index = (keySlots[slot] ?? 0) - 1
+      if (index < 0 || sameKey(keys, index * KEY_WORDS, key, at)) return slot
+    }
+  }
+
+  /** The slot that holds the flow, or the free one where it belongs. */
+  function flowSlot(destination: number, port: number): number {
+    const mask = flowSlots.length - 1
+    for (let slot = hashFlow(destination, port) & mask; ; slot = (slot + 1) & mask) {
+      const index = (flowSlots[slot] ?? 0) - 1
+      if (index < 0) return slot
+      if (columns.port[index] === port && columns.destination[index] === destination) return slot
+    }
+  }
+
+  function growDestinations(): void {
+    const grown = new Uint32Array(keys.length * 2)
+    grown.set(keys)
+    keys = grown
+    keySlots = new Int32Array(keySlots.length * 2)
+    for (let index = 0; index < destinations; index++) {
+      keySlots[keySlot(keys, index * KEY_WORDS)] = index + 1
+    }
+  }
+
+  function growFlows(): void {
+    const grown = createColumns(columns.port.length * 2)
+    grown.destination.set(columns.destination)
+    grown.port.set(columns.port)
+    grown.hold.set(columns.hold)
+    grown.state.set(columns.state)
+    grown.expirySeconds.set(columns.expirySeconds)
+    columns = grown
+  }
+
+  return {
+    clear() {
+      keySlots.fill(0)
+      destinations = 0
+      flows = 0
+    },
+    destinationCount: () => destinations,
+    flowCount: () => flows,
+    destination(key) {
+      const slot = keySlot(key, 0)
+      const found = (keySlots[slot] ?? 0) - 1
+      if (found >= 0) return found
+      const index = destinations++
+      keys.set(key, index * KEY_WORDS)
+      keySlots[slot] = index + 1
+      if ((destinations + 1) * KEY_WORDS > keys.length) growDestinations()
+      return index
+    },
+    findDestination: (key) => (keySlots[keySlot(key, 0)] ?? 0) - 1,
+    addFlow(destination, port, use) {
+      const index = flows++
+      columns.destination[index] = destination
+      columns.port[index] = port
+      setUse(columns, index, use)
+      if (flows === columns.port.length) growFlows()
+    },
+    settleFlows() {
+      const { length } = columns.port
+      if (flowSlots.length < length * SLOTS_PER_ROW) {
+        flowSlots = new Int32Array(length * SLOTS_PER_ROW)
+      } else flowSlots.fill(0)
+      const noted = flows
+      flows = 0
+      for (let row = 0; row < noted; row++) {
+        const slot = flowSlot(columns.destination[row] ?? 0, columns.port[row] ?? 0)
+        const found = (flowSlots[slot] ?? 0) - 1
+        if (found < 0) {
+          if (flows < row) copyFlow(columns, flows, row)
+          flowSlots[slot] = ++flows
+        } else if (strengthAt(columns, row) > strengthAt(columns, found)) {
+          copyFlow(columns, found, row)
+        }
+      }
+    },
+    findFlow: (destination, port) => (flowSlots[flowSlot(destination, port)] ?? 0) - 1,
+    keys: () => keys,
+    columns: () => columns,
+  }
+}
+
+function createColumns(rows: number): FlowColumns {
+  return {
+    destination: new Uint32Array(rows),
+    port: new Uint16Array(rows),
+    hold: new Uint8Array(rows),
+    state: new Uint8Array(rows),
+    expirySeconds: new Uint8Array(rows),
+  }
+}
+
+/** A total order, so that the same rows in another order give the same flow. */
+function strengthAt(columns: FlowColumns, index: number): number {
+  const hold = columns.hold[index] ?? 0
+  return (hold << 16) | ((columns.expirySeconds[index] ?? 0) << 8) | (columns.state[index] ?? 0)
+}
+
+function copyFlow(columns: FlowColumns, to: number, from: number): void {
+  columns.destination[to] = columns.destination[from] ?? 0
+  columns.port[to] = columns.port[from] ?? 0
+  columns.hold[to] = columns.hold[from] ?? 0
+  columns.state[to] = columns.state[from] ?? 0
+  columns.expirySeconds[to] = columns.expirySeconds[from] ?? 0
+}
+
+function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
+  columns.hold[index] = use.hold
+  columns.state[index] = use.state
+  columns.expirySeconds[index] = use.expirySeconds
+}
+
+/** Sums products of odd constants, which depend on none of each other and so are all computed at once. */
+function hashKey(key: Uint32Array, at: number): number {
+  const sum =
+    Math.imul(key[at] ?? 0, 0x9e3779b1) +
+    Math.imul(key[at + 1] ?? 0, 0x85ebca77) +
+    Math.imul(key[at + 2] ?? 0, 0xc2b2ae3d) +
+    Math.imul(key[at + 3] ?? 0, 0x27d4eb2f) +
+    Math.imul(key[at + 4] ?? 0, 0x165667b1) +
+    Math.imul(key[at + 5] ?? 0, 0xd3a2646d) +
+    Math.imul(key[at + 6] ?? 0, 0xfd7046c5) +
+    Math.imul(key[at + 7] ?? 0, 0xb55a4f09) +
+    Math.imul(key[at + 8] ?? 0, 0x8da6b343) +
+    Math.imul(key[at + 9] ?? 0, 0xd8163841)
+  const hash = Math.imul(sum ^ (sum >>> 15), 0x85ebca6b)
+  return (hash ^ (hash >>> 13)) >>> 0
+}
+
+function hashFlow(destination: number, port: number): number {
+  const hash = Math.imul(Math.imul(destination + 1, 0x9e3779b1) ^ port, 0x85ebca6b)
+  return (hash ^ (hash >>> 15)) >>> 0
+}
+
+/** What differs most often comes first. */
+function sameKey(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
+  return (
+    left[at + 7] === right[from + 7] &&
+    left[at + 8] === right[from + 8] &&
+    left[at + 3] === right[from + 3] &&
+    left[at + 6] === right[from + 6] &&
+    left[at + 5] === right[from + 5] &&
+    left[at + 4] === right[from + 4] &&
+    left[at + 2] === right[from + 2] &&
+    left[at + 1] === right[from + 1] &&
+    left[at] === right[from] &&
+    left[at + 9] === right[from + 9]
+  )
+}

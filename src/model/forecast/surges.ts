@@ -1,0 +1,130 @@
+// Bursts end by themselves and new load stays: which of the two a sudden rise is, the past tells. Points -> the bursts that
+// were seen to end, and from them the probability that the present rise is still there in t seconds.
+
+import type { Arrivals } from './arrivals.ts'
+import type { Point } from './history.ts'
+
+export interface Surges {
+  /** Newest last. */
+  readonly ended: readonly Surge[]
+  readonly running:
+    | { readonly sinceSeconds: number; readonly base: number; readonly rate: number }
+    | undefined
+  readonly lookedUntilSeconds: number
+}
+
+export interface Surge {
+  readonly endedAtSeconds: number
+  readonly seconds: number
+  /** Openings per second above those before it. */
+  readonly rise: number
+}
+
+const MOST_SURGES = 16
+const MEMORY_SECONDS = 3600
+/** A rise that has lasted so long is the new load. */
+const LONGEST_SECONDS = 180
+const LOOK_SECONDS = 2.4
+const BASE_SECONDS = 180
+const RISE_RATIO = 0.3
+const RISE_DEVIATIONS = 6
+/** Before any burst was seen, a rise is one that stays with this probability... */
+const STAY_RATIO = 0.6
+/** ...which every similar burst that ended multiplies by this... */
+const DISCOURAGED_RATIO = 0.4
+/** ...and one that does not stay lasts so long on average. */
+const MEAN_SECONDS = 20
+/** A past burst speaks for rises of up to so many times its height... */
+const SIMILAR_RATIO = 1.6
+/** ...and says that the next may last so much longer than it did. */
+const LONGER_RATIO = 1.2
+
+export function advanceSurges(surges: Surges | undefined, points: readonly Point[]): Surges {
+  let running = surges?.running
+  const ended = [...(surges?.ended ?? [])]
+  let lookedUntilSeconds = surges?.lookedUntilSeconds ?? Number.NEGATIVE_INFINITY
+  for (let i = 1; i < points.length; i++) {
+    const now = points[i]
+    if (now === undefined || now.atSeconds < lookedUntilSeconds + LOOK_SECONDS) continue
+    const from = findBefore(points, i, now.atSeconds - LOOK_SECONDS)
+    if (from === undefined) continue
+    lookedUntilSeconds = now.atSeconds
+    const rate = takeRate(from, now)
+    if (running === undefined) {
+      const base = takeBase(points, from)
+      if (base === undefined) continue
+      const seconds = now.atSeconds - from.atSeconds
+      const variance = now.openedVariance - from.openedVariance
+      const chance = (RISE_DEVIATIONS * Math.sqrt(Math.max(variance, base * seconds) + 1)) / seconds
+      if (rate > base + Math.max(RISE_RATIO * base, chance)) {
+        running = { sinceSeconds: from.atSeconds, base, rate }
+      }
+    } else if (rate < (running.base + running.rate) / 2) {
+      ended.push({
+        endedAtSeconds: now.atSeconds,
+        seconds: from.atSeconds - running.sinceSeconds,
+        rise: running.rate - running.base,
+      })
+      running = undefined
+    } else if (now.atSeconds - running.sinceSeconds > LONGEST_SECONDS) {
+      running = undefined
+    } else {
+      running = { ...running, rate: Math.max(running.rate, rate) }
+    }
+  }
+  const now = points.at(-1)?.atSeconds ?? 0
+  return {
+    ended: ended.filter((one) => one.endedAtSeconds > now - MEMORY_SECONDS).slice(-MOST_SURGES),
+    running,
+    lookedUntilSeconds,
+  }
+}
+
+/** Probability that the present rate is still there after so many more seconds. */
+export function createStaying(
+  surges: Surges,
+  arrivals: Arrivals,
+  atSeconds: number,
+): (seconds: number) => number {
+  const { running } = surges
+  const rise = arrivals.rate - (running?.base ?? arrivals.rateBefore)
+  if (rise <= 0) return () => 1
+  const age = running === undefined ? arrivals.ageSeconds : atSeconds - running.sinceSeconds
+  const similar = surges.ended.filter((one) => one.rise * SIMILAR_RATIO > rise)
+  const stay = STAY_RATIO * DISCOURAGED_RATIO ** similar.length
+  const lasting = (seconds: number) => {
+    const longer = similar.filter((one) => one.seconds * LONGER_RATIO > seconds).length
+    const burst = (Math.exp(-seconds / MEAN_SECONDS) + longer) / (1 + similar.length)
+    return stay + (1 - stay) * burst
+  }
+  const now = lasting(age)
+  return (seconds) => lasting(age + seconds) / now
+}
+
+/** What the rate falls back to: the lower quartile of the last minutes, which bursts leave alone. */
+function takeBase(points: readonly Point[], until: Point): number | undefined {
+  const rates: number[] = []
+  let to: Point | undefined
+  for (let i = points.length - 1; i >= 0; i--) {
+    const point = points[i]
+    if (point === undefined || point.atSeconds > until.atSeconds) continue
+    if (point.atSeconds < until.atSeconds - BASE_SECONDS) break
+    if (to !== undefined && to.atSeconds - point.atSeconds < LOOK_SECONDS) continue
+    if (to !== undefined) rates.push(takeRate(point, to))
+    to = point
+  }
+  rates.sort((a, b) => a - b)
+  return rates.length < 3 ? undefined : rates[Math.floor(rates.length / 4)]
+}
+
+function findBefore(points: readonly Point[], below: number, atSeconds: number): Point | undefined {
+  for (let i = below - 1; i >= 0; i--) {
+    const point = points[i]
+    if (point !== undefined && point.atSeconds <= atSeconds) return point
+  }
+  return undefined
+}
+
+function takeRate(from: Point, to: Point): number {
+  return Math.max(0, (to.openedPorts - from.openedPorts) / (to.atSeconds - from.atSeconds))
+}

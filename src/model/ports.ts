@@ -1,0 +1,104 @@
+// Ports of one namespace: census -> what the three pools have left, whatever the destination (PORT-MODEL, "Model").
+
+import type { NetSettings } from '../observation.ts'
+import { type Census, EXPIRY_SECONDS, USE } from './census.ts'
+
+/** What a pool has left that knows no destination: bind(0), and UDP altogether. */
+export interface BindPorts {
+  /** Ports the pool can ever hand out. */
+  readonly capacity: number
+  readonly available: number
+  readonly unused: number
+  /** Not available, and held by something that ends only when an application closes it. */
+  readonly live: number
+  /** Not available, and held by minisocks alone. */
+  readonly timeWait: number
+}
+
+export interface Ports {
+  /** 1 at every port of the range that is not reserved, indexed by port number. */
+  readonly usable: Uint8Array
+  /** Reserved ports inside the range. */
+  readonly reserved: number
+  /** The one usable port that no TCP allocation is ever given; -1 where there is none. */
+  readonly neverVisited: number
+  readonly tcpUsed: number
+  readonly udpUsed: number
+  readonly blockedByListener: number
+  readonly blockedByBound: number
+  /** Ports open to connect() in the half of the range that it tries first. */
+  readonly openFirstHalf: number
+  readonly tcp: BindPorts
+  readonly udp: BindPorts
+  /** Ports that minisocks alone hold, by whole seconds until they are free. */
+  readonly releasing: Uint32Array
+}
+
+/** Bits that close a port to every connect(). */
+export const BLOCKING = USE.listener | USE.bound
+
+/**
+ * Counts the ports of the range by what the census found on them. The two bind pools are those of the stricter of the
+ * wildcards 0.0.0.0 and, where there is IPv6, dual-stack ::, which collides with every socket (PORT-MODEL 3 and 6).
+ */
+export function countPorts(census: Census, settings: NetSettings): Ports {
+  const { first, last } = settings.range
+  const usable = usablePorts(settings)
+  const tcpCollision = settings.ipv6 ? USE.tcp : USE.tcpIpv4
+  const udpCollision = settings.ipv6 ? USE.udp : USE.udpIpv4
+  // Of a range of three ports connect() and bind(0) never visit the last one (PORT-MODEL 8).
+  const neverVisited = last - first === 2 ? last : -1
+
+  const releasing = new Uint32Array(EXPIRY_SECONDS)
+  const tcp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
+  const udp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
+  let [tcpUsed, blockedByListener, blockedByBound, openFirstHalf] = [0, 0, 0, 0]
+
+  for (let port = first; port <= last; port++) {
+    if (usable[port] === 0) continue
+    const use = census.portUse[port] ?? 0
+    udp.capacity++
+    if ((use & USE.udp) === 0) udp.unused++
+    if ((use & udpCollision) === 0) udp.available++
+    else udp.live++
+
+    if ((use & USE.tcp) !== 0) tcpUsed++
+    if (port === neverVisited) continue
+    tcp.capacity++
+    if ((use & USE.tcp) === 0) tcp.unused++
+    if ((use & tcpCollision) === 0) tcp.available++
+    else if ((use & USE.tcpLive) !== 0) tcp.live++
+    else {
+      tcp.timeWait++
+      increment(releasing, census.portExpirySeconds[port] ?? 0)
+    }
+    if ((use & USE.listener) !== 0) blockedByListener++
+    else if ((use & USE.bound) !== 0) blockedByBound++
+    else if ((port - first) % 2 === 0) openFirstHalf++
+  }
+
+  return {
+    usable,
+    reserved: last - first + 1 - udp.capacity,
+    neverVisited,
+    tcpUsed,
+    udpUsed: udp.capacity - udp.unused,
+    blockedByListener,
+    blockedByBound,
+    openFirstHalf,
+    tcp,
+    udp,
+    releasing,
+  }
+}
+
+function usablePorts({ range, reserved }: NetSettings): Uint8Array {
+  const usable = new Uint8Array(65536)
+  usable.fill(1, range.first, range.last + 1)
+  for (const { first, last } of reserved) usable.fill(0, first, last + 1)
+  return usable
+}
+
+function increment(counts: Uint32Array, index: number): void {
+  counts[index] = (counts[index] ?? 0) + 1
+}

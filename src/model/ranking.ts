@@ -1,0 +1,111 @@
+// Which destinations get a row: accounts and the last membership -> the next membership, worst first. Sticky, so that
+// series do not come and go with the noise at the edge.
+
+import type { Destination } from '../snapshot.ts'
+import { renderAddress, renderEndpoint } from './addresses.ts'
+import type { DestinationColumns } from './destinations.ts'
+import { type FlowTable, KEY_DEVICE, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+
+/** A destination with a row. Plain data that outlives the census. */
+export interface Member {
+  readonly key: Uint32Array
+  readonly name: Destination
+  /** Samples in a row that found it outside the best 2N. */
+  readonly outside: number
+}
+
+export interface RankedMember extends Member {
+  /** Its row in the census' columns; -1 when it has no connection now. */
+  readonly index: number
+}
+
+const SAMPLES_OUTSIDE = 3
+
+/**
+ * The best `top` enter; who was in stays until it was outside the best 2 x `top` for three samples. At most 2 x `top`
+ * members, ordered by ports taken.
+ */
+export function rankDestinations(
+  flows: FlowTable,
+  columns: DestinationColumns,
+  top: number,
+  members: readonly Member[],
+): readonly RankedMember[] {
+  const compare = createComparison(flows, columns)
+  const best = takeBest(columns, 2 * top, compare)
+  const rank = new Map(best.map((index, position) => [index, position]))
+
+  const next = new Map<number, RankedMember>()
+  const idle: RankedMember[] = []
+  for (const member of members) {
+    const index = flows.findDestination(member.key)
+    const outside = rank.has(index) ? 0 : member.outside + 1
+    if (outside >= SAMPLES_OUTSIDE) continue
+    if (index < 0) idle.push({ ...member, index, outside })
+    else next.set(index, { ...member, index, outside })
+  }
+  for (const index of best.slice(0, top)) {
+    if (!next.has(index)) next.set(index, enter(flows, index))
+  }
+  const ranked = [...next.values()].sort((left, right) => compare(left.index, right.index))
+  return [...ranked, ...idle].slice(0, 2 * top)
+}
+
+function enter(flows: FlowTable, index: number): RankedMember {
+  const key = flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
+  return { key, name: nameDestination(key), outside: 0, index }
+}
+
+/** A device stands behind the source as `%<interface index>`, the zone notation of RFC 4007 that ss uses too. */
+function nameDestination(key: Uint32Array): Destination {
+  const device = key[KEY_DEVICE] ?? 0
+  const source = renderAddress(key, 0)
+  return {
+    source: device === 0 ? source : `${source}%${device}`,
+    destination: renderEndpoint(key, 4, key[KEY_REMOTE_PORT] ?? 0),
+  }
+}
+
+type Comparison = (left: number, right: number) => number
+
+/** Worst first; ties are broken by the key, so that the order of sockets never matters. */
+function createComparison(flows: FlowTable, columns: DestinationColumns): Comparison {
+  const keys = flows.keys()
+  const criteria = [columns.taken, columns.used, columns.reclaimable]
+  return (left, right) => {
+    for (const column of criteria) {
+      const difference = (column[right] ?? 0) - (column[left] ?? 0)
+      if (difference !== 0) return difference
+    }
+    for (let word = 0; word < KEY_WORDS; word++) {
+      const difference =
+        (keys[left * KEY_WORDS + word] ?? 0) - (keys[right * KEY_WORDS + word] ?? 0)
+      if (difference !== 0) return difference
+    }
+    return 0
+  }
+}
+
+/** The first `limit` of all destinations in use, without sorting the rest. */
+function takeBest(columns: DestinationColumns, limit: number, compare: Comparison): number[] {
+  const best: number[] = []
+  for (let index = 0; index < columns.used.length; index++) {
+    if (columns.used[index] === 0 && columns.reclaimable[index] === 0) continue
+    const last = best[best.length - 1]
+    if (best.length === limit && last !== undefined && compare(last, index) <= 0) continue
+    best.splice(insertionPoint(best, index, compare), 0, index)
+    if (best.length > limit) best.pop()
+  }
+  return best
+}
+
+function insertionPoint(sorted: readonly number[], value: number, compare: Comparison): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compare(sorted[middle] ?? 0, value) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}

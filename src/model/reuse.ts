@@ -1,0 +1,35 @@
+// Which TIME_WAIT sockets connect() may recycle: net/ipv4/tcp_ipv4.c:tcp_twsk_unique(), measured in PORT-MODEL 4.
+
+import { FLAG, type NetSettings, type SocketBatch, STATE } from '../observation.ts'
+import { isLoopback } from './addresses.ts'
+
+/** TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed at compile time. */
+export const TIME_WAIT_MS = 60_000
+const LOOPBACK_IFINDEX = 1
+
+/**
+ * Whether a connect() to the same destination may take over the port of this row now. Assumes that the peer sent
+ * timestamps too, which no dump shows.
+ */
+export function isReclaimable(batch: SocketBatch, row: number, settings: NetSettings): boolean {
+  if (batch.state[row] !== STATE.timeWait) return false
+  if (((batch.flags[row] ?? 0) & FLAG.minisock) === 0) return false
+  if (!settings.tcpTimestamps) return false
+  const ageMs = TIME_WAIT_MS - (batch.expiresMs[row] ?? 0)
+  if (ageMs <= settings.tcpTwReuseDelayMs) return false
+  if (settings.tcpTwReuse === 1) return true
+  return settings.tcpTwReuse === 2 && staysOnLoopback(batch, row)
+}
+
+/** Whether some TIME_WAIT may become reclaimable at all under these settings. */
+export function allowsReuse(settings: NetSettings): boolean {
+  return Boolean(settings.tcpTimestamps) && Boolean(settings.tcpTwReuse)
+}
+
+function staysOnLoopback(batch: SocketBatch, row: number): boolean {
+  return (
+    isLoopback(batch.localAddress, row * 4) ||
+    isLoopback(batch.remoteAddress, row * 4) ||
+    batch.device[row] === LOOPBACK_IFINDEX
+  )
+}

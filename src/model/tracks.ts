@@ -1,0 +1,71 @@
+// What the forecast is told: census, ports and destinations -> one ForecastTrack for each thing that can run out.
+
+import { type Census, EXPIRY_SECONDS } from './census.ts'
+import type { DestinationColumns } from './destinations.ts'
+import { HOLD } from './flows.ts'
+import type { ForecastTrack } from './forecast.ts'
+import { type BindPorts, BLOCKING, type Ports } from './ports.ts'
+import type { RankedMember } from './ranking.ts'
+
+/** Bounds the forecast's state; the members are ordered worst first. */
+const MOST_TRACKS = 50
+
+/** One track for each destination that has a row and connections. */
+export function trackDestinations(
+  census: Census,
+  ports: Ports,
+  columns: DestinationColumns,
+  members: readonly RankedMember[],
+): readonly ForecastTrack[] {
+  const tracked = members.filter(({ index }) => index >= 0).slice(0, MOST_TRACKS)
+  const expiring = scheduleExpiry(census, ports, tracked)
+  const blocked = ports.blockedByListener + ports.blockedByBound
+  return tracked.map(({ index, name }, position) => {
+    const taken = columns.taken[index] ?? 0
+    const live = columns.takenLive[index] ?? 0
+    return {
+      key: `${name.source} ${name.destination}`,
+      availablePorts: ports.tcp.capacity - blocked - taken,
+      livePorts: live,
+      timeWaitPorts: taken - live,
+      reclaimablePorts: columns.reclaimable[index] ?? 0,
+      expiring: expiring[position] ?? [],
+    }
+  })
+}
+
+/** The track of a pool that knows no destination. */
+export function trackPorts(ports: BindPorts, releasing: Uint32Array | undefined): ForecastTrack {
+  return {
+    key: '',
+    availablePorts: ports.available,
+    livePorts: ports.live,
+    timeWaitPorts: ports.timeWait,
+    reclaimablePorts: 0,
+    expiring: Array.from(releasing ?? new Uint32Array(EXPIRY_SECONDS)),
+  }
+}
+
+function scheduleExpiry(
+  census: Census,
+  ports: Ports,
+  tracked: readonly RankedMember[],
+): readonly (readonly number[])[] {
+  const { destination, port, hold, expirySeconds } = census.flows.columns()
+  const positions = new Int32Array(census.flows.destinationCount()).fill(-1)
+  tracked.forEach(({ index }, position) => {
+    positions[index] = position
+  })
+  const schedules = tracked.map(() => new Array<number>(EXPIRY_SECONDS).fill(0))
+  for (let flow = 0; flow < census.flows.flowCount(); flow++) {
+    if (hold[flow] === HOLD.live || hold[flow] === HOLD.reclaimable) continue
+    const schedule = schedules[positions[destination[flow] ?? 0] ?? -1]
+    if (schedule === undefined) continue
+    const local = port[flow] ?? 0
+    if (ports.usable[local] === 0 || local === ports.neverVisited) continue
+    if (((census.portUse[local] ?? 0) & BLOCKING) !== 0) continue
+    const second = expirySeconds[flow] ?? 0
+    schedule[second] = (schedule[second] ?? 0) + 1
+  }
+  return schedules
+}

@@ -1,0 +1,141 @@
+// The loop in the main thread: asks for a sample at even distances, keeps the newest as an immutable Snapshot, and says
+// whether it is fresh.
+
+import type { FailureReason, Reader } from '../observation.ts'
+import { failureReasons } from '../observation.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
+import type { Sample, WorkerOptions } from './messages.ts'
+import { type Supervisor, type SupervisorEvents, startSupervisor } from './supervisor.ts'
+
+export interface SamplerOptions extends Budget {
+  readonly worker: WorkerOptions
+}
+
+/** What the loop tells the outside as it happens. */
+export interface SamplerEvents {
+  readonly opened: (reader: Reader, traits: Readonly<Record<string, boolean | string>>) => void
+  readonly snapshot: (snapshot: Snapshot) => void
+  readonly died: (reason: string, backoffMs: number) => void
+  /** The worker hangs in the kernel: only ending the process helps. */
+  readonly stuck: (reason: string) => void
+}
+
+export interface Sampler {
+  currentSnapshot(): Snapshot | undefined
+  readiness(): { readonly ready: boolean; readonly reason: string }
+  stop(): Promise<void>
+}
+
+/** A sample older than that many intervals, and this much, is stale. */
+const STALE_INTERVALS = 3
+const STALE_GRACE_SECONDS = 2
+
+type StartWorker = (options: WorkerOptions, events: SupervisorEvents) => Supervisor
+
+/**
+ * Starts sampling; resolves when the first source has opened and rejects, with the reason in plain words, when none
+ * works.
+ */
+export function startSampler(
+  options: SamplerOptions,
+  events: SamplerEvents,
+  startWorker: StartWorker = startSupervisor,
+): Promise<Sampler> {
+  const failures = Object.fromEntries(failureReasons.map((reason) => [reason, 0])) as Record<
+    FailureReason,
+    number
+  >
+  let snapshot: Snapshot | undefined
+  let samples = 0
+  let workerRestarts = 0
+  let costSeconds: number | undefined
+  let requestedAtMs = 0
+  let receivedAtMs = 0
+  let timer: NodeJS.Timeout | undefined
+  let workerAlive = false
+  let stopped = false
+
+  return new Promise((resolve, reject) => {
+    let settled = false
+    const supervisor = startWorker(options.worker, {
+      opened: ({ reader, traits }) => {
+        workerAlive = true
+        events.opened(reader, traits)
+        requestSample()
+        if (!settled) resolve(sampler)
+        settled = true
+      },
+      refused: (message) => {
+        if (!settled) reject(new Error(message))
+        settled = true
+      },
+      sampled: (sample) => {
+        publish(sample)
+        if (stopped) return
+        const elapsedMs = performance.now() - requestedAtMs
+        const waitMs = Math.max(0, (snapshot?.intervalSeconds ?? 0) * 1000 - elapsedMs)
+        timer = setTimeout(requestSample, waitMs)
+      },
+      died: (reason, backoffMs) => {
+        workerAlive = false
+        workerRestarts++
+        clearTimeout(timer)
+        events.died(reason, backoffMs)
+      },
+      stuck: events.stuck,
+    })
+
+    function requestSample(): void {
+      requestedAtMs = performance.now()
+      supervisor.requestSample()
+    }
+
+    const sampler: Sampler = {
+      currentSnapshot: () => snapshot,
+      readiness: () => judgeReadiness(snapshot, receivedAtMs, workerAlive),
+      stop: async () => {
+        stopped = true
+        clearTimeout(timer)
+        await supervisor.stop()
+      },
+    }
+  })
+
+  function publish({ cpuSeconds, failures: reasons, ...sample }: Sample): void {
+    samples++
+    receivedAtMs = performance.now()
+    for (const reason of reasons) failures[reason]++
+    // The first sample pays for loading and compiling, which says nothing about the next.
+    if (samples > 1) costSeconds = advanceCost(costSeconds, cpuSeconds)
+    snapshot = {
+      ...sample,
+      intervalSeconds:
+        stretchInterval(options, costSeconds ?? 0, isStrained(sample.namespaces)) / 1000,
+      samples,
+      workerRestarts,
+      forecastHorizonSeconds: options.worker.forecastHorizonSeconds,
+      failures: { ...failures },
+    }
+    events.snapshot(snapshot)
+  }
+}
+
+function judgeReadiness(
+  snapshot: Snapshot | undefined,
+  receivedAtMs: number,
+  workerAlive: boolean,
+): { ready: boolean; reason: string } {
+  if (!workerAlive) return { ready: false, reason: 'The sampling worker is being restarted' }
+  if (snapshot === undefined) return { ready: false, reason: 'No sample has been taken yet' }
+  const ageSeconds = (performance.now() - receivedAtMs) / 1000
+  const staleSeconds = STALE_INTERVALS * snapshot.intervalSeconds + STALE_GRACE_SECONDS
+  if (ageSeconds > staleSeconds) {
+    return { ready: false, reason: `The last sample is ${Math.round(ageSeconds)} s old` }
+  }
+  const failed = snapshot.namespaces.find(({ failure }) => failure !== undefined)
+  if (failed !== undefined && snapshot.namespaces.every(({ state }) => state === undefined)) {
+    return { ready: false, reason: failed.failure?.message ?? 'No namespace could be read' }
+  }
+  return { ready: true, reason: 'Ready' }
+}

@@ -1,0 +1,120 @@
+// The worker from outside, one life after another: starts it, asks it for samples one at a time, and starts the next
+// with backoff when it dies. The main thread never blocks here.
+
+import { Worker } from 'node:worker_threads'
+import type { FromWorker, Sample, ToWorker, WorkerOptions } from './messages.ts'
+
+export interface SupervisorEvents {
+  /** The worker's source is open: samples may be asked for. */
+  readonly opened: (message: Extract<FromWorker, { type: 'opened' }>) => void
+  /** The first worker found no source that works, and has ended. */
+  readonly refused: (reason: string) => void
+  readonly sampled: (sample: Sample) => void
+  /** It died or was ended for being late; another is started after `backoffMs`. */
+  readonly died: (reason: string, backoffMs: number) => void
+  /** It hangs inside a system call and cannot be ended. */
+  readonly stuck: (reason: string) => void
+}
+
+export interface Supervisor {
+  /** Asks the running worker for a sample; without one that has opened its source it does nothing. */
+  requestSample(): void
+  /** Ends the worker, for good, and resolves when it has ended. */
+  stop(): Promise<void>
+}
+
+const FIRST_BACKOFF_MS = 1000
+const LONGEST_BACKOFF_MS = 30_000
+/** Listing a million sockets takes 1.4 s; whoever takes this long never comes back. */
+const SAMPLE_DEADLINE_MS = 60_000
+/** A worker ends as soon as its system call returns, and none may block for longer than a second. */
+const TERMINATE_DEADLINE_MS = 5000
+
+/** Starts the first worker at once; `entry` is the worker's program. */
+export function startSupervisor(
+  options: WorkerOptions,
+  events: SupervisorEvents,
+  entry = new URL('./worker.js', import.meta.url),
+): Supervisor {
+  let worker: Worker | undefined
+  let open = false
+  let everOpen = false
+  let stopped = false
+  let deaths = 0
+  /** Why the running worker will have ended, as far as is known. */
+  let cause = ''
+  let deadline: NodeJS.Timeout | undefined
+  let restart: NodeJS.Timeout | undefined
+
+  function startWorker(): void {
+    const started = new Worker(entry, { workerData: options })
+    worker = started
+    open = false
+    cause = 'it ended'
+    started.on('message', (message: FromWorker) => {
+      clearTimeout(deadline)
+      if (message.type === 'refused') cause = message.message
+      else receive(message)
+    })
+    started.on('error', (error: unknown) => {
+      cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    })
+    started.on('exit', buryWorker)
+    watch('opening its source')
+  }
+
+  function receive(message: Exclude<FromWorker, { type: 'refused' }>): void {
+    if (message.type === 'opened') {
+      open = true
+      everOpen = true
+      events.opened(message)
+    } else {
+      deaths = 0
+      events.sampled(message.sample)
+    }
+  }
+
+  function buryWorker(): void {
+    clearTimeout(deadline)
+    worker = undefined
+    open = false
+    if (stopped) return
+    if (!everOpen) {
+      events.refused(cause)
+      return
+    }
+    const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** deaths, LONGEST_BACKOFF_MS)
+    deaths++
+    events.died(cause, backoffMs)
+    restart = setTimeout(startWorker, backoffMs)
+  }
+
+  /** Ends the worker if it has not answered by the deadline. */
+  function watch(action: string): void {
+    clearTimeout(deadline)
+    deadline = setTimeout(() => {
+      const late = worker
+      if (late === undefined) return
+      const tooLate = `it took more than ${SAMPLE_DEADLINE_MS / 1000} s for ${action}`
+      cause = tooLate
+      const stuck = setTimeout(() => events.stuck(tooLate), TERMINATE_DEADLINE_MS)
+      void late.terminate().then(() => clearTimeout(stuck))
+    }, SAMPLE_DEADLINE_MS)
+  }
+
+  startWorker()
+  return {
+    requestSample() {
+      if (worker === undefined || !open) return
+      const request: ToWorker = { type: 'sample' }
+      worker.postMessage(request)
+      watch('a sample')
+    },
+    async stop() {
+      stopped = true
+      clearTimeout(deadline)
+      clearTimeout(restart)
+      await worker?.terminate()
+    },
+  }
+}

@@ -1,0 +1,165 @@
+// The program as its users meet it: started, asked, stopped, and started wrongly.
+
+import { once } from 'node:events'
+import { Agent, get } from 'node:http'
+import { createServer } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { findFreePort } from '../support/free-port.ts'
+import { type Program, waitFor, withProgram } from '../support/program.ts'
+
+const listen = (port: number) => `--web.listen-address=127.0.0.1:${port}`
+
+async function fetchReady(port: number): Promise<string> {
+  await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
+  return await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+}
+
+/** A connection that stays open after its answer, as a scraper's does. */
+async function keepAlive(port: number): Promise<Agent> {
+  const agent = new Agent({ keepAlive: true })
+  const request = get({ host: '127.0.0.1', port, path: '/-/healthy', agent })
+  const [response] = await once(request, 'response')
+  response.resume()
+  await once(response, 'end')
+  return agent
+}
+
+const lines = (text: string) => text.split('\n').filter((line) => line !== '')
+
+describe('serve', () => {
+  test('serves metrics of this host, and says nothing more once it runs', async () => {
+    const port = await findFreePort()
+    await withProgram([listen(port), '--sample.interval=100ms'], async (program) => {
+      const page = await fetchReady(port)
+      expect(page).toMatch(/^ephemeral_port_usable_ports\{netns="(host|self)"\} \d+$/m)
+      expect(page).toMatch(/^ephemeral_port_netns_success\{netns="(host|self)"\} 1$/m)
+      const samples = async () => {
+        const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+        return Number(/^ephemeral_port_samples_total (\d+)$/m.exec(text)?.[1])
+      }
+      await waitFor(async () => (await samples()) >= 5 || undefined)
+      expect(lines(program.stderr())).toHaveLength(2)
+      expect(program.stdout()).toBe('')
+    })
+  })
+
+  test.each(['SIGTERM', 'SIGINT'] as const)(
+    'ends cleanly on %s within two seconds, with connections open and a sample running',
+    async (signal) => {
+      const port = await findFreePort()
+      await withProgram(
+        [listen(port), '--sample.interval=100ms', '--sample.cpu-budget=1'],
+        async (program) => {
+          await fetchReady(port)
+          const agent = await keepAlive(port)
+          program.child.kill(signal)
+          const { status, afterMs } = await program.ended()
+          agent.destroy()
+          expect(status).toBe(0)
+          expect(afterMs).toBeLessThan(2000)
+        },
+      )
+    },
+  )
+
+  test('ends within two seconds when npm start gets the signal', async () => {
+    const port = await findFreePort()
+    const command = ['npm', 'start', '--silent', '--']
+    await withProgram(
+      [listen(port)],
+      async (program) => {
+        await fetchReady(port)
+        const agent = await keepAlive(port)
+        program.child.kill('SIGTERM')
+        const { afterMs } = await program.ended()
+        agent.destroy()
+        expect(afterMs).toBeLessThan(2000)
+        await expect(fetch(`http://127.0.0.1:${port}/-/healthy`)).rejects.toThrow()
+      },
+      { command },
+    )
+  })
+
+  test('logs JSON lines when told to', async () => {
+    const port = await findFreePort()
+    await withProgram([listen(port), '--log.format=json'], async (program) => {
+      await fetchReady(port)
+      const records = lines(program.stderr()).map((line) => JSON.parse(line))
+      expect(records.map(({ msg }) => msg)).toEqual(['Listening', 'Reading sockets'])
+      expect(records[0]).toMatchObject({ level: 'info', addresses: `127.0.0.1:${port}` })
+    })
+  })
+})
+
+describe('a start that cannot work is one clear line and exit status 2', () => {
+  const expectRefusal = async (program: Program, message: RegExp) => {
+    const { status } = await program.ended()
+    expect(lines(program.stderr())).toHaveLength(1)
+    expect(program.stderr()).toMatch(message)
+    expect(program.stderr()).not.toMatch(/^ {4}at /m)
+    expect(status).toBe(2)
+  }
+
+  test('port in use', async () => {
+    const server = createServer()
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    const port = typeof address === 'object' ? (address?.port ?? 0) : 0
+    try {
+      await withProgram([listen(port)], (program) => expectRefusal(program, /in use/))
+    } finally {
+      server.close()
+    }
+  })
+
+  test('bad flag', async () => {
+    await withProgram(['--smaple.interval=5s'], (program) =>
+      expectRefusal(program, /Unknown flag "--smaple.interval".*--sample.interval/),
+    )
+  })
+
+  test('privileged port', async (ctx) => {
+    if (process.getuid?.() !== 0) ctx.skip('needs root, to run as somebody who is not')
+    const { readFileSync } = await import('node:fs')
+    const first = Number(readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8'))
+    if (first <= 79) ctx.skip('this host lets everybody listen on low ports')
+    await withProgram(
+      [listen(79)],
+      (program) => expectRefusal(program, /Cannot listen on 127.0.0.1:79: permission denied/),
+      { uid: 65534 },
+    )
+  })
+
+  test('a source that does not work', async () => {
+    const port = await findFreePort()
+    await withProgram(
+      [listen(port), '--source=procfs', '--path.procfs=/nonexistent', '--log.level=error'],
+      (program) => expectRefusal(program, /No source of sockets works here/),
+    )
+  })
+
+  test('several mistakes are reported at once', async () => {
+    await withProgram(['--top=many', listen(99_999)], async (program) => {
+      const { status } = await program.ended()
+      expect(lines(program.stderr())).toHaveLength(2)
+      expect(status).toBe(2)
+    })
+  })
+})
+
+describe('status', () => {
+  test('prints tables and exits with how bad it is', async () => {
+    await withProgram(['status'], async (program) => {
+      const { status } = await program.ended()
+      expect(program.stdout()).toMatch(/tcp_connect/)
+      expect([0, 1, 2]).toContain(status)
+    })
+  })
+
+  test('exits with 3 on bad usage', async () => {
+    await withProgram(['status', '--nonsense'], async (program) => {
+      expect((await program.ended()).status).toBe(3)
+    })
+  })
+})

@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest'
+import { createStep } from '../../src/model/step.ts'
+import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
+import { createTakeSample } from '../../src/sampler/sample.ts'
+import type { WireSocket } from '../support/netlink-builder.ts'
+import { createReading, replayDumps } from '../support/readings.ts'
+
+const socket: WireSocket = {
+  family: 4,
+  state: 1,
+  timer: 0,
+  localPort: 40001,
+  remotePort: 443,
+  local: [10, 0, 0, 5],
+  remote: [10, 0, 0, 9],
+  device: 0,
+  expiresMs: 0,
+  uid: 0,
+  v6only: undefined,
+  cgroupId: 0,
+}
+const quiet = () =>
+  createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [socket] }]))
+
+function* failHalfway(error: Error): NamespaceReading['batches'] {
+  yield* quiet().batches
+  throw error
+}
+
+/** Plays one answer after another; a clock that moves a second each time it is asked. */
+function createScript(answers: readonly (() => NamespaceReading | Promise<NamespaceReading>)[]) {
+  let turn = 0
+  let now = 0
+  const source = {
+    reader: 'netlink' as const,
+    traits: {},
+    read: () => {
+      const answer = answers[turn++]
+      if (answer === undefined) throw new Error('the script is over')
+      return answer()
+    },
+  }
+  const step = createStep({
+    top: 10,
+    peakWindowSeconds: 60,
+    forecastHorizonSeconds: 900,
+    destinations: true,
+    listeners: true,
+  })
+  return createTakeSample(source, step, {
+    unixSeconds: () => 1_700_000_000,
+    monotonicSeconds: () => now++,
+    cpuSeconds: () => now / 10,
+  })
+}
+
+describe('takeSample()', () => {
+  test('gives what the model learned, with the time of each stage', async () => {
+    const sample = await createScript([quiet])()
+    expect(sample.namespaces[0]?.state?.protocols[0]?.usedPorts).toBe(1)
+    expect(sample.failures).toEqual([])
+    const { discover, read, model } = sample.durations
+    expect([discover > 0, read > 0, model > 0]).toEqual([true, true, true])
+    expect(sample.collectors).toEqual([
+      { collector: 'sockets', success: true, durationSeconds: discover + read + model },
+    ])
+    expect(sample.cpuSeconds).toBeGreaterThan(0)
+  })
+
+  test.each([
+    ['a refused read', new SourceError('permission', 'Cannot read'), 'permission'],
+    ['garbled bytes', new DecodeError('Cannot decode', 7), 'malformed'],
+  ])('turns %s into data and drops the last reading', async (_what, error, reason) => {
+    const takeSample = createScript([
+      quiet,
+      () => {
+        throw error
+      },
+      () => ({ ...quiet(), batches: failHalfway(error) }),
+      () => Promise.reject(error),
+      quiet,
+    ])
+    await takeSample()
+    for (let turn = 0; turn < 3; turn++) {
+      const sample = await takeSample()
+      expect(sample.namespaces).toEqual([
+        {
+          netns: 'self',
+          netnsKind: 'self',
+          state: undefined,
+          failure: { reason, message: error.message },
+        },
+      ])
+      expect(sample.failures).toEqual([reason])
+      expect(sample.collectors[0]?.success).toBe(false)
+    }
+    expect((await takeSample()).namespaces[0]?.state).toBeDefined()
+  })
+
+  test('does not take a fault of our own for a failed read', async () => {
+    const takeSample = createScript([
+      () => {
+        throw new TypeError('a bug')
+      },
+    ])
+    await expect(takeSample()).rejects.toThrow('a bug')
+  })
+})

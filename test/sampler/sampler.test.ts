@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Sample, WorkerOptions } from '../../src/sampler/messages.ts'
+import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
+import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
+import type { Snapshot } from '../../src/snapshot.ts'
+
+const worker: WorkerOptions = {
+  source: 'auto',
+  procfs: '/proc',
+  platform: 'linux',
+  ownPort: undefined,
+  top: 10,
+  peakWindowSeconds: 120,
+  forecastHorizonSeconds: 900,
+  destinations: true,
+  listeners: true,
+}
+const sample: Sample = {
+  takenAtSeconds: 1_700_000_000,
+  durations: { discover: 0.001, read: 0.002, model: 0.003 },
+  namespaces: [],
+  failures: [],
+  collectors: [],
+  cpuSeconds: 0.01,
+}
+
+/** A worker of the test's own making: `events` is how it speaks, `requests` counts what it was asked. */
+function createScriptedWorker() {
+  const script = { events: {} as SupervisorEvents, requests: 0, stops: 0 }
+  const start = (_options: WorkerOptions, events: SupervisorEvents) => {
+    script.events = events
+    return {
+      requestSample: () => {
+        script.requests++
+      },
+      stop: async () => {
+        script.stops++
+      },
+    }
+  }
+  return { script, start }
+}
+
+function start() {
+  const { script, start: startWorker } = createScriptedWorker()
+  const snapshots: Snapshot[] = []
+  const events: SamplerEvents = {
+    opened: () => {},
+    snapshot: (snapshot) => snapshots.push(snapshot),
+    died: () => {},
+    stuck: () => {},
+  }
+  const options = { configuredIntervalMs: 5000, cpuRatio: 0.02, worker }
+  const started = startSampler(options, events, startWorker)
+  return { script, snapshots, started }
+}
+
+const opened = { type: 'opened', reader: 'netlink', traits: {} } as const
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('startSampler()', () => {
+  test('asks for a sample at even distances, however long each takes', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    await started
+    expect(script.requests).toBe(1)
+    vi.advanceTimersByTime(1200)
+    script.events.sampled(sample)
+    vi.advanceTimersByTime(3799)
+    expect(script.requests).toBe(1)
+    vi.advanceTimersByTime(1)
+    expect(script.requests).toBe(2)
+  })
+
+  test('never asks for a second sample while one is under way', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    await started
+    vi.advanceTimersByTime(50_000)
+    expect(script.requests).toBe(1)
+    script.events.sampled(sample)
+    vi.advanceTimersByTime(0)
+    expect(script.requests).toBe(2)
+  })
+
+  test('stretches the interval to the budget, but not for what the first sample costs', async () => {
+    const { script, snapshots, started } = start()
+    script.events.opened(opened)
+    await started
+    script.events.sampled({ ...sample, cpuSeconds: 10 })
+    script.events.sampled({ ...sample, cpuSeconds: 0.3 })
+    expect(snapshots.map(({ intervalSeconds }) => intervalSeconds)).toEqual([5, 15])
+  })
+
+  test('counts samples, failures by reason and restarts', async () => {
+    const { script, snapshots, started } = start()
+    script.events.opened(opened)
+    const sampler = await started
+    script.events.sampled(sample)
+    script.events.sampled({ ...sample, failures: ['permission', 'timeout'] })
+    script.events.died('a test', 1000)
+    script.events.opened(opened)
+    script.events.sampled({ ...sample, failures: ['timeout'] })
+    expect(snapshots.at(-1)).toMatchObject({
+      samples: 3,
+      workerRestarts: 1,
+      failures: {
+        permission: 1,
+        timeout: 2,
+        vanished: 0,
+        malformed: 0,
+        unsupported: 0,
+        exhausted: 0,
+      },
+    })
+    expect(snapshots[0]?.failures.timeout).toBe(0)
+    expect(sampler.currentSnapshot()).toBe(snapshots.at(-1))
+  })
+
+  test('is ready with a fresh sample only', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    const sampler = await started
+    expect(sampler.readiness()).toEqual({ ready: false, reason: 'No sample has been taken yet' })
+    script.events.sampled(sample)
+    expect(sampler.readiness().ready).toBe(true)
+    vi.advanceTimersByTime(17_000)
+    expect(sampler.readiness().ready).toBe(true)
+    vi.advanceTimersByTime(1000)
+    expect(sampler.readiness()).toEqual({ ready: false, reason: 'The last sample is 18 s old' })
+  })
+
+  test('is not ready while the worker is being restarted or nothing can be read', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    const sampler = await started
+    script.events.sampled(sample)
+    script.events.died('a test', 1000)
+    expect(sampler.readiness().ready).toBe(false)
+    script.events.opened(opened)
+    expect(sampler.readiness().ready).toBe(true)
+    const failure = { reason: 'permission', message: 'Cannot read: EPERM' } as const
+    const namespaces = [{ netns: 'host', netnsKind: 'host', state: undefined, failure }] as const
+    script.events.sampled({ ...sample, namespaces })
+    expect(sampler.readiness()).toEqual({ ready: false, reason: 'Cannot read: EPERM' })
+  })
+
+  test('says why when no source works', async () => {
+    const { script, started } = start()
+    script.events.refused('No source of sockets works here')
+    await expect(started).rejects.toThrow('No source of sockets works here')
+  })
+
+  test('asks for nothing more once it is stopped', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    const sampler = await started
+    script.events.sampled(sample)
+    await sampler.stop()
+    vi.advanceTimersByTime(60_000)
+    expect([script.requests, script.stops]).toEqual([1, 1])
+  })
+})

@@ -1,0 +1,111 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Sample, WorkerOptions } from '../../src/sampler/messages.ts'
+import { type Supervisor, startSupervisor } from '../../src/sampler/supervisor.ts'
+
+const options = { procfs: '/proc' } as WorkerOptions
+
+/** A real worker thread with a program of the test's own. */
+function programOf(body: string): URL {
+  const text = `import { parentPort as port, workerData } from 'node:worker_threads'\n${body}`
+  return new URL(`data:text/javascript,${encodeURIComponent(text)}`)
+}
+const opens = `port.postMessage({ type: 'opened', reader: 'netlink', traits: {} });`
+const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: workerData }));`
+
+function start(program: string) {
+  const seen: string[] = []
+  let wake = () => {}
+  const note = (what: string) => {
+    seen.push(what)
+    wake()
+  }
+  const supervisor = startSupervisor(
+    options,
+    {
+      opened: () => note('opened'),
+      refused: (reason) => note(`refused: ${reason}`),
+      sampled: (sample: Sample) => note(`sampled ${JSON.stringify(sample)}`),
+      died: (reason, backoffMs) => note(`died, ${backoffMs}: ${reason.split('\n', 1)[0]}`),
+      stuck: () => note('stuck'),
+    },
+    programOf(program),
+  )
+  /** Resolves when that many things have happened. */
+  const until = async (count: number) => {
+    while (seen.length < count) {
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+    return seen
+  }
+  running.push(supervisor)
+  return { supervisor, seen, until }
+}
+
+const running: Supervisor[] = []
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const supervisor of running.splice(0)) await supervisor.stop()
+})
+
+describe('startSupervisor()', () => {
+  test('passes a sample on', async () => {
+    const { supervisor, until } = start(opens + answers)
+    await until(1)
+    supervisor.requestSample()
+    expect(await until(2)).toEqual(['opened', 'sampled {"procfs":"/proc"}'])
+  })
+
+  test('says why the first worker cannot work, and starts no other', async () => {
+    const { seen, until } = start(`port.postMessage({ type: 'refused', message: 'no source' })`)
+    await until(1)
+    vi.advanceTimersByTime(100_000)
+    expect(seen).toEqual(['refused: no source'])
+  })
+
+  test('takes a worker that cannot even start for one that cannot work', async () => {
+    const { until } = start(`throw new Error('a broken install')`)
+    expect((await until(1))[0]).toMatch(/^refused: Error: a broken install/)
+  })
+
+  test('starts the next worker when one dies, after 1, 2, 4 ... at most 30 seconds', async () => {
+    const { supervisor, seen, until } = start(
+      `${opens} port.on('message', () => { throw new Error('a bug') });`,
+    )
+    for (const backoffMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+      seen.length = 0
+      await until(1)
+      supervisor.requestSample()
+      expect(await until(2)).toEqual(['opened', `died, ${backoffMs}: Error: a bug`])
+      vi.advanceTimersByTime(backoffMs - 1)
+      expect(seen).toHaveLength(2)
+      seen.length = 0
+      vi.advanceTimersByTime(1)
+    }
+  })
+
+  test('ends a worker that does not answer in time, and starts another', async () => {
+    const { supervisor, until } = start(`${opens} port.on('message', () => { for (;;); });`)
+    await until(1)
+    supervisor.requestSample()
+    vi.advanceTimersByTime(59_999)
+    await new Promise(setImmediate)
+    vi.advanceTimersByTime(1)
+    expect((await until(2))[1]).toMatch(/^died, 1000: it took more than 60 s for a sample/)
+    vi.advanceTimersByTime(1000)
+    expect((await until(3))[2]).toBe('opened')
+  })
+
+  test('stops within a moment while a sample is under way', async () => {
+    const { supervisor, seen, until } = start(`${opens} port.on('message', () => { for (;;); });`)
+    await until(1)
+    supervisor.requestSample()
+    await supervisor.stop()
+    vi.advanceTimersByTime(100_000)
+    expect(seen).toEqual(['opened'])
+  })
+})

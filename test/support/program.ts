@@ -1,0 +1,81 @@
+// The built program as a child process: started as a user would, ended whatever happens.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface Program {
+  readonly child: ChildProcess
+  /** Everything written so far. */
+  stdout(): string
+  stderr(): string
+  /** Resolves with the exit status, or the signal, and how long that took from now. */
+  ended(): Promise<{ status: number | string | null; afterMs: number }>
+}
+
+export interface ProgramOptions {
+  readonly command?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly uid?: number
+}
+
+/** Runs `node dist/main.js` with those arguments, lets `use` work with it, and leaves no process behind. */
+export async function withProgram<T>(
+  args: readonly string[],
+  use: (program: Program) => Promise<T>,
+  { command = [process.execPath, 'dist/main.js'], env = {}, uid }: ProgramOptions = {},
+): Promise<T> {
+  const [file = '', ...first] = command
+  const child = spawn(file, [...first, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    // Its own process group, so that npm's children can be ended too.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(uid === undefined ? {} : { uid }),
+  })
+  const text = { stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk) => {
+    text.stdout += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    text.stderr += chunk
+  })
+  const closed = once(child, 'close')
+  try {
+    return await use({
+      child,
+      stdout: () => text.stdout,
+      stderr: () => text.stderr,
+      ended: async () => {
+        const start = performance.now()
+        await closed
+        return { status: child.exitCode ?? child.signalCode, afterMs: performance.now() - start }
+      },
+    })
+  } finally {
+    killGroup(child.pid)
+    await closed
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // All of it has ended already.
+  }
+}
+
+/** Asks until the answer is what it should be, for at most ten seconds. */
+export async function waitFor<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 10_000
+  for (;;) {
+    const answer = await ask().catch(() => undefined)
+    if (answer !== undefined) return answer
+    if (Date.now() > deadline) throw new Error('Cannot wait any longer')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

@@ -1,0 +1,63 @@
+// Readings made of wire sockets through the product's own decoder, for tests of the model.
+
+import { createDumpBatch, dumpSockets } from '../../src/kernel/diag-channel.ts'
+import type { NamespaceReading, NetSettings, SocketBatch } from '../../src/observation.ts'
+import { createFakeChannel, sequenceOf } from './fake-channel.ts'
+import { buildDatagrams, buildDone, buildSocket, type WireSocket } from './netlink-builder.ts'
+
+export interface WireDump {
+  readonly protocol: 'tcp' | 'udp'
+  readonly explicit: boolean
+  readonly sockets: readonly WireSocket[]
+}
+
+export const plainSettings: NetSettings = {
+  range: { first: 40000, last: 40019 },
+  reserved: [],
+  ipv6: true,
+  tcpTwReuse: 0,
+  tcpTwReuseDelayMs: 1000,
+  tcpTwReuseDelayKnown: true,
+  tcpTimestamps: 1,
+  tcpMaxTwBuckets: 65536,
+}
+
+/** `perDatagram` decides where one batch ends and the next begins. */
+export function* replayDumps(
+  dumps: readonly WireDump[],
+  perDatagram = 7,
+): Generator<SocketBatch, void, void> {
+  for (const { protocol, explicit, sockets } of dumps) {
+    const channel = createFakeChannel((request) => {
+      const sequence = sequenceOf(request)
+      return buildDatagrams(
+        [...sockets.map((socket) => buildSocket(socket, sequence)), buildDone(sequence)],
+        perDatagram,
+      )
+    })
+    const filter = {
+      range: { first: 1, last: 65535 },
+      choice: explicit ? 'explicit' : 'auto',
+      states: 0x3ffe,
+    } as const
+    yield* dumpSockets(channel, { kind: 'family', family: 2, protocol }, filter, createDumpBatch())
+  }
+}
+
+export function createReading(
+  batches: Iterable<SocketBatch>,
+  settings: NetSettings = plainSettings,
+): NamespaceReading {
+  return {
+    netns: 'self',
+    reader: 'netlink',
+    exactness: 'exact',
+    rangeOrigin: 'sysctl',
+    settings,
+    protocols: ['tcp', 'udp'],
+    tcpBoundKnown: true,
+    udpListenersKnown: true,
+    batches,
+    activeOpens: undefined,
+  }
+}
