@@ -105,6 +105,8 @@ async function serve(config: Config, build: Build): Promise<void> {
 
 /** `status` and `doctor`: one sample, printed, or with --watch one after another. */
 async function inspect(config: Config): Promise<void> {
+  // The reader of a pipe may leave early, as head does.
+  process.stdout.on('error', () => process.exit(EXIT_OK))
   const show = async (snapshot: Snapshot): Promise<void> => {
     if (config.command === 'doctor') {
       const facts = {

@@ -18,8 +18,8 @@ export interface Pool {
   readonly capacityPorts: number
   /** How many more allocations will succeed now; for tcp_connect at the worst destination. */
   readonly availablePorts: number
-  /** Ports without any socket: the lower bound of what is available. */
-  readonly unusedPorts: number
+  /** Ports without any socket: the lower bound of what is available. Undefined where bound sockets cannot be seen. */
+  readonly unusedPorts: number | undefined
   /** 1 - available / capacity; 1 for a pool without capacity. */
   readonly utilizationRatio: number
   /** The highest of the trailing peak window. */

@@ -54,24 +54,25 @@ export function probeTcp(
   const look = (question: DumpQuestion, choice: PortChoice, states: number) =>
     findSocket(channel, question, { port, choice, states })
 
-  const boundIdle = look(modern, 'any', ALL_STATES).found
+  let ours = look(modern, 'any', ALL_STATES)
+  const boundIdle = ours.found
   let states = ALL_STATES
   if (!boundIdle) {
     socket.listen()
     states = STATE_BIT_LISTEN
-    if (!look(modern, 'any', states).found) {
+    ours = look(modern, 'any', states)
+    if (!ours.found) {
       throw new SourceError(
         'unsupported',
         'Cannot use netlink: the kernel does not list a listening socket of our own (is the module tcp_diag missing?)',
       )
     }
   }
-  const explicit = look(modern, 'explicit', states)
   return {
     legacyWalk: succeeds(() => look({ kind: 'legacy' }, 'any', states).found),
     boundIdle,
-    portChoice: explicit.found && !look(modern, 'auto', states).found,
-    cgroupId: explicit.cgroupId > 0,
+    portChoice: look(modern, 'explicit', states).found && !look(modern, 'auto', states).found,
+    cgroupId: ours.cgroupId > 0,
   }
 }
 
@@ -156,12 +157,13 @@ function bindOutside(libc: Libc, fd: number, range: PortRange): number {
 /** A port outside the range, or any unprivileged one where the range leaves none; `fraction` is in [0, 1). */
 export function portOutside(range: PortRange, fraction: number): number {
   const below = Math.max(0, range.first - FIRST_UNPRIVILEGED_PORT)
-  const above = LAST_PORT - range.last
+  const firstAbove = Math.max(range.last + 1, FIRST_UNPRIVILEGED_PORT)
+  const above = LAST_PORT + 1 - firstAbove
   if (below + above === 0) {
     return FIRST_UNPRIVILEGED_PORT + Math.floor(fraction * (LAST_PORT - FIRST_UNPRIVILEGED_PORT))
   }
   const index = Math.floor(fraction * (below + above))
-  return index < below ? FIRST_UNPRIVILEGED_PORT + index : range.last + 1 + (index - below)
+  return index < below ? FIRST_UNPRIVILEGED_PORT + index : firstAbove + (index - below)
 }
 
 /** struct sockaddr_in for 0.0.0.0 and `port`. */

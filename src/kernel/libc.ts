@@ -34,10 +34,10 @@ export interface Libc {
   close(fd: number): void
 }
 
-const SOCK_CLOEXEC = 0o2000000
-const MSG_TRUNC = 0x20
-const CLONE_NEWNET = 0x40000000
-const EINTR = 4
+export const SOCK_CLOEXEC = 0o2000000
+export const MSG_TRUNC = 0x20
+export const CLONE_NEWNET = 0x40000000
+export const EINTR = 4
 
 /** Loads koffi and the process' own libc (glibc or musl). Throws where there is no koffi for the platform. */
 export async function openLibc(): Promise<Libc> {

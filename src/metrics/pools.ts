@@ -21,7 +21,9 @@ export const poolFamilies: readonly Family[] = [
   }),
   perPool({
     name: 'ephemeral_port_pool_unused_ports',
-    help: 'Ports of the pool without any socket: the lower bound of ephemeral_port_pool_available_ports.',
+    help:
+      'Ports of the pool without any socket: the lower bound of ephemeral_port_pool_available_ports. Absent for TCP where the ' +
+      'reader cannot see bound sockets (exactness=upper_bound).',
     value: (pool) => pool.unusedPorts,
   }),
   perPool({

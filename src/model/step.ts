@@ -110,6 +110,7 @@ export function createStep(options: ModelOptions): Step {
       return {
         ...pool,
         ...forecast,
+        unusedPorts: pool.pool === 'udp' || reading.tcpBoundKnown ? pool.unusedPorts : undefined,
         utilizationPeakRatio: peaks[0]?.value ?? pool.utilizationRatio,
       }
     })

@@ -10,7 +10,10 @@ import type { RankedMember } from './ranking.ts'
 /** Bounds the forecast's state; the members are ordered worst first. */
 const MOST_TRACKS = 50
 
-/** One track for each destination that has a row and connections. */
+/** Names the track of every destination that has no connection yet: blocked ports are gone for it too. */
+const ANY_DESTINATION = ''
+
+/** One track for each destination that has a row and connections, and one for all others together. */
 export function trackDestinations(
   census: Census,
   ports: Ports,
@@ -19,19 +22,28 @@ export function trackDestinations(
 ): readonly ForecastTrack[] {
   const tracked = members.filter(({ index }) => index >= 0).slice(0, MOST_TRACKS)
   const expiring = scheduleExpiry(census, ports, tracked)
-  const blocked = ports.blockedByListener + ports.blockedByBound
-  return tracked.map(({ index, name }, position) => {
+  const open = ports.tcp.capacity - ports.blockedByListener - ports.blockedByBound
+  const others: ForecastTrack = {
+    key: ANY_DESTINATION,
+    availablePorts: open,
+    livePorts: 0,
+    timeWaitPorts: 0,
+    reclaimablePorts: 0,
+    expiring: new Array<number>(EXPIRY_SECONDS).fill(0),
+  }
+  const rows = tracked.map(({ index, name }, position): ForecastTrack => {
     const taken = columns.taken[index] ?? 0
     const live = columns.takenLive[index] ?? 0
     return {
       key: `${name.source} ${name.destination}`,
-      availablePorts: ports.tcp.capacity - blocked - taken,
+      availablePorts: open - taken,
       livePorts: live,
       timeWaitPorts: taken - live,
       reclaimablePorts: columns.reclaimable[index] ?? 0,
       expiring: expiring[position] ?? [],
     }
   })
+  return [...rows, others]
 }
 
 /** The track of a pool that knows no destination. */
@@ -58,9 +70,10 @@ function scheduleExpiry(
   })
   const schedules = tracked.map(() => new Array<number>(EXPIRY_SECONDS).fill(0))
   for (let flow = 0; flow < census.flows.flowCount(); flow++) {
-    if (hold[flow] === HOLD.live || hold[flow] === HOLD.reclaimable) continue
     const schedule = schedules[positions[destination[flow] ?? 0] ?? -1]
-    if (schedule === undefined) continue
+    if (schedule === undefined || hold[flow] === HOLD.live || hold[flow] === HOLD.reclaimable) {
+      continue
+    }
     const local = port[flow] ?? 0
     if (ports.usable[local] === 0 || local === ports.neverVisited) continue
     if (((census.portUse[local] ?? 0) & BLOCKING) !== 0) continue

@@ -18,12 +18,13 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import type { Format } from '../../src/metrics/render.ts'
 import { sampleBuild, sampleSnapshot, snapshotWith } from '../support/sample-snapshot.ts'
+import { hasProgram } from '../support/tools.ts'
 
 const GOLDEN = fileURLToPath(new URL('../golden/', import.meta.url))
 const goldenPages = existsSync(GOLDEN)
   ? readdirSync(GOLDEN).filter((name) => name.endsWith('.prom'))
   : []
-const isMissing = spawnSync('promtool', ['--version']).error !== undefined
+const isMissing = !hasProgram('promtool')
 
 // A skip is said; in CI it is a failure, since a check that does not run finds nothing.
 beforeEach((context) => {

@@ -11,26 +11,12 @@ import {
   buildError,
   buildMessage,
   buildSocket,
+  plainSocket,
   type WireSocket,
 } from '../support/netlink-builder.ts'
 
 const SEQUENCE = 5
 const filter = { range: { first: 1, last: 65535 }, choice: 'auto', states: 0x3ffe } as const
-
-const established: WireSocket = {
-  family: 4,
-  state: 1,
-  timer: 0,
-  localPort: 40001,
-  remotePort: 443,
-  local: [10, 0, 0, 5],
-  remote: [192, 168, 1, 9],
-  device: 3,
-  expiresMs: 1234,
-  uid: 1000,
-  v6only: undefined,
-  cgroupId: 2 ** 33 + 5,
-}
 
 /** The row as the wire had it. */
 function expectRow(socket: WireSocket, protocol: 'tcp' | 'udp') {
@@ -95,8 +81,8 @@ const sequence = (() => {
 
 describe('dumpSockets()', () => {
   test('gives every column of a socket', () => {
-    const datagrams = buildDatagrams([buildSocket(established, sequence), buildDone(sequence)], 9)
-    expect(readRows(datagrams)).toEqual([expectRow(established, 'tcp')])
+    const datagrams = buildDatagrams([buildSocket(plainSocket, sequence), buildDone(sequence)], 9)
+    expect(readRows(datagrams)).toEqual([expectRow(plainSocket, 'tcp')])
   })
 
   test('gives back what an independent encoder wrote, however it is cut into datagrams', () => {
@@ -159,32 +145,32 @@ describe('dumpSockets()', () => {
   })
 
   test('times out when the end of the dump never comes', () => {
-    expect(() => readRows([Uint8Array.from(buildSocket(established, sequence))])).toThrow(
+    expect(() => readRows([Uint8Array.from(buildSocket(plainSocket, sequence))])).toThrow(
       expect.objectContaining({ reason: 'timeout' }),
     )
   })
 
   test('skips left-overs of another dump, unknown messages and unknown families', () => {
-    const strange = buildSocket(established, sequence)
+    const strange = buildSocket(plainSocket, sequence)
     strange[16] = 17
     const messages = [
       buildDone(sequence + 1),
       buildError(sequence + 1, 1),
-      buildSocket(established, sequence + 1),
+      buildSocket(plainSocket, sequence + 1),
       buildMessage(99, sequence, [1, 2, 3, 4]),
       buildError(sequence, 0),
       strange,
-      buildSocket(established, sequence, 18),
+      buildSocket(plainSocket, sequence, 18),
       buildDone(sequence),
     ]
-    expect(readRows(buildDatagrams(messages, 3))).toEqual([expectRow(established, 'tcp')])
+    expect(readRows(buildDatagrams(messages, 3))).toEqual([expectRow(plainSocket, 'tcp')])
   })
 })
 
 describe('decodeDatagram() refuses', () => {
   const decode = (bytes: readonly number[]) =>
     decodeDatagram(Uint8Array.from(bytes), SEQUENCE, createSocketBatch(10))
-  const socket = buildSocket(established, SEQUENCE)
+  const socket = buildSocket(plainSocket, SEQUENCE)
   const patch = (at: number, ...values: number[]) => {
     const bytes = [...socket]
     bytes.splice(at, values.length, ...values)

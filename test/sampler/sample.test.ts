@@ -2,25 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
 import { createTakeSample } from '../../src/sampler/sample.ts'
-import type { WireSocket } from '../support/netlink-builder.ts'
+import { plainSocket } from '../support/netlink-builder.ts'
 import { createReading, replayDumps } from '../support/readings.ts'
 
-const socket: WireSocket = {
-  family: 4,
-  state: 1,
-  timer: 0,
-  localPort: 40001,
-  remotePort: 443,
-  local: [10, 0, 0, 5],
-  remote: [10, 0, 0, 9],
-  device: 0,
-  expiresMs: 0,
-  uid: 0,
-  v6only: undefined,
-  cgroupId: 0,
-}
 const quiet = () =>
-  createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [socket] }]))
+  createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [plainSocket] }]))
 
 function* failHalfway(error: Error): NamespaceReading['batches'] {
   yield* quiet().batches

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,6 +10,7 @@ import {
   type SystemInformationOptions,
 } from '../../src/sources/systeminformation.ts'
 import { describeRows } from '../kernel/rows.ts'
+import { hasProgram } from '../support/tools.ts'
 
 const listener: ConnectionRow = {
   protocol: 'tcp',
@@ -225,12 +225,3 @@ describe('createSystemInformationSource() elsewhere', () => {
     },
   )
 })
-
-function hasProgram(name: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${name}`])
-    return true
-  } catch {
-    return false
-  }
-}

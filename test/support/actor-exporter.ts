@@ -1,4 +1,5 @@
-// Starts the program inside the actor's namespace and reads its pages without touching the pools. Runs in the actor's process.
+// Starts the program inside the actor's namespace and reads its pages without touching the pools. Runs in the actor's
+// process.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

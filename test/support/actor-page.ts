@@ -1,5 +1,5 @@
-// The exporter's page as a live test reads it: text in, values by name and labels out, and the wait for a page that knows
-// everything done so far.
+// The exporter's page as a live test reads it: text in, values by name and labels out, and the wait for a page that
+// knows everything done so far.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Netns } from './actor.ts'

@@ -1,4 +1,5 @@
-// The actor: a process in a network namespace of its own, which does what its parent asks over the IPC channel and ends with it.
+// The actor: a process in a network namespace of its own, which does what its parent asks over the IPC channel and ends
+// with it.
 // Started by actor.ts as `node --import tsx test/support/actor-process.ts`.
 
 import { readFileSync, writeFileSync } from 'node:fs'

@@ -117,7 +117,7 @@ export function createSocketOperations(libc: Libc) {
     },
 
     /**
-     * Opens until the kernel refuses `refusals` times, then closes all of them, with RST unless told otherwise, so that nothing
+     * Opens until the kernel refuses `refusals` times, default 1, then closes all of them with RST, so that nothing
      * remains: what is counted is the truth about the pool.
      */
     fill(request: OpenRequest & { readonly limit?: number; readonly refusals?: number }): Filled {

@@ -1,8 +1,10 @@
 // A throwaway network namespace with an actor in it: scenario in, real sockets out. The one door for live tests.
 //
 //   await withNetns(async (netns) => {
-//     const [listener] = (await netns.call('open', { bind: { address: '127.0.0.1', port: 8001 }, listen: 100 })).sockets
-//     const opened = await netns.call('open', { connect: { address: '127.0.0.1', port: 8001 }, count: 10 })
+//     const to = { address: '127.0.0.1', port: 8001 }
+//     await netns.call('open', { bind: to, listen: 100 })
+//     const { sockets, locals } = await netns.call('open', { connect: to, count: 10 })
+//     const { count, refusal } = await netns.call('fill', { connect: to })
 //   })
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -71,7 +73,9 @@ async function openNetns(child: ChildProcess): Promise<Netns> {
     call<K extends keyof Operations>(name: K, argument: Argument<K>): Promise<Result<K>> {
       const call: Call = { id: ++lastId, name, argument }
       const result = expectReply(call.id, name, CALL_MS)
-      child.send(call)
+      child.send(call, (error) => {
+        if (error !== null) pending.get(call.id)?.({ id: call.id, failure: error.message })
+      })
       return result as Promise<Result<K>>
     },
   }

@@ -3,7 +3,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { release } from 'node:os'
 import { CLONE_NEWNET, type Libc, openLibc } from './libc.ts'
-import { check, enterFreshNetns } from './netns.ts'
+import { check, furnishNetns, unshareNetns } from './netns.ts'
 
 /** The reason for `ctx.skip(reason)`, or undefined where live tests can run. */
 export function whyNotLive(): string | undefined {
@@ -25,12 +25,14 @@ export function whyNotExact(): string | undefined {
   return known ? whyNotLive() : `needs Linux 6.8 to see bound sockets, this is ${release()}`
 }
 
-// Synchronous from start to end, so that nothing else runs in the foreign namespace; the path names the calling thread's.
+// Synchronous from start to end, so that nothing else runs in the foreign namespace. The path names that of the calling
+// thread.
 function tryFreshNetns(libc: Libc): void {
   const home = openSync('/proc/thread-self/ns/net', 'r')
   try {
+    unshareNetns(libc)
     try {
-      enterFreshNetns(libc)
+      furnishNetns(libc)
     } finally {
       check('return to the own network namespace', libc.setns(home, CLONE_NEWNET))
     }

@@ -1,5 +1,5 @@
-// The things a mix is made of: each action opens some sockets of one kind and says how many it got. A refusal is part of life in
-// a full range, so it only makes the number smaller; what cannot be explained by one is an error.
+// The things a mix is made of: each action opens some sockets of one kind and says how many it got. A refusal is part of
+// life in a full range, so it only makes the number smaller; what cannot be explained by one is an error.
 
 import type { Netns } from './actor.ts'
 import type { OpenRequest } from './actor-sockets.ts'

@@ -31,7 +31,7 @@ export interface Proofs {
   readonly contradictions: readonly string[]
 }
 
-/** Fills every pool once. Nothing remains of it but that recycled TIME_WAITs are gone, so every prediction is read anew. */
+/** Fills every pool once. What remains of it is that recycled TIME_WAITs are gone, so every prediction is read anew. */
 export async function proveAll(netns: Netns): Promise<Proofs> {
   const proofs: Proof[] = []
   const contradictions: string[] = []
@@ -135,7 +135,8 @@ function listContradictions(page: Page): string[] {
 }
 
 /**
- * Fills a pool by IPv4 and then by IPv6, which binds dual-stack: the page promises the smaller. Neither leaves anything behind.
+ * Fills a pool by IPv4 and then by IPv6, which binds dual-stack: the page promises the smaller. Neither leaves anything
+ * behind.
  */
 async function proveSmaller(
   netns: Netns,

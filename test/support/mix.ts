@@ -36,8 +36,8 @@ export const plainSettings: Settings = {
 }
 
 /**
- * Every combination of what decides whether a TIME_WAIT may be reused; twelve consecutive seeds meet all of them. By the delay either
- * all TIME_WAITs are old enough or none is: a mix lives for seconds only.
+ * Every combination of what decides whether a TIME_WAIT may be reused; twelve consecutive seeds meet all of them. By the
+ * delay either all TIME_WAITs are old enough or none is: a mix lives for seconds only.
  */
 const reuseSettings = [0, 1, 2].flatMap((twReuse) =>
   [1, 25_000].flatMap((twReuseDelayMs) =>

@@ -17,6 +17,22 @@ export interface WireSocket {
   cgroupId: number | undefined
 }
 
+/** One of everything, for tests to change. */
+export const plainSocket: WireSocket = {
+  family: 4,
+  state: 1,
+  timer: 0,
+  localPort: 40001,
+  remotePort: 443,
+  local: [10, 0, 0, 5],
+  remote: [192, 168, 1, 9],
+  device: 3,
+  expiresMs: 1234,
+  uid: 1000,
+  v6only: undefined,
+  cgroupId: 2 ** 33 + 5,
+}
+
 const NLMSG_ERROR = 2
 const NLMSG_DONE = 3
 

@@ -14,12 +14,22 @@ const IFA = { address: 1, local: 2, flags: 8, noDad: 2 } as const
 /** The interface towards the address nobody answers from, `10.9.0.0/24`. */
 export const VETH = 'v0'
 
-/**
- * Moves the calling thread into a new namespace with: lo up (127.0.0.0/8, ::1, fd00::1), and v0 with 10.9.0.1/24, half of a
- * veth pair that never resolves a neighbour: a connect() to any other 10.9.0.x stays in SYN_SENT until TCP gives up.
- */
+/** Moves the calling thread into a new namespace and furnishes it. */
 export function enterFreshNetns(libc: Libc): void {
+  unshareNetns(libc)
+  furnishNetns(libc)
+}
+
+/** Moves the calling thread into a new, empty namespace. */
+export function unshareNetns(libc: Libc): void {
   check('create a network namespace', libc.unshare(CLONE_NEWNET))
+}
+
+/**
+ * Furnishes an empty namespace with: lo up (127.0.0.0/8, ::1, fd00::1), and v0 with 10.9.0.1/24, half of a veth pair
+ * that never resolves a neighbour: a connect() to any other 10.9.0.x stays in SYN_SENT until TCP gives up.
+ */
+export function furnishNetns(libc: Libc): void {
   createVethPair(libc, VETH, 'v1')
   for (const device of ['lo', VETH, 'v1']) bringUp(libc, device)
   addAddress(libc, VETH, '10.9.0.1', 24)
@@ -107,7 +117,8 @@ function zeroEnded(text: string): Buffer {
   return Buffer.from(`${text}\0`)
 }
 
-// struct nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32; the answer is struct nlmsgerr: error i32 at 16.
+// struct nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32.
+// The answer is a struct nlmsgerr: error i32 at 16.
 function request(libc: Libc, action: string, type: number, flags: number, body: Buffer): void {
   const fd = check(action, libc.socket(AF.netlink, SOCK.raw | SOCK.closeOnExec, NETLINK_ROUTE))
   try {

@@ -24,6 +24,8 @@ export interface ScenarioFile {
   readonly kernel: string
   readonly arch: string
   readonly capabilities: Capabilities
+  /** The most that the timers of one reader can be ahead of the other's. */
+  readonly lookMs: number
   readonly granted?: Granted
 }
 
