@@ -24,6 +24,8 @@ export interface Supervisor {
 }
 
 const FIRST_BACKOFF_MS = 1000
+/** A sample leaves little garbage, its columns are outside the heap: V8's default of 48 MB would only be held. */
+const WORKER_YOUNG_MB = 2
 const LONGEST_BACKOFF_MS = 30_000
 /** Listing a million sockets takes 1.4 s; whoever takes this long never comes back. */
 const SAMPLE_DEADLINE_MS = 60_000
@@ -47,7 +49,10 @@ export function startSupervisor(
   let restart: NodeJS.Timeout | undefined
 
   function startWorker(): void {
-    const started = new Worker(entry, { workerData: options })
+    const started = new Worker(entry, {
+      workerData: options,
+      resourceLimits: { maxYoungGenerationSizeMb: WORKER_YOUNG_MB },
+    })
     worker = started
     open = false
     cause = 'it ended'
