@@ -77,7 +77,10 @@ async function serve(config: Config, build: Build): Promise<void> {
   let failure: string | undefined
   let warned = false
   sampler = await openSampler(config, ports[0], {
-    opened: (reader, traits) => log.info('Reading sockets', { reader, ...traits }),
+    opened: ({ reader, traits, refusals }) => {
+      for (const reason of refusals) log.warn('A better source does not work here', { reason })
+      log.info('Reading sockets', { reader, ...traits })
+    },
     snapshot: (snapshot) => {
       const message = snapshot.namespaces.find((namespace) => namespace.failure)?.failure?.message
       if (message !== failure) {
@@ -127,7 +130,10 @@ async function inspect(config: Config): Promise<void> {
   const sampler = await openSampler(config, undefined, {
     opened: () => {},
     snapshot: (snapshot) => void show(snapshot),
-    died: (reason) => complain(`Sampling worker died: ${reason}`),
+    died: (reason) => {
+      complain(`Sampling worker died: ${reason}`)
+      if (!config.watch) process.exit(EXIT_UNREADABLE)
+    },
     stuck: () => process.kill(process.pid, 'SIGKILL'),
   })
 }

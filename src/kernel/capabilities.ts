@@ -28,8 +28,11 @@ export interface Capabilities {
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const BIND_ATTEMPTS = 32
+/** Somebody has the port, or net.ipv4.ip_unprivileged_port_start is above it. */
+const BIND_AGAIN = ['EADDRINUSE', 'EACCES']
 const FIRST_UNPRIVILEGED_PORT = 1024
 const LAST_PORT = 65535
+const EVERY_PORT: PortRange = { first: 1, last: LAST_PORT }
 
 /** Runs the self-test in the calling thread's namespace. Throws SourceError when TCP sockets cannot be listed at all. */
 export function probeCapabilities(libc: Libc, range: PortRange): Capabilities {
@@ -143,12 +146,14 @@ function withBoundSocket<T>(
 
 function bindOutside(libc: Libc, fd: number, range: PortRange): number {
   for (let attempt = 0; attempt < BIND_ATTEMPTS; attempt++) {
-    const port = portOutside(range, Math.random())
+    // Where every port outside may be refused, one inside for a moment is better than no self-test.
+    const avoided = attempt < BIND_ATTEMPTS / 2 ? range : EVERY_PORT
+    const port = portOutside(avoided, Math.random())
     try {
       libc.bind(fd, encodeWildcard(port))
       return port
     } catch (error) {
-      if (!(error instanceof SystemError) || error.code !== 'EADDRINUSE') throw error
+      if (!(error instanceof SystemError) || !BIND_AGAIN.includes(error.code)) throw error
     }
   }
   throw new SourceError('exhausted', 'Cannot bind a socket for the self-test: no port was free')

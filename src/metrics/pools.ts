@@ -44,7 +44,8 @@ export const poolFamilies: readonly Family[] = [
     name: 'ephemeral_port_pool_reclaimable_ports',
     help:
       'Ports in TIME_WAIT that connect() may recycle now, as net.ipv4.tcp_tw_reuse and TCP timestamps allow: they are not ' +
-      'counted as used. Absent for pools other than tcp_connect.',
+      'counted as used. Those of the worst destination; where none holds ports otherwise, the most that one destination has. ' +
+      'Absent for pools other than tcp_connect.',
     value: (pool) => pool.reclaimablePorts,
   }),
   perPool({

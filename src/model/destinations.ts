@@ -25,6 +25,13 @@ export interface DestinationColumns {
   readonly inboundFlows: number
 }
 
+export interface AccountContext {
+  /** Of the range: connect() tries ports of its parity first. */
+  readonly firstPort: number
+  /** Listeners, gone ones included that may have left accepted connections behind. */
+  readonly listeners: readonly Listener[]
+}
+
 /**
  * Accounts every flow to its destination. A connection bound to a device does not hinder connections that are not, but
  * the reverse does (inet_match(), PORT-MODEL 7): a destination with a device also pays for its twin without one.
@@ -32,13 +39,13 @@ export interface DestinationColumns {
 export function accountDestinations(
   census: Census,
   ports: Ports,
-  firstPort: number,
+  { firstPort, listeners }: AccountContext,
 ): DestinationColumns {
   const { flows } = census
   const total = flows.destinationCount()
   const keys = flows.keys()
   const { destination, port, hold } = flows.columns()
-  const inbound = createInboundTest(census)
+  const inbound = createInboundTest(listeners)
   const twins = findTwins(census)
 
   const used = new Uint32Array(total)
@@ -87,21 +94,41 @@ export function accountDestinations(
   return { count, used, timeWait, taken, takenFirstHalf, takenLive, reclaimable, inboundFlows }
 }
 
-/** Tells whether a flow is the accepting side: a listener holds its local port and takes its local address. */
-function createInboundTest(
+/**
+ * The TCP listeners whose accepted connections may outlive them: those of this census, and earlier ones as long as any
+ * socket is left at their port.
+ */
+export function rememberListeners(
   census: Census,
+  earlier: readonly Listener[],
+): readonly Listener[] {
+  const now = census.listeners.filter(({ protocol }) => protocol === 'tcp')
+  const known = new Set(now.map(nameListener))
+  const gone = earlier.filter(
+    (listener) =>
+      ((census.portUse[listener.port] ?? 0) & USE.tcp) !== 0 && !known.has(nameListener(listener)),
+  )
+  return [...now, ...gone]
+}
+
+function nameListener({ port, address }: Listener): string {
+  return `${port} ${address.join()}`
+}
+
+/** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
+function createInboundTest(
+  listeners: readonly Listener[],
 ): (keys: Uint32Array, at: number, port: number) => boolean {
   const byPort = new Map<number, Listener[]>()
-  for (const listener of census.listeners) {
+  for (const listener of listeners) {
     if (listener.protocol !== 'tcp') continue
     const others = byPort.get(listener.port)
     if (others) others.push(listener)
     else byPort.set(listener.port, [listener])
   }
-  return (keys, at, port) => {
-    if (((census.portUse[port] ?? 0) & USE.listener) === 0) return false
-    return byPort.get(port)?.some(({ address }) => accepts(address, keys, at)) ?? false
-  }
+  if (byPort.size === 0) return () => false
+  return (keys, at, port) =>
+    byPort.get(port)?.some(({ address }) => accepts(address, keys, at)) ?? false
 }
 
 function accepts(listener: Listener['address'], keys: Uint32Array, at: number): boolean {

@@ -41,10 +41,11 @@ export function modelConnectPool(
     availablePorts: available,
     unusedPorts: ports.tcp.unused,
     utilizationRatio: utilization(available, capacity),
-    reclaimablePorts: worst ? (columns.reclaimable[worst.index] ?? 0) : 0,
+    reclaimablePorts: worst
+      ? (columns.reclaimable[worst.index] ?? 0)
+      : columns.reclaimable.reduce((most, ports) => Math.max(most, ports), 0),
     slow: ports.openFirstHalf - firstHalfTaken <= 0,
-    // Where no connection holds a port, no destination is behind the numbers.
-    worstDestination: worst && columns.used[worst.index] ? (named ?? worst).name : undefined,
+    worstDestination: (named ?? worst)?.name,
   }
 }
 

@@ -71,7 +71,7 @@ type Comparison = (left: number, right: number) => number
 /** Worst first; ties are broken by the key, so that the order of sockets never matters. */
 function createComparison(flows: FlowTable, columns: DestinationColumns): Comparison {
   const keys = flows.keys()
-  const criteria = [columns.taken, columns.used, columns.reclaimable]
+  const criteria = [columns.taken, columns.used]
   return (left, right) => {
     for (const column of criteria) {
       const difference = (column[right] ?? 0) - (column[left] ?? 0)
@@ -86,11 +86,12 @@ function createComparison(flows: FlowTable, columns: DestinationColumns): Compar
   }
 }
 
-/** The first `limit` of all destinations in use, without sorting the rest. */
+/** The first `limit` of all destinations that hold ports, without sorting the rest. */
 function takeBest(columns: DestinationColumns, limit: number, compare: Comparison): number[] {
   const best: number[] = []
   for (let index = 0; index < columns.used.length; index++) {
-    if (columns.used[index] === 0 && columns.reclaimable[index] === 0) continue
+    // A destination of reclaimable ports alone is no burden.
+    if (columns.used[index] === 0) continue
     const last = best[best.length - 1]
     if (best.length === limit && last !== undefined && compare(last, index) <= 0) continue
     best.splice(insertionPoint(best, index, compare), 0, index)

@@ -13,9 +13,10 @@ const LOOPBACK_IFINDEX = 1
  */
 export function isReclaimable(batch: SocketBatch, row: number, settings: NetSettings): boolean {
   if (batch.state[row] !== STATE.timeWait) return false
-  if (((batch.flags[row] ?? 0) & FLAG.minisock) === 0) return false
   if (!settings.tcpTimestamps) return false
-  const ageMs = TIME_WAIT_MS - (batch.expiresMs[row] ?? 0)
+  // Of a reader that does not know the age the number is an upper bound: it may be old enough.
+  const ageKnown = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
+  const ageMs = ageKnown ? TIME_WAIT_MS - (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
   if (ageMs <= settings.tcpTwReuseDelayMs) return false
   if (settings.tcpTwReuse === 1) return true
   return settings.tcpTwReuse === 2 && staysOnLoopback(batch, row)

@@ -72,18 +72,14 @@ function udpStates(states: Uint32Array): Record<string, number> {
   return { bound: states.reduce((sum, count) => sum + count, 0) - connected, connected }
 }
 
-/** The rows of the top destinations; what they leave out is summed in `other`. */
+/** The rows of the top destinations; what they leave out is summed in `other`, and `hidden` of those that hold ports. */
 export function renderDestinations(
   ports: Ports,
   columns: DestinationColumns,
   members: readonly RankedMember[],
-): Destinations {
+): { readonly destinations: Destinations; readonly hidden: number } {
   const blocked = ports.blockedByListener + ports.blockedByBound
-  // A destination of reclaimable ports alone is no burden.
-  const burdens = members.filter(
-    ({ index }) => columns.used[index] !== 0 || columns.reclaimable[index] === 0,
-  )
-  const rows = burdens.map(({ name, index }) => ({
+  const rows = members.map(({ name, index }) => ({
     ...name,
     usedPorts: columns.used[index] ?? 0,
     timeWaitPorts: columns.timeWait[index] ?? 0,
@@ -104,10 +100,14 @@ export function renderDestinations(
       rows.reduce((sum, row) => sum + row.timeWaitPorts, 0),
     ),
   }
+  const holding = columns.used.reduce((count, used) => count + (used > 0 ? 1 : 0), 0)
   return {
-    count: columns.count,
-    rows,
-    other: other.usedPorts > 0 ? other : undefined,
+    destinations: {
+      count: columns.count,
+      rows,
+      other: other.usedPorts > 0 ? other : undefined,
+    },
+    hidden: holding - rows.filter((row) => row.usedPorts > 0).length,
   }
 }
 

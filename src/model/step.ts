@@ -3,8 +3,8 @@
 
 import type { NamespaceReading } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
-import { createCensusTaker } from './census.ts'
-import { accountDestinations } from './destinations.ts'
+import { createCensusTaker, type Listener } from './census.ts'
+import { accountDestinations, rememberListeners } from './destinations.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
@@ -33,6 +33,8 @@ export interface ModelOptions {
 export interface ModelState {
   readonly members: readonly Member[]
   readonly worst: Destination | undefined
+  /** Listeners in the range, gone ones included while sockets are left at their port. */
+  readonly listeners: readonly Listener[]
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
 }
 
@@ -61,7 +63,11 @@ export function createStep(options: ModelOptions): Step {
     const { settings, protocols } = reading
     const census = takeCensus(settings, reading.batches)
     const ports = countPorts(census, settings)
-    const columns = accountDestinations(census, ports, settings.range.first)
+    const listenersSeen = rememberListeners(census, state?.listeners ?? [])
+    const columns = accountDestinations(census, ports, {
+      firstPort: settings.range.first,
+      listeners: listenersSeen,
+    })
     const members = rankDestinations(census.flows, columns, options.top, state?.members ?? [])
 
     const now: { pool: PoolNow; input: Pick<ForecastInput, 'blockedPorts' | 'tracks'> }[] = []
@@ -115,10 +121,15 @@ export function createStep(options: ModelOptions): Step {
       }
     })
 
-    const destinations = renderDestinations(ports, columns, members)
+    const { destinations, hidden } = renderDestinations(ports, columns, members)
     const listeners = renderListeners(census, ports, options.top)
     return {
-      state: { members, worst: pools[0]?.worstDestination, pools: histories },
+      state: {
+        members,
+        worst: pools[0]?.worstDestination,
+        listeners: listenersSeen,
+        pools: histories,
+      },
       namespace: {
         readAtSeconds: clock.unixSeconds,
         reader: reading.reader,
@@ -137,10 +148,7 @@ export function createStep(options: ModelOptions): Step {
         connectionsOpened: reading.activeOpens,
         truncated: {
           ...(options.destinations && {
-            ephemeral_port_destination_used_ports: Math.max(
-              0,
-              destinations.count - destinations.rows.length,
-            ),
+            ephemeral_port_destination_used_ports: hidden,
           }),
           ...(options.listeners && { ephemeral_port_listener_info: listeners.hidden }),
         },

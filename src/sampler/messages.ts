@@ -35,6 +35,8 @@ export type FromWorker =
       readonly type: 'opened'
       readonly reader: Reader
       readonly traits: Readonly<Record<string, boolean | string>>
+      /** Why the sources that would be better do not work here. */
+      readonly refusals: readonly string[]
     }
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'sampled'; readonly sample: Sample }

@@ -14,7 +14,11 @@ export interface SamplerOptions extends Budget {
 
 /** What the loop tells the outside as it happens. */
 export interface SamplerEvents {
-  readonly opened: (reader: Reader, traits: Readonly<Record<string, boolean | string>>) => void
+  readonly opened: (opened: {
+    readonly reader: Reader
+    readonly traits: Readonly<Record<string, boolean | string>>
+    readonly refusals: readonly string[]
+  }) => void
   readonly snapshot: (snapshot: Snapshot) => void
   readonly died: (reason: string, backoffMs: number) => void
   /** The worker hangs in the kernel: only ending the process helps. */
@@ -59,9 +63,9 @@ export function startSampler(
   return new Promise((resolve, reject) => {
     let settled = false
     const supervisor = startWorker(options.worker, {
-      opened: ({ reader, traits }) => {
+      opened: (opened) => {
         workerAlive = true
-        events.opened(reader, traits)
+        events.opened(opened)
         requestSample()
         if (!settled) resolve(sampler)
         settled = true
@@ -81,6 +85,7 @@ export function startSampler(
         workerAlive = false
         workerRestarts++
         clearTimeout(timer)
+        if (snapshot !== undefined) snapshot = { ...snapshot, workerRestarts }
         events.died(reason, backoffMs)
       },
       stuck: events.stuck,
@@ -92,7 +97,12 @@ export function startSampler(
     }
 
     const sampler: Sampler = {
-      currentSnapshot: () => snapshot,
+      currentSnapshot: () => {
+        if (snapshot !== undefined && isStale(snapshot, receivedAtMs)) {
+          snapshot = dropReadings(snapshot)
+        }
+        return snapshot
+      },
       readiness: () => judgeReadiness(snapshot, receivedAtMs, workerAlive),
       stop: async () => {
         stopped = true
@@ -128,14 +138,33 @@ function judgeReadiness(
 ): { ready: boolean; reason: string } {
   if (!workerAlive) return { ready: false, reason: 'The sampling worker is being restarted' }
   if (snapshot === undefined) return { ready: false, reason: 'No sample has been taken yet' }
-  const ageSeconds = (performance.now() - receivedAtMs) / 1000
-  const staleSeconds = STALE_INTERVALS * snapshot.intervalSeconds + STALE_GRACE_SECONDS
-  if (ageSeconds > staleSeconds) {
-    return { ready: false, reason: `The last sample is ${Math.round(ageSeconds)} s old` }
+  if (isStale(snapshot, receivedAtMs)) {
+    const ageSeconds = Math.round((performance.now() - receivedAtMs) / 1000)
+    return { ready: false, reason: `The last sample is ${ageSeconds} s old` }
   }
   const failed = snapshot.namespaces.find(({ failure }) => failure !== undefined)
   if (failed !== undefined && snapshot.namespaces.every(({ state }) => state === undefined)) {
     return { ready: false, reason: failed.failure?.message ?? 'No namespace could be read' }
   }
   return { ready: true, reason: 'Ready' }
+}
+
+function isStale({ intervalSeconds }: Snapshot, receivedAtMs: number): boolean {
+  const ageSeconds = (performance.now() - receivedAtMs) / 1000
+  return ageSeconds > STALE_INTERVALS * intervalSeconds + STALE_GRACE_SECONDS
+}
+
+/** What was true once is no longer known: no sample answers any more. */
+function dropReadings(snapshot: Snapshot): Snapshot {
+  if (snapshot.namespaces.every(({ state }) => state === undefined)) return snapshot
+  const failure = { reason: 'timeout', message: 'No sample answers any more' } as const
+  return {
+    ...snapshot,
+    namespaces: snapshot.namespaces.map((namespace) => ({
+      ...namespace,
+      state: undefined,
+      failure,
+    })),
+    collectors: snapshot.collectors.map((row) => ({ ...row, success: false })),
+  }
 }

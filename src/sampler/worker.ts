@@ -3,8 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createStep } from '../model/step.ts'
 import { DecodeError, SourceError } from '../observation.ts'
-import type { Source } from '../sources/source.ts'
-import { openSource } from '../sources/sources.ts'
+import { type OpenedSource, openSource } from '../sources/sources.ts'
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.ts'
 import { createTakeSample } from './sample.ts'
 import { createThreadCpuClock } from './thread-cpu.ts'
@@ -14,8 +13,9 @@ const port = parentPort
 const options: WorkerOptions = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 
-const source = await open()
-if (source !== undefined) {
+const opened = await open()
+if (opened !== undefined) {
+  const { source, refusals } = opened
   const takeSample = createTakeSample(source, createStep(options), {
     unixSeconds: () => Date.now() / 1000,
     monotonicSeconds: () => performance.now() / 1000,
@@ -24,10 +24,10 @@ if (source !== undefined) {
   port.on('message', async (_request: ToWorker) => {
     answer({ type: 'sampled', sample: await takeSample() })
   })
-  answer({ type: 'opened', reader: source.reader, traits: source.traits })
+  answer({ type: 'opened', reader: source.reader, traits: source.traits, refusals })
 }
 
-async function open(): Promise<Source | undefined> {
+async function open(): Promise<OpenedSource | undefined> {
   try {
     return await openSource(options.source, options)
   } catch (error) {

@@ -13,7 +13,7 @@ import {
 import { errnoReason } from '../kernel/errno.ts'
 import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
 import { readActiveOpens } from '../kernel/proc-snmp.ts'
-import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
+import { readNetSettings } from '../kernel/sysctl.ts'
 import {
   type NamespaceReading,
   type NetSettings,
@@ -21,7 +21,7 @@ import {
   type SocketBatch,
   SourceError,
 } from '../observation.ts'
-import { readTables } from './procfs.ts'
+import { findNamespace, readTables } from './procfs.ts'
 import type { Source, SourceOptions } from './source.ts'
 
 /** NB: /proc/net would be that of the main thread; and under --path.procfs thread-self may be another's. */
@@ -31,6 +31,13 @@ const OWN_NET = '/proc/thread-self/net'
 export async function openNetlinkSource({ procfs, platform }: SourceOptions): Promise<Source> {
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use netlink on ${platform}: it is Linux' own`)
+  }
+  const place = findNamespace(procfs)
+  if (!place.own) {
+    throw new SourceError(
+      'unsupported',
+      `Cannot use netlink: ${place.directory} is not of our own network namespace`,
+    )
   }
   const libc = await loadLibc()
   const sysRoot = `${procfs}/sys`
@@ -48,7 +55,7 @@ export async function openNetlinkSource({ procfs, platform }: SourceOptions): Pr
     read: () => {
       const settings = readNetSettings(sysRoot)
       return {
-        netns: isInitialNamespace(sysRoot) ? 'host' : 'self',
+        netns: place.netns,
         reader: 'netlink',
         exactness: exactnessOf(capabilities),
         rangeOrigin: 'sysctl',

@@ -44,7 +44,7 @@ export function openProcfsSource({ procfs, platform }: SourceOptions): Source {
 export function createProcfsSource({ procfs }: { readonly procfs: string }): ProcfsSource {
   return {
     reader: 'procfs',
-    traits: {},
+    traits: { exactness: 'upper_bound' },
     read() {
       const place = findNamespace(procfs)
       const tables = TABLES.filter((table) => exists(`${place.directory}/${table}`))
@@ -75,28 +75,31 @@ export function createProcfsSource({ procfs }: { readonly procfs: string }): Pro
   }
 }
 
-interface Place {
+export interface Place {
   readonly directory: string
   readonly netns: 'host' | 'self'
   /** Whether <procfs>/sys/net shows the settings of that same namespace. */
   readonly settingsReadable: boolean
+  /** Whether it is the calling thread's own namespace, the only one that netlink can list. */
+  readonly own: boolean
 }
 
 /**
  * Three kinds of `procfs`: our own /proc, of which the calling thread's namespace is meant; the /proc of another PID
  * namespace, mounted into this container, of which that of its PID 1 is meant; and a copy.
  */
-function findNamespace(procfs: string): Place {
+export function findNamespace(procfs: string): Place {
   const own = `${procfs}/thread-self/net`
   const init = `${procfs}/1/net`
   const ownNetns = isInitialNamespace(`${procfs}/sys`) ? 'host' : 'self'
   if (exists(`${own}/tcp`) && isOurPidNamespace(procfs)) {
-    return { directory: own, netns: ownNetns, settingsReadable: true }
+    return { directory: own, netns: ownNetns, settingsReadable: true, own: true }
   }
   if (exists(`${init}/tcp`)) {
-    return { directory: init, netns: 'host', settingsReadable: isOurNetworkNamespace(init) }
+    const isOurs = isOurNetworkNamespace(init)
+    return { directory: init, netns: 'host', settingsReadable: isOurs, own: isOurs }
   }
-  return { directory: `${procfs}/net`, netns: ownNetns, settingsReadable: true }
+  return { directory: `${procfs}/net`, netns: ownNetns, settingsReadable: true, own: false }
 }
 
 /**

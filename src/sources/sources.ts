@@ -13,6 +13,12 @@ interface SourceRow {
   readonly automatic: (platform: string) => boolean
 }
 
+export interface OpenedSource {
+  readonly source: Source
+  /** Why the better ones do not work here. */
+  readonly refusals: readonly string[]
+}
+
 /** systeminformation forks shells and loses rows, so on Linux it is there for the asking only. */
 export const sources: readonly SourceRow[] = [
   { reader: 'netlink', open: openNetlinkSource, automatic: (platform) => platform === 'linux' },
@@ -25,17 +31,20 @@ export const sources: readonly SourceRow[] = [
 ]
 
 /**
- * Opens the source of that name, or with `auto` the first that works here. Throws SourceError with what each of them
- * said when none does.
+ * Opens the source of that name, or with `auto` the first that works here, and tells what better ones said. Throws
+ * SourceError with what each of them said when none works.
  */
-export async function openSource(choice: Reader | 'auto', options: SourceOptions): Promise<Source> {
+export async function openSource(
+  choice: Reader | 'auto',
+  options: SourceOptions,
+): Promise<OpenedSource> {
   const rows = sources.filter(({ reader, automatic }) =>
     choice === 'auto' ? automatic(options.platform) : reader === choice,
   )
   const refusals: string[] = []
   for (const { reader, open } of rows) {
     try {
-      return await open(options)
+      return { source: await open(options), refusals }
     } catch (error) {
       if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
       refusals.push(`${reader}: ${error.message}`)

@@ -61,7 +61,7 @@ export function createSystemInformationSource({
 }: SystemInformationOptions): SystemInformationSource {
   return {
     reader: 'systeminformation',
-    traits: {},
+    traits: { exactness: 'upper_bound' },
     async read() {
       const { settings, protocols } = await readPlatform(platform, procfs, run)
       const rows = await listConnections()

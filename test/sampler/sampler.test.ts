@@ -55,7 +55,7 @@ function start() {
   return { script, snapshots, started }
 }
 
-const opened = { type: 'opened', reader: 'netlink', traits: {} } as const
+const opened = { type: 'opened', reader: 'netlink', traits: {}, refusals: [] } as const
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -134,6 +134,23 @@ describe('startSampler()', () => {
     expect(sampler.readiness().ready).toBe(true)
     vi.advanceTimersByTime(1000)
     expect(sampler.readiness()).toEqual({ ready: false, reason: 'The last sample is 18 s old' })
+  })
+
+  test('drops what it knew once no sample answers any more', async () => {
+    const { script, started } = start()
+    script.events.opened(opened)
+    const sampler = await started
+    const state = { pools: [] } as unknown as NonNullable<Snapshot['namespaces'][number]['state']>
+    const namespaces = [{ netns: 'host', netnsKind: 'host', state, failure: undefined }] as const
+    const collectors = [{ collector: 'sockets', success: true, durationSeconds: 1 }]
+    script.events.sampled({ ...sample, namespaces, collectors })
+    script.events.died('a test', 1000)
+    expect(sampler.currentSnapshot()).toMatchObject({ workerRestarts: 1, namespaces })
+    vi.advanceTimersByTime(18_000)
+    const stale = sampler.currentSnapshot()
+    expect(stale?.namespaces[0]).toMatchObject({ state: undefined, failure: { reason: 'timeout' } })
+    expect(stale?.collectors[0]?.success).toBe(false)
+    expect(sampler.currentSnapshot()).toBe(stale)
   })
 
   test('is not ready while the worker is being restarted or nothing can be read', async () => {
