@@ -34,6 +34,8 @@ export interface Listener {
   readonly protocol: 'tcp' | 'udp'
   readonly port: number
   readonly address: readonly [number, number, number, number]
+  /** IPV6_V6ONLY: takes no IPv4 connection. */
+  readonly ipv6Only: boolean
 }
 
 export interface Census {
@@ -193,5 +195,6 @@ function listenerOf(batch: SocketBatch, row: number, port: number): Listener {
     protocol: batch.protocol,
     port,
     address: [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0],
+    ipv6Only: ((batch.flags[row] ?? 0) & FLAG.ipv6Only) !== 0,
   }
 }

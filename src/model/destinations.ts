@@ -111,8 +111,8 @@ export function rememberListeners(
   return [...now, ...gone]
 }
 
-function nameListener({ port, address }: Listener): string {
-  return `${port} ${address.join()}`
+function nameListener({ port, address, ipv6Only }: Listener): string {
+  return `${port} ${address.join()} ${ipv6Only}`
 }
 
 /** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
@@ -121,22 +121,21 @@ function createInboundTest(
 ): (keys: Uint32Array, at: number, port: number) => boolean {
   const byPort = new Map<number, Listener[]>()
   for (const listener of listeners) {
-    if (listener.protocol !== 'tcp') continue
     const others = byPort.get(listener.port)
     if (others) others.push(listener)
     else byPort.set(listener.port, [listener])
   }
   if (byPort.size === 0) return () => false
   return (keys, at, port) =>
-    byPort.get(port)?.some(({ address }) => accepts(address, keys, at)) ?? false
+    byPort.get(port)?.some((listener) => accepts(listener, keys, at)) ?? false
 }
 
-function accepts(listener: Listener['address'], keys: Uint32Array, at: number): boolean {
-  const [word0, word1, word2, word3] = listener
+function accepts({ address, ipv6Only }: Listener, keys: Uint32Array, at: number): boolean {
+  const [word0, word1, word2, word3] = address
   const wildcard = word0 === 0 && word1 === 0 && word3 === 0
-  if (wildcard && word2 === 0) return true
+  if (wildcard && word2 === 0) return !ipv6Only || !isIpv4(keys, at)
   if (wildcard && word2 === V4_MAPPED) return isIpv4(keys, at)
-  return listener.every((word, index) => word === keys[at + index])
+  return address.every((word, index) => word === keys[at + index])
 }
 
 /** For each destination with a device the index of the same one without, else -1; undefined when no device is in use. */

@@ -1,12 +1,7 @@
 // Stage "forecast": the readings of one pool, one after the other -> the probability that an allocation fails within the
 // horizon, and the expected time to it. A reducer: state in, state out, nothing else.
 
-import { takeArrivals } from './forecast/arrivals.ts'
-import { takeGrowth } from './forecast/growth.ts'
-import { advanceHistory, bridgeHistory, type History, startHistory } from './forecast/history.ts'
-import { type Outlook, takeOutlook } from './forecast/outlook.ts'
-import { TIME_WAIT_SECONDS, takeSchedule } from './forecast/schedule.ts'
-import { advanceSurges, createStaying, type Surges } from './forecast/surges.ts'
+import { advanceTrack, type TrackState, takeTrackOutlook } from './forecast/track.ts'
 
 export interface ForecastTrack {
   /** Names the destination within the pool; '' for tcp_bind and udp. */
@@ -48,191 +43,92 @@ export interface ForecastOptions {
   readonly horizonSeconds: number
 }
 
-/** Opaque to callers; plain data, bounded by the number of tracks that were there in the last minutes. */
+/** Opaque to callers; plain data, bounded by the tracks of the last minutes. */
 export interface ForecastState {
-  readonly atSeconds: number
   readonly sinceSeconds: number
-  readonly readings: number
+  readonly atSeconds: number
+  readonly samples: number
   readonly capacityPorts: number
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
 }
 
-interface TrackState {
-  readonly key: string
-  readonly history: History
-  readonly surges: Surges
-  readonly dispersion: number
-  readonly busyAtSeconds: number
-}
-
-const LEAST_READINGS = 3
+/** Before that, the forecast is unknown: a rate needs two intervals to be more than a guess. */
+const LEAST_SAMPLES = 3
 const LEAST_SECONDS = 10
-const HOLD_WINDOW_SECONDS = 600
-const HOLD_MOST_SECONDS = 600
-const HOLD_LEAST_CLOSES = 20
-/** Clients whose connections all closed at once mostly come back. */
-const RETURN_RATIO = 0.85
+/** A destination that has held no port for so long is forgotten. */
 const IDLE_SECONDS = 300
 const MOST_TRACKS = 64
+/** Stands for every destination that nobody is connected to: only blocked ports can take it. */
+const ANY_KEY = ''
 
 export function advanceForecast(
   state: ForecastState | undefined,
   input: ForecastInput,
   options: ForecastOptions,
 ): { state: ForecastState; forecast: Forecast } {
+  // A clock that steps back is another clock.
   const before = state !== undefined && state.atSeconds < input.atSeconds ? state : undefined
-  const present = new Set(input.tracks.map((track) => track.key))
-  const gone = (before?.tracks ?? []).filter(
-    (track) => !present.has(track.key) && input.atSeconds - track.busyAtSeconds < IDLE_SECONDS,
-  )
-  const rangeChanged = before !== undefined && before.capacityPorts !== input.capacityPorts
-  const advanced = [
-    ...input.tracks,
-    ...gone.slice(0, MOST_TRACKS).map((track) => idle(track.key, input)),
-  ].map((track) => advanceTrack(before, input, track, rangeChanged))
-  const next: ForecastState = {
+  const pool = {
     atSeconds: input.atSeconds,
+    capacityPorts: input.capacityPorts,
+    blockedPorts: input.blockedPorts,
+    rangeChanged: before !== undefined && before.capacityPorts !== input.capacityPorts,
+    watched: before && {
+      fromSeconds: before.sinceSeconds,
+      toSeconds: before.atSeconds,
+      blockedPorts: before.blockedPorts,
+    },
+  }
+  const known = new Map(before?.tracks.map((track) => [track.key, track]))
+  const advanced = listTracks(before, input).map((track) => ({
+    track,
+    state: advanceTrack(known.get(track.key), track, pool),
+  }))
+  const next: ForecastState = {
     sinceSeconds: before?.sinceSeconds ?? input.atSeconds,
-    readings: (before?.readings ?? 0) + 1,
+    atSeconds: input.atSeconds,
+    samples: (before?.samples ?? 0) + 1,
     capacityPorts: input.capacityPorts,
     blockedPorts: input.blockedPorts,
     tracks: advanced.map((one) => one.state),
   }
-  if (input.tracks.some((track) => track.availablePorts <= 0)) {
+  if (advanced.some(({ track }) => track.availablePorts <= 0)) {
     return { state: next, forecast: { riskRatio: 1, etaSeconds: 0 } }
   }
-  if (next.readings < LEAST_READINGS || next.atSeconds - next.sinceSeconds < LEAST_SECONDS) {
+  if (next.samples < LEAST_SAMPLES || next.atSeconds - next.sinceSeconds < LEAST_SECONDS) {
     return { state: next, forecast: { riskRatio: undefined, etaSeconds: undefined } }
   }
-  let riskRatio = 0
-  let etaSeconds: number | undefined
-  for (const { state: track, reading } of advanced) {
-    const outlook = takeTrackOutlook(track, reading, input, options)
-    riskRatio = Math.max(riskRatio, outlook.riskRatio)
-    if (outlook.etaSeconds !== undefined) {
-      etaSeconds = Math.min(etaSeconds ?? Number.POSITIVE_INFINITY, outlook.etaSeconds)
-    }
+  const outlooks = advanced.map((one) =>
+    takeTrackOutlook(one.state, one.track, { ...pool, ...options }),
+  )
+  const etas = outlooks.flatMap(({ etaSeconds }) => (etaSeconds === undefined ? [] : [etaSeconds]))
+  return {
+    state: next,
+    forecast: {
+      riskRatio: Math.max(...outlooks.map((one) => one.riskRatio)),
+      etaSeconds: etas.length === 0 ? undefined : Math.min(...etas),
+    },
   }
-  return { state: next, forecast: { riskRatio, etaSeconds } }
 }
 
-function advanceTrack(
+/** Those of the reading, those that were there lately, and one nobody uses. */
+function listTracks(
   before: ForecastState | undefined,
   input: ForecastInput,
-  track: ForecastTrack,
-  rangeChanged: boolean,
-): { state: TrackState; reading: ForecastTrack } {
-  const known = before?.tracks.find((one) => one.key === track.key)
-  const reading = {
-    atSeconds: input.atSeconds,
-    livePorts: track.livePorts + input.blockedPorts,
-    timeWaitPorts: track.timeWaitPorts,
-    schedule: takeSchedule(track),
-    capacityPorts: input.capacityPorts,
-  }
-  const history =
-    known !== undefined
-      ? (rangeChanged ? bridgeHistory : advanceHistory)(known.history, reading)
-      : startHistory(
-          reading,
-          before && {
-            fromSeconds: before.sinceSeconds,
-            toSeconds: before.atSeconds,
-            livePorts: before.blockedPorts,
-          },
-        )
-  return {
-    state: {
-      key: track.key,
-      history,
-      surges: advanceSurges(known?.surges, history.points),
-      dispersion: 1,
-      busyAtSeconds:
-        track.livePorts + track.timeWaitPorts > 0
-          ? input.atSeconds
-          : (known?.busyAtSeconds ?? input.atSeconds),
-    },
-    reading: track,
-  }
+): readonly ForecastTrack[] {
+  const present = new Set([ANY_KEY, ...input.tracks.map((track) => track.key)])
+  const idle = (before?.tracks ?? [])
+    .filter(({ key }) => !present.has(key))
+    .filter(({ busyAtSeconds }) => input.atSeconds - busyAtSeconds < IDLE_SECONDS)
+    .slice(0, Math.max(0, MOST_TRACKS - input.tracks.length))
+    .map(({ key }) => createIdle(key, input))
+  return input.tracks.some((track) => track.key === ANY_KEY)
+    ? [...input.tracks, ...idle]
+    : [...input.tracks, ...idle, createIdle(ANY_KEY, input)]
 }
 
-function takeTrackOutlook(
-  track: TrackState,
-  reading: ForecastTrack,
-  input: ForecastInput,
-  options: ForecastOptions,
-): Outlook {
-  const { points, jitter, seenFromSeconds, restart } = track.history
-  const arrivals = takeArrivals(points, track.dispersion)
-  const { holdSeconds, closingRatio } = takeClosing(track.history)
-  const schedule = takeSchedule(reading)
-  const growth = takeGrowth(points, arrivals, {
-    holdSeconds,
-    jitter,
-    seenFromSeconds,
-    dispersion: track.dispersion,
-  })
-  const settled =
-    holdSeconds > 0
-      ? arrivals.rate +
-        (arrivals.rateBefore - arrivals.rate) * Math.exp(-arrivals.ageSeconds / holdSeconds)
-      : arrivals.rate
-  const books = {
-    availablePorts: reading.availablePorts,
-    missingPorts: 0,
-    closed:
-      schedule?.closed ??
-      new Array<number>(TIME_WAIT_SECONDS).fill(reading.timeWaitPorts / TIME_WAIT_SECONDS),
-    lifetimeSeconds: schedule?.lifetimeSeconds ?? TIME_WAIT_SECONDS,
-    holdSeconds,
-    settledRate: arrivals.slope === 0 ? settled : arrivals.rate,
-    dispersion: track.dispersion,
-  }
-  const staying = createStaying(track.surges, arrivals, input.atSeconds)
-  const rateBack = track.surges.running?.base ?? arrivals.rateBefore
-  const parts = {
-    books,
-    arrivals,
-    growth,
-    closingRatio,
-    rateBack,
-    staying,
-    horizonSeconds: options.horizonSeconds,
-  }
-  const outlook = takeOutlook(parts)
-  if (restart === undefined) return outlook
-  const missingPorts = Math.max(0, restart.levelPorts - reading.livePorts - input.blockedPorts)
-  const restored = takeOutlook({ ...parts, books: { ...books, missingPorts } })
-  if (restart.returning) return restored
-  return {
-    riskRatio: outlook.riskRatio + (restored.riskRatio - outlook.riskRatio) * RETURN_RATIO,
-    etaSeconds: outlook.etaSeconds ?? restored.etaSeconds,
-  }
-}
-
-/** Over the last minutes: how long a connection holds its port before it closes (Little's law), and how many did close. */
-function takeClosing(history: History): { holdSeconds: number; closingRatio: number } {
-  const { points } = history
-  const now = points.at(-1)
-  let liveSeconds = 0
-  let begin = now
-  for (let i = points.length - 1; i > 0; i--) {
-    const [from, to] = [points[i - 1], points[i]]
-    if (from === undefined || to === undefined || now === undefined) break
-    if (now.atSeconds - from.atSeconds > HOLD_WINDOW_SECONDS) break
-    liveSeconds += ((from.livePorts + to.livePorts) / 2) * (to.atSeconds - from.atSeconds)
-    begin = from
-  }
-  const opened = (now?.openedPorts ?? 0) - (begin?.openedPorts ?? 0)
-  const closes = opened - ((now?.livePorts ?? 0) - (begin?.livePorts ?? 0))
-  return {
-    holdSeconds: closes < HOLD_LEAST_CLOSES ? 0 : Math.min(HOLD_MOST_SECONDS, liveSeconds / closes),
-    closingRatio: opened > 0 ? Math.min(1, Math.max(0, closes / opened)) : 1,
-  }
-}
-
-function idle(key: string, input: ForecastInput): ForecastTrack {
+function createIdle(key: string, input: ForecastInput): ForecastTrack {
   return {
     key,
     availablePorts: input.capacityPorts - input.blockedPorts,

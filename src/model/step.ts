@@ -55,6 +55,10 @@ export type Step = (
   clock: SampleClock,
 ) => { readonly state: ModelState; readonly namespace: NamespaceState }
 
+/** What lies below is noise of the estimate, and of how a processor rounds. */
+const RISK_STEP = 0.0001
+const ETA_STEP_SECONDS = 0.1
+
 /** Creates the reducer. Whatever reading the batches throws passes through, and the state then stays as it was. */
 export function createStep(options: ModelOptions): Step {
   const takeCensus = createCensusTaker()
@@ -115,7 +119,8 @@ export function createStep(options: ModelOptions): Step {
       histories[pool.pool] = { peaks, forecast: forecastState }
       return {
         ...pool,
-        ...forecast,
+        riskRatio: round(forecast.riskRatio, RISK_STEP),
+        etaSeconds: round(forecast.etaSeconds, ETA_STEP_SECONDS),
         unusedPorts: pool.pool === 'udp' || reading.tcpBoundKnown ? pool.unusedPorts : undefined,
         utilizationPeakRatio: peaks[0]?.value ?? pool.utilizationRatio,
       }
@@ -155,4 +160,8 @@ export function createStep(options: ModelOptions): Step {
       },
     }
   }
+}
+
+function round(value: number | undefined, step: number): number | undefined {
+  return value === undefined ? undefined : Math.round(value / step) / Math.round(1 / step)
 }

@@ -28,7 +28,10 @@ import type { Source, SourceOptions } from './source.ts'
 const OWN_NET = '/proc/thread-self/net'
 
 /** Loads libc and asks the kernel what it can tell. Throws SourceError where netlink cannot be used. */
-export async function openNetlinkSource({ procfs, platform }: SourceOptions): Promise<Source> {
+export async function openNetlinkSource(
+  { procfs, platform }: SourceOptions,
+  open: () => Promise<Libc> = openLibc,
+): Promise<Source> {
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use netlink on ${platform}: it is Linux' own`)
   }
@@ -39,7 +42,7 @@ export async function openNetlinkSource({ procfs, platform }: SourceOptions): Pr
       `Cannot use netlink: ${place.directory} is not of our own network namespace`,
     )
   }
-  const libc = await loadLibc()
+  const libc = await loadLibc(open)
   const sysRoot = `${procfs}/sys`
   const capabilities = refusable(() => probeCapabilities(libc, readNetSettings(sysRoot).range))
   return {
@@ -112,9 +115,9 @@ function* readSockets(
   }
 }
 
-async function loadLibc(): Promise<Libc> {
+async function loadLibc(open: () => Promise<Libc>): Promise<Libc> {
   try {
-    return await openLibc()
+    return await open()
   } catch (error) {
     throw new SourceError(
       'unsupported',

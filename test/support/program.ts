@@ -18,14 +18,13 @@ export interface Program {
 export interface ProgramOptions {
   readonly command?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-  readonly uid?: number
 }
 
 /** Runs `node dist/main.js` with those arguments, lets `use` work with it, and leaves no process behind. */
 export async function withProgram<T>(
   args: readonly string[],
   use: (program: Program) => Promise<T>,
-  { command = [process.execPath, 'dist/main.js'], env = {}, uid }: ProgramOptions = {},
+  { command = [process.execPath, 'dist/main.js'], env = {} }: ProgramOptions = {},
 ): Promise<T> {
   const [file = '', ...first] = command
   const child = spawn(file, [...first, ...args], {
@@ -34,7 +33,6 @@ export async function withProgram<T>(
     // Its own process group, so that npm's children can be ended too.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    ...(uid === undefined ? {} : { uid }),
   })
   const text = { stdout: '', stderr: '' }
   child.stdout?.on('data', (chunk) => {

@@ -18,7 +18,7 @@ const LINE_ADVANTAGE = 1.5
 const LINE_DEVIATIONS = 3
 const BEFORE_SECONDS = 120
 /** A load that has just changed wavers: after this long its rate is as uncertain as twice what counting alone would say. */
-const SETTLE_SECONDS = 10
+const SETTLE_SECONDS = 25
 
 export function takeArrivals(points: readonly Point[], dispersion: number): Arrivals {
   const look = lookBack(points, dispersion)
@@ -35,7 +35,8 @@ export function takeArrivals(points: readonly Point[], dispersion: number): Arri
   const { first, ...chosen } = lined ? line : level
   return {
     ...chosen,
-    rateDeviation: chosen.rateDeviation * (1 + SETTLE_SECONDS / chosen.ageSeconds),
+    rateDeviation:
+      chosen.rateDeviation * (1 + SETTLE_SECONDS / (chosen.ageSeconds + SETTLE_SECONDS / 5)),
     rateBefore: takeRateBefore(look, first) ?? chosen.rate,
   }
 }

@@ -11,6 +11,8 @@ export interface Growth {
   /** Posterior probability that the slope is no chance. */
   readonly realRatio: number
   readonly ageSeconds: number
+  /** Share of the growth that comes of fewer closes rather than of more openings: slow servers do that, leaks do not. */
+  readonly slowedRatio: number
   /** Closes per second and piled port: what bends the slope down; with standard error and upper bound. */
   readonly hazard: number
   readonly hazardDeviation: number
@@ -22,6 +24,9 @@ const DIFFERENT_DEVIATIONS = 3
 const PRIOR_RATIO = 0.05
 /** Piles stand out of the noise by an order of magnitude, where there are any. */
 const SLAB = 10
+const BEFORE_SECONDS = 120
+/** Closes have become fewer when they are by more than so many standard errors. */
+const SLOWED_DEVIATIONS = 2
 /** How far Little's law may be off, as part of what it explains: holding times are rarely exponential. */
 const EXPLAINED_DOUBT = 0.5
 
@@ -74,8 +79,29 @@ export function takeGrowth(
     slopeDeviation: found.deviation,
     realRatio: odds / (1 + odds),
     ageSeconds,
+    slowedRatio: takeSlowed(points, found.first, found.slope),
     ...takeHazard(points, found.first, churn * parts.dispersion),
   }
+}
+
+function takeSlowed(points: readonly Point[], first: number, slope: number): number {
+  const [start, now] = [points[first], points.at(-1)]
+  // The interval in which it began belongs to neither.
+  const end = points[first - 1]
+  if (start === undefined || now === undefined || end === undefined || slope <= 0) return 0
+  const begin = points.find((point) => point.atSeconds >= end.atSeconds - BEFORE_SECONDS)
+  if (begin === undefined || begin.atSeconds >= end.atSeconds) return 0
+  const [closes, closesNow] = [takeCloses(begin, end), takeCloses(start, now)]
+  const chance = Math.sqrt(
+    closes / (end.atSeconds - begin.atSeconds) + closesNow / (now.atSeconds - start.atSeconds),
+  )
+  return Math.min(1, Math.max(0, (closes - closesNow - SLOWED_DEVIATIONS * chance) / slope))
+}
+
+/** Per second. */
+function takeCloses(from: Point, to: Point): number {
+  const closes = to.openedPorts - from.openedPorts - (to.livePorts - from.livePorts)
+  return Math.max(0, closes) / (to.atSeconds - from.atSeconds)
 }
 
 /** Live ports that the load of `ago` seconds ago accounts for, up to a constant: rate x holding time, reached exponentially. */
@@ -103,11 +129,9 @@ function takeHazard(
   const middle = points.reduce((best, point) =>
     Math.abs(point.atSeconds - half) < Math.abs(best.atSeconds - half) ? point : best,
   )
-  const closes = (a: Point, b: Point) =>
-    Math.max(0, b.openedPorts - a.openedPorts - (b.livePorts - a.livePorts))
   const live = Math.max(1, (from.livePorts + to.livePorts) / 2)
   const seconds = to.atSeconds - from.atSeconds
-  const hazardMost = closes(from, to) / seconds / live
+  const hazardMost = takeCloses(from, to) / live
   const [older, newer] = [middle.atSeconds - from.atSeconds, to.atSeconds - middle.atSeconds]
   const piled = (to.livePorts - from.livePorts) / 2
   if (older <= 0 || newer <= 0 || piled <= 0) return { ...unknown, hazardMost }
@@ -115,7 +139,7 @@ function takeHazard(
     (middle.livePorts - from.livePorts) / older - (to.livePorts - middle.livePorts) / newer
   const noise = Math.min(2 * live, (churn * seconds) / 2)
   const bendDeviation = Math.sqrt(noise * (1 / older ** 2 + 1 / newer ** 2)) / piled
-  const [slow, fast] = [closes(from, middle) / older, closes(middle, to) / newer]
+  const [slow, fast] = [takeCloses(from, middle), takeCloses(middle, to)]
   const rise = fast - slow
   const riseDeviation = Math.sqrt((slow + 1 / older) / older + (fast + 1 / newer) / newer) / piled
   return riseDeviation < bendDeviation

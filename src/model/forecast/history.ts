@@ -1,8 +1,9 @@
 // What is remembered of one track: reading after reading -> a bounded list of points, dense for the last seconds and thin
 // for the last hour, from which every rate is taken. Openings are what nothing reports: change in live ports plus closes.
 
+import { guessInterval, listIntervals, placeRise } from './intervals.ts'
 import { advanceRestart, type Restart } from './restart.ts'
-import { countClosed, type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
+import { type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 
 export interface Point {
   readonly atSeconds: number
@@ -36,7 +37,8 @@ export interface HistoryReading {
   readonly capacityPorts: number
 }
 
-const STEP_SECONDS = 2.5
+/** Nothing is known more exactly than that. */
+const LEAST_VARIANCE = 0.1
 /** After a longer gap the past says nothing about now. */
 const LONGEST_GAP_SECONDS = 900
 /** Spacing of points by age. */
@@ -64,18 +66,17 @@ export function startHistory(
     livePorts: before,
   }
   const points: Point[] = [start]
-  if (start.atSeconds < atSeconds) {
-    const quietUntil = Math.max(start.atSeconds, Math.min(seen?.toSeconds ?? atSeconds, atSeconds))
-    const quiet = listCloses(schedule, start.atSeconds, atSeconds).map((interval) => ({
-      ...interval,
-      rise:
-        interval.toSeconds > quietUntil
-          ? ((livePorts - before) *
-              (interval.toSeconds - Math.max(quietUntil, interval.fromSeconds))) /
-            (atSeconds - quietUntil)
-          : 0,
-    }))
-    for (const interval of quiet) points.push(extend(points.at(-1) ?? start, interval))
+  // The timetable is complete: what it does not show did not close.
+  const span = Math.min(reach, atSeconds - start.atSeconds)
+  if (span < atSeconds - start.atSeconds) points.push({ ...start, atSeconds: atSeconds - span })
+  const quiet = Math.max(start.atSeconds, Math.min(atSeconds, seen?.toSeconds ?? atSeconds))
+  const risen = (ago: number) =>
+    quiet < atSeconds ? Math.max(0, 1 - ago / (atSeconds - quiet)) : 0
+  for (const interval of span > 0 ? listIntervals(schedule, span) : []) {
+    const rise =
+      (livePorts - before) * (risen(interval.youngerSeconds) - risen(interval.olderSeconds))
+    const at = atSeconds - interval.youngerSeconds
+    points.push(extend(points.at(-1) ?? start, { ...interval, atSeconds: at, rise }))
   }
   return {
     points,
@@ -107,24 +108,25 @@ export function advanceHistory(history: History, reading: HistoryReading): Histo
   const missing = level - reading.livePorts
   const lost = ended ? 0 : Math.max(0, missing - (from.livePorts - history.livePorts))
 
+  const span = atSeconds - last.atSeconds
   const intervals =
     reading.schedule === undefined
-      ? [guessCloses(history, reading, last.atSeconds)]
-      : listCloses(reading.schedule, last.atSeconds, atSeconds)
-  const span = atSeconds - last.atSeconds
+      ? [guessInterval(history.timeWaitPorts, reading.timeWaitPorts, span)]
+      : listIntervals(reading.schedule, span)
   const drift = level - from.livePorts
   const jitter = advanceJitter(history, drift, span)
   const closed = intervals.reduce((sum, interval) => sum + interval.closes, 0)
   const unexplained = Math.max(0, jitter - 2 * closed)
+  const kept = 1 - Math.min(1, lost / Math.max(1, closed))
+  const risen = placeRise(reading.schedule, span, drift)
   for (const interval of intervals) {
-    const share = (interval.toSeconds - interval.fromSeconds) / span
-    const chance = interval.variance + share * unexplained
+    const share = (interval.olderSeconds - interval.youngerSeconds) / span
     points.push(
       extend(points.at(-1) ?? from, {
-        ...interval,
-        closes: interval.closes * (1 - Math.min(1, lost / Math.max(1, closed))),
-        variance: chance,
-        rise: drift * share,
+        atSeconds: atSeconds - interval.youngerSeconds,
+        closes: interval.closes * kept,
+        variance: interval.variance + share * unexplained,
+        rise: drift * (risen(interval.youngerSeconds) - risen(interval.olderSeconds)),
       }),
     )
   }
@@ -167,66 +169,15 @@ export function bridgeHistory(history: History, reading: HistoryReading): Histor
   }
 }
 
-interface Interval {
-  readonly fromSeconds: number
-  readonly toSeconds: number
-  readonly closes: number
-  readonly variance: number
-}
-
-/** Closes into TIME_WAIT between two moments, in steps as fine as the timetable reaches. */
-function listCloses(
-  schedule: Schedule | undefined,
-  fromSeconds: number,
-  toSeconds: number,
-): readonly Interval[] {
-  const span = toSeconds - fromSeconds
-  if (schedule === undefined) return [{ fromSeconds, toSeconds, closes: 0, variance: 0 }]
-  const reach = Math.min(span, schedule.lifetimeSeconds)
-  const fine =
-    schedule.lifetimeSeconds === TIME_WAIT_SECONDS ? Math.ceil(reach / STEP_SECONDS - 0.2) : 1
-  const steps = Math.max(1, fine)
-  const intervals: Interval[] = []
-  for (let step = steps; step > 0; step--) {
-    const older = (reach * step) / steps
-    const younger = (reach * (step - 1)) / steps
-    const closes = countClosed(schedule.closed, { fromSeconds: younger, toSeconds: older })
-    intervals.push({
-      fromSeconds: toSeconds - older,
-      toSeconds: toSeconds - younger,
-      closes,
-      variance: closes,
-    })
-  }
-  if (span <= reach) return intervals
-  // What closed before the timetable reaches back: at the rate of what it shows.
-  const shown = intervals.reduce((sum, interval) => sum + interval.closes, 0)
-  const scale = (span - reach) / reach
-  return [
-    {
-      fromSeconds,
-      toSeconds: toSeconds - reach,
-      closes: shown * scale,
-      variance: shown * scale * (1 + scale),
-    },
-    ...intervals,
-  ]
-}
-
-/** Without timers: TIME_WAIT changed by what came less what expired, and that is a share of what there was. */
-function guessCloses(history: History, reading: HistoryReading, fromSeconds: number): Interval {
-  const span = reading.atSeconds - fromSeconds
-  const expired = history.timeWaitPorts * Math.min(1, span / TIME_WAIT_SECONDS)
-  const closes = Math.max(0, reading.timeWaitPorts - history.timeWaitPorts + expired)
-  return { fromSeconds, toSeconds: reading.atSeconds, closes, variance: 2 * closes }
-}
-
-function extend(last: Point, interval: Interval & { readonly rise: number }): Point {
+function extend(
+  last: Point,
+  next: { atSeconds: number; closes: number; variance: number; rise: number },
+): Point {
   return {
-    atSeconds: interval.toSeconds,
-    openedPorts: last.openedPorts + interval.closes + interval.rise,
-    openedVariance: last.openedVariance + interval.variance + 0.1,
-    livePorts: last.livePorts + interval.rise,
+    atSeconds: next.atSeconds,
+    openedPorts: last.openedPorts + next.closes + next.rise,
+    openedVariance: last.openedVariance + next.variance + LEAST_VARIANCE,
+    livePorts: last.livePorts + next.rise,
   }
 }
 

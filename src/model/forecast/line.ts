@@ -32,9 +32,8 @@ export function findLine(look: Look): Stretch | undefined {
     const slope = (sumTY - sumY * mean) / spread
     const rate = sumY / seconds - slope * mean
     const noise = (look.variance[i] ?? 0) / seconds
-    if (takeWander(look, { first: i, rate, slope }) > WANDER_LIMIT * Math.sqrt(noise * seconds)) {
-      continue
-    }
+    const limit = WANDER_LIMIT * Math.sqrt(noise * seconds)
+    if (!staysWithin(look, { first: i, rate, slope }, limit)) continue
     best = {
       first: i,
       rate: Math.max(0, rate),
@@ -48,15 +47,20 @@ export function findLine(look: Look): Stretch | undefined {
   return best && bendLine(look, best)
 }
 
-function takeWander(look: Look, line: { first: number; rate: number; slope: number }): number {
+function staysWithin(
+  look: Look,
+  line: { first: number; rate: number; slope: number },
+  limit: number,
+): boolean {
   let [low, high] = [0, 0]
   for (let i = line.first; i > 0; i--) {
     const ago = look.ago[i] ?? 0
     const left = (look.opened[i] ?? 0) - (line.rate - (line.slope * ago) / 2) * ago
     if (left < low) low = left
     if (left > high) high = left
+    if (high - low > limit) return false
   }
-  return high - low
+  return true
 }
 
 /**

@@ -33,8 +33,10 @@ interface Curves {
   readonly level: Float64Array
   /** ...or goes on changing as it does... */
   readonly trend: Float64Array
-  /** ...and live ports go on piling up. */
-  readonly piled: Float64Array
+  /** ...and live ports go on piling up; undefined where they do not. */
+  readonly piled: Float64Array | undefined
+  /** Probability that they do. */
+  readonly realRatio: number
 }
 
 const FARTHEST_SECONDS = 86_400
@@ -43,11 +45,12 @@ const FEW_POINTS = listNormalPoints(3)
 /** In standard deviations of the fluctuations: an uncertainty of the level so small needs few points. */
 const FINE_RATIO = 0.5
 /** Some trends end soon, whatever their age; the others last as long again as they have, give or take. */
-const SOON_RATIO = 0.35
+const SOON_RATIO = 0.3
 const SOON_SECONDS = 120
 const TREND_EXPONENT = 0.8
-/** Sockets that nobody closes do not begin to close by themselves: piles last longer than trends. */
-const PILE_EXPONENT = 0.2
+/** Sockets that nobody closes do not begin to close by themselves; what a slow server holds comes back some time. */
+const LEAK_EXPONENT = 0.05
+const SLOWED_EXPONENT = 0.35
 const GRACE_SECONDS = 30
 const REAL_LEAST = 0.02
 
@@ -71,24 +74,46 @@ export function takeOutlook(parts: OutlookParts): Outlook {
   const lindy = lasts(TREND_EXPONENT, arrivals.ageSeconds)
   const trendLasts = (at: number) =>
     SOON_RATIO * Math.exp(-at / SOON_SECONDS) + (1 - SOON_RATIO) * lindy(at)
-  const pileLasts = lasts(PILE_EXPONENT, growth?.ageSeconds ?? 0)
+  const slowed = growth?.slowedRatio ?? 0
+  const pileExponent = LEAK_EXPONENT + (SLOWED_EXPONENT - LEAK_EXPONENT) * slowed
+  const pileLasts = lasts(pileExponent, growth?.ageSeconds ?? 0)
 
-  const { fallen, level, trend, piled } = curves
-  let risk = piled[0] ?? 0
-  for (let i = 1; i < moments.length; i++) {
-    const at = moments[i] ?? 0
-    if (at > horizonSeconds) break
-    const gain = (curve: Float64Array) => (curve[i] ?? 0) - (curve[i - 1] ?? 0)
-    risk +=
-      gain(fallen) +
-      (gain(level) - gain(fallen)) * parts.staying(at) +
-      (gain(trend) - gain(level)) * trendLasts(at) +
-      (gain(piled) - gain(trend)) * pileLasts(at)
+  // Each way of going on ends some time; what then counts is the next milder one.
+  const within = moments.filter((at) => at <= horizonSeconds)
+  const { fallen, level, trend, piled, realRatio } = curves
+  let risk = fallen[within.length - 1] ?? 0
+  risk = endUp(within, level, { lasts: parts.staying, otherwise: risk })
+  if (trend !== level) risk = endUp(within, trend, { lasts: trendLasts, otherwise: risk })
+  if (piled !== undefined) {
+    risk = mix(risk, endUp(within, piled, { lasts: pileLasts, otherwise: risk }), realRatio)
   }
+  const goingOn =
+    piled === undefined ? trend : trend.map((chance, i) => mix(chance, piled[i] ?? 0, realRatio))
   return {
     riskRatio: Math.min(1, Math.max(0, risk)),
-    etaSeconds: takeMedian(moments, piled),
+    etaSeconds: takeMedian(moments, goingOn),
   }
+}
+
+/** Probability of a failure when things go on along `chances` until, by `lasts`, they stop; then it is `otherwise`. */
+function endUp(
+  moments: readonly number[],
+  chances: Float64Array,
+  { lasts, otherwise }: { lasts: (at: number) => number; otherwise: number },
+): number {
+  let risk = chances[0] ?? 0
+  let lasting = 1
+  for (let i = 1; i < moments.length; i++) {
+    const [before, now] = [chances[i - 1] ?? 0, chances[i] ?? 0]
+    const next = lasts(moments[i] ?? 0)
+    risk += (now - before) * next + otherwise * (1 - now) * (lasting - next)
+    lasting = next
+  }
+  return risk
+}
+
+function mix(a: number, b: number, share: number): number {
+  return a + (b - a) * share
 }
 
 function drawCurves(
@@ -123,34 +148,27 @@ function drawCurves(
             })),
           ),
         )
-  if (growth === undefined || real === 0) return { fallen, level, trend, piled: trend }
-  const piled = average(listPiles(arrivals, growth)).map(
-    (chance, i) => real * chance + (1 - real) * (trend[i] ?? 0),
-  )
-  return { fallen, level, trend, piled }
+  const piled =
+    growth === undefined || real === 0 ? undefined : average(listPiles(arrivals, growth))
+  return { fallen, level, trend, piled, realRatio: real }
 }
 
-/** Nine courses in which every pair of the three values of rate, growth and hazard meets once. */
+/**
+ * Every pair of three rates and three growths. Where slow servers are behind the pile, a third of them ends by its own
+ * closes; of leaks one in nine: no measurement can show that a hazard is nothing, and theirs is.
+ */
 function listPiles(arrivals: Arrivals, growth: Growth): readonly Course[] {
-  // A leak has no hazard at all, and no measurement can show that: two of the three stand for it.
-  const hazards = [
-    0,
-    0,
-    ...listCutNormalPoints(
-      { mean: growth.hazard, deviation: growth.hazardDeviation },
-      { low: 0, high: growth.hazardMost, count: FEW_POINTS.length - 2 },
-    ),
-  ]
+  const [likely] = listCutNormalPoints(
+    { mean: growth.hazard, deviation: growth.hazardDeviation },
+    { low: 0, high: growth.hazardMost, count: 1 },
+  )
   return FEW_POINTS.flatMap((z, i) =>
-    hazards.map((hazard, j) => ({
-      rate: Math.max(
-        0,
-        arrivals.rate + (FEW_POINTS[(i + j) % FEW_POINTS.length] ?? 0) * arrivals.rateDeviation,
-      ),
+    FEW_POINTS.map((y, j) => ({
+      rate: Math.max(0, arrivals.rate + y * arrivals.rateDeviation),
       slope: arrivals.slope,
       fading: arrivals.fading,
       growth: growth.slope + z * growth.slopeDeviation,
-      hazard,
+      hazard: j === 1 && (i === 1 || growth.slowedRatio > 0.5) ? (likely ?? 0) : 0,
     })),
   )
 }

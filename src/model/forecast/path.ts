@@ -1,6 +1,8 @@
 // The books of a track, kept forward: rates as they are now -> expected margin at each moment ahead. Opened ports come in,
 // closed ones stay in TIME_WAIT for its lifetime, and those that are in it now leave by the kernel's own timetable.
 
+import { countClosed } from './schedule.ts'
+
 export interface Course {
   /** Openings per second now, and its change per second, which fades at `fading` per second. */
   readonly rate: number
@@ -31,7 +33,7 @@ export type Projection = (course: Course) => Float64Array
 export function listMoments(horizonSeconds: number, lastSeconds: number): readonly number[] {
   const moments = [0]
   for (let at = 0; at < lastSeconds; ) {
-    const step = at < 30 ? 2.5 : at < 120 ? 5 : Math.max(5, at * (at < horizonSeconds ? 0.05 : 0.1))
+    const step = at < 30 ? 2.5 : at < 120 ? 5 : Math.max(5, at * (at < horizonSeconds ? 0.07 : 0.2))
     const next = Math.min(lastSeconds, at + step)
     at = at < horizonSeconds && next > horizonSeconds ? horizonSeconds : next
     moments.push(at)
@@ -47,14 +49,7 @@ export function createProjection(books: Books, moments: readonly number[]): Proj
   const settling = moments.map((at, i) =>
     holdSeconds > 0 ? Math.exp(-(at - (moments[i - 1] ?? 0)) / holdSeconds) : 0,
   )
-  // Where in the list the moment one lifetime earlier lies: index below, and the share of the way to the next.
-  const earlier = moments.map((at) => {
-    if (at <= lifetime) return 0
-    let below = 0
-    while ((moments[below + 1] ?? Number.POSITIVE_INFINITY) <= at - lifetime) below++
-    const [from, to] = [moments[below] ?? 0, moments[below + 1] ?? 0]
-    return below + (to > from ? (at - lifetime - from) / (to - from) : 0)
-  })
+  const earlier = locateEarlier(moments, lifetime)
   const closedBy = new Float64Array(count)
 
   return ({ rate: start, slope, fading, growth, hazard }) => {
@@ -99,18 +94,25 @@ function takeRise(speed: number, ending: number, at: number): number {
   return ending * at < 1e-6 ? speed * at : (speed * (1 - Math.exp(-ending * at))) / ending
 }
 
+/** Where in the list the moment one lifetime earlier lies: index below, plus the share of the way to the next. */
+function locateEarlier(moments: readonly number[], lifetime: number): Float64Array {
+  const positions = new Float64Array(moments.length)
+  let below = 0
+  moments.forEach((at, i) => {
+    if (at <= lifetime) return
+    while ((moments[below + 1] ?? Number.POSITIVE_INFINITY) <= at - lifetime) below++
+    const [from, to] = [moments[below] ?? 0, moments[below + 1] ?? 0]
+    positions[i] = below + (to > from ? (at - lifetime - from) / (to - from) : 0)
+  })
+  return positions
+}
+
 /** Free ports at each moment if nothing were opened any more: those free now and those TIME_WAIT has released by then. */
 function takeRelease(books: Books, moments: readonly number[]): readonly number[] {
-  const whole = Math.ceil(books.lifetimeSeconds)
-  const released = [0]
-  for (let second = 0; second < whole; second++) {
-    released.push((released[second] ?? 0) + (books.closed[whole - 1 - second] ?? 0))
-  }
+  const { closed, lifetimeSeconds } = books
+  const all = { toSeconds: closed.length }
   return moments.map((at) => {
-    const within = Math.min(at, books.lifetimeSeconds)
-    const second = Math.min(whole, Math.floor(within))
-    const low = released[second] ?? 0
-    const high = released[Math.min(whole, second + 1)] ?? low
-    return books.availablePorts + low + (within - second) * (high - low)
+    const fromSeconds = Math.max(0, lifetimeSeconds - at)
+    return books.availablePorts + countClosed(closed, { fromSeconds, ...all })
   })
 }

@@ -3,9 +3,15 @@
 
 import type { ForecastTrack } from '../forecast.ts'
 
+/** TCP_TIMEWAIT_LEN, include/net/tcp.h. */
 export const TIME_WAIT_SECONDS = 60
 /** Under tcp_tw_reuse: that share of the held ports is younger than what counts as their lifetime; the rest are FIN_WAIT2. */
 const YOUNG_SHARE = 0.95
+/** The seconds before the last one, which show how many ports a second of this timetable should hold. */
+const REFERENCE_SECONDS = 5
+const LATE_LEAST_PORTS = 5
+const LATE_MOST_SECONDS = 8
+const LATE_WEIGHT = 0.1
 
 export interface Schedule {
   /** Entry i: ports whose connection closed between i and i + 1 seconds ago and that are still held. */
@@ -13,19 +19,40 @@ export interface Schedule {
   readonly lifetimeSeconds: number
 }
 
-/** Undefined where the source does not know the timers. */
-export function takeSchedule(track: ForecastTrack): Schedule | undefined {
-  const closed = Array.from(
-    { length: TIME_WAIT_SECONDS },
-    (_, age) => track.expiring[TIME_WAIT_SECONDS - 1 - age] ?? 0,
-  )
+/** Undefined where the source does not know the timers. `lateSeconds`: see advanceLateness(). */
+export function takeSchedule(track: ForecastTrack, lateSeconds: number): Schedule | undefined {
+  const closed = listAges(track)
   const known = closed.reduce((sum, ports) => sum + ports, 0)
   if (track.timeWaitPorts > 0 && known < track.timeWaitPorts / 2) return undefined
-  if (track.reclaimablePorts === 0) return { closed, lifetimeSeconds: TIME_WAIT_SECONDS }
-  let young = 0
-  let age = 0
-  while (age < TIME_WAIT_SECONDS && young < known * YOUNG_SHARE) young += closed[age++] ?? 0
-  return { closed, lifetimeSeconds: Math.max(1, age) }
+  if (track.reclaimablePorts > 0) {
+    let young = 0
+    let age = 0
+    while (age < TIME_WAIT_SECONDS && young < known * YOUNG_SHARE) young += closed[age++] ?? 0
+    return { closed, lifetimeSeconds: Math.max(1, age) }
+  }
+  let overdue = ((closed[TIME_WAIT_SECONDS - 1] ?? 0) * lateSeconds) / (1 + lateSeconds)
+  closed[TIME_WAIT_SECONDS - 1] = (closed[TIME_WAIT_SECONDS - 1] ?? 0) - overdue
+  for (let left = lateSeconds; left > 0; left--) {
+    const share = overdue * Math.min(1, 1 / left)
+    closed.push(share)
+    overdue -= share
+  }
+  return { closed, lifetimeSeconds: TIME_WAIT_SECONDS + lateSeconds }
+}
+
+/**
+ * How long after its 60 s a TIME_WAIT really goes. The timer wheel rounds up by its granularity at that distance (measured on
+ * Linux 6.18 with HZ=250: 60.1 to 62.0 s, evenly), and meanwhile the kernel reports 0 s left: the last entry of the timetable
+ * then holds more ports than its neighbours.
+ */
+export function advanceLateness(lateSeconds: number, track: ForecastTrack): number {
+  if (track.reclaimablePorts > 0) return lateSeconds
+  let reference = 0
+  for (let i = 1; i <= REFERENCE_SECONDS; i++)
+    reference += (track.expiring[i] ?? 0) / REFERENCE_SECONDS
+  if (reference < LATE_LEAST_PORTS) return lateSeconds
+  const seen = Math.min(LATE_MOST_SECONDS, (track.expiring[0] ?? 0) / reference - 1)
+  return Math.max(0, lateSeconds + LATE_WEIGHT * (seen - lateSeconds))
 }
 
 /** Closes between two ages in seconds, whole seconds split evenly. */
@@ -39,4 +66,10 @@ export function countClosed(
     ports += share * (closed[age] ?? 0)
   }
   return ports
+}
+
+function listAges(track: ForecastTrack): number[] {
+  const closed: number[] = []
+  for (let i = TIME_WAIT_SECONDS - 1; i >= 0; i--) closed.push(track.expiring[i] ?? 0)
+  return closed
 }

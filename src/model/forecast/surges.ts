@@ -29,9 +29,9 @@ const BASE_SECONDS = 180
 const RISE_RATIO = 0.3
 const RISE_DEVIATIONS = 6
 /** Before any burst was seen, a rise is one that stays with this probability... */
-const STAY_RATIO = 0.7
+const STAY_RATIO = 0.85
 /** ...which every similar burst that ended multiplies by this... */
-const DISCOURAGED_RATIO = 0.35
+const DISCOURAGED_RATIO = 0.22
 /** ...and one that does not stay lasts so long on average. */
 const MEAN_SECONDS = 20
 /** A past burst speaks for rises of up to so many times its height... */

@@ -1,0 +1,53 @@
+// The floor as a contender: floor.c, compiled into a temporary directory, waits for its turn in a process of its own and measures
+// itself, so that neither its start nor ours is in the figure.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { PortRange } from '../../../src/observation.ts'
+import { type Children, ROOT, withDeadline } from './children.ts'
+import type { Cost } from './usage.ts'
+
+const SOURCE = join(ROOT, 'test/bench/cost/floor.c')
+const COMPILE_MS = 30_000
+const SAMPLE_MS = 20_000
+
+export interface Floor {
+  sample(): Promise<{ readonly cost: Cost; readonly rows: number }>
+}
+
+/** Throws in plain words where there is no compiler. */
+export function openFloor(children: Children, range: PortRange): Floor {
+  const directory = mkdtempSync(join(tmpdir(), 'ephemeral-port-bench-'))
+  try {
+    const program = join(directory, 'floor')
+    const compiled = spawnSync('gcc', ['-O2', '-Wall', '-o', program, SOURCE], {
+      encoding: 'utf8',
+      timeout: COMPILE_MS,
+    })
+    if (compiled.status !== 0) {
+      throw new Error(`Cannot compile floor.c with gcc: ${compiled.error ?? compiled.stderr}`)
+    }
+    const child = children.adopt(
+      spawn(program, [String(range.first), String(range.last)], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      }),
+    )
+    const lines = createInterface(child.stdout)
+    return {
+      async sample() {
+        const answer = once(lines, 'line')
+        child.stdin.write('\n')
+        const [line] = await withDeadline(answer, SAMPLE_MS, 'A sample of floor.c')
+        const [rows = 0, cpuMicros = 0, wallMicros = 0] = String(line).split(' ').map(Number)
+        return { cost: { cpuMs: cpuMicros / 1000, wallMs: wallMicros / 1000 }, rows }
+      },
+    }
+  } finally {
+    // The program runs on without its file.
+    rmSync(directory, { recursive: true, force: true })
+  }
+}

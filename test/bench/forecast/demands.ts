@@ -1,0 +1,91 @@
+// What was asked of the forecast against what it did: the moments of one run -> whether it met the demand, and by how much.
+
+import { isAlert, type Moment } from './replay.ts'
+import type { Demand } from './scenarios.ts'
+import type { Run, Scenario } from './simulation.ts'
+
+export interface Verdict {
+  readonly met: boolean
+  readonly highestRisk: number
+  /** From the first alert to the failure, or from the onset to the alert for steps. */
+  readonly alertSeconds: number | undefined
+  /** (ETA - actual) / actual at ten minutes before the failure. */
+  readonly etaError: number | undefined
+  readonly failedAtSeconds: number | undefined
+  readonly complaints: readonly string[]
+}
+
+const WARM_UP_SECONDS = 120
+const ETA_AT_SECONDS = 600
+
+export function judge(
+  demand: Demand,
+  parts: { scenario: Scenario; run: Run; moments: readonly Moment[] },
+): Verdict {
+  const { scenario, run } = parts
+  const moments = parts.moments.filter((one) => one.reading.atSeconds >= WARM_UP_SECONDS)
+  const failedAtSeconds = run.failedAtSeconds
+  const highestRisk = Math.max(0, ...moments.map((one) => one.riskRatio ?? 0))
+  const verdict = { highestRisk, failedAtSeconds, alertSeconds: undefined, etaError: undefined }
+  if (demand.kind === 'safe') {
+    const alerts = moments.filter(isAlert).length
+    const complaints = [
+      ...(failedAtSeconds === undefined ? [] : ['the scenario itself failed']),
+      ...(alerts === 0 ? [] : [`${alerts} samples with an alert`]),
+    ]
+    return { ...verdict, met: complaints.length === 0, complaints }
+  }
+  if (failedAtSeconds === undefined) {
+    return { ...verdict, met: false, complaints: ['the scenario did not fail'] }
+  }
+  const first = moments.find(
+    (one) => isAlert(one) && one.reading.atSeconds >= scenario.onsetSeconds,
+  )
+  const alertAt = first?.reading.atSeconds
+  if (demand.kind === 'step') {
+    const alertSeconds = (alertAt ?? failedAtSeconds) - scenario.onsetSeconds
+    const late = alertSeconds > demand.withinSeconds
+    const complaints = late ? [`alert ${alertSeconds.toFixed(1)} s after the onset`] : []
+    return { ...verdict, met: !late, alertSeconds, complaints }
+  }
+  const early = moments.find((one) => isAlert(one) && one.reading.atSeconds < scenario.onsetSeconds)
+  const alertSeconds = failedAtSeconds - (alertAt ?? failedAtSeconds)
+  const needed =
+    demand.kind === 'gradual'
+      ? demand.leadSeconds
+      : (failedAtSeconds - scenario.onsetSeconds) * demand.leftRatio
+  const complaints = [
+    ...(early === undefined ? [] : ['alert before the onset']),
+    ...(alertSeconds >= needed
+      ? []
+      : [`alert only ${alertSeconds.toFixed(0)} s before the failure`]),
+  ]
+  const ending = moments.filter((one) => one.reading.atSeconds >= failedAtSeconds - needed)
+  const quiet = ending.filter((one) => !isAlert(one)).length
+  if (quiet > 0) complaints.push(`${quiet} of ${ending.length} samples of the end without an alert`)
+  const at = moments.find((one) => one.reading.atSeconds >= failedAtSeconds - ETA_AT_SECONDS)
+  const actual = failedAtSeconds - (at?.reading.atSeconds ?? failedAtSeconds)
+  const etaError =
+    actual > 0 && at?.etaSeconds !== undefined ? (at.etaSeconds - actual) / actual : undefined
+  if (demand.kind === 'gradual' && demand.slopePortsPerSecond !== undefined) {
+    const slope = demand.slopePortsPerSecond
+    const far = ending.filter((one) => isEtaTooFar(one, failedAtSeconds, slope)).length
+    if (far > 0) complaints.push(`ETA too late in ${far} of ${ending.length} samples of the end`)
+  }
+  return {
+    ...verdict,
+    met: complaints.length === 0,
+    alertSeconds,
+    etaError: demand.kind === 'gradual' ? etaError : undefined,
+    complaints,
+  }
+}
+
+/** Beyond the larger of 1.5 x actual and actual + 3 sqrt(TIME_WAIT) / slope, or no ETA at all. */
+function isEtaTooFar(moment: Moment, failedAtSeconds: number, slope: number): boolean {
+  const { reading, etaSeconds } = moment
+  const actual = failedAtSeconds - reading.atSeconds
+  const timeWait = Math.max(...reading.tracks.map((track) => track.timeWaitPorts))
+  const limit = Math.max(1.5 * actual, actual + (3 * Math.sqrt(timeWait)) / slope)
+  return etaSeconds === undefined || etaSeconds > limit
+}

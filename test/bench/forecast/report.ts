@@ -1,0 +1,173 @@
+// The bench's tables: verdicts and scores -> Markdown, which the console and RESULTS.md show alike.
+
+import { baselines } from './baselines.ts'
+import { type Bin, type Judged, takeBins, takeBrier, takeMean } from './calibration.ts'
+import type { Verdict } from './demands.ts'
+import type { Demand } from './scenarios.ts'
+import { kinds } from './traces.ts'
+
+export interface ScenarioResult {
+  readonly name: string
+  readonly demand: Demand
+  readonly verdicts: readonly Verdict[]
+}
+
+export interface Check {
+  readonly claim: string
+  readonly met: boolean
+}
+
+const RELIABILITY = 0.15
+
+export function renderScenarios(results: readonly ScenarioResult[]): string {
+  const rows = results.map(({ name, demand, verdicts }) => {
+    const met = verdicts.filter((one) => one.met).length
+    return [
+      name,
+      describeDemand(demand),
+      `${met} of ${verdicts.length}`,
+      describeOutcome(demand, verdicts),
+      describeEta(verdicts),
+    ]
+  })
+  return renderTable(
+    ['scenario', 'asked', 'seeds that met it', 'seen', 'ETA error at 10 min (median)'],
+    rows,
+  )
+}
+
+export function checkScenarios(results: readonly ScenarioResult[]): readonly Check[] {
+  return results.flatMap(({ name, demand, verdicts }) => {
+    const met = verdicts.every((one) => one.met)
+    const checks: Check[] = [{ claim: `${name}: ${describeDemand(demand)}`, met }]
+    if (demand.kind === 'gradual' && demand.etaError !== undefined) {
+      const error = takeMedian(listEtaErrors(verdicts))
+      const claim = `${name}: median ETA error at 10 min at most ${demand.etaError * 100} %`
+      checks.push({ claim, met: error !== undefined && error <= demand.etaError })
+    }
+    return checks
+  })
+}
+
+export function renderCalibration(judged: readonly Judged[]): string {
+  const base = takeMean(judged.map((one) => one.outcome))
+  const scores: readonly (readonly [string, number])[] = [
+    ['risk of this exporter', takeBrier(judged)],
+    ...baselines.map(
+      (one, i) => [one.name, takeBrier(judged, (point) => point.baselines[i] ?? 0)] as const,
+    ),
+    [`always the base rate (${(base * 100).toFixed(0)} %)`, takeBrier(judged, () => base)],
+  ]
+  const byKind = kinds.map(({ kind, ranges }) => {
+    const points = judged.filter((one) => one.kind === kind)
+    return [
+      kind,
+      ranges,
+      String(points.length),
+      takeMean(points.map((one) => one.outcome)).toFixed(2),
+      takeBrier(points).toFixed(3),
+      ...baselines.map((_, i) => takeBrier(points, (one) => one.baselines[i] ?? 0).toFixed(3)),
+    ]
+  })
+  const bins = takeBins(judged).map((bin) => [
+    `${bin.from.toFixed(1)} to ${bin.to.toFixed(1)}`,
+    String(bin.count),
+    bin.meanRisk.toFixed(2),
+    bin.frequency.toFixed(2),
+  ])
+  return [
+    renderTable(
+      ['forecast', 'Brier score'],
+      scores.map(([name, score]) => [name, score.toFixed(4)]),
+    ),
+    renderTable(['risk', 'instants', 'mean risk', 'failed within the horizon'], bins),
+    renderTable(
+      [
+        'kind of trace',
+        'drawn from',
+        'instants',
+        'failed',
+        'Brier',
+        ...baselines.map((one) => one.name),
+      ],
+      byKind,
+    ),
+  ].join('\n')
+}
+
+export function checkCalibration(judged: readonly Judged[]): readonly Check[] {
+  const base = takeMean(judged.map((one) => one.outcome))
+  const score = takeBrier(judged)
+  const best = Math.min(
+    ...baselines.map((_, i) => takeBrier(judged, (one) => one.baselines[i] ?? 0)),
+  )
+  const reliable = (bin: Bin) => Math.abs(bin.meanRisk - bin.frequency) <= RELIABILITY
+  return [
+    {
+      claim: `base rate ${base.toFixed(2)} is between 0.2 and 0.6`,
+      met: base >= 0.2 && base <= 0.6,
+    },
+    {
+      claim: `Brier score ${score.toFixed(4)} is at most half of the best baseline's ${best.toFixed(4)}`,
+      met: score <= best / 2,
+    },
+    {
+      claim: `Brier score ${score.toFixed(4)} is at most half of the base rate's ${(base * (1 - base)).toFixed(4)}`,
+      met: score <= (base * (1 - base)) / 2,
+    },
+    {
+      claim: `reliability within ${RELIABILITY} in five bins`,
+      met: takeBins(judged).every(reliable),
+    },
+  ]
+}
+
+export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`
+}
+
+function describeDemand(demand: Demand): string {
+  switch (demand.kind) {
+    case 'safe':
+      return 'no alert'
+    case 'gradual':
+      return `alert at least ${demand.leadSeconds / 60} min before the failure, and no end to it`
+    case 'step':
+      return `alert within ${demand.withinSeconds} s of the onset`
+    case 'share':
+      return `alert with at least ${demand.leftRatio * 100} % of the time left`
+  }
+}
+
+function describeOutcome(demand: Demand, verdicts: readonly Verdict[]): string {
+  const complaint = verdicts.find((one) => one.complaints.length > 0)?.complaints[0]
+  const trouble = complaint === undefined ? '' : `; ${complaint}`
+  if (demand.kind === 'safe') {
+    const highest = Math.max(...verdicts.map((one) => one.highestRisk))
+    return `highest risk ${highest.toFixed(2)}${trouble}`
+  }
+  const seconds = verdicts.map((one) => one.alertSeconds ?? 0)
+  const range = `${Math.min(...seconds).toFixed(0)} to ${Math.max(...seconds).toFixed(0)} s`
+  return demand.kind === 'step'
+    ? `alert ${range} after the onset${trouble}`
+    : `alert ${range} before the failure${trouble}`
+}
+
+function describeEta(verdicts: readonly Verdict[]): string {
+  const error = takeMedian(listEtaErrors(verdicts))
+  return error === undefined ? '' : `${(error * 100).toFixed(0)} %`
+}
+
+function listEtaErrors(verdicts: readonly Verdict[]): readonly number[] {
+  return verdicts.flatMap((one) => (one.etaError === undefined ? [] : [Math.abs(one.etaError)]))
+}
+
+function takeMedian(values: readonly number[]): number | undefined {
+  const sorted = [...values].sort((a, b) => a - b)
+  const [low, high] = [
+    sorted[Math.floor((sorted.length - 1) / 2)],
+    sorted[Math.floor(sorted.length / 2)],
+  ]
+  return low === undefined || high === undefined ? undefined : (low + high) / 2
+}

@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'vitest'
+import { createStep, type ModelOptions } from '../../src/model/step.ts'
+import { type NamespaceReading, SourceError } from '../../src/observation.ts'
+import { createTakeSample } from '../../src/sampler/sample.ts'
+import type { NamespaceState } from '../../src/snapshot.ts'
+import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
+import { createReading, replayDumps, type WireDump } from '../support/readings.ts'
+
+const options: ModelOptions = {
+  top: 10,
+  peakWindowSeconds: 60,
+  forecastHorizonSeconds: 900,
+  destinations: true,
+  listeners: true,
+}
+const clock = { atSeconds: 1000, unixSeconds: 1_700_000_000 }
+const connection: WireSocket = { ...plainSocket, device: 0 }
+
+const spread = (count: number, socket: WireSocket): WireSocket[] =>
+  Array.from({ length: count }, (_, at) => ({ ...socket, localPort: 40000 + at }))
+
+const tcp = (sockets: readonly WireSocket[], explicit = false): WireDump => ({
+  protocol: 'tcp',
+  explicit,
+  sockets,
+})
+
+function look(
+  dumps: readonly WireDump[],
+  reading: Partial<NamespaceReading> = {},
+  changes: Partial<ModelOptions> = {},
+): NamespaceState {
+  const step = createStep({ ...options, ...changes })
+  return step(undefined, { ...createReading(replayDumps(dumps)), ...reading }, clock).namespace
+}
+
+const pool = (state: NamespaceState | undefined, name: string) =>
+  state?.pools.find((candidate) => candidate.pool === name)
+
+describe('step() publishes nothing for what is not known', () => {
+  const bound = { ...connection, state: 7, remotePort: 0, remote: [0, 0, 0, 0] }
+  const dumps: WireDump[] = [
+    tcp(spread(2, bound), true),
+    { protocol: 'udp', explicit: true, sockets: spread(3, bound) },
+  ]
+
+  test('about bound TCP sockets', () => {
+    const known = look(dumps)
+    expect(known.blockedPorts).toEqual({ listener: 0, bound: 2 })
+    expect(known.protocols[0]?.sockets).toMatchObject({ bound: 2, established: 0 })
+    expect(known.pools.map(({ unusedPorts }) => unusedPorts)).toEqual([18, 18, 17])
+
+    const unknown = look(dumps, { tcpBoundKnown: false })
+    expect(unknown.blockedPorts).toEqual({ listener: 0, bound: undefined })
+    expect(unknown.protocols[0]?.sockets).not.toHaveProperty('bound')
+    expect(unknown.protocols[0]?.sockets).toHaveProperty('established', 0)
+    // Every UDP socket that holds a port is in sight.
+    expect(unknown.pools.map(({ unusedPorts }) => unusedPorts)).toEqual([undefined, undefined, 17])
+  })
+
+  test('about UDP listeners', () => {
+    const listeners = (state: NamespaceState) => state.protocols.map((use) => use.listeners)
+    expect(listeners(look(dumps))).toEqual([0, 3])
+    expect(listeners(look(dumps, { udpListenersKnown: false }))).toEqual([0, undefined])
+  })
+
+  test('about the end of TIME_WAIT', () => {
+    const timeWait = { ...connection, state: 6, timer: 3, expiresMs: 3000 }
+    const known = look([tcp(spread(2, timeWait))])
+    expect(known.timeWaitRelease.map(({ ports }) => ports)).toEqual([0, 2, 2, 2, 2])
+    // A single socket of unknown end makes every sum wrong.
+    const other = { ...timeWait, timer: 0, localPort: 40009 }
+    expect(look([tcp([...spread(2, timeWait), other])]).timeWaitRelease).toEqual([])
+  })
+
+  test('about protocols that were not read', () => {
+    const state = look([tcp(spread(2, connection))], { protocols: ['tcp'] })
+    expect(state.protocols.map(({ protocol }) => protocol)).toEqual(['tcp'])
+    expect(state.pools.map((one) => one.pool)).toEqual(['tcp_connect', 'tcp_bind'])
+    expect(look([], { protocols: ['udp'] }).pools.map((one) => one.pool)).toEqual(['udp'])
+  })
+})
+
+describe('step() says what a cap hid', () => {
+  const listener = { ...connection, state: 10, remotePort: 0, local: [0, 0, 0, 0] }
+  const family = 'ephemeral_port_listener_info'
+
+  test('of listeners', () => {
+    // The same port on a second address, and one outside the range, are no further rows.
+    const sockets = [
+      ...spread(5, listener),
+      { ...listener, local: [127, 0, 0, 1], localPort: 40004 },
+      { ...listener, localPort: 39000 },
+    ]
+    const capped = look([tcp(sockets)], {}, { top: 2 })
+    expect(capped.listeners.map(({ port }) => port)).toEqual([40000, 40001])
+    expect(capped.truncated[family]).toBe(3)
+    expect(capped.protocols[0]?.listeners).toBe(5)
+    expect(look([tcp(sockets)]).truncated[family]).toBe(0)
+  })
+
+  test('but not of a collector that is off', () => {
+    const off = { destinations: false, listeners: false, top: 1 }
+    const state = look([tcp([...spread(3, listener), connection])], {}, off)
+    expect(state).toMatchObject({ destinations: undefined, listeners: [], truncated: {} })
+    expect(Object.keys(state.truncated)).toEqual([])
+  })
+})
+
+describe('step() knows that an empty pool fails at once', () => {
+  const exhausted = { availablePorts: 0, utilizationRatio: 1, riskRatio: 1, etaSeconds: 0 }
+
+  test('when one destination has taken all', () => {
+    const state = look([tcp(spread(20, connection))])
+    expect(pool(state, 'tcp_connect')).toMatchObject(exhausted)
+    expect(pool(state, 'tcp_bind')).toMatchObject(exhausted)
+    expect(pool(state, 'udp')?.riskRatio).toBeUndefined()
+  })
+
+  test('when bound ports alone have, and nobody connects anywhere', () => {
+    const bound = { ...connection, state: 7, remotePort: 0, remote: [0, 0, 0, 0] }
+    const state = look([tcp(spread(20, bound), true)])
+    expect(state.destinations).toEqual({ count: 0, rows: [], other: undefined })
+    expect(pool(state, 'tcp_connect')).toMatchObject({ ...exhausted, worstDestination: undefined })
+  })
+
+  test('when every port is reserved', () => {
+    const settings = { ...createReading([]).settings, reserved: [{ first: 1, last: 65535 }] }
+    for (const one of look([], { settings }).pools) expect(one).toMatchObject(exhausted)
+  })
+
+  test('but not when one port is left', () => {
+    const state = look([tcp(spread(19, connection))])
+    expect(pool(state, 'tcp_connect')).toMatchObject({ availablePorts: 1, riskRatio: undefined })
+  })
+})
+
+describe('step() carries on after a failed read', () => {
+  function* failHalfway(): NamespaceReading['batches'] {
+    yield* replayDumps([tcp(spread(20, { ...connection, remote: [192, 168, 1, 77] }))])
+    throw new SourceError('timeout', 'Cannot read')
+  }
+
+  test.each([
+    ['refused', () => Promise.reject(new SourceError('permission', 'Cannot read'))],
+    ['given up half-way', () => createReading(failHalfway())],
+  ])('%s, with the peaks and the rows of before and nothing of the failure', async (_how, fail) => {
+    const answers = [
+      () => createReading(replayDumps([tcp(spread(15, connection))])),
+      fail,
+      () => createReading(replayDumps([])),
+    ]
+    let turn = 0
+    const takeSample = createTakeSample(
+      {
+        reader: 'netlink',
+        traits: {},
+        read: () => answers[turn++]?.() ?? Promise.reject(new Error('the script is over')),
+      },
+      createStep(options),
+      {
+        unixSeconds: () => clock.unixSeconds,
+        monotonicSeconds: () => 5 * turn,
+        cpuSeconds: () => 0,
+      },
+    )
+    const peaks: unknown[] = []
+    let state: NamespaceState | undefined
+    for (let sample = 0; sample < 3; sample++) {
+      state = (await takeSample()).namespaces[0]?.state
+      peaks.push(pool(state, 'tcp_connect')?.utilizationPeakRatio)
+    }
+    expect(peaks).toEqual([0.75, undefined, 0.75])
+    expect(pool(state, 'tcp_connect')?.utilizationRatio).toBe(0)
+    expect(state?.destinations).toMatchObject({
+      count: 0,
+      rows: [{ destination: '192.168.1.9:443', usedPorts: 0 }],
+    })
+  })
+
+  test('and forgets a peak when the window has passed', () => {
+    const step = createStep(options)
+    const read = (sockets: readonly WireSocket[]) => createReading(replayDumps([tcp(sockets)]))
+    const { state } = step(undefined, read(spread(15, connection)), clock)
+    const peakAfter = (seconds: number) =>
+      pool(step(state, read([]), { ...clock, atSeconds: 1000 + seconds }).namespace, 'tcp_connect')
+        ?.utilizationPeakRatio
+    expect([peakAfter(59), peakAfter(60)]).toEqual([0.75, 0])
+  })
+})
