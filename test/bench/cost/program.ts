@@ -16,11 +16,9 @@ export interface Memory {
   readonly sockets: number
 }
 
-const SAMPLES = 60
-const SCRAPES = 20
-/** What a page of some minutes would see, in less time. */
-const FLAGS = ['--sample.interval=200ms', '--sample.cpu-budget=1']
-const RUN_MS = 60_000
+const SAMPLES = 10
+const SCRAPES = 40
+const RUN_MS = 120_000
 
 /** `churn` is what happens on the host meanwhile. */
 export async function measureMemory(churn: () => Promise<void>): Promise<Memory> {
@@ -29,7 +27,7 @@ export async function measureMemory(churn: () => Promise<void>): Promise<Memory>
   }
   const exporter = createExporterOperations()
   try {
-    const { pid } = await exporter.startExporter({ flags: FLAGS })
+    const { pid } = await exporter.startExporter({ flags: [] })
     const deadline = performance.now() + RUN_MS
     for (let scrapes = 0; ; scrapes++) {
       await churn()
@@ -45,7 +43,7 @@ export async function measureMemory(churn: () => Promise<void>): Promise<Memory>
       if (performance.now() > deadline) {
         throw new Error(`Cannot measure the program: not ${SAMPLES} samples in ${RUN_MS / 1000} s`)
       }
-      await delay(500)
+      await delay(1000)
     }
   } finally {
     await exporter.killExporters()

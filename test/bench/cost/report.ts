@@ -79,14 +79,14 @@ export function checkRace(race: Race): readonly Check[] {
   ]
 }
 
-/** The peak: what is resident at any one moment depends on when the collector ran last. */
-export function checkMemory({ peakMb }: Memory, nodeVersion: string): readonly Check[] {
+/** After a while of sampling and scraping as by default; the peak is told beside it, for the collector's timing moves it. */
+export function checkMemory({ residentMb }: Memory, nodeVersion: string): readonly Check[] {
   if (Number.parseInt(nodeVersion.slice(1), 10) !== MEMORY_LIMIT_NODE) return []
   return [
     {
       claim: `the program stays under ${MEMORY_LIMIT_MB} MB resident on Node ${MEMORY_LIMIT_NODE}`,
-      seen: `${peakMb.toFixed(1)} MB`,
-      met: peakMb < MEMORY_LIMIT_MB,
+      seen: `${residentMb.toFixed(1)} MB`,
+      met: residentMb < MEMORY_LIMIT_MB,
     },
   ]
 }
