@@ -119,6 +119,8 @@ export interface NamespaceReading {
   readonly tcpBoundKnown: boolean
   /** Whether UDP ports that applications chose can be told. */
   readonly udpListenersKnown: boolean
+  /** What tells who holds a socket: the column cgroupId, or where it says nothing uid; undefined where neither does. */
+  readonly ownersBy: 'cgroup' | 'user' | undefined
   /** Consumed once, in order; reading may throw SourceError or DecodeError while it goes on. */
   readonly batches: Iterable<SocketBatch>
   /** Tcp ActiveOpens of the namespace, undefined where unknown. */

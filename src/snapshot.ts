@@ -57,6 +57,44 @@ export interface ListenerRow {
   readonly owner: string
 }
 
+export type OwnerKind =
+  | 'unit'
+  | 'container'
+  | 'pod'
+  | 'cgroup'
+  | 'user'
+  /** Ownerless, and never seen alive. */
+  | 'none'
+  /** The kernel names an owner that cannot be resolved. */
+  | 'unknown'
+  /** Those that did not make the top. */
+  | 'other'
+
+/** How many ports somebody holds; each used port counts for one owner, so that the rows of a protocol add up. */
+export interface OwnerRow {
+  readonly protocol: Protocol
+  readonly owner: string
+  readonly ownerKind: OwnerKind
+  readonly usedPorts: number
+}
+
+/** Failed allocations the kernel recorded, counted since the exporter started. */
+export interface AllocationFailures {
+  readonly pools: readonly { readonly pool: PoolName; readonly total: number }[]
+  readonly destinations: readonly {
+    readonly destination: string
+    readonly owner: string
+    readonly total: number
+  }[]
+}
+
+/** What an allocation made for the purpose, and given back at once, said. */
+export interface Probe {
+  readonly pool: PoolName
+  readonly success: boolean
+  readonly durationSeconds: number
+}
+
 export interface ProtocolUse {
   readonly protocol: Protocol
   /** Distinct usable ports held by any socket. */
@@ -98,6 +136,8 @@ export interface NamespaceState {
   /** Undefined where the collector is off. */
   readonly destinations: Destinations | undefined
   readonly listeners: readonly ListenerRow[]
+  /** The top N of each protocol, the rest as `other`. Undefined where the collector is off or nothing tells owners. */
+  readonly owners: readonly OwnerRow[] | undefined
   /** TIME_WAIT ports that come free within that many seconds, cumulative. */
   readonly timeWaitRelease: readonly { readonly withinSeconds: number; readonly ports: number }[]
   /** Tcp ActiveOpens. */
@@ -106,12 +146,28 @@ export interface NamespaceState {
   readonly truncated: Readonly<Record<string, number>>
 }
 
+export type NetnsKind = 'host' | 'self' | 'pod' | 'container' | 'named' | 'inode'
+
 export interface Namespace {
+  /** Given once, and never to two namespaces. */
   readonly netns: string
-  readonly netnsKind: 'host' | 'self'
+  readonly netnsKind: NetnsKind
+  /** Of the file /proc/<pid>/ns/net; undefined where that may not be looked at. */
+  readonly inode: number | undefined
+  /** Of a process in it, 64 hex digits; undefined where there is none. */
+  readonly containerId: string | undefined
+  readonly podUid: string | undefined
+  /** Undefined until the pod's name is known. */
+  readonly pod: { readonly namespace: string; readonly name: string } | undefined
+  /** Whether all of its rows are exported: not where every pool is below --detail.min-utilization. */
+  readonly detailed: boolean
   /** Undefined when the last read failed; `failure` then says why. */
   readonly state: NamespaceState | undefined
   readonly failure: { readonly reason: FailureReason; readonly message: string } | undefined
+  /** Undefined where failures cannot be observed. */
+  readonly allocationFailures: AllocationFailures | undefined
+  /** Empty where probing is off. */
+  readonly probes: readonly Probe[]
 }
 
 export interface Snapshot {

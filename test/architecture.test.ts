@@ -18,6 +18,8 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
   ],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
+  [/^owners\/kubernetes/, /^(owners\/kubernetes-.*|node:(http|https|tls))$/],
+  [/^owners\//, /^(observation\.ts|snapshot\.ts|owners\/.*|kernel\/proc-file\.ts|node:fs)$/],
   [/^model\//, /^(observation\.ts|snapshot\.ts|model\/.*|ipaddr\.js)$/],
   [
     /^sampler\/(supervisor|worker|sample|thread-cpu)\.ts$/,

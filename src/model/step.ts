@@ -149,6 +149,7 @@ export function createStep(options: ModelOptions): Step {
         pools,
         destinations: options.destinations ? destinations : undefined,
         listeners: options.listeners ? listeners.rows : [],
+        owners: undefined,
         timeWaitRelease: census.expiryKnown ? renderRelease(ports.releasing) : [],
         connectionsOpened: reading.activeOpens,
         truncated: {

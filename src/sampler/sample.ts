@@ -39,10 +39,10 @@ export function createTakeSample(
         { atSeconds: clocks.monotonicSeconds(), unixSeconds: clocks.unixSeconds() },
       )
       state = next
-      return { netns, netnsKind: netns, state: namespace, failure: undefined }
+      return { ...named(netns), state: namespace, failure: undefined }
     } catch (error) {
       const failure = judgeFailure(error)
-      return { netns, netnsKind: netns, state: undefined, failure }
+      return { ...named(netns), state: undefined, failure }
     }
   }
 
@@ -65,6 +65,20 @@ export function createTakeSample(
       ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore,
     }
+  }
+}
+
+function named(netns: NamespaceReading['netns']): Omit<Namespace, 'state' | 'failure'> {
+  return {
+    netns,
+    netnsKind: netns,
+    inode: undefined,
+    containerId: undefined,
+    podUid: undefined,
+    pod: undefined,
+    detailed: true,
+    allocationFailures: undefined,
+    probes: [],
   }
 }
 

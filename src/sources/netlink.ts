@@ -66,6 +66,7 @@ export async function openNetlinkSource(
         protocols: ['tcp', 'udp'],
         tcpBoundKnown: exactnessOf(capabilities) === 'exact',
         udpListenersKnown: capabilities.udpDiag && capabilities.portChoice,
+        ownersBy: capabilities.cgroupId ? 'cgroup' : 'user',
         batches: readSockets(libc, settings, capabilities),
         activeOpens: readActiveOpens(`${OWN_NET}/snmp`),
       }

@@ -68,6 +68,7 @@ export function createProcfsSource({ procfs }: { readonly procfs: string }): Pro
         protocols: protocols.filter((protocol) => tables.includes(protocol)),
         tcpBoundKnown: false,
         udpListenersKnown: false,
+        ownersBy: 'user',
         batches: readTables(place.directory, tables, settings.range),
         activeOpens: readActiveOpens(`${place.directory}/snmp`),
       }

@@ -85,6 +85,7 @@ export function createSystemInformationSource({
         protocols,
         tcpBoundKnown: false,
         udpListenersKnown: false,
+        ownersBy: undefined,
         batches: batches.filter((batch) => batch.length > 0),
         activeOpens: undefined,
       }

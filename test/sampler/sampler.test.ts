@@ -3,6 +3,7 @@ import type { Sample, WorkerOptions } from '../../src/sampler/messages.ts'
 import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
 import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
+import { buildNamespace } from '../support/namespace.ts'
 
 const worker: WorkerOptions = {
   source: 'auto',
@@ -141,7 +142,7 @@ describe('startSampler()', () => {
     script.events.opened(opened)
     const sampler = await started
     const state = { pools: [] } as unknown as NonNullable<Snapshot['namespaces'][number]['state']>
-    const namespaces = [{ netns: 'host', netnsKind: 'host', state, failure: undefined }] as const
+    const namespaces = [buildNamespace({ state })]
     const collectors = [{ collector: 'sockets', success: true, durationSeconds: 1 }]
     script.events.sampled({ ...sample, namespaces, collectors })
     script.events.died('a test', 1000)
@@ -163,7 +164,7 @@ describe('startSampler()', () => {
     script.events.opened(opened)
     expect(sampler.readiness().ready).toBe(true)
     const failure = { reason: 'permission', message: 'Cannot read: EPERM' } as const
-    const namespaces = [{ netns: 'host', netnsKind: 'host', state: undefined, failure }] as const
+    const namespaces = [buildNamespace({ failure })]
     script.events.sampled({ ...sample, namespaces })
     expect(sampler.readiness()).toEqual({ ready: false, reason: 'Cannot read: EPERM' })
   })

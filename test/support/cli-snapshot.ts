@@ -12,6 +12,7 @@ import type {
   Settings,
   Snapshot,
 } from '../../src/snapshot.ts'
+import { buildNamespace as buildBareNamespace } from './namespace.ts'
 
 export function buildPool(part: Partial<Pool> = {}): Pool {
   const capacityPorts = part.capacityPorts ?? 28_232
@@ -70,6 +71,7 @@ export function buildState(part: Partial<NamespaceState> = {}): NamespaceState {
     ],
     destinations: { count: 0, rows: [], other: undefined },
     listeners: [],
+    owners: undefined,
     timeWaitRelease: [],
     connectionsOpened: undefined,
     truncated: {},
@@ -78,7 +80,7 @@ export function buildState(part: Partial<NamespaceState> = {}): NamespaceState {
 }
 
 export function buildNamespace(part: Partial<Namespace> = {}): Namespace {
-  return { netns: 'host', netnsKind: 'host', state: buildState(), failure: undefined, ...part }
+  return buildBareNamespace({ state: buildState(), ...part })
 }
 
 export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {

@@ -5,6 +5,7 @@ import { type Format, renderFamilies } from '../../src/metrics/render.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import type { NamespaceReading } from '../../src/observation.ts'
 import type { NamespaceState, Snapshot } from '../../src/snapshot.ts'
+import { buildNamespace } from './namespace.ts'
 import { sampleBuild } from './sample-snapshot.ts'
 
 const SAMPLES = 3
@@ -42,7 +43,7 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
     samples: SAMPLES,
     workerRestarts: 0,
     forecastHorizonSeconds: HORIZON_SECONDS,
-    namespaces: [{ netns: 'self', netnsKind: 'self', state, failure: undefined }],
+    namespaces: [buildNamespace({ netns: 'self', netnsKind: 'self', state })],
     failures: {
       permission: 0,
       vanished: 0,

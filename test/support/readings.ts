@@ -57,6 +57,7 @@ export function createReading(
     protocols: ['tcp', 'udp'],
     tcpBoundKnown: true,
     udpListenersKnown: true,
+    ownersBy: 'cgroup',
     batches,
     activeOpens: undefined,
   }

@@ -1,6 +1,7 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
 import type { Build, NamespaceState, Pool, Snapshot } from '../../src/snapshot.ts'
+import { buildNamespace } from './namespace.ts'
 
 export const sampleBuild: Build = {
   version: '0.1.0',
@@ -103,6 +104,7 @@ export const sampleState: NamespaceState = {
     other: { usedPorts: 160, timeWaitPorts: 100 },
   },
   listeners: [{ protocol: 'tcp', port: 50_051, owner: 'unknown' }],
+  owners: undefined,
   timeWaitRelease: [
     { withinSeconds: 1, ports: 40 },
     { withinSeconds: 5, ports: 210 },
@@ -123,13 +125,12 @@ export const sampleSnapshot: Snapshot = {
   workerRestarts: 0,
   forecastHorizonSeconds: 900,
   namespaces: [
-    {
+    buildNamespace({
       netns: 'self',
       netnsKind: 'self',
-      state: undefined,
       failure: { reason: 'permission', message: 'Cannot open /proc/7/ns/net: EACCES' },
-    },
-    { netns: 'host', netnsKind: 'host', state: sampleState, failure: undefined },
+    }),
+    buildNamespace({ state: sampleState }),
   ],
   failures: {
     permission: 3,
@@ -149,13 +150,6 @@ export const sampleSnapshot: Snapshot = {
 export function snapshotWith(changes: Partial<NamespaceState>): Snapshot {
   return {
     ...sampleSnapshot,
-    namespaces: [
-      {
-        netns: 'host',
-        netnsKind: 'host',
-        state: { ...sampleState, ...changes },
-        failure: undefined,
-      },
-    ],
+    namespaces: [buildNamespace({ state: { ...sampleState, ...changes } })],
   }
 }

@@ -1,0 +1,154 @@
+// What a cgroup path says about who is in it: path -> systemd unit, container or pod; /proc/<pid>/cgroup -> the path. Pure.
+// Paths are made by runtimes and systemd, not by the kernel; test/fixtures/cgroup-paths holds one of each kind.
+// https://www.kernel.org/doc/html/latest/admin-guide/cgroup-v2.html and cgroups(7), "/proc/[pid]/cgroup".
+
+export type ContainerRuntime = 'docker' | 'containerd' | 'cri-o' | 'podman'
+
+export interface CgroupIdentity {
+  readonly kind: 'unit' | 'container' | 'pod' | 'cgroup'
+  /** Unit name, first 12 digits of the container id, pod UID; else the path itself. Never empty. */
+  readonly name: string
+  /** A unit of a user's own manager carries that manager's: `user@1000.service/app.service`. */
+  readonly unit?: string
+  /** All 64 digits. */
+  readonly containerId?: string
+  /**
+   * Lower case with dashes. A static pod's 32 digits stay without: they are the kubelet's hash of the manifest, which its
+   * mirror in the API carries as the annotation kubernetes.io/config.mirror, not as its UID.
+   */
+  readonly podUid?: string
+  readonly runtime?: ContainerRuntime
+}
+
+const SHORT_ID_DIGITS = 12
+
+/** What stands before an id, or as the directory above it. */
+const runtimes: Readonly<Record<string, ContainerRuntime>> = {
+  docker: 'docker',
+  'cri-containerd': 'containerd',
+  'k8s.io': 'containerd',
+  nerdctl: 'containerd',
+  crio: 'cri-o',
+  libpod: 'podman',
+  'libpod-payload': 'podman',
+}
+
+/**
+ * The outermost pod wins, then the container right inside it, or without a pod the outermost container: those are the ones
+ * that the node's API server and runtime know. What a container's own systemd or Docker made below is part of it.
+ */
+export function parseCgroupPath(path: string): CgroupIdentity {
+  const parts = splitPath(path)
+  const podAt = parts.findIndex((part) => parsePodUid(part) !== undefined)
+  const podUid = parsePodUid(parts[podAt] ?? '')
+  const pod = podUid === undefined ? {} : { podUid }
+
+  const container = findContainer(parts, podAt + 1)
+  if (container !== undefined) {
+    const name = container.containerId.slice(0, SHORT_ID_DIGITS)
+    return { kind: 'container', name, ...container, ...pod }
+  }
+  if (podUid !== undefined) return { kind: 'pod', name: podUid, podUid }
+  const unit = findUnit(parts)
+  if (unit !== undefined) return { kind: 'unit', name: unit, unit }
+  return { kind: 'cgroup', name: path === '' ? '/' : path }
+}
+
+/**
+ * The path that says most in the text of /proc/<pid>/cgroup; undefined where there is none. Normally the cgroup v2 line.
+ * On a hybrid host that line is `/`, or the runtime's own unit, while the container stands in the lines of cgroup v1.
+ */
+export function parseProcCgroup(text: string): string | undefined {
+  const lines = text.split('\n').flatMap((line) => {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
+    // The kernel marks the cgroup of a process that outlived it (kernel/cgroup/cgroup.c:proc_cgroup_show).
+    return path === undefined ? [] : [{ controllers, path: path.replace(/ \(deleted\)$/, '') }]
+  })
+  const ranked = lines.toSorted(
+    (a, b) => tellingRank(b.path) - tellingRank(a.path) || lineOrder(a) - lineOrder(b),
+  )
+  return ranked[0]?.path
+}
+
+function tellingRank(path: string): number {
+  if (splitPath(path).length === 0) return -1
+  return ['cgroup', 'unit', 'pod', 'container'].indexOf(parseCgroupPath(path).kind)
+}
+
+/** v2, then the v1 hierarchies that are always populated, then any other. */
+function lineOrder({ controllers }: { readonly controllers: string | undefined }): number {
+  const order = ['', 'name=systemd', 'pids', 'memory'].indexOf(controllers ?? '')
+  return order < 0 ? Number.MAX_SAFE_INTEGER : order
+}
+
+/** Seen from a private cgroup namespace, what lies outside of it begins with `/..` (cgroup_namespaces(7)). */
+function splitPath(path: string): string[] {
+  return path
+    .split('/')
+    .flatMap(expandSystemdForm)
+    .filter((part) => part !== '' && part !== '..')
+}
+
+/**
+ * `<slice>:<runtime>:<id>`, runc's notation for the systemd driver, becomes the name of a directory where runtime and
+ * kubelet disagree about the driver; it means the slice and the scope in it.
+ */
+function expandSystemdForm(part: string): string[] {
+  const [, slice = '', runtime, id] = /^([^:]*):([^:]+):([0-9a-f]{64})$/.exec(part) ?? []
+  return id === undefined ? [part] : [slice, `${runtime}-${id}`]
+}
+
+/** `pod<uid>`, `kubepods-burstable-pod<uid, underscores for dashes>.slice`, also below a prefix such as kind's `kubelet-`. */
+function parsePodUid(part: string): string | undefined {
+  const match =
+    /^(?:.+-)?pod([0-9a-f]{32}|[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\2){3}[0-9a-f]{12})(?:\.slice)?$/i
+  return match.exec(part)?.[1]?.toLowerCase().replaceAll('_', '-')
+}
+
+function findContainer(
+  parts: readonly string[],
+  from: number,
+): { readonly containerId: string; readonly runtime?: ContainerRuntime } | undefined {
+  for (let at = from; at < parts.length; at++) {
+    const [, prefix, containerId] =
+      /^(?:(.+)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(parts[at] ?? '') ?? []
+    const above = parts[at - 1] ?? ''
+    // crio-conmon-<id>.scope and libpod-conmon-<id>.scope hold the container's monitor, not the container.
+    const isMonitor = prefix !== undefined && /(?:^|-)conmon$/.test(prefix)
+    // A bare id there is a Podman pod's; its containers below are libpod-<id>.
+    const isPodmanPod = prefix === undefined && above === 'libpod_parent'
+    if (containerId === undefined || isMonitor || isPodmanPod) continue
+    const runtime = runtimes[prefix ?? above]
+    return runtime === undefined ? { containerId } : { containerId, runtime }
+  }
+  return undefined
+}
+
+/**
+ * As systemd's own cg_path_get_unit() and cg_path_get_user_unit() read a path: slices, then one unit; in the manager of a
+ * user the same once more. What follows is the unit's own business: a container's nginx.service is not the host's.
+ */
+function findUnit(parts: readonly string[]): string | undefined {
+  const unit = findFirstUnit(parts)
+  if (unit === undefined) return undefined
+  if (!/^user@.*\.service$/.test(unit.name)) return unit.name
+  const inner = findFirstUnit(unit.below)
+  return inner === undefined || inner.isSlice ? unit.name : `${unit.name}/${inner.name}`
+}
+
+function findFirstUnit(
+  parts: readonly string[],
+):
+  | { readonly name: string; readonly isSlice: boolean; readonly below: readonly string[] }
+  | undefined {
+  // systemd puts a `_` before a unit that would clash with a file of the kernel's, such as `cpu.service`.
+  const names = parts.map((part) => part.replace(/^_/, ''))
+  const at = names.findIndex((name) => !name.endsWith('.slice'))
+  if (at < 0) {
+    const name = names.at(-1)
+    return name === undefined ? undefined : { name, isSlice: true, below: [] }
+  }
+  const name = names[at] ?? ''
+  const isUnit = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/.test(name)
+  return isUnit ? { name, isSlice: false, below: parts.slice(at + 1) } : undefined
+}

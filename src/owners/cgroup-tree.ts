@@ -1,0 +1,176 @@
+// The cgroup v2 tree: a socket's cgroup id -> path of the directory below the mount. A socket's id is the inode number of
+// its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices.
+
+import { readdirSync, statSync } from 'node:fs'
+import { refusal } from '../kernel/proc-file.ts'
+
+/** What a refresh did: nothing, a part of a walk, the rest of it, or the rest of it up to the limit. */
+export type CgroupWalk = 'idle' | 'partial' | 'complete' | 'limited'
+
+export interface CgroupTree {
+  /**
+   * The path with a leading slash, relative to the root; undefined where it is not known. Never known are 0 and 1: the
+   * root, which is also what a process reports that only cgroup v1 has put somewhere.
+   */
+  resolve(id: number): string | undefined
+  /**
+   * Looks for those of the `wanted` ids that were never looked for. Call it once a sample with all ids seen. Throws
+   * SourceError when there is no tree to walk; what was known stays known.
+   */
+  refresh(wanted: Iterable<number>): CgroupWalk
+  /** Forgets the directories that are gone and whose id nobody carries any more. */
+  retain(inUse: ReadonlySet<number>): void
+}
+
+export interface CgroupTreeOptions {
+  /** Where cgroup v2 is mounted. */
+  readonly root: string
+  /** Least time from the start of one walk to the start of the next. */
+  readonly gapMs?: number
+  /** Longest part of a walk in one refresh. */
+  readonly sliceMs?: number
+  readonly maxDirectories?: number
+  readonly monotonicMs?: () => number
+}
+
+/** Five seconds, the default interval, less what its timer may be early. */
+const GAP_MS = 4_500
+const SLICE_MS = 200
+const MAX_DIRECTORIES = 100_000
+/** A walk over 2,000 directories takes about 20 ms of CPU; over a tree of any size it may take 2 % of the time. */
+const IDLE_PER_BUSY = 50
+
+const ROOT_ID = 1
+
+interface Directory {
+  readonly id: number
+  readonly path: string
+}
+
+interface Walk {
+  readonly number: number
+  readonly startedAtMs: number
+  readonly directories: Generator<Directory, void, void>
+  /** The ids that were unknown at the start: whichever of them it does not find is gone. */
+  readonly asked: readonly number[]
+  seen: number
+  busyMs: number
+}
+
+export function createCgroupTree({
+  root,
+  gapMs = GAP_MS,
+  sliceMs = SLICE_MS,
+  maxDirectories = MAX_DIRECTORIES,
+  monotonicMs = () => performance.now(),
+}: CgroupTreeOptions): CgroupTree {
+  /** With the number of the walk that saw it last. An id is never given to a second directory. */
+  const known = new Map<number, { readonly path: string; seenBy: number }>()
+  const gone = new Set<number>()
+  let walk: Walk | undefined
+  let walks = 0
+  let lastFinished = 0
+  let nextWalkAtMs = Number.NEGATIVE_INFINITY
+
+  function startWalk(wanted: Iterable<number>): Walk | undefined {
+    const startedAtMs = monotonicMs()
+    if (startedAtMs < nextWalkAtMs) return undefined
+    const asked = [...new Set(wanted)].filter(
+      (id) => id > ROOT_ID && !known.has(id) && !gone.has(id),
+    )
+    if (asked.length === 0) return undefined
+    nextWalkAtMs = startedAtMs + gapMs
+    const directories = listDirectories(root)
+    return { number: ++walks, startedAtMs, directories, asked, seen: 0, busyMs: 0 }
+  }
+
+  function advance(current: Walk): CgroupWalk {
+    const fromMs = monotonicMs()
+    for (;;) {
+      const { value: directory } = current.directories.next()
+      if (directory === undefined) return finish(current, fromMs, 'complete')
+      see(current, directory)
+      if (current.seen >= maxDirectories) return finish(current, fromMs, 'limited')
+      const nowMs = monotonicMs()
+      if (nowMs - fromMs < sliceMs) continue
+      current.busyMs += nowMs - fromMs
+      return 'partial'
+    }
+  }
+
+  function see(current: Walk, { id, path }: Directory): void {
+    current.seen++
+    const before = known.get(id)
+    if (before === undefined) known.set(id, { path, seenBy: current.number })
+    else before.seenBy = current.number
+  }
+
+  function finish(current: Walk, fromMs: number, outcome: CgroupWalk): CgroupWalk {
+    const busyMs = current.busyMs + monotonicMs() - fromMs
+    nextWalkAtMs = current.startedAtMs + Math.max(gapMs, busyMs * IDLE_PER_BUSY)
+    for (const id of current.asked) if (!known.has(id)) gone.add(id)
+    lastFinished = current.number
+    walk = undefined
+    return outcome
+  }
+
+  return {
+    resolve: (id) => (id > ROOT_ID ? known.get(id)?.path : undefined),
+    refresh: (wanted) => {
+      walk ??= startWalk(wanted)
+      if (walk === undefined) return 'idle'
+      try {
+        return advance(walk)
+      } catch (error) {
+        walk = undefined
+        throw error
+      }
+    },
+    retain: (inUse) => {
+      for (const [id, { seenBy }] of known) {
+        if (seenBy < lastFinished && !inUse.has(id)) known.delete(id)
+      }
+      for (const id of gone) if (!inUse.has(id)) gone.delete(id)
+    },
+  }
+}
+
+/** Depth first. Directories may come and go meanwhile: one that stays all the time is always among them. */
+function* listDirectories(root: string): Generator<Directory, void, void> {
+  const device = readDevice(root)
+  const pending = ['']
+  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+    const found = unlessRefused(path, () => statSync(root + path))
+    if (found === undefined || found.dev !== device) continue
+    // 64 bits in the kernel, exact in a number up to 2^53: more than any machine has ever made.
+    yield { id: found.ino, path: path === '' ? '/' : path }
+    // kernfs counts subdirectories as links (fs/kernfs/inode.c:kernfs_refresh_inode): not listing the files of the leaves
+    // makes the walk three times as fast. Filesystems that do not count say 1.
+    if (found.nlink === 2) continue
+    const entries = unlessRefused(path, () => readdirSync(root + path, { withFileTypes: true }))
+    for (const entry of entries ?? []) {
+      if (entry.isDirectory()) pending.push(`${path}/${entry.name}`)
+    }
+  }
+}
+
+/** Checks the root: anything else has inode numbers too, a v1 hierarchy even ones that look like the ids of sockets. */
+function readDevice(root: string): number {
+  try {
+    return statSync(`${root}/cgroup.controllers`).dev
+  } catch (error) {
+    throw refusal(`read the cgroup v2 tree at ${JSON.stringify(root)}`, error)
+  }
+}
+
+/** One directory that vanished, may not be read, or lies too deep, costs itself only; an exhausted machine the walk. */
+function unlessRefused<T>(path: string, call: () => T): T | undefined {
+  try {
+    return call()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const exhausted = ['EMFILE', 'ENFILE', 'ENOMEM'].includes(String(code))
+    if (exhausted) throw refusal(`read the cgroup ${JSON.stringify(path)}`, error)
+    return undefined
+  }
+}

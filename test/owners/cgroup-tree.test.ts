@@ -1,0 +1,189 @@
+// The walk over directories of an ordinary filesystem, with a clock that the tests move: 1 ms for each look at it.
+
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type CgroupTreeOptions, createCgroupTree } from '../../src/owners/cgroup-tree.ts'
+
+let root = ''
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'cgroup-tree-'))
+  writeFileSync(join(root, 'cgroup.controllers'), '')
+})
+afterEach(() => rmSync(root, { recursive: true }))
+
+const make = (path: string) => {
+  mkdirSync(root + path, { recursive: true })
+  return statSync(root + path).ino
+}
+
+function createTree(options: Partial<CgroupTreeOptions> = {}, atEachLook?: (look: number) => void) {
+  const clock = { ms: 0, looks: 0 }
+  const monotonicMs = () => {
+    atEachLook?.(++clock.looks)
+    return clock.ms++
+  }
+  return { clock, tree: createCgroupTree({ root, monotonicMs, ...options }) }
+}
+
+/** No file of its own has it: inode numbers of the test's filesystem are handed out upwards. */
+const NOBODY = 2 ** 52
+
+describe('refresh()', () => {
+  test('names every directory by its inode number', () => {
+    const nginx = make('/system.slice/nginx.service')
+    const deep = make('/a/b/c/d/e')
+    const { tree } = createTree()
+    expect(tree.resolve(nginx)).toBeUndefined()
+    expect(tree.refresh([nginx])).toBe('complete')
+    expect(tree.resolve(nginx)).toBe('/system.slice/nginx.service')
+    expect(tree.resolve(deep)).toBe('/a/b/c/d/e')
+    expect(tree.resolve(statSync(`${root}/a/b`).ino)).toBe('/a/b')
+    expect(tree.resolve(statSync(root).ino)).toBe('/')
+    expect(tree.resolve(statSync(`${root}/cgroup.controllers`).ino)).toBeUndefined()
+  })
+
+  test('walks only for ids that it has never looked for', () => {
+    const a = make('/a')
+    const { tree, clock } = createTree()
+    expect(tree.refresh([])).toBe('idle')
+    expect(tree.refresh([0, 1])).toBe('idle')
+    expect(tree.refresh([a, NOBODY])).toBe('complete')
+    clock.ms += 1e6
+    expect(tree.refresh([a, NOBODY, 0, 1])).toBe('idle')
+    expect(tree.refresh([a, NOBODY + 1])).toBe('complete')
+    expect(tree.resolve(NOBODY)).toBeUndefined()
+    expect(tree.resolve(0)).toBeUndefined()
+    expect(tree.resolve(1)).toBeUndefined()
+  })
+
+  test('leaves time between walks', () => {
+    const { tree, clock } = createTree({ gapMs: 4_500 })
+    expect(tree.refresh([NOBODY])).toBe('complete')
+    clock.ms = 4_000
+    const late = make('/late')
+    expect(tree.refresh([late])).toBe('idle')
+    expect(tree.resolve(late)).toBeUndefined()
+    clock.ms = 4_600
+    expect(tree.refresh([late])).toBe('complete')
+    expect(tree.resolve(late)).toBe('/late')
+  })
+
+  test('leaves more time between walks that take longer', () => {
+    for (let i = 0; i < 30; i++) make(`/d${i}`)
+    const { tree, clock } = createTree({ gapMs: 0, sliceMs: 10 })
+    while (tree.refresh([NOBODY]) === 'partial');
+    const tookMs = clock.ms
+    expect(tookMs).toBeGreaterThan(30)
+    clock.ms = tookMs * 40
+    expect(tree.refresh([NOBODY + 1])).toBe('idle')
+    clock.ms = tookMs * 51
+    expect(tree.refresh([NOBODY + 1])).toBe('partial')
+  })
+
+  test('walks in slices, each as long as allowed, until all is seen', () => {
+    const ids = Array.from({ length: 50 }, (_, i) => make(`/p${i % 5}/d${i}`))
+    const { tree } = createTree({ sliceMs: 10 })
+    const outcomes = []
+    do outcomes.push(tree.refresh(ids))
+    while (outcomes.at(-1) === 'partial')
+    // 56 directories, the root among them, ten a slice.
+    expect(outcomes).toEqual([...Array(5).fill('partial'), 'complete'])
+    expect(ids.map((id) => tree.resolve(id))).toEqual(ids.map((_, i) => `/p${i % 5}/d${i}`))
+  })
+
+  test('looks again for an id that first appeared while it walked', () => {
+    for (let i = 0; i < 20; i++) make(`/d${i}`)
+    const { tree, clock } = createTree({ sliceMs: 10, gapMs: 0 })
+    expect(tree.refresh([NOBODY])).toBe('partial')
+    // Depth first: the directories of the root have been listed by now, and this one is not among them.
+    const late = make('/late')
+    expect(tree.refresh([NOBODY, late])).toBe('partial')
+    expect(tree.refresh([NOBODY, late])).toBe('complete')
+    expect(tree.resolve(late)).toBeUndefined()
+    clock.ms += 1e6
+    expect(tree.refresh([NOBODY, late])).toBe('partial')
+    tree.refresh([])
+    tree.refresh([])
+    expect(tree.resolve(late)).toBe('/late')
+  })
+
+  test('stops at the limit, and does not try again for the same ids', () => {
+    const ids = Array.from({ length: 50 }, (_, i) => make(`/d${i}`))
+    const { tree, clock } = createTree({ maxDirectories: 20 })
+    expect(tree.refresh(ids)).toBe('limited')
+    // The root is one of the twenty.
+    expect(ids.filter((id) => tree.resolve(id) !== undefined)).toHaveLength(19)
+    clock.ms += 1e6
+    expect(tree.refresh(ids)).toBe('idle')
+  })
+
+  test('survives directories that vanish while it walks', () => {
+    const stay = Array.from({ length: 20 }, (_, i) => make(`/stay${i}/leaf`))
+    for (let i = 0; i < 20; i++) make(`/go${i}/leaf`)
+    const { tree } = createTree({}, (look) => {
+      // Each time two directories, whether already seen, listed and not yet seen, or neither.
+      const path = `${root}/go${look - 5}`
+      if (look > 5 && look <= 24) rmSync(path, { recursive: true })
+    })
+    expect(tree.refresh([NOBODY])).toBe('complete')
+    expect(stay.map((id) => tree.resolve(id))).toEqual(stay.map((_, i) => `/stay${i}/leaf`))
+  })
+
+  test('says what is wrong with a root that is none, and tries again later', () => {
+    const { tree, clock } = createTree()
+    rmSync(`${root}/cgroup.controllers`)
+    expect(() => tree.refresh([NOBODY])).toThrow(
+      expect.objectContaining({
+        name: 'SourceError',
+        reason: 'unsupported',
+        message: expect.stringContaining(`Cannot read the cgroup v2 tree at "${root}"`),
+      }),
+    )
+    writeFileSync(`${root}/cgroup.controllers`, '')
+    const a = make('/a')
+    expect(tree.refresh([a])).toBe('idle')
+    clock.ms += 5_000
+    expect(tree.refresh([a])).toBe('complete')
+    expect(tree.resolve(a)).toBe('/a')
+  })
+})
+
+describe('retain()', () => {
+  test('keeps the name of a directory that is gone while somebody carries its id', () => {
+    const gone = make('/gone')
+    const there = make('/there')
+    const { tree, clock } = createTree()
+    tree.refresh([gone])
+    rmdirSync(`${root}/gone`)
+    tree.retain(new Set([gone]))
+    clock.ms += 1e6
+    expect(tree.refresh([gone, NOBODY])).toBe('complete')
+    tree.retain(new Set([gone]))
+    expect(tree.resolve(gone)).toBe('/gone')
+    tree.retain(new Set())
+    expect(tree.resolve(gone)).toBeUndefined()
+    expect(tree.resolve(there)).toBe('/there')
+  })
+
+  test('keeps what a walk under way has not come to yet', () => {
+    const ids = Array.from({ length: 30 }, (_, i) => make(`/d${i}`))
+    const { tree, clock } = createTree({ sliceMs: 10 })
+    while (tree.refresh([NOBODY]) === 'partial');
+    clock.ms += 1e6
+    expect(tree.refresh([NOBODY + 1])).toBe('partial')
+    tree.retain(new Set())
+    expect(ids.filter((id) => tree.resolve(id) === undefined)).toEqual([])
+  })
+
+  test('looks again for an id that nobody carried for a while', () => {
+    const { tree, clock } = createTree()
+    tree.refresh([NOBODY])
+    clock.ms += 1e6
+    tree.retain(new Set([NOBODY]))
+    expect(tree.refresh([NOBODY])).toBe('idle')
+    tree.retain(new Set())
+    expect(tree.refresh([NOBODY])).toBe('complete')
+  })
+})
