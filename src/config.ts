@@ -23,17 +23,27 @@ export interface Config {
   readonly json: boolean
   readonly listenAddresses: Settings['web.listen-address']
   readonly telemetryPath: string
+  readonly webConfigFile: string | undefined
   readonly exporterMetrics: boolean
   readonly source: Settings['source']
   /** Without a slash at the end. */
   readonly procfs: string
+  /** Likewise; undefined where the mount table is to say. */
+  readonly cgroup: string | undefined
+  readonly netns: Settings['netns']
   readonly sampleIntervalMs: number
   readonly cpuBudgetRatio: number
   readonly peakWindowSeconds: number
   readonly forecastHorizonSeconds: number
   /** Rows kept for each namespace. */
   readonly top: number
-  readonly collectors: { readonly destinations: boolean; readonly listeners: boolean }
+  readonly detailMinUtilization: number
+  readonly collectors: {
+    readonly destinations: boolean
+    readonly owners: boolean
+    readonly listeners: boolean
+    readonly kubernetes: boolean
+  }
   readonly log: { readonly level: Settings['log.level']; readonly format: Settings['log.format'] }
 }
 
@@ -146,17 +156,23 @@ function nameSettings(settings: Settings, command: Command): Config {
     json: settings.json,
     listenAddresses: settings['web.listen-address'],
     telemetryPath: settings['web.telemetry-path'],
+    webConfigFile: settings['web.config.file'],
     exporterMetrics: !settings['web.disable-exporter-metrics'],
     source: settings.source,
     procfs: settings['path.procfs'],
+    cgroup: settings['path.cgroup'],
+    netns: settings.netns,
     sampleIntervalMs: settings['sample.interval'],
     cpuBudgetRatio: settings['sample.cpu-budget'],
     peakWindowSeconds: settings['sample.peak-window'] / 1000,
     forecastHorizonSeconds: settings['forecast.horizon'] / 1000,
     top: settings.top,
+    detailMinUtilization: settings['detail.min-utilization'],
     collectors: {
       destinations: settings['collector.destinations'],
+      owners: settings['collector.owners'],
       listeners: settings['collector.listeners'],
+      kubernetes: settings['collector.kubernetes'],
     },
     log: { level: settings['log.level'], format: settings['log.format'] },
   })

@@ -9,6 +9,8 @@ import {
 } from '../src/config/options.ts'
 import { type Config, ConfigError, readConfig } from '../src/config.ts'
 
+const allCollectors = { destinations: true, owners: true, listeners: true, kubernetes: false }
+
 const defaults: Config = {
   command: 'serve',
   showHelp: false,
@@ -17,15 +19,19 @@ const defaults: Config = {
   json: false,
   listenAddresses: [{ text: ':10132', host: undefined, port: 10_132 }],
   telemetryPath: '/metrics',
+  webConfigFile: undefined,
   exporterMetrics: true,
   source: 'auto',
   procfs: '/proc',
+  cgroup: undefined,
+  netns: 'all',
   sampleIntervalMs: 5000,
   cpuBudgetRatio: 0.02,
   peakWindowSeconds: 120,
   forecastHorizonSeconds: 900,
   top: 10,
-  collectors: { destinations: true, listeners: true },
+  detailMinUtilization: 0.2,
+  collectors: allCollectors,
   log: { level: 'info', format: 'logfmt' },
 }
 
@@ -63,16 +69,22 @@ const examples: Record<FreeOption, [string, Partial<Config>]> = {
     { listenAddresses: [{ text: '[::1]:9', host: '::1', port: 9 }] },
   ],
   'web.telemetry-path': ['/m', { telemetryPath: '/m' }],
+  'web.config.file': ['web.yml', { webConfigFile: 'web.yml' }],
   'web.disable-exporter-metrics': ['true', { exporterMetrics: false }],
   source: ['procfs', { source: 'procfs' }],
   'path.procfs': ['/host/proc/', { procfs: '/host/proc' }],
+  'path.cgroup': ['/host/cgroup', { cgroup: '/host/cgroup' }],
+  netns: ['self', { netns: 'self' }],
   'sample.interval': ['1m30s', { sampleIntervalMs: 90_000 }],
   'sample.cpu-budget': ['.5', { cpuBudgetRatio: 0.5 }],
   'sample.peak-window': ['1500ms', { peakWindowSeconds: 1.5 }],
   'forecast.horizon': ['1h', { forecastHorizonSeconds: 3600 }],
   top: ['1000', { top: 1000 }],
-  'collector.destinations': ['0', { collectors: { destinations: false, listeners: true } }],
-  'collector.listeners': ['false', { collectors: { destinations: true, listeners: false } }],
+  'detail.min-utilization': ['0', { detailMinUtilization: 0 }],
+  'collector.destinations': ['0', { collectors: { ...allCollectors, destinations: false } }],
+  'collector.owners': ['0', { collectors: { ...allCollectors, owners: false } }],
+  'collector.listeners': ['false', { collectors: { ...allCollectors, listeners: false } }],
+  'collector.kubernetes': ['1', { collectors: { ...allCollectors, kubernetes: true } }],
   'log.level': ['debug', { log: { level: 'debug', format: 'logfmt' } }],
   'log.format': ['json', { log: { level: 'info', format: 'json' } }],
   watch: ['1', { watch: true }],
@@ -108,15 +120,21 @@ describe('readConfig()', () => {
     const texts: Record<FreeOption, fc.Arbitrary<string>> = {
       'web.listen-address': fc.tuple(word, digits).map(([host, port]) => `${host}:${port}`),
       'web.telemetry-path': word.map((segment) => `/${segment}`),
+      'web.config.file': word.map((name) => `/${name}.yml`),
       'web.disable-exporter-metrics': flag,
       source: fc.constantFrom('auto', 'netlink', 'procfs', 'systeminformation'),
       'path.procfs': word.map((segment) => `/${segment}/proc`),
+      'path.cgroup': word.map((segment) => `/${segment}/cgroup`),
+      netns: fc.constantFrom('all', 'self'),
       'sample.interval': seconds,
       'sample.cpu-budget': fc.integer({ min: 1, max: 100 }).map((n) => String(n / 100)),
       'sample.peak-window': seconds,
       'forecast.horizon': seconds,
       top: fc.integer({ min: 1, max: 1000 }).map(String),
+      'detail.min-utilization': fc.integer({ min: 0, max: 100 }).map((n) => String(n / 100)),
       'collector.destinations': flag,
+      'collector.owners': flag,
+      'collector.kubernetes': flag,
       'collector.listeners': flag,
       'log.level': fc.constantFrom('debug', 'info', 'warn', 'error'),
       'log.format': fc.constantFrom('logfmt', 'json'),
@@ -172,10 +190,7 @@ describe('readConfig()', () => {
 
   test('turns a switch off by its negative form', async () => {
     const argv = ['--no-collector.listeners', '--no-web.disable-exporter-metrics']
-    expect((await read({ argv })).collectors).toStrictEqual({
-      destinations: true,
-      listeners: false,
-    })
+    expect((await read({ argv })).collectors).toStrictEqual({ ...allCollectors, listeners: false })
   })
 
   test('takes an empty variable for one that is not set', async () => {

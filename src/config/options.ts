@@ -8,6 +8,7 @@ import {
   filePathValue,
   listenAddressValue,
   ratioValue,
+  shareValue,
   switchValue,
   telemetryPathValue,
   type Value,
@@ -51,6 +52,12 @@ export const options = {
     value: telemetryPathValue,
     fallback: '/metrics',
   },
+  'web.config.file': {
+    group: 'Web',
+    help: 'YAML file with TLS and basic authentication, in the format of the exporter-toolkit',
+    value: filePathValue,
+    fallback: undefined,
+  },
   'web.disable-exporter-metrics': {
     group: 'Web',
     help: 'Leave out the metrics about this process (process_*, nodejs_*)',
@@ -68,6 +75,18 @@ export const options = {
     help: 'Where procfs is mounted',
     value: absolutePathValue,
     fallback: '/proc',
+  },
+  'path.cgroup': {
+    group: 'Sampling',
+    help: 'Where cgroup v2 is mounted; by default wherever the mount table says',
+    value: absolutePathValue,
+    fallback: undefined,
+  },
+  netns: {
+    group: 'Sampling',
+    help: 'Network namespaces to look at: all of the node that can be read, or only that of --path.procfs',
+    value: createChoiceValue('all', 'self'),
+    fallback: 'all',
   },
   'sample.interval': {
     group: 'Sampling',
@@ -95,13 +114,25 @@ export const options = {
   },
   top: {
     group: 'Sampling',
-    help: 'Destinations and listeners kept for each namespace, 1 to 1000',
+    help: 'Destinations, owners and listeners kept for each namespace, 1 to 1000',
     value: createWholeNumberValue(1, 1000),
     fallback: '10',
+  },
+  'detail.min-utilization': {
+    group: 'Sampling',
+    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host and self always have all), 0 to 1',
+    value: shareValue,
+    fallback: '0.2',
   },
   'collector.destinations': {
     group: 'Collectors',
     help: 'Name the destinations that hold the most ports',
+    value: switchValue,
+    fallback: 'true',
+  },
+  'collector.owners': {
+    group: 'Collectors',
+    help: 'Name the systemd units, containers and pods that hold the ports',
     value: switchValue,
     fallback: 'true',
   },
@@ -110,6 +141,12 @@ export const options = {
     help: 'Name the listeners inside the ephemeral range',
     value: switchValue,
     fallback: 'true',
+  },
+  'collector.kubernetes': {
+    group: 'Collectors',
+    help: "Ask the Kubernetes API for the names of this node's pods; needs NODE_NAME and the right to list pods",
+    value: switchValue,
+    fallback: 'false',
   },
   'config.file': {
     group: 'General',

@@ -67,6 +67,13 @@ export const ratioValue: Value<number> = {
   },
 }
 
+export const shareValue: Value<number> = {
+  placeholder: 'RATIO',
+  allowed: 'a number from 0 to 1',
+  parse: (text) =>
+    /^0*(\.0*)?$/.test(text) && text !== '' && text !== '.' ? 0 : ratioValue.parse(text),
+}
+
 // A NUL byte ends a path early in the kernel, and the others would reach a terminal with a message about the path.
 function hasControls(text: string): boolean {
   return /\p{Cc}/u.test(text)

@@ -23,16 +23,19 @@ const SO_RCVTIMEO = 20
 const RECEIVE_TIMEOUT_MS = 1000
 
 /** The kernel fills at most 32 KiB a datagram (PORT-MODEL 9); twice that shows it if a kernel ever fills more. */
-const DATAGRAM_BYTES = 64 * 1024
+export const DATAGRAM_BYTES = 64 * 1024
 
 /** Rows that fit into one datagram whatever the kernel sends. */
 export const BATCH_ROWS = Math.ceil(DATAGRAM_BYTES / (NLMSG_HEADER_BYTES + DIAG_MESSAGE_BYTES))
 
 /**
  * Opens a diag socket in the calling thread's network namespace. It keeps that namespace, and keeps it alive, until it
- * is closed, so close it in the function that opened it.
+ * is closed, so close it in the function that opened it. Datagrams are received into `buffer`.
  */
-export function openDiagChannel(libc: Libc): DiagChannel {
+export function openDiagChannel(
+  libc: Libc,
+  buffer: Uint8Array = new Uint8Array(DATAGRAM_BYTES),
+): DiagChannel {
   const fd = libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
   try {
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, encodeTimeval(RECEIVE_TIMEOUT_MS))
@@ -40,7 +43,6 @@ export function openDiagChannel(libc: Libc): DiagChannel {
     libc.close(fd)
     throw error
   }
-  const buffer = new Uint8Array(DATAGRAM_BYTES)
   return {
     send: (request) => libc.send(fd, request),
     receive: () => {

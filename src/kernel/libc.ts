@@ -25,7 +25,11 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number
   bind(fd: number, address: Uint8Array): void
   listen(fd: number, backlog: number): void
+  /** Throws EINPROGRESS as well: on a non-blocking socket that is the good news. */
+  connect(fd: number, address: Uint8Array): void
   setsockopt(fd: number, level: number, option: number, value: Uint8Array): void
+  /** The value of an option that is that many bytes long. */
+  getsockopt(fd: number, level: number, option: number, bytes: number): Uint8Array
   send(fd: number, bytes: Uint8Array): void
   /** Fills `buffer` and returns the length of the datagram, which is larger than the buffer if it was cut. */
   recv(fd: number, buffer: Uint8Array): number
@@ -35,6 +39,7 @@ export interface Libc {
 }
 
 export const SOCK_CLOEXEC = 0o2000000
+export const SOCK_NONBLOCK = 0o4000
 export const MSG_TRUNC = 0x20
 export const CLONE_NEWNET = 0x40000000
 export const EINTR = 4
@@ -46,7 +51,9 @@ export async function openLibc(): Promise<Libc> {
   const socket = self.func('int socket(int, int, int)')
   const bind = self.func('int bind(int, const void *, uint32_t)')
   const listen = self.func('int listen(int, int)')
+  const connect = self.func('int connect(int, const void *, uint32_t)')
   const setsockopt = self.func('int setsockopt(int, int, int, const void *, uint32_t)')
+  const getsockopt = self.func('int getsockopt(int, int, int, void *, void *)')
   const send = self.func('long send(int, const void *, size_t, int)')
   const recv = self.func('long recv(int, void *, size_t, int)')
   const setns = self.func('int setns(int, int)')
@@ -61,8 +68,15 @@ export async function openLibc(): Promise<Libc> {
       checked('socket', socket(domain, type | SOCK_CLOEXEC, protocol)),
     bind: (fd, address) => void checked('bind', bind(fd, address, address.length)),
     listen: (fd, backlog) => void checked('listen', listen(fd, backlog)),
+    connect: (fd, address) => void checked('connect', connect(fd, address, address.length)),
     setsockopt: (fd, level, option, value) =>
       void checked('setsockopt', setsockopt(fd, level, option, value, value.length)),
+    getsockopt: (fd, level, option, bytes) => {
+      const value = new Uint8Array(bytes)
+      const length = Uint32Array.of(bytes)
+      checked('getsockopt', getsockopt(fd, level, option, value, length))
+      return value.subarray(0, length[0])
+    },
     send: (fd, bytes) => void checked('send', send(fd, bytes, bytes.length, 0)),
     recv: (fd, buffer) => {
       // A receive time-out switches off the kernel's own restart after a signal (signal(7)).

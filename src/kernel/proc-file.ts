@@ -20,7 +20,8 @@ export function readProcFile(path: string): string | undefined {
       if (bytes.length < size) return bytes.toString('latin1')
     }
   } catch (error) {
-    if (isMissing(error)) return undefined
+    // ESRCH: the process ended between open(2) and read(2).
+    if (isMissing(error) || codeOf(error) === 'ESRCH') return undefined
     throw refusal(`read ${path}`, error)
   }
   throw new SourceError('malformed', `Cannot read ${path}: it is longer than 512 KiB`)

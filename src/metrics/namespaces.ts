@@ -11,8 +11,9 @@ export const namespaceFamilies: readonly Family[] = [
       'pod). namespace and pod are empty where there is no pod.',
     labels: ['netns', 'netns_kind', 'namespace', 'pod'],
     *samples(snapshot) {
-      for (const { netns, netnsKind } of snapshot.namespaces) {
-        yield { labels: { netns, netns_kind: netnsKind, namespace: '', pod: '' }, value: 1 }
+      for (const { netns, netnsKind, pod } of snapshot.namespaces) {
+        const { namespace = '', name = '' } = pod ?? {}
+        yield { labels: { netns, netns_kind: netnsKind, namespace, pod: name }, value: 1 }
       }
     },
   }),
@@ -40,7 +41,9 @@ export const namespaceFamilies: readonly Family[] = [
   }),
   perNamespace({
     name: 'ephemeral_port_netns_last_read_timestamp_seconds',
-    help: 'Unix time when the sockets of the namespace were last listed. Absent while it cannot be read.',
+    help:
+      'Unix time when the sockets of the namespace were last listed. Older than the last sample where a look at sockstat shows that ' +
+      'nothing can be near exhaustion: such namespaces are listed in turn. Absent while it cannot be read.',
     value: (state) => state.readAtSeconds,
   }),
   defineFamily({

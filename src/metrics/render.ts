@@ -3,6 +3,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client'
 import type { Build, Snapshot } from '../snapshot.ts'
+import { takeDetail } from './detail.ts'
 import { families } from './families.ts'
 import type { Family, Sample } from './family.ts'
 
@@ -46,7 +47,7 @@ interface KnownSample extends Sample {
 }
 
 function takeSamples(family: Family, snapshot: Snapshot, build: Build): readonly KnownSample[] {
-  const samples = [...family.samples(snapshot, build)].filter(
+  const samples = [...family.samples(takeDetail(family, snapshot), build)].filter(
     // NaN and infinities are no knowledge either, and prom-client throws for a counter below 0.
     (sample): sample is KnownSample =>
       Number.isFinite(sample.value) && !(family.type === 'counter' && Number(sample.value) < 0),

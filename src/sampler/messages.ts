@@ -7,28 +7,57 @@ import type { Namespace, Snapshot } from '../snapshot.ts'
 export interface WorkerOptions {
   readonly source: Reader | 'auto'
   readonly procfs: string
+  /** Where cgroup v2 is mounted; undefined: wherever the mount table says. */
+  readonly cgroup: string | undefined
   readonly platform: string
   readonly ownPort: number | undefined
+  /** False: only the namespace that the source sees by itself. */
+  readonly everyNamespace: boolean
   readonly top: number
+  readonly detailMinUtilization: number
   readonly peakWindowSeconds: number
   readonly forecastHorizonSeconds: number
   readonly destinations: boolean
   readonly listeners: boolean
+  readonly owners: boolean
+  /** Whether the names of pods will be told. */
+  readonly kubernetes: boolean
+}
+
+/** What the main thread knows of a pod of this node. */
+export interface PodFacts {
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** Text of net.ipv4.ip_local_port_range and ip_local_reserved_ports in the pod's spec. */
+  readonly portRange: string | undefined
+  readonly reservedPorts: string | undefined
+  /** Names of its containers by id. */
+  readonly containers: Readonly<Record<string, string>>
 }
 
 /** The part of a Snapshot that the worker knows. */
 export interface Sample {
   readonly takenAtSeconds: number
   readonly durations: Snapshot['durations']
-  readonly namespaces: readonly Namespace[]
+  /** In the order of the page; a name alone stands for a namespace of which nothing has changed since the last sample. */
+  readonly namespaces: readonly (Namespace | string)[]
   /** Reasons of the reads that failed in this sample. */
   readonly failures: readonly FailureReason[]
   readonly collectors: Snapshot['collectors']
-  /** CPU time that the sample cost its thread. */
+  /** CPU time that the sample cost its thread, the first look at new namespaces apart. */
   readonly cpuSeconds: number
+  /** What the names of pods and of their containers are still wanted of. */
+  readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
 }
 
-export type ToWorker = { readonly type: 'sample' }
+export type ToWorker =
+  | {
+      readonly type: 'sample'
+      /** CPU time that it should cost at most. */
+      readonly budgetSeconds: number
+    }
+  | { readonly type: 'pods'; readonly pods: readonly PodFacts[] }
 
 export type FromWorker =
   | {

@@ -1,15 +1,22 @@
-// One sample: a source and the reducer -> Sample. This is the one place where a refused or garbled read becomes data.
+// One sample: the namespaces there are, those of them that are due read and modelled -> Sample. This is the one place where
+// a refused or garbled read becomes data.
 
-import type { ModelState, Step } from '../model/step.ts'
+import type { Step } from '../model/step.ts'
+import type { Place } from '../namespaces/discovery.ts'
+import { chooseName, createNameRegister } from '../namespaces/names.ts'
+import type { World } from '../namespaces/world.ts'
 import {
   DecodeError,
   type FailureReason,
   type NamespaceReading,
   SourceError,
 } from '../observation.ts'
-import type { Namespace } from '../snapshot.ts'
-import type { Source } from '../sources/source.ts'
+import { allow, spend } from './allowance.ts'
 import type { Sample } from './messages.ts'
+import type { NodeNames } from './node-names.ts'
+import { createStopwatch, type Stopwatch } from './stopwatch.ts'
+import { judgeUrgency } from './urgency.ts'
+import { describeNamespace, isDetailed, startWatching, type Watched } from './watched.ts'
 
 export interface SampleClocks {
   readonly unixSeconds: () => number
@@ -19,109 +26,190 @@ export interface SampleClocks {
   readonly cpuSeconds: () => number
 }
 
-/** Creates the sampling function; it keeps the model's state and the name of the namespace between calls. */
-export function createTakeSample(
-  source: Source,
-  step: Step,
-  clocks: SampleClocks,
-): () => Promise<Sample> {
-  let state: ModelState | undefined
-  let netns: NamespaceReading['netns'] = 'self'
+export interface SampleOptions {
+  readonly world: World
+  readonly step: Step
+  readonly names: NodeNames
+  readonly clocks: SampleClocks
+  readonly detailMinUtilization: number
+}
 
-  async function readNamespace(watch: Stopwatch): Promise<Namespace> {
+/** Creates the sampling function; it keeps what is known of each namespace between calls. */
+export function createTakeSample(
+  options: SampleOptions,
+): (budgetSeconds: number) => Promise<Sample> {
+  const { world, step, names, clocks } = options
+  const register = createNameRegister()
+  let watched = new Map<number, Watched>()
+  let turnCredit = 0
+
+  function listPlaces(): readonly Place[] | Failure {
     try {
-      const reading = await source.read()
-      netns = reading.netns
-      watch.discovered()
-      const { state: next, namespace } = step(
-        state,
-        { ...reading, batches: watch.timeReads(reading.batches) },
-        { atSeconds: clocks.monotonicSeconds(), unixSeconds: clocks.unixSeconds() },
-      )
-      state = next
-      return { ...named(netns), state: namespace, failure: undefined }
+      return world.list()
     } catch (error) {
-      const failure = judgeFailure(error)
-      return { ...named(netns), state: undefined, failure }
+      return judgeFailure(error)
     }
   }
 
-  return async () => {
+  /** Our own stays when /proc cannot be listed; of the others nothing is known then. */
+  function meetAll(places: readonly Place[] | Failure, now: number): void {
+    const before = watched
+    const own = [...before.values()].filter(({ place }) => place.own)
+    const present = 'reason' in places ? own.map(({ place }) => place) : places
+    watched = new Map(
+      present.map((place) => {
+        const one = before.get(place.id) ?? startWatching(place, now)
+        one.place = place
+        return [place.id, one]
+      }),
+    )
+    register.retain(watched)
+  }
+
+  function lookAt(one: Watched): void {
+    try {
+      one.boundPorts = world.boundPorts(one.place)
+    } catch (error) {
+      judgeFailure(error)
+      one.boundPorts = undefined
+    }
+  }
+
+  async function read(one: Watched, watch: Stopwatch): Promise<number> {
+    const before = clocks.cpuSeconds()
+    try {
+      await world.read(one.place, (reading) => advance(one, reading, watch), names.specOf(one.pod))
+      one.failure = undefined
+    } catch (error) {
+      one.failure = judgeFailure(error)
+    }
+    return clocks.cpuSeconds() - before
+  }
+
+  function advance(one: Watched, reading: NamespaceReading, watch: Stopwatch): void {
+    const atSeconds = clocks.monotonicSeconds()
+    const { state, namespace } = step(
+      one.model,
+      {
+        ...reading,
+        // Ids that nothing resolves are worth less than uids.
+        ownersBy: names.cgroups ? reading.ownersBy : reading.ownersBy && 'user',
+        batches: watch.timeReads(reading.batches),
+      },
+      {
+        atSeconds,
+        unixSeconds: clocks.unixSeconds(),
+        nameOwners: names.nameOwnersOf(one.place.id),
+      },
+    )
+    one.model = state
+    one.state = namespace
+    one.readAtSeconds = atSeconds
+    one.initial = reading.netns === 'host'
+  }
+
+  /** Reads what is due; returns what the first looks cost. */
+  async function readDue(budgetSeconds: number, watch: Stopwatch): Promise<number> {
+    const due = { now: [] as Watched[], first: [] as Watched[], turn: [] as Watched[] }
+    for (const one of watched.values()) {
+      const { place, state, failure, boundPorts } = one
+      due[judgeUrgency({ own: place.own, state, failed: failure !== undefined, boundPorts })].push(
+        one,
+      )
+    }
+    const allowances = allow(budgetSeconds)
+    for (const one of due.now) await read(one, watch)
+    const fresh = due.first.toSorted((a, b) => (b.boundPorts ?? 0) - (a.boundPorts ?? 0))
+    let firstSeconds = 0
+    await spend(fresh, 0, allowances.firstSeconds, async (one) => {
+      const seconds = await read(one, watch)
+      firstSeconds += seconds
+      return seconds
+    })
+    const waiting = due.turn.toSorted((a, b) => (a.readAtSeconds ?? 0) - (b.readAtSeconds ?? 0))
+    turnCredit = await spend(waiting, turnCredit, allowances.turnSeconds, (one) => read(one, watch))
+    return firstSeconds
+  }
+
+  function nameAll(now: number): void {
+    for (const [id, one] of watched) {
+      names.identify(one)
+      if (one.name !== undefined || (one.state === undefined && one.failure === undefined)) continue
+      const { place } = one
+      const isHost = place.ofInit || one.initial
+      const name = chooseName({
+        special: isHost ? 'host' : place.own ? 'self' : undefined,
+        podUid: one.podUid,
+        pod: one.pod,
+        containerId: one.containerId,
+        names: place.names,
+        inode: place.inode ?? place.netInode,
+        ageSeconds: now - one.firstSeenSeconds,
+        processAgeSeconds: place.processAgeSeconds,
+        kubernetes: names.kubernetes,
+      })
+      if (name === undefined) continue
+      one.name = { ...name, netns: register.give(id, name.netns) }
+    }
+  }
+
+  function describeAll(): Sample['namespaces'] {
+    const rows: {
+      readonly netns: string
+      readonly own: boolean
+      readonly row: Sample['namespaces'][number]
+    }[] = []
+    for (const one of watched.values()) {
+      one.detailed = isDetailed(one, options.detailMinUtilization)
+      const row = describeNamespace(one)
+      if (row === undefined) continue
+      rows.push({ netns: row.netns, own: one.place.own, row: row === one.said ? row.netns : row })
+      one.said = row
+    }
+    return rows
+      .sort((a, b) => Number(b.own) - Number(a.own) || (a.netns < b.netns ? -1 : 1))
+      .map(({ row }) => row)
+  }
+
+  return async (budgetSeconds) => {
     const cpuBefore = clocks.cpuSeconds()
     const watch = createStopwatch(clocks.monotonicSeconds)
-    const namespace = await readNamespace(watch)
+    const now = clocks.monotonicSeconds()
+    const places = listPlaces()
+    meetAll(places, now)
+    for (const one of watched.values()) lookAt(one)
+    watch.discovered()
+    const firstSeconds = await readDue(budgetSeconds, watch)
+    nameAll(now)
+    names.retain(watched)
+    const namespaces = describeAll()
     const durations = watch.stop()
+    const failed = [...watched.values()].flatMap(({ failure }) => failure?.reason ?? [])
+    const listed = !('reason' in places)
     return {
       takenAtSeconds: clocks.unixSeconds(),
       durations,
-      namespaces: [namespace],
-      failures: namespace.failure ? [namespace.failure.reason] : [],
+      namespaces,
+      failures: listed ? failed : [...failed, places.reason],
       collectors: [
         {
           collector: 'sockets',
-          success: namespace.state !== undefined,
+          success: listed && failed.length < watched.size,
           durationSeconds: durations.discover + durations.read + durations.model,
         },
+        ...names.collectors(),
       ],
-      cpuSeconds: clocks.cpuSeconds() - cpuBefore,
+      cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
+      wanted: names.wanted(),
     }
   }
 }
 
-function named(netns: NamespaceReading['netns']): Omit<Namespace, 'state' | 'failure'> {
-  return {
-    netns,
-    netnsKind: netns,
-    inode: undefined,
-    containerId: undefined,
-    podUid: undefined,
-    pod: undefined,
-    detailed: true,
-    allocationFailures: undefined,
-    probes: [],
-  }
-}
+type Failure = NonNullable<Watched['failure']>
 
 /** The reason of a failed read; what is neither refusal nor garbage is a fault of ours and passes through. */
 function judgeFailure(error: unknown): { reason: FailureReason; message: string } {
   if (error instanceof SourceError) return { reason: error.reason, message: error.message }
   if (error instanceof DecodeError) return { reason: 'malformed', message: error.message }
   throw error
-}
-
-interface Stopwatch {
-  discovered(): void
-  timeReads<T>(items: Iterable<T>): Iterable<T>
-  stop(): Sample['durations']
-}
-
-/** Reading and modelling take turns, batch by batch, so the time of each is added up. */
-function createStopwatch(now: () => number): Stopwatch {
-  const start = now()
-  let discoveredAt: number | undefined
-  let read = 0
-  return {
-    discovered: () => {
-      discoveredAt = now()
-    },
-    timeReads: function* (items) {
-      const iterator = items[Symbol.iterator]()
-      try {
-        for (;;) {
-          const before = now()
-          const { done, value } = iterator.next()
-          read += now() - before
-          if (done) return
-          yield value
-        }
-      } finally {
-        iterator.return?.()
-      }
-    },
-    stop: () => {
-      const end = now()
-      const discover = (discoveredAt ?? end) - start
-      return { discover, read, model: Math.max(0, end - start - discover - read) }
-    },
-  }
 }

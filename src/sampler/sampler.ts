@@ -3,13 +3,23 @@
 
 import type { FailureReason, Reader } from '../observation.ts'
 import { failureReasons } from '../observation.ts'
-import type { Snapshot } from '../snapshot.ts'
+import type { Namespace, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
-import type { Sample, WorkerOptions } from './messages.ts'
+import type { PodFacts, Sample, WorkerOptions } from './messages.ts'
 import { type Supervisor, type SupervisorEvents, startSupervisor } from './supervisor.ts'
 
 export interface SamplerOptions extends Budget {
   readonly worker: WorkerOptions
+  /** Who knows the names of pods; undefined where nobody does. */
+  readonly pods?: PodSource | undefined
+}
+
+/** Asked at every sample, and never waited for. */
+export interface PodSource {
+  /** What is wanted and not yet known. */
+  request(podUids: readonly string[], containerIds: readonly string[]): void
+  /** How its last answer went; undefined until there was one. */
+  collector(): Snapshot['collectors'][number] | undefined
 }
 
 /** What the loop tells the outside as it happens. */
@@ -28,6 +38,8 @@ export interface SamplerEvents {
 export interface Sampler {
   currentSnapshot(): Snapshot | undefined
   readiness(): { readonly ready: boolean; readonly reason: string }
+  /** All pods of this node that are known now. */
+  tellPods(pods: readonly PodFacts[]): void
   stop(): Promise<void>
 }
 
@@ -51,6 +63,8 @@ export function startSampler(
     number
   >
   let snapshot: Snapshot | undefined
+  /** What the running worker said last, by name. */
+  let said = new Map<string, Namespace>()
   let samples = 0
   let workerRestarts = 0
   let costSeconds: number | undefined
@@ -65,6 +79,7 @@ export function startSampler(
     const supervisor = startWorker(options.worker, {
       opened: (opened) => {
         workerAlive = true
+        said = new Map()
         events.opened(opened)
         requestSample()
         if (!settled) resolve(sampler)
@@ -93,7 +108,8 @@ export function startSampler(
 
     function requestSample(): void {
       requestedAtMs = performance.now()
-      supervisor.requestSample()
+      const intervalSeconds = snapshot?.intervalSeconds ?? options.configuredIntervalMs / 1000
+      supervisor.requestSample(intervalSeconds * options.cpuRatio)
     }
 
     const sampler: Sampler = {
@@ -103,6 +119,7 @@ export function startSampler(
         }
         return snapshot
       },
+      tellPods: supervisor.tellPods,
       readiness: () => judgeReadiness(snapshot, receivedAtMs, workerAlive),
       stop: async () => {
         stopped = true
@@ -112,16 +129,23 @@ export function startSampler(
     }
   })
 
-  function publish({ cpuSeconds, failures: reasons, ...sample }: Sample): void {
+  function publish({ cpuSeconds, failures: reasons, wanted, ...sample }: Sample): void {
     samples++
     receivedAtMs = performance.now()
     for (const reason of reasons) failures[reason]++
     // The first sample pays for loading and compiling, which says nothing about the next.
     if (samples > 1) costSeconds = advanceCost(costSeconds, cpuSeconds)
+    const namespaces = sample.namespaces.flatMap((one) =>
+      typeof one === 'string' ? (said.get(one) ?? []) : one,
+    )
+    said = new Map(namespaces.map((one) => [one.netns, one]))
+    options.pods?.request(wanted.podUids, wanted.containerIds)
+    const pods = options.pods?.collector()
     snapshot = {
       ...sample,
-      intervalSeconds:
-        stretchInterval(options, costSeconds ?? 0, isStrained(sample.namespaces)) / 1000,
+      namespaces,
+      collectors: pods === undefined ? sample.collectors : [...sample.collectors, pods],
+      intervalSeconds: stretchInterval(options, costSeconds ?? 0, isStrained(namespaces)) / 1000,
       samples,
       workerRestarts,
       forecastHorizonSeconds: options.worker.forecastHorizonSeconds,

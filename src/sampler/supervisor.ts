@@ -2,7 +2,9 @@
 // with backoff when it dies. The main thread never blocks here.
 
 import { Worker } from 'node:worker_threads'
-import type { FromWorker, Sample, ToWorker, WorkerOptions } from './messages.ts'
+import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descriptors.ts'
+import type { FromWorker, PodFacts, Sample, ToWorker, WorkerOptions } from './messages.ts'
+import type { WorkerData } from './worker.ts'
 
 export interface SupervisorEvents {
   /** The worker's source is open: samples may be asked for. */
@@ -18,7 +20,9 @@ export interface SupervisorEvents {
 
 export interface Supervisor {
   /** Asks the running worker for a sample; without one that has opened its source it does nothing. */
-  requestSample(): void
+  requestSample(budgetSeconds: number): void
+  /** Tells the running worker and those to come. */
+  tellPods(pods: readonly PodFacts[]): void
   /** Ends the worker, for good, and resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -45,12 +49,14 @@ export function startSupervisor(
   let deaths = 0
   /** Why the running worker will have ended, as far as is known. */
   let cause = ''
+  let pods: readonly PodFacts[] = []
   let deadline: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
 
   function startWorker(): void {
+    const workerData: WorkerData = { options, descriptors: createDescriptorLedger() }
     const started = new Worker(entry, {
-      workerData: options,
+      workerData,
       resourceLimits: { maxYoungGenerationSizeMb: WORKER_YOUNG_MB },
     })
     worker = started
@@ -64,7 +70,10 @@ export function startSupervisor(
     started.on('error', (error: unknown) => {
       cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
     })
-    started.on('exit', buryWorker)
+    started.on('exit', () => {
+      closeNotedDescriptors(workerData.descriptors)
+      buryWorker()
+    })
     watch('opening its source')
   }
 
@@ -72,6 +81,7 @@ export function startSupervisor(
     if (message.type === 'opened') {
       open = true
       everOpen = true
+      post({ type: 'pods', pods })
       events.opened(message)
     } else {
       deaths = 0
@@ -94,6 +104,10 @@ export function startSupervisor(
     restart = setTimeout(startWorker, backoffMs)
   }
 
+  function post(message: ToWorker): void {
+    worker?.postMessage(message)
+  }
+
   /** Ends the worker if it has not answered by the deadline. */
   function watch(action: string): void {
     clearTimeout(deadline)
@@ -109,11 +123,14 @@ export function startSupervisor(
 
   startWorker()
   return {
-    requestSample() {
+    requestSample(budgetSeconds) {
       if (worker === undefined || !open) return
-      const request: ToWorker = { type: 'sample' }
-      worker.postMessage(request)
+      post({ type: 'sample', budgetSeconds })
       watch('a sample')
+    },
+    tellPods(told) {
+      pods = told
+      if (open) post({ type: 'pods', pods })
     },
     async stop() {
       stopped = true

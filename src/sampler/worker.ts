@@ -1,35 +1,60 @@
 // The worker thread: blocking system calls live here. Opens the source once, then takes a sample whenever it is asked.
 
 import { parentPort, workerData } from 'node:worker_threads'
+import { type DescriptorLedger, noteDescriptors } from '../kernel/descriptors.ts'
+import { type Libc, openLibc } from '../kernel/libc.ts'
 import { createStep } from '../model/step.ts'
+import { openWorld } from '../namespaces/open-world.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.ts'
+import { createNodeNames } from './node-names.ts'
 import { createTakeSample } from './sample.ts'
 import { createThreadCpuClock } from './thread-cpu.ts'
 
 if (parentPort === null) throw new Error('Cannot run outside a worker thread')
 const port = parentPort
-const options: WorkerOptions = workerData
+const { options, descriptors }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
+const monotonicSeconds = () => performance.now() / 1000
+let libc: Libc | undefined
+
+export interface WorkerData {
+  readonly options: WorkerOptions
+  /** Where it notes what it has open. */
+  readonly descriptors: DescriptorLedger
+}
 
 const opened = await open()
 if (opened !== undefined) {
   const { source, refusals } = opened
-  const takeSample = createTakeSample(source, createStep(options), {
-    unixSeconds: () => Date.now() / 1000,
-    monotonicSeconds: () => performance.now() / 1000,
-    cpuSeconds: createThreadCpuClock(),
+  const names = createNodeNames({ ...options, monotonicSeconds })
+  const takeSample = createTakeSample({
+    world: openWorld(source, { ...options, monotonicSeconds, libc }),
+    step: createStep(options),
+    names,
+    clocks: {
+      unixSeconds: () => Date.now() / 1000,
+      monotonicSeconds,
+      cpuSeconds: createThreadCpuClock(),
+    },
+    detailMinUtilization: options.detailMinUtilization,
   })
-  port.on('message', async (_request: ToWorker) => {
-    answer({ type: 'sampled', sample: await takeSample() })
+  port.on('message', async (request: ToWorker) => {
+    if (request.type === 'pods') names.setPods(request.pods)
+    else answer({ type: 'sampled', sample: await takeSample(request.budgetSeconds) })
   })
   answer({ type: 'opened', reader: source.reader, traits: source.traits, refusals })
 }
 
+async function loadLibc(): Promise<Libc> {
+  libc ??= noteDescriptors(await openLibc(), descriptors)
+  return libc
+}
+
 async function open(): Promise<OpenedSource | undefined> {
   try {
-    return await openSource(options.source, options)
+    return await openSource(options.source, { ...options, openLibc: loadLibc })
   } catch (error) {
     if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
     answer({ type: 'refused', message: error.message })

@@ -2,7 +2,12 @@
 // chose a port. Reads the namespace of the calling thread.
 
 import { type Capabilities, probeCapabilities } from '../kernel/capabilities.ts'
-import { createDumpBatch, dumpSockets, openDiagChannel } from '../kernel/diag-channel.ts'
+import {
+  createDumpBatch,
+  DATAGRAM_BYTES,
+  dumpSockets,
+  openDiagChannel,
+} from '../kernel/diag-channel.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -13,7 +18,7 @@ import {
 import { errnoReason } from '../kernel/errno.ts'
 import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
 import { readActiveOpens } from '../kernel/proc-snmp.ts'
-import { readNetSettings } from '../kernel/sysctl.ts'
+import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
   type NamespaceReading,
   type NetSettings,
@@ -22,29 +27,31 @@ import {
   SourceError,
 } from '../observation.ts'
 import { findNamespace, readTables } from './procfs.ts'
-import type { Source, SourceOptions } from './source.ts'
+import type { SourceOptions, SynchronousSource } from './source.ts'
 
 /** NB: /proc/net would be that of the main thread; and under --path.procfs thread-self may be another's. */
 const OWN_NET = '/proc/thread-self/net'
 
 /** Loads libc and asks the kernel what it can tell. Throws SourceError where netlink cannot be used. */
 export async function openNetlinkSource(
-  { procfs, platform }: SourceOptions,
-  open: () => Promise<Libc> = openLibc,
-): Promise<Source> {
+  options: SourceOptions,
+  open: () => Promise<Libc> = options.openLibc ?? openLibc,
+): Promise<SynchronousSource> {
+  const { procfs, platform, everyNamespace } = options
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use netlink on ${platform}: it is Linux' own`)
   }
   const place = findNamespace(procfs)
-  if (!place.own) {
+  if (!place.own && !(everyNamespace && place.kind === 'init')) {
     throw new SourceError(
       'unsupported',
       `Cannot use netlink: ${place.directory} is not of our own network namespace`,
     )
   }
   const libc = await loadLibc(open)
-  const sysRoot = `${procfs}/sys`
+  const sysRoot = place.own ? `${procfs}/sys` : '/proc/sys'
   const capabilities = refusable(() => probeCapabilities(libc, readNetSettings(sysRoot).range))
+  const memory = { buffer: new Uint8Array(DATAGRAM_BYTES), batch: createDumpBatch() }
   return {
     reader: 'netlink',
     traits: {
@@ -58,7 +65,7 @@ export async function openNetlinkSource(
     read: () => {
       const settings = readNetSettings(sysRoot)
       return {
-        netns: place.netns,
+        netns: isInitialNamespace(sysRoot) ? 'host' : 'self',
         reader: 'netlink',
         exactness: exactnessOf(capabilities),
         rangeOrigin: 'sysctl',
@@ -67,7 +74,7 @@ export async function openNetlinkSource(
         tcpBoundKnown: exactnessOf(capabilities) === 'exact',
         udpListenersKnown: capabilities.udpDiag && capabilities.portChoice,
         ownersBy: capabilities.cgroupId ? 'cgroup' : 'user',
-        batches: readSockets(libc, settings, capabilities),
+        batches: readSockets(libc, settings, capabilities, memory),
         activeOpens: readActiveOpens(`${OWN_NET}/snmp`),
       }
     },
@@ -100,10 +107,10 @@ function* readSockets(
   libc: Libc,
   settings: NetSettings,
   capabilities: Capabilities,
+  { buffer, batch }: { readonly buffer: Uint8Array; readonly batch: SocketBatch },
 ): Generator<SocketBatch, void, void> {
-  const channel = refusable(() => openDiagChannel(libc))
+  const channel = refusable(() => openDiagChannel(libc, buffer))
   try {
-    const batch = createDumpBatch()
     for (const { question, choice } of planDumps(capabilities, settings.ipv6)) {
       const filter = { range: settings.range, choice, states: ALL_STATES }
       yield* dumpSockets(channel, question, filter, batch)

@@ -16,11 +16,7 @@ import {
   type SocketBatch,
   SourceError,
 } from '../observation.ts'
-import type { Source, SourceOptions } from './source.ts'
-
-export interface ProcfsSource extends Source {
-  read(): NamespaceReading
-}
+import type { SourceOptions, SynchronousSource } from './source.ts'
 
 const TABLES: readonly ProcNetTable[] = ['tcp', 'tcp6', 'udp', 'udp6']
 
@@ -31,7 +27,7 @@ const CHUNK_BYTES = 64 * 1024
 const DEFAULT_RANGE: PortRange = { first: 32768, last: 60999 }
 
 /** Reads far enough to know that reading works. Throws SourceError or DecodeError where it does not. */
-export function openProcfsSource({ procfs, platform }: SourceOptions): Source {
+export function openProcfsSource({ procfs, platform }: SourceOptions): SynchronousSource {
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use procfs on ${platform}: it is Linux' own`)
   }
@@ -41,42 +37,60 @@ export function openProcfsSource({ procfs, platform }: SourceOptions): Source {
 }
 
 /** `procfs` is a mounted /proc, or a copy with net/ and sys/net/ in it. Looks from the calling thread, synchronously. */
-export function createProcfsSource({ procfs }: { readonly procfs: string }): ProcfsSource {
+export function createProcfsSource({ procfs }: { readonly procfs: string }): SynchronousSource {
   return {
     reader: 'procfs',
     traits: { exactness: 'upper_bound' },
     read() {
       const place = findNamespace(procfs)
-      const tables = TABLES.filter((table) => exists(`${place.directory}/${table}`))
-      if (!tables.includes('tcp')) {
-        throw new SourceError(
-          'unsupported',
-          `Cannot read sockets from ${procfs}: there is no ${place.directory}/tcp`,
-        )
-      }
-      const settings = place.settingsReadable
-        ? readNetSettings(`${procfs}/sys`)
-        : defaultSettings(tables.includes('tcp6'))
-      const protocols: readonly Protocol[] = ['tcp', 'udp']
-      return {
+      return readDirectory(place.directory, {
         netns: place.netns,
-        reader: 'procfs',
-        exactness: 'upper_bound',
-        rangeOrigin: place.settingsReadable ? 'sysctl' : 'default',
-        settings,
-        // A missing tcp6 or udp6 means that the host has no IPv6; a missing udp, that nothing is known of UDP.
-        protocols: protocols.filter((protocol) => tables.includes(protocol)),
-        tcpBoundKnown: false,
-        udpListenersKnown: false,
-        ownersBy: 'user',
-        batches: readTables(place.directory, tables, settings.range),
-        activeOpens: readActiveOpens(`${place.directory}/snmp`),
-      }
+        settings: place.settingsReadable ? () => readNetSettings(`${procfs}/sys`) : undefined,
+      })
     },
   }
 }
 
+export interface Directory {
+  readonly netns: NamespaceReading['netns']
+  /** Reads the settings; undefined where they cannot be read. */
+  readonly settings: (() => NetSettings) | undefined
+  /** What its pod's spec says of a namespace whose settings cannot be read. */
+  readonly spec?: Partial<Pick<NetSettings, 'range' | 'reserved'>> | undefined
+}
+
+/**
+ * Reads the namespace behind `directory`, a /proc/<who>/net. Where its settings cannot be read, they are those of the
+ * pod's spec, else what every namespace starts with. Throws SourceError.
+ */
+export function readDirectory(
+  directory: string,
+  { netns, settings: readSettings, spec = {} }: Directory,
+): NamespaceReading {
+  const tables = TABLES.filter((table) => exists(`${directory}/${table}`))
+  if (!tables.includes('tcp')) {
+    throw new SourceError('unsupported', `Cannot read sockets: there is no ${directory}/tcp`)
+  }
+  const settings = readSettings?.() ?? { ...defaultSettings(tables.includes('tcp6')), ...spec }
+  const protocols: readonly Protocol[] = ['tcp', 'udp']
+  return {
+    netns,
+    reader: 'procfs',
+    exactness: 'upper_bound',
+    rangeOrigin: readSettings ? 'sysctl' : spec.range ? 'pod_spec' : 'default',
+    settings,
+    // A missing tcp6 or udp6 means that the host has no IPv6; a missing udp, that nothing is known of UDP.
+    protocols: protocols.filter((protocol) => tables.includes(protocol)),
+    tcpBoundKnown: false,
+    udpListenersKnown: false,
+    ownersBy: 'user',
+    batches: readTables(directory, tables, settings.range),
+    activeOpens: readActiveOpens(`${directory}/snmp`),
+  }
+}
+
 export interface Place {
+  readonly kind: 'own' | 'init' | 'copy'
   readonly directory: string
   readonly netns: 'host' | 'self'
   /** Whether <procfs>/sys/net shows the settings of that same namespace. */
@@ -94,13 +108,19 @@ export function findNamespace(procfs: string): Place {
   const init = `${procfs}/1/net`
   const ownNetns = isInitialNamespace(`${procfs}/sys`) ? 'host' : 'self'
   if (exists(`${own}/tcp`) && isOurPidNamespace(procfs)) {
-    return { directory: own, netns: ownNetns, settingsReadable: true, own: true }
+    return { kind: 'own', directory: own, netns: ownNetns, settingsReadable: true, own: true }
   }
   if (exists(`${init}/tcp`)) {
     const isOurs = isOurNetworkNamespace(init)
-    return { directory: init, netns: 'host', settingsReadable: isOurs, own: isOurs }
+    return { kind: 'init', directory: init, netns: 'host', settingsReadable: isOurs, own: isOurs }
   }
-  return { directory: `${procfs}/net`, netns: ownNetns, settingsReadable: true, own: false }
+  return {
+    kind: 'copy',
+    directory: `${procfs}/net`,
+    netns: ownNetns,
+    settingsReadable: true,
+    own: false,
+  }
 }
 
 /**

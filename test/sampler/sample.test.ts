@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
-import { createTakeSample } from '../../src/sampler/sample.ts'
 import { plainSocket } from '../support/netlink-builder.ts'
 import { createReading, replayDumps } from '../support/readings.ts'
+import { createSampling } from '../support/sampling.ts'
 
 const quiet = () =>
   createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [plainSocket] }]))
@@ -31,9 +31,10 @@ function createScript(answers: readonly (() => NamespaceReading | Promise<Namesp
     peakWindowSeconds: 60,
     forecastHorizonSeconds: 900,
     destinations: true,
+    owners: false,
     listeners: true,
   })
-  return createTakeSample(source, step, {
+  return createSampling(source, step, {
     unixSeconds: () => 1_700_000_000,
     monotonicSeconds: () => now++,
     cpuSeconds: () => now / 10,

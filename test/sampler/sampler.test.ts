@@ -8,6 +8,11 @@ import { buildNamespace } from '../support/namespace.ts'
 const worker: WorkerOptions = {
   source: 'auto',
   procfs: '/proc',
+  cgroup: undefined,
+  everyNamespace: true,
+  detailMinUtilization: 0.2,
+  owners: true,
+  kubernetes: false,
   platform: 'linux',
   ownPort: undefined,
   top: 10,
@@ -23,6 +28,7 @@ const sample: Sample = {
   failures: [],
   collectors: [],
   cpuSeconds: 0.01,
+  wanted: { podUids: [], containerIds: [] },
 }
 
 /** A worker of the test's own making: `events` is how it speaks, `requests` counts what it was asked. */
@@ -34,6 +40,7 @@ function createScriptedWorker() {
       requestSample: () => {
         script.requests++
       },
+      tellPods: () => {},
       stop: async () => {
         script.stops++
       },

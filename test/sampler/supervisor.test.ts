@@ -10,7 +10,7 @@ function programOf(body: string): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(text)}`)
 }
 const opens = `port.postMessage({ type: 'opened', reader: 'netlink', traits: {} });`
-const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: workerData }));`
+const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: workerData.options }));`
 
 function start(program: string) {
   const seen: string[] = []
@@ -56,7 +56,7 @@ describe('startSupervisor()', () => {
   test('passes a sample on', async () => {
     const { supervisor, until } = start(opens + answers)
     await until(1)
-    supervisor.requestSample()
+    supervisor.requestSample(0.1)
     expect(await until(2)).toEqual(['opened', 'sampled {"procfs":"/proc"}'])
   })
 
@@ -79,7 +79,7 @@ describe('startSupervisor()', () => {
     for (const backoffMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
       seen.length = 0
       await until(1)
-      supervisor.requestSample()
+      supervisor.requestSample(0.1)
       expect(await until(2)).toEqual(['opened', `died, ${backoffMs}: Error: a bug`])
       vi.advanceTimersByTime(backoffMs - 1)
       expect(seen).toHaveLength(2)
@@ -91,7 +91,7 @@ describe('startSupervisor()', () => {
   test('ends a worker that does not answer in time, and starts another', async () => {
     const { supervisor, until } = start(`${opens} port.on('message', () => { for (;;); });`)
     await until(1)
-    supervisor.requestSample()
+    supervisor.requestSample(0.1)
     vi.advanceTimersByTime(59_999)
     await new Promise(setImmediate)
     vi.advanceTimersByTime(1)
@@ -103,7 +103,7 @@ describe('startSupervisor()', () => {
   test('stops within a moment while a sample is under way', async () => {
     const { supervisor, seen, until } = start(`${opens} port.on('message', () => { for (;;); });`)
     await until(1)
-    supervisor.requestSample()
+    supervisor.requestSample(0.1)
     await supervisor.stop()
     vi.advanceTimersByTime(100_000)
     expect(seen).toEqual(['opened'])

@@ -4,9 +4,9 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readSync } from 'node:fs'
 import { createStep } from '../../../src/model/step.ts'
-import { createTakeSample } from '../../../src/sampler/sample.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
 import { openNetlinkSource } from '../../../src/sources/netlink.ts'
+import { createSampling } from '../../support/sampling.ts'
 import { withDeadline } from './children.ts'
 import { type Cost, createMeter } from './usage.ts'
 
@@ -41,10 +41,11 @@ export async function openContenders(): Promise<Contenders> {
     peakWindowSeconds: 120,
     forecastHorizonSeconds: 900,
     destinations: true,
+    owners: true,
     listeners: true,
   })
   let skippedSeconds = 0
-  const takeSample = createTakeSample(source, step, {
+  const takeSample = createSampling(source, step, {
     unixSeconds: () => Date.now() / 1000,
     monotonicSeconds: () => skippedSeconds + performance.now() / 1000,
     cpuSeconds: () => 0,

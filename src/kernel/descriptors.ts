@@ -1,0 +1,49 @@
+// The descriptors a worker opened through libc survive its death (PORT-MODEL 14): it notes them in memory that the main
+// thread shares, which closes what is left once the worker has ended.
+
+import { closeSync } from 'node:fs'
+import type { Libc } from './libc.ts'
+
+/** Descriptors plus one, so that 0 is a free place. */
+export type DescriptorLedger = Int32Array<SharedArrayBuffer>
+
+/** More than a worker ever has open at once. */
+const PLACES = 16
+
+export function createDescriptorLedger(): DescriptorLedger {
+  return new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT))
+}
+
+/** The same libc, but that it notes what is open. */
+export function noteDescriptors(libc: Libc, ledger: DescriptorLedger): Libc {
+  return {
+    ...libc,
+    socket: (...args) => {
+      const fd = libc.socket(...args)
+      const free = ledger.indexOf(0)
+      if (free >= 0) Atomics.store(ledger, free, fd + 1)
+      return fd
+    },
+    close: (fd) => {
+      const place = ledger.indexOf(fd + 1)
+      if (place >= 0) Atomics.store(ledger, place, 0)
+      libc.close(fd)
+    },
+  }
+}
+
+/** To be called when the worker has ended, and only then. Returns how many it closed. */
+export function closeNotedDescriptors(ledger: DescriptorLedger): number {
+  let closed = 0
+  ledger.forEach((noted, place) => {
+    if (noted === 0) return
+    ledger[place] = 0
+    try {
+      closeSync(noted - 1)
+      closed++
+    } catch {
+      // The worker was ended between close(2) and the note of it.
+    }
+  })
+  return closed
+}

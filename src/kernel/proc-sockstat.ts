@@ -1,0 +1,26 @@
+// /proc/<pid>/net/sockstat: text -> how many ports the namespace can hold at most. Mirrors net/ipv4/proc.c:sockstat_seq_show.
+
+import { DecodeError } from '../observation.ts'
+import { readProcFile } from './proc-file.ts'
+
+/** Of a file such as /proc/thread-self/net/sockstat; undefined where there is none (any more). */
+export function readSocketBound(path: string): number | undefined {
+  const text = readProcFile(path)
+  return text === undefined ? undefined : parseSocketBound(text)
+}
+
+/**
+ * All sockets of the namespace, of whatever family, plus the TIME_WAITs, which are none any more: no namespace holds more
+ * ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse` (PORT-MODEL 9).
+ */
+export function parseSocketBound(text: string): number {
+  const used = /^sockets: used (\d+)$/m.exec(text)?.[1]
+  const timeWait = /^TCP: .*\btw (\d+)\b/m.exec(text)?.[1]
+  if (used === undefined || timeWait === undefined) {
+    throw new DecodeError(
+      `Cannot parse sockstat: expected "sockets: used" and "TCP: ... tw", got ${JSON.stringify(text.slice(0, 80))}`,
+      0,
+    )
+  }
+  return Number(used) + Number(timeWait)
+}

@@ -1,0 +1,77 @@
+// Names of namespaces: what is known of one -> the label netns, given once and never to two. Pure.
+
+import type { NetnsKind } from '../snapshot.ts'
+
+export interface NameFacts {
+  /** `host` for the initial namespace, or the one that stands for it; `self` for our own otherwise. */
+  readonly special: 'host' | 'self' | undefined
+  readonly podUid: string | undefined
+  readonly pod: { readonly namespace: string; readonly name: string } | undefined
+  readonly containerId: string | undefined
+  /** What iproute2 or a runtime calls it. */
+  readonly names: readonly string[]
+  readonly inode: number | undefined
+  /** Since it was first seen. */
+  readonly ageSeconds: number
+  /** Of the process in it that is known to be there longest. */
+  readonly processAgeSeconds: number | undefined
+  /** Whether pods' names are being asked for. */
+  readonly kubernetes: boolean
+}
+
+export interface NetnsName {
+  readonly netns: string
+  readonly netnsKind: NetnsKind
+}
+
+/** How long a pod's series wait for its name. */
+const PATIENCE_SECONDS = 30
+/** A runtime makes the namespace first and starts the process that tells whose it is later. */
+const STARTING_SECONDS = 1
+/** Made by containerd's CNI, CRI-O and Podman: such a name says less than the pod or container that will come. */
+const RUNTIME_NAME = /^(cni-|netns-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+const SHORT_ID_DIGITS = 12
+
+/** Undefined while a better name is to be expected. */
+export function chooseName(facts: NameFacts): NetnsName | undefined {
+  const { special, podUid, pod, containerId, names, inode, ageSeconds } = facts
+  if (special !== undefined) return { netns: special, netnsKind: special }
+  const waited = ageSeconds >= PATIENCE_SECONDS
+  if (pod !== undefined) return { netns: `pod/${pod.namespace}/${pod.name}`, netnsKind: 'pod' }
+  if (podUid !== undefined) {
+    return facts.kubernetes && !waited ? undefined : { netns: `pod/${podUid}`, netnsKind: 'pod' }
+  }
+  if (containerId !== undefined) {
+    return { netns: `container/${containerId.slice(0, SHORT_ID_DIGITS)}`, netnsKind: 'container' }
+  }
+  const [name] = names
+  if (name !== undefined) {
+    if (RUNTIME_NAME.test(name) && !waited) return undefined
+    return { netns: `named/${name}`, netnsKind: 'named' }
+  }
+  const age = Math.max(ageSeconds, facts.processAgeSeconds ?? 0)
+  if (inode === undefined || age < STARTING_SECONDS) return undefined
+  return { netns: `inode/${inode}`, netnsKind: 'inode' }
+}
+
+export interface NameRegister {
+  /** The name itself, or with `~2`, `~3` ... behind it where an older namespace has it. */
+  give(id: number, name: string): string
+  /** Lets the names of all others go. */
+  retain(ids: ReadonlyMap<number, unknown>): void
+}
+
+export function createNameRegister(): NameRegister {
+  const holders = new Map<string, number>()
+  return {
+    give(id, name) {
+      let given = name
+      for (let n = 2; holders.has(given); n++) given = `${name}~${n}`
+      holders.set(given, id)
+      return given
+    },
+    retain(ids) {
+      for (const [name, id] of holders) if (!ids.has(id)) holders.delete(name)
+    },
+  }
+}

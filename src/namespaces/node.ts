@@ -1,0 +1,115 @@
+// Every network namespace of the machine: our own by the source itself, another one by the same source from inside it
+// (setns), or where that may not be, by /proc/<pid>/net, whose readings are upper bounds.
+
+import type { Libc } from '../kernel/libc.ts'
+import { createNamespaceDoor, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
+import { readSocketBound } from '../kernel/proc-sockstat.ts'
+import { readNetSettings } from '../kernel/sysctl.ts'
+import { type NamespaceReading, SourceError } from '../observation.ts'
+import { readDirectory } from '../sources/procfs.ts'
+import { createDiscovery, type InsideView, type Place } from './discovery.ts'
+import { inodeOf } from './processes.ts'
+import type { SpecSettings, World } from './world.ts'
+
+export interface NodeOptions {
+  readonly procfs: string
+  readonly netnsDirectory: string
+  /** Whether `procfs` is of another PID namespace than ours. */
+  readonly foreign: boolean
+  readonly monotonicSeconds: () => number
+  /** Reads the namespace of the calling thread through netlink; without it, all are read through /proc. */
+  readonly netlink: { readonly libc: Libc; readonly read: () => NamespaceReading } | undefined
+}
+
+const OWN_NET = '/proc/thread-self/net'
+
+export function createNodeWorld(options: NodeOptions): World {
+  const { procfs, netlink } = options
+  const enter = netlink === undefined ? undefined : createNamespaceDoor(netlink.libc)
+  const discover = createDiscovery({
+    ...options,
+    inspect: (path) => (enter && netlink ? inspect(enter, netlink.libc, path) : undefined),
+  })
+
+  function readInside<T>(
+    place: Place,
+    use: (reading: NamespaceReading) => T,
+  ): { readonly value: T } | SourceError {
+    let refused = new SourceError('permission', `Cannot enter namespace ${place.inode ?? ''}`)
+    if (enter === undefined || netlink === undefined) return refused
+    for (const path of place.entrances) {
+      let inside = false
+      try {
+        const value = enter(path, () => {
+          inside = true
+          checkIdentity(place, view(netlink.libc), path)
+          return use(netlink.read())
+        })
+        return { value }
+      } catch (error) {
+        if (inside || !(error instanceof SourceError)) throw error
+        refused = error
+      }
+    }
+    return refused
+  }
+
+  return {
+    list: discover,
+    boundPorts(place) {
+      const [pid] = place.pids
+      if (place.own) return readSocketBound(`${OWN_NET}/sockstat`)
+      if (pid !== undefined) return readSocketBound(`${procfs}/${pid}/net/sockstat`)
+      const [path] = place.entrances
+      if (enter === undefined || path === undefined) return undefined
+      return enter(path, () => readSocketBound(`${OWN_NET}/sockstat`))
+    },
+    read(place, use, spec) {
+      if (place.own) return use(netlink ? netlink.read() : readOwnDirectory())
+      const result = readInside(place, use)
+      if (!(result instanceof SourceError)) return result.value
+      const [pid] = place.pids
+      if (pid === undefined || result.reason !== 'permission') throw result
+      return use(readForeign(`${procfs}/${pid}/net`, place, spec))
+    },
+  }
+}
+
+function readOwnDirectory(): NamespaceReading {
+  return readDirectory(OWN_NET, { netns: 'self', settings: () => readNetSettings('/proc/sys') })
+}
+
+function readForeign(directory: string, place: Place, spec: SpecSettings | undefined) {
+  const inode = inodeOf(`${directory}/tcp`)
+  if (place.netInode !== undefined && inode !== place.netInode) {
+    throw new SourceError('vanished', `Cannot read ${directory}: its process has ended`)
+  }
+  const netns = place.ofInit ? 'host' : 'self'
+  return readDirectory(directory, { netns, settings: undefined, spec })
+}
+
+function inspect(enter: EnterNamespace, libc: Libc, path: string): InsideView | undefined {
+  try {
+    return enter(path, () => view(libc))
+  } catch (error) {
+    if (error instanceof SourceError) return undefined
+    throw error
+  }
+}
+
+function view(libc: Libc): InsideView {
+  const inode = inodeOf(`${OWN_NET}/tcp`)
+  return {
+    cookie: readNamespaceCookie(libc),
+    netInode: typeof inode === 'number' ? inode : undefined,
+  }
+}
+
+/** Between discovery and reading a name, or a pid, may have become another namespace's. */
+function checkIdentity(place: Place, seen: InsideView, path: string): void {
+  const same =
+    place.cookie === undefined
+      ? place.netInode === undefined || place.netInode === seen.netInode
+      : place.cookie === seen.cookie
+  if (!same) throw new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
+}

@@ -1,0 +1,91 @@
+// One namespace from sample to sample: what is remembered of it, and what is said of it.
+
+import type { ModelState } from '../model/step.ts'
+import type { Place } from '../namespaces/discovery.ts'
+import type { NetnsName } from '../namespaces/names.ts'
+import type { FailureReason } from '../observation.ts'
+import type { Namespace, NamespaceState } from '../snapshot.ts'
+import type { PodFacts } from './messages.ts'
+import { highestUtilization } from './urgency.ts'
+
+export interface Watched {
+  place: Place
+  readonly firstSeenSeconds: number
+  name: NetnsName | undefined
+  containerId: string | undefined
+  podUid: string | undefined
+  pod: PodFacts | undefined
+  /** Learned by looking from inside. */
+  initial: boolean
+  boundPorts: number | undefined
+  model: ModelState | undefined
+  state: NamespaceState | undefined
+  failure: { readonly reason: FailureReason; readonly message: string } | undefined
+  /** Of a clock that never steps; undefined before the first read that succeeded. */
+  readAtSeconds: number | undefined
+  detailed: boolean
+  /** What was said of it last. */
+  said: Namespace | undefined
+}
+
+/** Whoever is paged wants to know because of whom, however few ports are in use. */
+const RISKY = 0.5
+/** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
+const LEAVE_RATIO = 0.75
+
+export function startWatching(place: Place, nowSeconds: number): Watched {
+  return {
+    place,
+    firstSeenSeconds: nowSeconds,
+    name: undefined,
+    containerId: undefined,
+    podUid: undefined,
+    pod: undefined,
+    initial: false,
+    boundPorts: undefined,
+    model: undefined,
+    state: undefined,
+    failure: undefined,
+    readAtSeconds: undefined,
+    detailed: false,
+    said: undefined,
+  }
+}
+
+/** Whether all its rows are exported: always of our own and of the host, else while some pool is used that much. */
+export function isDetailed(one: Watched, minUtilization: number): boolean {
+  if (one.place.own || one.name?.netnsKind === 'host') return true
+  if (one.state === undefined) return one.detailed
+  if (one.state.pools.some(({ riskRatio = 0 }) => riskRatio >= RISKY)) return true
+  const limit = one.detailed ? minUtilization * LEAVE_RATIO : minUtilization
+  return highestUtilization(one.state) >= limit
+}
+
+/** Undefined while it has no name, or nothing was learned of it yet. */
+export function describeNamespace(one: Watched): Namespace | undefined {
+  const { name, place, pod, state, failure } = one
+  if (name === undefined || (state === undefined && failure === undefined)) return undefined
+  if (one.said !== undefined && isSaid(one, one.said)) return one.said
+  return {
+    ...name,
+    inode: place.inode,
+    containerId: one.containerId,
+    podUid: one.podUid,
+    pod: pod && { namespace: pod.namespace, name: pod.name },
+    detailed: one.detailed,
+    state: failure === undefined ? state : undefined,
+    failure,
+    allocationFailures: undefined,
+    probes: [],
+  }
+}
+
+/** Whether nothing has changed since. */
+function isSaid(one: Watched, said: Namespace): boolean {
+  return (
+    one.failure === said.failure &&
+    (one.failure !== undefined || one.state === said.state) &&
+    one.detailed === said.detailed &&
+    one.pod?.name === said.pod?.name
+  )
+}

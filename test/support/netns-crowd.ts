@@ -1,0 +1,50 @@
+// Many throwaway network namespaces at once: how many -> that many, each with a process in it.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { CreateOrder, CrowdOrder, CrowdReply, Member } from './netns-crowd-process.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export type { Member }
+
+export interface NetnsCrowd {
+  create(order: Partial<Omit<CreateOrder, 'kind'>>): Promise<readonly Member[]>
+  /** Ends the processes, and with them their namespaces. */
+  end(members: readonly Member[]): Promise<void>
+}
+
+/** Leaves no namespace behind, whatever happens. */
+export async function withNetnsCrowd<T>(use: (crowd: NetnsCrowd) => Promise<T>): Promise<T> {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'test/support/netns-crowd-process.ts'],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    },
+  )
+  const exited = once(child, 'exit')
+  try {
+    return await use({
+      create: (order) =>
+        send(child, { kind: 'create', count: 1, sockets: 0, rangePorts: 1000, ...order }),
+      end: async (members) => {
+        await send(child, { kind: 'end', pids: members.map(({ pid }) => pid) })
+      },
+    })
+  } finally {
+    if (child.connected) child.disconnect()
+    await exited
+  }
+}
+
+async function send(child: ChildProcess, order: CrowdOrder): Promise<readonly Member[]> {
+  const ended = once(child, 'exit').then(() => ({ failure: 'the process that makes them ended' }))
+  const answered = once(child, 'message').then(([reply]) => reply as CrowdReply)
+  child.send(order)
+  const reply = await Promise.race([answered, ended])
+  if ('failure' in reply) throw new Error(`Cannot ${order.kind} namespaces: ${reply.failure}`)
+  return reply.members
+}
