@@ -13,14 +13,9 @@ const FIXED_TW_REUSE_DELAY_MS = 1000
 
 /** `sysRoot` is /proc/sys or a copy of it. Throws SourceError, or DecodeError when a file says what it cannot mean. */
 export function readNetSettings(sysRoot: string): NetSettings {
-  const rangePath = `${sysRoot}/net/ipv4/ip_local_port_range`
-  const range = readProcFile(rangePath)
-  if (range === undefined) {
-    throw new SourceError('unsupported', `Cannot read the port range: there is no ${rangePath}`)
-  }
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
   return {
-    range: parsePortRange(range),
+    range: readPortRange(sysRoot),
     // A kernel without the file (before 2.6.35) can reserve nothing.
     reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
     ipv6: canHoldIpv6(sysRoot),
@@ -30,6 +25,16 @@ export function readNetSettings(sysRoot: string): NetSettings {
     tcpTimestamps: readUnsigned(sysRoot, 'tcp_timestamps'),
     tcpMaxTwBuckets: readUnsigned(sysRoot, 'tcp_max_tw_buckets'),
   }
+}
+
+/** The one setting that matters most; throws as readNetSettings(). */
+export function readPortRange(sysRoot: string): PortRange {
+  const path = `${sysRoot}/net/ipv4/ip_local_port_range`
+  const text = readProcFile(path)
+  if (text === undefined) {
+    throw new SourceError('unsupported', `Cannot read the port range: there is no ${path}`)
+  }
+  return parsePortRange(text)
 }
 
 /** Whether the reading thread is in the initial network namespace, the only one with this file (PORT-MODEL 14). */

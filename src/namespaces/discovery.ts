@@ -64,6 +64,9 @@ interface WatchedProcess {
   inode: number | undefined
 }
 
+/** The one that is looked at may have left, or be another user's. */
+const MOST_PIDS_TRIED = 3
+
 /** Creates the look-out; call what it returns once a sample. Throws SourceError or DecodeError when procfs fails. */
 export function createDiscovery(options: DiscoveryOptions): () => readonly Place[] {
   const { procfs, inspect } = options
@@ -228,7 +231,6 @@ function describe(
   const { id, own, inode, netInode, cookie, files, watched } = one
   const others = one.pids.filter((pid) => pid !== watched?.pid)
   const pids = watched === undefined ? others : [watched.pid, ...others]
-  const [pid] = pids
   return {
     id,
     own,
@@ -241,7 +243,7 @@ function describe(
     names: files.map(({ name }) => name),
     entrances: [
       ...files.map(({ path }) => path),
-      ...(pid === undefined ? [] : [`${procfs}/${pid}/ns/net`]),
+      ...pids.slice(0, MOST_PIDS_TRIED).map((pid) => `${procfs}/${pid}/ns/net`),
     ],
   }
 }

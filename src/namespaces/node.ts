@@ -4,7 +4,7 @@
 import type { Libc } from '../kernel/libc.ts'
 import { createNamespaceDoor, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
-import { readNetSettings } from '../kernel/sysctl.ts'
+import { readNetSettings, readPortRange } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
 import { createDiscovery, type InsideView, type Place } from './discovery.ts'
@@ -35,17 +35,17 @@ export function createNodeWorld(options: NodeOptions): World {
     place: Place,
     use: (reading: NamespaceReading) => T,
   ): { readonly value: T } | SourceError {
-    let refused = new SourceError('permission', `Cannot enter namespace ${place.inode ?? ''}`)
+    let refused = new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
     if (enter === undefined || netlink === undefined) return refused
     for (const path of place.entrances) {
       let inside = false
       try {
-        const value = enter(path, () => {
+        const result = enter(path, () => {
           inside = true
-          checkIdentity(place, view(netlink.libc), path)
-          return use(netlink.read())
+          return isPlace(place, view(netlink.libc)) ? { value: use(netlink.read()) } : undefined
         })
-        return { value }
+        if (result !== undefined) return result
+        refused = new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
       } catch (error) {
         if (inside || !(error instanceof SourceError)) throw error
         refused = error
@@ -63,6 +63,11 @@ export function createNodeWorld(options: NodeOptions): World {
       const [path] = place.entrances
       if (enter === undefined || path === undefined) return undefined
       return enter(path, () => readSocketBound(`${OWN_NET}/sockstat`))
+    },
+    readRange(place) {
+      const [path] = place.entrances
+      if (place.own || enter === undefined || path === undefined) return undefined
+      return enter(path, () => readPortRange('/proc/sys'))
     },
     read(place, use, spec) {
       if (place.own) return use(netlink ? netlink.read() : readOwnDirectory())
@@ -106,10 +111,7 @@ function view(libc: Libc): InsideView {
 }
 
 /** Between discovery and reading a name, or a pid, may have become another namespace's. */
-function checkIdentity(place: Place, seen: InsideView, path: string): void {
-  const same =
-    place.cookie === undefined
-      ? place.netInode === undefined || place.netInode === seen.netInode
-      : place.cookie === seen.cookie
-  if (!same) throw new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
+function isPlace({ cookie, netInode }: Place, seen: InsideView): boolean {
+  if (cookie !== undefined) return cookie === seen.cookie
+  return netInode === undefined || netInode === seen.netInode
 }

@@ -1,6 +1,6 @@
 // The namespaces that a sample looks at: all of the node, or the one alone that the source sees by itself.
 
-import type { NamespaceReading, NetSettings } from '../observation.ts'
+import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Source } from '../sources/source.ts'
 import type { Place } from './discovery.ts'
 
@@ -14,6 +14,8 @@ export interface World {
    * No namespace holds more ports than this; undefined where that cannot be learned without listing its sockets.
    */
   boundPorts(place: Place): number | undefined
+  /** The range alone, without listing sockets; undefined where only a reading tells it. Throws SourceError or DecodeError. */
+  readRange(place: Place): PortRange | undefined
   /**
    * Calls `use` with a reading, which is valid until it returns. Throws SourceError or DecodeError when the namespace
    * cannot be read; what `use` throws passes through.
@@ -39,6 +41,7 @@ export function createOneNamespaceWorld(source: Source): World {
   return {
     list: () => [ONLY],
     boundPorts: () => undefined,
+    readRange: () => undefined,
     read: (_place, use) => {
       const reading = source.read()
       return reading instanceof Promise ? reading.then(use) : use(reading)

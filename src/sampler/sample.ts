@@ -34,6 +34,9 @@ export interface SampleOptions {
   readonly detailMinUtilization: number
 }
 
+/** Of namespaces that wait, in one sample: 0.1 ms each. */
+const RANGES_LOOKED_AT = 10
+
 /** Creates the sampling function; it keeps what is known of each namespace between calls. */
 export function createTakeSample(
   options: SampleOptions,
@@ -105,7 +108,35 @@ export function createTakeSample(
     one.model = state
     one.state = namespace
     one.readAtSeconds = atSeconds
+    one.rangeAtSeconds = atSeconds
     one.initial = reading.netns === 'host'
+  }
+
+  /**
+   * A namespace that waits because it can hold few ports may have been given a smaller range since, as by a runtime that
+   * starts a pod: so ranges are looked at in turn, which is cheap.
+   */
+  function findChangedRanges(waiting: readonly Watched[]): readonly Watched[] {
+    const now = clocks.monotonicSeconds()
+    const turn = waiting.toSorted((a, b) => a.rangeAtSeconds - b.rangeAtSeconds)
+    return turn.slice(0, RANGES_LOOKED_AT).filter((one) => {
+      one.rangeAtSeconds = now
+      return hasOtherRange(one)
+    })
+  }
+
+  function hasOtherRange({ place, state }: Watched): boolean {
+    try {
+      const range = world.readRange(place)
+      const known = state?.settings
+      return (
+        range !== undefined && (range.first !== known?.firstPort || range.last !== known.lastPort)
+      )
+    } catch (error) {
+      judgeFailure(error)
+      // Reading will say why.
+      return true
+    }
   }
 
   /** Reads what is due; returns what the first looks cost. */
@@ -118,7 +149,8 @@ export function createTakeSample(
       )
     }
     const allowances = allow(budgetSeconds)
-    for (const one of due.now) await read(one, watch)
+    const changed = findChangedRanges(due.turn)
+    for (const one of [...due.now, ...changed]) await read(one, watch)
     const fresh = due.first.toSorted((a, b) => (b.boundPorts ?? 0) - (a.boundPorts ?? 0))
     let firstSeconds = 0
     await spend(fresh, 0, allowances.firstSeconds, async (one) => {
@@ -126,7 +158,9 @@ export function createTakeSample(
       firstSeconds += seconds
       return seconds
     })
-    const waiting = due.turn.toSorted((a, b) => (a.readAtSeconds ?? 0) - (b.readAtSeconds ?? 0))
+    const waiting = due.turn
+      .filter((one) => !changed.includes(one))
+      .toSorted((a, b) => (a.readAtSeconds ?? 0) - (b.readAtSeconds ?? 0))
     turnCredit = await spend(waiting, turnCredit, allowances.turnSeconds, (one) => read(one, watch))
     return firstSeconds
   }

@@ -23,6 +23,8 @@ export interface Watched {
   failure: { readonly reason: FailureReason; readonly message: string } | undefined
   /** Of a clock that never steps; undefined before the first read that succeeded. */
   readAtSeconds: number | undefined
+  /** When its range was looked at last. */
+  rangeAtSeconds: number
   detailed: boolean
   /** What was said of it last. */
   said: Namespace | undefined
@@ -47,6 +49,7 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
     state: undefined,
     failure: undefined,
     readAtSeconds: undefined,
+    rangeAtSeconds: 0,
     detailed: false,
     said: undefined,
   }

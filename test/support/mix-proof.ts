@@ -31,12 +31,18 @@ export interface Proofs {
   readonly contradictions: readonly string[]
 }
 
-/** Fills every pool once. What remains of it is that recycled TIME_WAITs are gone, so every prediction is read anew. */
-export async function proveAll(netns: Netns): Promise<Proofs> {
+/**
+ * Fills every pool once. What remains of it is that recycled TIME_WAITs are gone, so every prediction is read anew, from a page
+ * about the namespace that knows everything done before.
+ */
+export async function proveAll(
+  netns: Netns,
+  readFresh: () => Promise<Page> = () => readFreshPage(netns),
+): Promise<Proofs> {
   const proofs: Proof[] = []
   const contradictions: string[] = []
   for (const target of await listTargets(netns)) {
-    const page = await readFreshPage(netns)
+    const page = await readFresh()
     const predicted = predictConnect(page, target)
     if (predicted === undefined) continue // no socket of this device
     const { count, refusal } = await netns.call('fill', target.request)
@@ -53,7 +59,7 @@ export async function proveAll(netns: Netns): Promise<Proofs> {
     })
     contradictions.push(...listContradictions(page))
   }
-  const page = await readFreshPage(netns)
+  const page = await readFresh()
   proofs.push(await proveBind(netns, page))
   proofs.push(await proveUdpBind(netns, page))
   proofs.push(await proveUdpConnect(netns, page))

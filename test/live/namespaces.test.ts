@@ -1,0 +1,123 @@
+// Every namespace of the node, through the running program: a hundred of them, coming and going, and how they are told apart.
+
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { Page } from '../support/actor-page.ts'
+import { whyNotLive } from '../support/live.ts'
+import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
+import { withNodeExporter } from '../support/node-page.ts'
+
+const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
+const skipReason = whyNotLive()
+
+const nameOf = ({ inode }: Member) => `inode/${inode}`
+const usableOf = (page: Page, member: Member) =>
+  page.find('ephemeral_port_usable_ports', { netns: nameOf(member) })
+const sizeOf = ({ range: [first, last] }: Member) => last - first + 1
+const isComplete = (page: Page, members: readonly Member[]) =>
+  members.every((member) => usableOf(page, member) === sizeOf(member)) || undefined
+
+// A namespace takes milliseconds, a machine that is busy with other things multiplies them.
+describe('--netns=all', { timeout: 180_000 }, () => {
+  test('shows each of a hundred namespaces with its own range, and drops the ended ones', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNetnsCrowd((crowd) =>
+      withNodeExporter(FLAGS, async ({ until, read }) => {
+        const first = await crowd.create({ count: 60, rangePorts: 1000 })
+        await until((page) => isComplete(page, first))
+        const second = await crowd.create({ count: 60, rangePorts: 3000, sockets: 40 })
+        await until((page) => isComplete(page, [...first, ...second]))
+
+        await crowd.end(first)
+        const left = await until((page) =>
+          first.every((member) => usableOf(page, member) === undefined) ? page : undefined,
+        )
+        expect(first.filter((member) => left.text.includes(`"${nameOf(member)}"`))).toEqual([])
+        expect(isComplete(left, second)).toBe(true)
+        for (const member of second) {
+          const netns = nameOf(member)
+          expect(left.value('ephemeral_port_netns_success', { netns })).toBe(1)
+          expect(left.value('ephemeral_port_used_ports', { netns, protocol: 'tcp' })).toBe(20)
+        }
+        expect(
+          (await read()).value('ephemeral_port_netns_failures_total', { reason: 'malformed' }),
+        ).toBe(0)
+      }),
+    )
+  })
+
+  test('never takes a namespace for the one whose inode it got', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNetnsCrowd((crowd) =>
+      withNodeExporter([...FLAGS, '--detail.min-utilization=0'], async ({ until }) => {
+        let reused = 0
+        let [before] = await crowd.create({ count: 1, rangePorts: 500, sockets: 400 })
+        for (let turn = 0; turn < 12 && reused < 3 && before !== undefined; turn++) {
+          const old = before
+          await until((page) => isComplete(page, [old]))
+          await crowd.end([old])
+          // The kernel frees it in the background, and others may be quicker to get its inode.
+          await delay(200)
+          const made = await crowd.create({ count: 3, rangePorts: 700 + 100 * turn })
+          const next = made.find(({ inode }) => inode === old.inode) ?? made[0]
+          if (next === undefined) throw new Error('No namespace was made')
+          if (next.inode === old.inode) reused++
+          const page = await until((one) => (isComplete(one, [next]) ? one : undefined))
+          // A peak of the old one would be the sign of a mixture.
+          const peak = page.value('ephemeral_port_pool_utilization_peak_ratio', {
+            netns: nameOf(next),
+            pool: 'tcp_connect',
+          })
+          expect(peak).toBe(0)
+          before = next
+        }
+        expect(reused).toBeGreaterThan(0)
+      }),
+    )
+  })
+
+  test('keeps nothing alive: an ended namespace is gone within one sample', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNetnsCrowd((crowd) =>
+      withNodeExporter(FLAGS, async ({ until }) => {
+        const before = countNamespaces()
+        const members = await crowd.create({ count: 50, sockets: 20 })
+        await until((page) => isComplete(page, members))
+        expect(countNamespaces() - before).toBeGreaterThanOrEqual(45)
+        await crowd.end(members)
+        await until((page) =>
+          usableOf(page, members[0] as Member) === undefined ? true : undefined,
+        )
+        // The kernel itself takes a moment to tear them down, and others may make one meanwhile.
+        await expect.poll(() => countNamespaces() - before, { timeout: 10_000 }).toBeLessThan(10)
+      }),
+    )
+  })
+
+  test('a quiet namespace has at most 30 series, a busy one its rows', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNetnsCrowd((crowd) =>
+      withNodeExporter(FLAGS, async ({ until, readOf }) => {
+        const [quiet] = await crowd.create({ count: 1, rangePorts: 1000, sockets: 100 })
+        const [busy] = await crowd.create({ count: 1, rangePorts: 400, sockets: 400 })
+        if (quiet === undefined || busy === undefined) throw new Error('No namespace was made')
+        const risk = 'ephemeral_port_exhaustion_risk_ratio'
+        await until((page) => page.list(risk, { netns: nameOf(busy) })[0])
+        await until((page) => page.list(risk, { netns: nameOf(quiet) })[0])
+        const lines = (page: Page) =>
+          page.text.split('\n').filter((line) => line.includes('netns='))
+        expect(lines(await readOf(nameOf(quiet))).length).toBeLessThanOrEqual(30)
+        const rows = (await readOf(nameOf(busy))).list('ephemeral_port_destination_used_ports')
+        expect(rows.map(({ labels }) => labels.destination)).toContain('127.0.0.1:9000')
+      }),
+    )
+  })
+})
+
+/** Network namespaces the kernel has now, by its own memory. */
+function countNamespaces(): number {
+  const [, active] = /^net_namespace +(\d+)/m.exec(readFileSync('/proc/slabinfo', 'utf8')) ?? []
+  if (active === undefined) throw new Error('Cannot find net_namespace in /proc/slabinfo')
+  return Number(active)
+}

@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createDiscovery, type InsideView } from '../../src/namespaces/discovery.ts'
+import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
+
+let procfs: FakeProcfs
+let cookies: Record<string, bigint>
+let now: number
+beforeEach(() => {
+  procfs = createFakeProcfs()
+  cookies = {}
+  now = 0
+})
+afterEach(() => procfs.remove())
+
+/** Looks again and again; gives namespaces but our own by the test's letter, with their ids. */
+function watch({ foreign = false } = {}) {
+  const inspect = (path: string): InsideView | undefined => {
+    const pid = /\/(\d+)\/ns\/net$/.exec(path)?.[1] ?? ''
+    const cookie = cookies[pid]
+    return cookie === undefined ? undefined : { cookie, netInode: undefined }
+  }
+  const discover = createDiscovery({
+    procfs: procfs.path,
+    netnsDirectory: '/nowhere',
+    foreign,
+    monotonicSeconds: () => now,
+    inspect,
+  })
+  return () => {
+    now += 5
+    return discover().filter(({ own }) => !own)
+  }
+}
+const idsOf = (places: readonly { readonly id: number }[]) => places.map(({ id }) => id)
+
+describe('createDiscovery()', () => {
+  test('finds each namespace once, with its processes', () => {
+    for (const [pid, namespace] of [
+      [7, 'a'],
+      [8, 'b'],
+      [9, 'a'],
+    ] as const) {
+      procfs.start(pid, namespace)
+    }
+    const look = watch()
+    const places = look()
+    expect(places.map(({ pids }) => pids)).toEqual([[7, 9], [8]])
+    expect(places.map(({ inode }) => inode)).toEqual([procfs.inodeOf('a'), procfs.inodeOf('b')])
+    expect(places[0]?.processAgeSeconds).toBe(990)
+    expect(idsOf(look())).toEqual(idsOf(places))
+  })
+
+  test('knows our own even where no process of the procfs is in it', () => {
+    const own = createDiscovery({
+      procfs: procfs.path,
+      netnsDirectory: '/nowhere',
+      foreign: false,
+      monotonicSeconds: () => now,
+      inspect: () => undefined,
+    })()
+    expect(own).toMatchObject([{ own: true, pids: [] }])
+  })
+
+  test('drops a namespace with its last process and never takes its successor for it', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    const [before] = look()
+    procfs.end(7)
+    procfs.start(8, 'a', 1001) // the freed inode, given away again
+    const [after] = look()
+    expect(after?.inode).toBe(before?.inode)
+    expect(after?.id).not.toBe(before?.id)
+    procfs.end(8)
+    expect(look()).toEqual([])
+  })
+
+  test('tells a successor with the very same pid by its start', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    const [before] = look()
+    procfs.end(7)
+    procfs.start(7, 'a', 1001)
+    expect(look()[0]?.id).not.toBe(before?.id)
+  })
+
+  test('knows a namespace again by any process that was in it', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    procfs.start(8, 'a', 20)
+    const [before] = look()
+    procfs.end(7)
+    procfs.start(9, 'a', 1001)
+    const [after] = look()
+    expect(after).toMatchObject({ id: before?.id, pids: [8, 9] })
+  })
+
+  test('knows a namespace by its cookie when all its processes are new', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    cookies = { 7: 1n, 8: 1n, 9: 2n }
+    const [before] = look()
+    procfs.end(7)
+    procfs.start(8, 'a', 1001)
+    const [same] = look()
+    expect(same?.id).toBe(before?.id)
+    procfs.end(8)
+    procfs.start(9, 'a', 1002)
+    expect(look()[0]?.id).not.toBe(before?.id)
+  })
+
+  test('sees a process that moves into a namespace of its own', () => {
+    const look = watch()
+    procfs.start(7, 'a')
+    procfs.start(8, 'a')
+    look()
+    procfs.move(8, 'b')
+    expect(look().map(({ pids }) => pids)).toEqual([[7], [8]])
+  })
+
+  test('PID 1 of a procfs that is not ours stands for the host', () => {
+    procfs.start(1, 'a')
+    procfs.start(7, 'b')
+    expect(watch({ foreign: true })().map(({ ofInit }) => ofInit)).toEqual([true, false])
+    expect(watch()().map(({ ofInit }) => ofInit)).toEqual([false, false])
+  })
+
+  test('survives processes that end while they are looked at, and things that are none', () => {
+    const look = watch()
+    procfs.start(7, 'a')
+    procfs.start(8, 'b')
+    procfs.end(8)
+    expect(look().map(({ pids }) => pids)).toEqual([[7]])
+  })
+})

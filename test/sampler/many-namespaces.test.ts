@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest'
+import { createStep } from '../../src/model/step.ts'
+import type { Place } from '../../src/namespaces/discovery.ts'
+import type { World } from '../../src/namespaces/world.ts'
+import { DecodeError, SourceError } from '../../src/observation.ts'
+import { createNodeNames } from '../../src/sampler/node-names.ts'
+import { createTakeSample } from '../../src/sampler/sample.ts'
+import type { Namespace } from '../../src/snapshot.ts'
+import { plainSocket } from '../support/netlink-builder.ts'
+import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
+
+const READ_SECONDS = 0.004
+
+/** A node of the test's making: what each namespace holds, what it is bounded by, and how often it was read. */
+function createNode(ids: readonly number[]) {
+  const node = {
+    ids: [...ids],
+    bounds: new Map<number, number | Error>(),
+    sockets: new Map<number, number>(),
+    ranges: new Map<number, { first: number; last: number }>(),
+    refusals: new Map<number, Error>(),
+    reads: new Map<number, number>(),
+    listing: undefined as Error | undefined,
+  }
+  let now = 1000
+  let cpu = 0
+  const placeOf = (id: number): Place => ({
+    id,
+    own: id === 1,
+    ofInit: false,
+    inode: 4_000_000_000 + id,
+    netInode: undefined,
+    cookie: undefined,
+    pids: [],
+    processAgeSeconds: 100,
+    names: [],
+    entrances: [],
+  })
+  const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
+  const world: World = {
+    list: () => {
+      if (node.listing) throw node.listing
+      return node.ids.map(placeOf)
+    },
+    boundPorts: ({ id }) => {
+      const bound = node.bounds.get(id) ?? 5
+      if (bound instanceof Error) throw bound
+      return bound
+    },
+    readRange: ({ id }) => rangeOf(id),
+    read: ({ id }, use) => {
+      node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
+      cpu += READ_SECONDS
+      const refusal = node.refusals.get(id)
+      if (refusal) throw refusal
+      const range = rangeOf(id)
+      const sockets = Array.from({ length: node.sockets.get(id) ?? 0 }, (_, index) => ({
+        ...plainSocket,
+        localPort: range.first + index,
+      }))
+      return use(
+        createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets }]), {
+          ...plainSettings,
+          range,
+        }),
+      )
+    },
+  }
+  const takeSample = createTakeSample({
+    world,
+    step: createStep({
+      top: 10,
+      peakWindowSeconds: 60,
+      forecastHorizonSeconds: 900,
+      destinations: true,
+      owners: false,
+      listeners: true,
+    }),
+    names: createNodeNames({
+      procfs: '/proc',
+      cgroup: undefined,
+      owners: false,
+      kubernetes: false,
+      monotonicSeconds: () => now,
+    }),
+    clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
+    detailMinUtilization: 0.2,
+  })
+  const said = new Map<string, Namespace>()
+  return {
+    ...node,
+    node,
+    /** Takes samples; gives what the main thread would then know. */
+    async sample(times = 1, budgetSeconds = 0.1) {
+      let failures: readonly string[] = []
+      let namespaces: Namespace[] = []
+      for (let time = 0; time < times; time++) {
+        now += 5
+        const sample = await takeSample(budgetSeconds)
+        failures = sample.failures
+        namespaces = sample.namespaces.flatMap((one) =>
+          typeof one === 'string' ? (said.get(one) ?? []) : one,
+        )
+        for (const one of namespaces) said.set(one.netns, one)
+      }
+      return { failures, namespaces, names: namespaces.map(({ netns }) => netns) }
+    },
+    readsOf: (id: number) => node.reads.get(id) ?? 0,
+  }
+}
+
+const nameOf = (id: number) => `inode/${4_000_000_000 + id}`
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+
+describe('takeSample() of many namespaces', () => {
+  test('reads our own at every sample and quiet ones in turn, by a tenth of the budget', async () => {
+    const { sample, readsOf } = createNode(upTo(101))
+    await sample(2)
+    expect(readsOf(1)).toBe(2)
+    expect(upTo(101).every((id) => readsOf(id) > 0)).toBe(true)
+    const before = upTo(101).reduce((sum, id) => sum + readsOf(id), 0)
+    await sample(20)
+    const turns = upTo(101).reduce((sum, id) => sum + readsOf(id), 0) - before - 20
+    expect(readsOf(1)).toBe(22)
+    // 10 ms a sample, 4 ms a read.
+    expect(turns).toBeGreaterThanOrEqual(45)
+    expect(turns).toBeLessThanOrEqual(55)
+    expect(Math.max(...upTo(101).slice(1).map(readsOf))).toBeLessThanOrEqual(2)
+  })
+
+  test('new ones appear as fast as 2.5 budgets allow, those that hold most first', async () => {
+    const { node, sample, readsOf } = createNode([1])
+    await sample()
+    node.ids = upTo(201)
+    node.bounds.set(150, 100)
+    node.bounds.set(160, 6000)
+    await sample()
+    const read = upTo(201).filter((id) => readsOf(id) > 0)
+    expect(read).toContain(150)
+    expect(read).toContain(160)
+    expect(read.length - 2).toBe(Math.ceil(0.25 / READ_SECONDS))
+    const { names } = await sample(4)
+    expect(names).toHaveLength(201)
+  })
+
+  test('reads one that can hold a fifth of its ports at every sample', async () => {
+    const { node, sample, readsOf } = createNode([1, 2])
+    await sample()
+    node.bounds.set(2, 6000)
+    node.sockets.set(2, 6000)
+    await sample(3)
+    expect(readsOf(2)).toBe(4)
+    // It may be empty now, but what is said of it is not: read until it is seen to be calm.
+    node.bounds.set(2, 0)
+    node.sockets.set(2, 0)
+    const { namespaces } = await sample()
+    expect(readsOf(2)).toBe(5)
+    expect(namespaces[1]?.state?.protocols[0]?.usedPorts).toBe(0)
+  })
+
+  test('notices a smaller range although nothing else changes', async () => {
+    const { node, sample } = createNode([1, ...upTo(31).slice(1)])
+    await sample(2, 1)
+    node.ranges.set(7, { first: 40_000, last: 40_099 })
+    const { namespaces } = await sample(4, 0)
+    const seven = namespaces.find(({ netns }) => netns === nameOf(7))
+    expect(seven?.state?.settings.usablePorts).toBe(100)
+  })
+
+  test('says less of quiet ones, all of busy ones, and changes its mind slowly', async () => {
+    const { node, sample } = createNode([1, 2])
+    const detailOf = async (sockets: number) => {
+      node.bounds.set(2, 28_232)
+      node.sockets.set(2, sockets)
+      return (await sample()).namespaces.map(({ detailed }) => detailed)
+    }
+    expect(await detailOf(5600)).toEqual([true, false])
+    expect(await detailOf(5700)).toEqual([true, true])
+    expect(await detailOf(5600)).toEqual([true, true])
+    expect(await detailOf(4300)).toEqual([true, true])
+    expect(await detailOf(4200)).toEqual([true, false])
+  })
+
+  test('one that cannot be read costs the others nothing and comes back at once', async () => {
+    const { node, sample } = createNode([1, 2, 3])
+    await sample()
+    node.refusals.set(2, new SourceError('permission', 'Cannot enter'))
+    node.bounds.set(2, 28_000)
+    const { namespaces, failures } = await sample()
+    expect(failures).toEqual(['permission'])
+    expect(namespaces.map(({ state }) => state !== undefined)).toEqual([true, false, true])
+    node.refusals.clear()
+    node.bounds.set(2, 1)
+    expect((await sample()).namespaces.every(({ state }) => state !== undefined)).toBe(true)
+  })
+
+  test('a bound that cannot be read means that the sockets must be', async () => {
+    const { node, sample, readsOf } = createNode([1, 2])
+    node.bounds.set(2, new DecodeError('Cannot parse sockstat', 0))
+    await sample(3)
+    expect(readsOf(2)).toBe(3)
+  })
+
+  test('keeps our own when the others cannot be listed', async () => {
+    const { node, sample } = createNode([1, 2])
+    await sample()
+    node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')
+    const { names, failures } = await sample()
+    expect([names, failures]).toEqual([['self'], ['exhausted']])
+    node.listing = undefined
+    expect((await sample()).names).toEqual(['self', nameOf(2)])
+  })
+
+  test('series of a vanished namespace go at once, and its name is free', async () => {
+    const { node, sample } = createNode([1, 2])
+    await sample()
+    node.ids = [1]
+    expect((await sample()).names).toEqual(['self'])
+    node.ids = [1, 2]
+    expect((await sample()).names).toEqual(['self', nameOf(2)])
+  })
+})

@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest'
+import { judgeUrgency, type Standing } from '../../src/sampler/urgency.ts'
+import { buildPool, buildState } from '../support/cli-snapshot.ts'
+
+const usablePorts = buildState().settings.usablePorts
+const stateAt = (utilizationRatio: number) =>
+  buildState({ pools: [buildPool(), buildPool({ pool: 'udp', utilizationRatio })] })
+const calm: Standing = { own: false, state: stateAt(0.1), failed: false, boundPorts: 10 }
+
+describe('judgeUrgency()', () => {
+  test('lets a namespace wait that can hold few ports and held few', () => {
+    expect(judgeUrgency(calm)).toBe('turn')
+    expect(judgeUrgency({ ...calm, boundPorts: 0.2 * usablePorts - 1 })).toBe('turn')
+  })
+
+  test.each<[string, Partial<Standing>]>([
+    ['our own', { own: true }],
+    ['one that could not be read', { failed: true }],
+    ['one of which no bound is known', { boundPorts: undefined }],
+    ['one that can hold a fifth of its ports', { boundPorts: Math.ceil(0.2 * usablePorts) }],
+    ['one that was busy when it was last read', { state: stateAt(0.15), boundPorts: 0 }],
+    ['an unknown one that holds thousands', { state: undefined, boundPorts: 5646 }],
+  ])('reads %s at once', (_what, part) => {
+    expect(judgeUrgency({ ...calm, ...part })).toBe('now')
+  })
+
+  test('lets an unknown one with few sockets wait for its first turn', () => {
+    expect(judgeUrgency({ ...calm, state: undefined })).toBe('first')
+  })
+})

@@ -1,0 +1,80 @@
+// The page of a program that looks at every namespace of the node: started here, read here, one namespace at a time.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Page, parsePage } from './actor-page.ts'
+import { findFreePort } from './free-port.ts'
+import { type Program, type ProgramOptions, withProgram } from './program.ts'
+
+export interface NodeExporter {
+  readonly program: Program
+  /** The whole page; throws while there is none. */
+  read(): Promise<Page>
+  /** What the page says of one namespace, and of the exporter. */
+  readOf(netns: string): Promise<Page>
+  /** That page, read from the kernel after this call. */
+  readFreshOf(netns: string): Promise<Page>
+  /** Reads until `ask` finds what it looks for. */
+  until<T>(ask: (page: Page) => T | undefined): Promise<T>
+}
+
+const DEADLINE_MS = 60_000
+const POLL_MS = 50
+/** The timestamps on both sides are whole milliseconds. */
+const ROUNDING_SECONDS = 0.002
+
+/** Starts the built program with these flags, and ends it whatever happens. */
+export async function withNodeExporter<T>(
+  flags: readonly string[],
+  use: (exporter: NodeExporter) => Promise<T>,
+  options: ProgramOptions = {},
+): Promise<T> {
+  const port = await findFreePort()
+  const address = `127.0.0.1:${port}`
+  const args = [`--web.listen-address=${address}`, '--web.disable-exporter-metrics', ...flags]
+  return withProgram(
+    args,
+    async (program) => {
+      const readText = async () => {
+        const answer = await fetch(`http://${address}/metrics`)
+        if (!answer.ok) throw new Error(`GET /metrics gave ${answer.status}`)
+        return answer.text()
+      }
+      const readOf = async (netns: string) => parsePage(linesOf(await readText(), netns))
+      async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
+        const deadline = Date.now() + DEADLINE_MS
+        for (;;) {
+          const page = await readText().then(parsePage, () => undefined)
+          const found = page && ask(page)
+          if (found !== undefined) return found
+          if (Date.now() > deadline) {
+            throw new Error(`Not on the page for ${DEADLINE_MS} ms. ${program.stderr()}`)
+          }
+          await delay(POLL_MS)
+        }
+      }
+      return use({
+        program,
+        read: async () => parsePage(await readText()),
+        readOf,
+        readFreshOf: async (netns) => {
+          const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
+          const timestamp = 'ephemeral_port_netns_last_read_timestamp_seconds'
+          await until(
+            (page) => (page.find(timestamp, { netns }) ?? 0) > askedAtSeconds || undefined,
+          )
+          return readOf(netns)
+        },
+        until,
+      })
+    },
+    options,
+  )
+}
+
+/** Without the lines about other namespaces. */
+function linesOf(text: string, netns: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !line.includes('netns="') || line.includes(`netns="${netns}"`))
+    .join('\n')
+}
