@@ -1,20 +1,25 @@
 #!/usr/bin/env node
 // Composition root: commands, wiring and signals. The only file that touches process.*.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { diagnose } from './cli/doctor.ts'
 import { renderFindings } from './cli/finding.ts'
 import { listExposedPorts } from './cli/own-port.ts'
 import { renderStatus, renderStatusJson, statusExitCode } from './cli/status.ts'
 import { renderHelp } from './config/help.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
-import { createLog } from './log.ts'
+import { createFailureLog } from './failure-log.ts'
+import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
-import type { WorkerOptions } from './sampler/messages.ts'
+import { readInClusterSettings } from './owners/kubernetes-cluster.ts'
+import { openPodNames, type PodNames } from './owners/pod-names.ts'
+import type { PodFacts, WorkerOptions } from './sampler/messages.ts'
 import { type Sampler, type SamplerEvents, startSampler } from './sampler/sampler.ts'
+import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
 import { createApp } from './web/app.ts'
 import { ListenError, startServer } from './web/listen.ts'
+import type { Protection } from './web/protection.ts'
 
 const EXIT_OK = 0
 const EXIT_BAD_USAGE = 2
@@ -47,6 +52,8 @@ async function main(): Promise<void> {
 /** Listens, samples and serves until a signal ends it. */
 async function serve(config: Config, build: Build): Promise<void> {
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
+  const protection = await openProtection(config, log)
+  const pods = openPods(config, log, (told) => sampler?.tellPods(told))
   let sampler: Sampler | undefined
   const app = createApp({
     build,
@@ -57,7 +64,8 @@ async function serve(config: Config, build: Build): Promise<void> {
     healthy: () => true,
     onError: (error) => log.error('Request failed', { error }),
   })
-  const server = await startServer(app, config.listenAddresses, {
+  const server = await startServer(protection?.guard(app) ?? app, config.listenAddresses, {
+    createSecure: protection?.createSecure,
     onError: (error) => log.error('Listening failed', { error }),
   }).catch((error: unknown) => {
     if (!(error instanceof ListenError)) throw error
@@ -67,6 +75,7 @@ async function serve(config: Config, build: Build): Promise<void> {
 
   const stop = () => {
     setTimeout(() => process.exit(EXIT_OK), STOP_DEADLINE_MS).unref()
+    pods?.stop()
     void Promise.all([server.close(), sampler?.stop()]).then(() => process.exit(EXIT_OK))
   }
   process.once('SIGTERM', stop)
@@ -74,36 +83,73 @@ async function serve(config: Config, build: Build): Promise<void> {
 
   const ports = server.addresses.map(({ port }) => port)
   log.info('Listening', { addresses: server.addresses.map(renderAddress).join(' ') })
-  let failure: string | undefined
+  const logFailures = createFailureLog(log)
   let warned = false
-  sampler = await openSampler(config, ports[0], {
-    opened: ({ reader, traits, refusals }) => {
-      for (const reason of refusals) log.warn('A better source does not work here', { reason })
-      log.info('Reading sockets', { reader, ...traits })
+  sampler = await openSampler(
+    config,
+    { ownPort: ports[0], pods },
+    {
+      opened: ({ reader, traits, refusals }) => {
+        for (const reason of refusals) log.warn('A better source does not work here', { reason })
+        log.info('Reading sockets', { reader, ...traits })
+      },
+      snapshot: (snapshot) => {
+        logFailures(snapshot)
+        const settings = snapshot.namespaces[0]?.state?.settings
+        const exposed = warned || !settings ? undefined : listExposedPorts(settings, ports)[0]
+        if (exposed !== undefined) {
+          warned = true
+          log.warn(
+            'The port listened on lies inside the ephemeral range and is not reserved: a restart can lose it to any client',
+            { port: exposed },
+          )
+        }
+      },
+      died: (reason, backoffMs) => log.error('Sampling worker died', { reason, backoffMs }),
+      stuck: (reason) => {
+        log.error('Sampling worker hangs in the kernel, ending the process', { reason })
+        process.kill(process.pid, 'SIGKILL')
+      },
     },
-    snapshot: (snapshot) => {
-      const message = snapshot.namespaces.find((namespace) => namespace.failure)?.failure?.message
-      if (message !== failure) {
-        if (message === undefined) log.info('Sockets can be read again')
-        else log.warn('Sockets cannot be read', { reason: message })
-      }
-      failure = message
-      const settings = snapshot.namespaces[0]?.state?.settings
-      const exposed = warned || !settings ? undefined : listExposedPorts(settings, ports)[0]
-      if (exposed !== undefined) {
-        warned = true
-        log.warn(
-          'The port listened on lies inside the ephemeral range and is not reserved: a restart can lose it to any client',
-          { port: exposed },
-        )
-      }
-    },
-    died: (reason, backoffMs) => log.error('Sampling worker died', { reason, backoffMs }),
-    stuck: (reason) => {
-      log.error('Sampling worker hangs in the kernel, ending the process', { reason })
-      process.kill(process.pid, 'SIGKILL')
-    },
+  )
+}
+
+/** TLS, basic authentication and the like, where a file asks for them. */
+async function openProtection(config: Config, log: Log): Promise<Protection | undefined> {
+  if (config.webConfigFile === undefined) return undefined
+  const web = await import('./web/protection.ts')
+  const protection = web.openProtection(config.webConfigFile, {
+    changed: () => log.info('Took over the changed web configuration'),
+    refused: (problems) =>
+      log.warn('The changed web configuration cannot be used, the last one stays in force', {
+        reason: problems.join('; '),
+      }),
+    failed: (error) => log.error('Authentication failed to work', { error }),
   })
+  if ('problems' in protection) throw new ConfigError(protection.problems, 'serve')
+  for (const note of protection.notes) log.warn(note)
+  return protection
+}
+
+/** The names of this node's pods, where they are asked for. Throws ConfigError when that cannot be. */
+function openPods(
+  config: Config,
+  log: Log,
+  tell: (pods: readonly PodFacts[]) => void,
+): PodNames | undefined {
+  if (!config.collectors.kubernetes) return undefined
+  const cluster = readInClusterSettings({
+    env: process.env,
+    exists: existsSync,
+    read: (path) => readFileSync(path, 'utf8'),
+  })
+  if ('problem' in cluster) {
+    throw new ConfigError(
+      [`Cannot ask Kubernetes for the names of pods: ${cluster.problem}`],
+      config.command,
+    )
+  }
+  return openPodNames(cluster.settings, { log, tell })
 }
 
 /** `status` and `doctor`: one sample, printed, or with --watch one after another. */
@@ -124,32 +170,42 @@ async function inspect(config: Config): Promise<void> {
       print(renderStatus(snapshot))
     }
     if (config.watch) return
+    pods?.stop()
     await sampler.stop()
     process.exitCode = config.command === 'doctor' ? EXIT_OK : statusExitCode(snapshot)
   }
-  const sampler = await openSampler(config, undefined, {
-    opened: () => {},
-    snapshot: (snapshot) => void show(snapshot),
-    died: (reason) => {
-      complain(`Sampling worker died: ${reason}`)
-      if (!config.watch) process.exit(EXIT_UNREADABLE)
+  const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
+  const pods = openPods(config, log, (told) => sampler.tellPods(told))
+  const sampler = await openSampler(
+    { ...config, cpuBudgetRatio: 1 },
+    { pods },
+    {
+      opened: () => {},
+      snapshot: (snapshot) => void show(snapshot),
+      died: (reason) => {
+        complain(`Sampling worker died: ${reason}`)
+        if (!config.watch) process.exit(EXIT_UNREADABLE)
+      },
+      stuck: () => process.kill(process.pid, 'SIGKILL'),
     },
-    stuck: () => process.kill(process.pid, 'SIGKILL'),
-  })
+  )
 }
 
 /** Ends the program with one line when no source of sockets works. */
 async function openSampler(
   config: Config,
-  ownPort: number | undefined,
+  { ownPort, pods }: { readonly ownPort?: number | undefined; readonly pods: PodNames | undefined },
   events: SamplerEvents,
 ): Promise<Sampler> {
   const worker: WorkerOptions = {
     source: config.source,
     procfs: config.procfs,
+    cgroup: config.cgroup,
+    everyNamespace: config.netns === 'all',
     platform: process.platform,
     ownPort,
     top: config.top,
+    detailMinUtilization: config.detailMinUtilization,
     peakWindowSeconds: config.peakWindowSeconds,
     forecastHorizonSeconds: config.forecastHorizonSeconds,
     ...config.collectors,
@@ -159,7 +215,8 @@ async function openSampler(
     cpuRatio: config.cpuBudgetRatio,
   }
   try {
-    return await startSampler({ ...budget, worker }, events)
+    await warmThreadPool()
+    return await startSampler({ ...budget, worker, pods }, events)
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error))
     return process.exit(config.command === 'serve' ? EXIT_BAD_USAGE : EXIT_UNREADABLE)

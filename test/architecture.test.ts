@@ -20,20 +20,36 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
   [/^owners\/kubernetes/, /^(owners\/kubernetes-.*|node:(http|https|tls))$/],
   [/^owners\//, /^(observation\.ts|snapshot\.ts|owners\/.*|kernel\/proc-file\.ts|node:fs)$/],
+  [/^failures\//, /^(observation\.ts|snapshot\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:.*)$/],
   [/^model\//, /^(observation\.ts|snapshot\.ts|model\/.*|ipaddr\.js)$/],
+  [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
+  [/^namespaces\//, /^(observation\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
   [
-    /^sampler\/(supervisor|worker|sample|thread-cpu)\.ts$/,
-    /^(observation\.ts|snapshot\.ts|model\/step\.ts|sources\/sources?\.ts|sampler\/.*|node:(fs|worker_threads))$/,
+    /^sampler\/(supervisor|worker|sample|watched|node-names|thread-cpu|thread-pool)\.ts$/,
+    /^(observation\.ts|snapshot\.ts|model\/step\.ts|kernel\/.*|namespaces\/.*|owners\/.*|sources\/sources?\.ts|sampler\/.*|node:(fs|fs\/promises|worker_threads))$/,
   ],
   [/^sampler\//, /^(observation\.ts|snapshot\.ts|sampler\/.*)$/],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
   [/^metrics\//, /^(snapshot\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
   [/^web\/app\.ts$/, /^(snapshot\.ts|web\/.*|metrics\/.*|express)$/],
-  [/^web\//, /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|net))$/],
+  [/^web\/bcrypt-worker\.ts$/, /^(web\/bcrypt-messages\.ts|bcryptjs|node:worker_threads)$/],
+  [/^web\/yaml-tree\.ts$/, /^yaml$/],
+  [
+    /^web\/(web-config.*|live-web-config|tls-.*)\.ts$/,
+    /^(web\/.*|config\/problem\.ts|node:(crypto|fs|http|path|tls))$/,
+  ],
+  [
+    /^web\//,
+    /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
+  ],
   [/^cli\//, /^(snapshot\.ts|cli\/.*)$/],
   [/^config(\.ts|\/.*)$/, /^(config\/.*|cli\/(health|text)\.ts|yaml|node:(net|util))$/],
+  [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
-  [/^main\.ts$/, /^(?!kernel\/|model\/|sources\/|koffi|prom-client|express|systeminformation)/],
+  [
+    /^main\.ts$/,
+    /^(?!kernel\/|model\/|sources\/|namespaces\/|koffi|prom-client|express|systeminformation)/,
+  ],
 ]
 
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((name) =>
@@ -67,6 +83,8 @@ describe('architecture', () => {
     const users = (name: RegExp) =>
       files.filter((file) => importsOf(file).some((s) => name.test(s)))
     expect(users(/^koffi$/)).toEqual(['kernel/libc.ts'])
+    expect(users(/^bcryptjs$/)).toEqual(['web/bcrypt-worker.ts'])
+    expect(users(/^yaml$/)).toEqual(['config/file.ts', 'web/yaml-tree.ts'])
     expect(users(/^express$/)).toEqual(['web/app.ts'])
     expect(users(/^systeminformation$/)).toEqual(['sources/systeminformation.ts'])
     expect(users(/^node:child_process$/)).toEqual(['sources/systeminformation.ts'])

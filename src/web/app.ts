@@ -79,7 +79,9 @@ export function createApp(options: AppOptions): Express {
     ]
     const body = renderLandingPage({ build, links })
     serve('/', (_request, response) => {
-      response.setHeader('Content-Security-Policy', landingPagePolicy)
+      if (!response.hasHeader('Content-Security-Policy')) {
+        response.setHeader('Content-Security-Policy', landingPagePolicy)
+      }
       send(response, 200, { type: 'text/html; charset=utf-8', body })
     })
   }

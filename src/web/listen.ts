@@ -1,6 +1,7 @@
 // Opens HTTP servers on addresses, all or none, and closes them in bounded time.
 
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
+import type { Socket } from 'node:net'
 
 /** An address nobody can listen on, or cannot now. The message is one line for the user. */
 export class ListenError extends Error {
@@ -42,16 +43,25 @@ const serverOptions = {
   maxHeaderSize: 16 * 1024,
 } as const
 
+export interface ServerExtras {
+  readonly onError?: ((error: unknown) => void) | undefined
+  /** Makes servers that speak TLS; plain HTTP where it is undefined. */
+  readonly createSecure?: ((options: ServerOptions, app: RequestListener) => Server) | undefined
+}
+
 /** Listens on all of the addresses, or on none: throws ListenError for the first that fails. */
 export async function startServer(
   app: RequestListener,
   addresses: readonly ListenAddress[],
-  options: { readonly onError?: (error: unknown) => void } = {},
+  options: ServerExtras = {},
 ): Promise<RunningServer> {
+  const { createSecure } = options
+  const create = () =>
+    createSecure ? trackSockets(createSecure(serverOptions, app)) : createServer(serverOptions, app)
   const servers: Server[] = []
   try {
     for (const address of addresses) {
-      const server = await openServer(app, address)
+      const server = await openServer(create, address)
       // A failing accept(), of too many open files for example, must not end the program.
       server.on('error', (error) => options.onError?.(error))
       servers.push(server)
@@ -70,18 +80,33 @@ export async function startServer(
   }
 }
 
-async function openServer(app: RequestListener, address: ListenAddress): Promise<Server> {
+async function openServer(create: () => Server, address: ListenAddress): Promise<Server> {
   const hosts = address.host === undefined ? ANY_HOST : [address.host]
   let failure: unknown
   for (const host of hosts) {
     try {
-      return await listen(createServer(serverOptions, app), { host, port: address.port })
+      return await listen(create(), { host, port: address.port })
     } catch (error) {
       failure = error
       if (!NO_IPV6.includes(codeOf(error))) break
     }
   }
   throw explainFailure(address, failure)
+}
+
+/** Node closes connections that speak HTTP; one that is still shaking hands, or never will, would hold up the end. */
+function trackSockets(server: Server): Server {
+  const open = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  const closeAllConnections = server.closeAllConnections.bind(server)
+  server.closeAllConnections = () => {
+    closeAllConnections()
+    for (const socket of open) socket.destroy()
+  }
+  return server
 }
 
 function listen(server: Server, at: { host: string; port: number }): Promise<Server> {
