@@ -1,0 +1,50 @@
+{{/* The groups of files/alerts.yaml and files/recording.yaml with the user's switches and thresholds. */}}
+
+{{- define "epe.ruleGroups" -}}
+{{- $groups := list }}
+{{- range $file := list "recording" "alerts" }}
+{{- $text := required (printf "The chart is incomplete: files/%s.yaml is missing" $file) ($.Files.Get (printf "files/%s.yaml" $file)) }}
+{{- range $group := (fromYaml $text).groups }}
+{{- $rules := list }}
+{{- range $rule := $group.rules }}
+{{- $switches := dict }}
+{{- with $rule.alert }}{{ $switches = default dict (get $.Values.prometheusRule.alerts .) }}{{ end }}
+{{- if ne (get $switches "enabled" | toString) "false" }}
+{{- $rules = append $rules (include "epe.rule" (dict "root" $ "rule" $rule "switches" $switches) | fromYaml) }}
+{{- end }}
+{{- end }}
+{{- if $rules }}
+{{- $groups = append $groups (set $group "rules" $rules) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml $groups }}
+{{- end }}
+
+{{- define "epe.rule" -}}
+{{- $values := .root.Values.prometheusRule }}
+{{- $rule := .rule }}
+{{- $_ := set $rule "expr" (include "epe.ruleExpr" .) }}
+{{- if $rule.alert }}
+{{- $severity := $rule.labels.severity }}
+{{- with get (default dict .switches.for) $severity }}{{ $_ := set $rule "for" . }}{{ end }}
+{{- with get (default dict .switches.keepFiringFor) $severity }}{{ $_ := set $rule "keep_firing_for" . }}{{ end }}
+{{- with get (default dict .switches.severity) $severity }}{{ $_ := set $rule.labels "severity" . }}{{ end }}
+{{- $_ := set $rule "labels" (mergeOverwrite (deepCopy $values.additionalRuleLabels) $rule.labels) }}
+{{- if $values.runbookUrl }}
+{{- $_ := set $rule.annotations "runbook_url" (printf "%s/%s.md" (trimSuffix "/" $values.runbookUrl) $rule.alert) }}
+{{- end }}
+{{- $_ := set $rule "annotations" (mergeOverwrite (deepCopy $values.additionalRuleAnnotations) $rule.annotations) }}
+{{- end }}
+{{- toYaml $rule }}
+{{- end }}
+
+{{/* A line of an expression that may be tuned ends in `# threshold: <name>`. */}}
+{{- define "epe.ruleExpr" -}}
+{{- $expr := .rule.expr }}
+{{- range $name, $value := .root.Values.prometheusRule.thresholds }}
+{{- $expr = regexReplaceAll (printf "(?m)[0-9.]+( # threshold: %s)$" $name) $expr (printf "%v${1}" $value) }}
+{{- end }}
+{{- $job := default (printf ".*%s.*" (include "epe.name" .root)) .root.Values.prometheusRule.job }}
+{{- regexReplaceAll "(?m)job=~\"[^\"]*\"(.* # threshold: job)$" $expr (printf "job=~%s${1}" ($job | toJson | replace "$" "$$")) }}
+{{- end }}

@@ -1,0 +1,140 @@
+// The files of the chart against each other and against what they speak about, without Helm.
+
+import { readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { optionNames, optionOf } from '../../../src/config/options.ts'
+import { CHART } from '../../support/helm.ts'
+import { at, fieldsOf, listOf } from '../../support/kube-container.ts'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const read = (...path: string[]) => readFileSync(join(...path), 'utf8')
+const schema: unknown = JSON.parse(read(CHART, 'values.schema.json'))
+const values: unknown = parse(read(CHART, 'values.yaml'))
+const templates = readdirSync(join(CHART, 'templates'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => /\.(ya?ml|tpl|txt)$/.test(name))
+  .map((name) => read(CHART, 'templates', name))
+  .join('\n')
+const rules = ['alerts', 'recording'].map((name) => read(ROOT, `deploy/prometheus/${name}.yaml`))
+
+const check = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile(
+  fieldsOf(schema),
+)
+
+function validate(candidate: unknown): readonly string[] {
+  check(candidate)
+  return (check.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`)
+}
+
+/** Dotted names of the properties of an object in the schema, groups by their members. */
+function listProperties(group: unknown, prefix = ''): readonly string[] {
+  return Object.entries(at(group, 'properties')).flatMap(([name, inner]) => {
+    const { properties } = fieldsOf(inner)
+    return properties === undefined ? [prefix + name] : listProperties(inner, `${prefix}${name}.`)
+  })
+}
+
+describe('values.schema.json', () => {
+  test('accepts the defaults and every file of ci/', () => {
+    expect(validate(values)).toEqual([])
+    const files = readdirSync(join(CHART, 'ci'))
+    expect(files.length).toBeGreaterThan(10)
+    for (const file of files) {
+      expect([file, validate(parse(read(CHART, 'ci', file)))]).toEqual([file, []])
+    }
+  })
+
+  test('knows exactly the values that there are', () => {
+    const known = Object.keys(at(schema, 'properties')).filter((name) => name !== 'enabled')
+    expect(known.toSorted()).toEqual(Object.keys(fieldsOf(values)).toSorted())
+    const groups = ['service', 'prometheusRule', 'grafanaDashboard', 'collectors', 'image']
+    for (const group of groups) {
+      expect(Object.keys(at(schema, 'properties', group, 'properties')).toSorted()).toEqual(
+        Object.keys(at(values, group)).toSorted(),
+      )
+    }
+    const monitor = Object.keys(at(schema, 'definitions', 'monitor', 'properties'))
+    expect(monitor.toSorted()).toEqual(Object.keys(at(values, 'prometheus', 'monitor')).toSorted())
+  })
+
+  test('takes every option of the program in config that the chart does not set itself', () => {
+    const own = /^(web\.(listen-address|config\.file)|path\.|netns$|collector\.|config\.file$)/
+    const settable = optionNames.filter((name) => {
+      const { flagOnly, command } = optionOf(name)
+      return !flagOnly && command === undefined && !own.test(name)
+    })
+    const inFile = listProperties(at(schema, 'properties', 'config'))
+    // Each stands there flat and, where it has a dot, in its group as well.
+    expect([...new Set(inFile)].toSorted()).toEqual([...settable].toSorted())
+    const grouped = settable.filter((name) => name.includes('.'))
+    expect(inFile.length).toBe(settable.length + grouped.length)
+  })
+
+  test('knows every alert and threshold of the rules, with the number that is in the rules', () => {
+    const alerts = rules.flatMap((text) => [...text.matchAll(/^ +- alert: (\w+)$/gm)])
+    expect(
+      Object.keys(
+        at(schema, 'properties', 'prometheusRule', 'properties', 'alerts', 'properties'),
+      ).toSorted(),
+    ).toEqual([...new Set(alerts.map(([, name = '']) => name))].toSorted())
+    const found = rules.flatMap((text) => [...text.matchAll(/ ([0-9.]+) # threshold: (\w+)$/gm)])
+    const thresholds = at(values, 'prometheusRule', 'thresholds')
+    // The job is a regular expression, with a value of its own.
+    const numbers = found.filter(([, , name]) => name !== 'job')
+    expect(new Set(numbers.map(([, number, name]) => `${name} ${number}`))).toEqual(
+      new Set(Object.entries(thresholds).map(([name, number]) => `${name} ${number}`)),
+    )
+  })
+})
+
+describe('the chart', () => {
+  test('uses every value', () => {
+    const unused = Object.keys(fieldsOf(values)).filter(
+      (name) => !new RegExp(`(\\.Values|\\$v)\\.${name}\\b`).test(templates),
+    )
+    expect(unused).toEqual([])
+    const monitor = Object.keys(at(values, 'prometheus', 'monitor'))
+    expect(monitor.filter((name) => !new RegExp(`[."]${name}\\b`).test(templates))).toEqual([])
+  })
+
+  test('passes every switch of a collector that the program has', () => {
+    const collectors = optionNames.flatMap((name) => /^collector\.(.*)$/.exec(name)?.[1] ?? [])
+    expect(Object.keys(at(values, 'collectors')).toSorted()).toEqual(collectors.toSorted())
+  })
+
+  test('has the version of the program', () => {
+    const { version } = JSON.parse(read(ROOT, 'package.json'))
+    expect(parse(read(CHART, 'Chart.yaml'))).toMatchObject({ version, appVersion: version })
+  })
+
+  test('has rules and dashboards by link, so that there is one copy', () => {
+    const target = (name: string) => realpathSync(join(CHART, 'files', name))
+    expect(target('alerts.yaml')).toBe(join(ROOT, 'deploy/prometheus/alerts.yaml'))
+    expect(target('recording.yaml')).toBe(join(ROOT, 'deploy/prometheus/recording.yaml'))
+    expect(target('grafana')).toBe(join(ROOT, 'grafana'))
+    expect(readdirSync(join(CHART, 'files')).toSorted()).toEqual([
+      'alerts.yaml',
+      'grafana',
+      'recording.yaml',
+      'test-metrics.mjs',
+    ])
+  })
+
+  test('keeps its port out of the ephemeral range, where the program listens by default', () => {
+    const port = at(values, 'service').port
+    expect(optionOf('web.listen-address').fallback).toBe(`:${port}`)
+  })
+
+  test('says in README and in the notes what Pod Security needs and what each choice costs', () => {
+    const readme = read(CHART, 'README.md')
+    const label = 'pod-security.kubernetes.io/enforce'
+    expect(readme).toContain(label)
+    expect(read(CHART, 'templates/NOTES.txt')).toContain(`${label}=privileged`)
+    const choices = listOf(at(schema, 'properties', 'privileges').enum)
+    expect(choices).toEqual(['none', 'setns', 'full'])
+    for (const choice of choices) expect(readme).toContain(`| \`${choice}\``)
+  })
+})

@@ -1,0 +1,206 @@
+// What each profile of `privileges` gives to the container, on the objects that Helm 3 and Helm 4 render.
+
+import { beforeEach, describe, expect, test } from 'vitest'
+import { findHelm, objectOf, type RenderOptions, renderChart } from '../support/helm.ts'
+import { at, listOf, type RenderedContainer, takeContainer } from '../support/kube-container.ts'
+
+const helms = findHelm()
+const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }
+
+beforeEach((context) => {
+  const missing = helms.filter(({ path }) => path === undefined).map(({ name }) => name)
+  if (missing.length > 0 && process.env.CI !== 'true') {
+    context.skip(`needs ${missing.join(', ')} (.ci/run installs them)`)
+  }
+})
+
+const proc = { path: '/proc', type: 'Directory' }
+const cgroup = { path: '/sys/fs/cgroup', type: 'Directory' }
+const readOnlyMounts = [
+  {
+    path: '/host/proc',
+    readOnly: true,
+    propagation: 'None',
+    source: { kind: 'hostPath', ...proc },
+  },
+  {
+    path: '/host/sys/fs/cgroup',
+    readOnly: true,
+    propagation: 'None',
+    source: { kind: 'hostPath', ...cgroup },
+  },
+]
+const netns = {
+  path: '/run/netns',
+  readOnly: true,
+  propagation: 'HostToContainer',
+  source: { kind: 'hostPath', path: '/run/netns', type: 'DirectoryOrCreate' },
+}
+const tracefs = {
+  path: '/sys/kernel/tracing',
+  readOnly: false,
+  propagation: 'None',
+  source: { kind: 'hostPath', path: '/sys/kernel/tracing', type: 'Directory' },
+}
+
+describe.each(helms)('$name', (helm) => {
+  const render = (values: unknown, options?: RenderOptions): RenderedContainer =>
+    takeContainer(renderChart(helm, values, options), node)
+
+  test('gives nothing to none, which is the default', () => {
+    const container = render({})
+    expect(container).toEqual(render({ privileges: 'none' }))
+    expect(container).toMatchObject({
+      uid: 65532,
+      gid: 65532,
+      runAsNonRoot: true,
+      capabilities: { add: [], drop: ['ALL'] },
+      noNewPrivileges: true,
+      privileged: false,
+      readOnlyRoot: true,
+      seccomp: 'RuntimeDefault',
+      appArmor: undefined,
+      hostNetwork: true,
+      hostPid: false,
+      command: [],
+      env: {},
+    })
+    expect(container.mounts).toEqual(readOnlyMounts)
+    expect(container.args).toEqual([
+      '--web.listen-address=:10132',
+      '--path.procfs=/host/proc',
+      '--path.cgroup=/host/sys/fs/cgroup',
+      '--netns=all',
+      '--collector.destinations',
+      '--collector.owners',
+      '--collector.listeners',
+      '--no-collector.probe',
+      '--no-collector.kubernetes',
+      '--no-collector.failures',
+    ])
+  })
+
+  test('gives setns root with SYS_ADMIN and the names of namespaces, and nothing else', () => {
+    const container = render({ privileges: 'setns' })
+    const { capabilities, mounts, ...rest } = container
+    const { capabilities: _, mounts: __, ...none } = render({ privileges: 'none' })
+    expect(capabilities).toEqual({ add: ['SYS_ADMIN'], drop: ['ALL'] })
+    expect(mounts).toEqual([...readOnlyMounts, netns])
+    expect(rest).toEqual({ ...none, uid: 0, gid: 0, fsGroup: undefined, runAsNonRoot: false })
+  })
+
+  test('adds SYS_PTRACE and takes AppArmor away only where it is asked to', () => {
+    const plain = render({ privileges: 'setns' })
+    const container = render({ privileges: 'setns', setns: { ptrace: true } })
+    expect(container).toEqual({
+      ...plain,
+      capabilities: { add: ['SYS_ADMIN', 'SYS_PTRACE'], drop: ['ALL'] },
+      appArmor: 'Unconfined',
+    })
+  })
+
+  test('gives full the tracefs of the node beside what setns has', () => {
+    const setns = render({ privileges: 'setns' })
+    const full = render({ privileges: 'full' })
+    expect(full).toEqual({
+      ...setns,
+      appArmor: 'Unconfined',
+      mounts: [...setns.mounts, tracefs],
+      args: setns.args.map((arg) =>
+        arg === '--no-collector.failures' ? '--collector.failures' : arg,
+      ),
+    })
+  })
+
+  test('says AppArmor in the way that each version of Kubernetes understands', () => {
+    for (const kubeVersion of ['1.29.0', '1.30.0']) {
+      const objects = renderChart(helm, { privileges: 'full' }, { kubeVersion })
+      expect(takeContainer(objects, node).appArmor).toBe('Unconfined')
+      const annotations = at(
+        objectOf(objects, 'DaemonSet'),
+        'spec',
+        'template',
+        'metadata',
+      ).annotations
+      expect(annotations === undefined).toBe(kubeVersion === '1.30.0')
+    }
+  })
+
+  test('makes what is mounted below /proc and /sys/fs/cgroup read-only as well where that exists', () => {
+    for (const [kubeVersion, recursive] of [
+      ['1.30.0', [undefined, undefined]],
+      ['1.31.0', ['IfPossible', 'IfPossible']],
+    ] as const) {
+      const daemonSet = objectOf(renderChart(helm, {}, { kubeVersion }), 'DaemonSet')
+      const [container] = listOf(at(daemonSet, 'spec', 'template', 'spec').containers)
+      const mounts = listOf(at(container).volumeMounts)
+      expect(mounts.map((mount) => at(mount).recursiveReadOnly)).toEqual(recursive)
+    }
+  })
+
+  test.each(['none', 'setns', 'full'])(
+    'mounts a token and may list pods only for the names of pods (%s)',
+    (privileges) => {
+      const without = renderChart(helm, { privileges })
+      expect(JSON.stringify(without)).not.toMatch(/"token"|ClusterRole|NODE_NAME/)
+      expect(objectOf(without, 'ServiceAccount').automountServiceAccountToken).toBe(false)
+
+      const objects = renderChart(helm, { privileges, collectors: { kubernetes: true } })
+      const container = takeContainer(objects, node)
+      const pod = at(objectOf(objects, 'DaemonSet'), 'spec', 'template', 'spec')
+      expect(pod.automountServiceAccountToken).toBe(false)
+      expect(container.env).toEqual({ NODE_NAME: 'node-1' })
+      expect(container.args).toContain('--collector.kubernetes')
+      expect(container.mounts.at(-1)).toEqual({
+        path: '/var/run/secrets/kubernetes.io/serviceaccount',
+        readOnly: true,
+        propagation: 'None',
+        source: { kind: 'projected', files: ['token', 'ca.crt'] },
+      })
+      expect(objectOf(objects, 'ClusterRole').rules).toEqual([
+        { apiGroups: [''], resources: ['pods'], verbs: ['list'] },
+      ])
+      const { name, namespace } = objectOf(objects, 'ServiceAccount').metadata
+      const binding = objectOf(objects, 'ClusterRoleBinding')
+      expect(binding.subjects).toEqual([{ kind: 'ServiceAccount', name, namespace }])
+      expect(at(binding, 'roleRef').name).toBe(objectOf(objects, 'ClusterRole').metadata.name)
+      expect(pod.serviceAccountName).toBe(name)
+    },
+  )
+
+  test('runs on every node and replaces its pods one by one', () => {
+    const spec = at(objectOf(renderChart(helm, {}), 'DaemonSet'), 'spec')
+    expect(at(spec, 'template', 'spec').tolerations).toEqual([{ operator: 'Exists' }])
+    expect(spec.updateStrategy).toEqual({
+      type: 'RollingUpdate',
+      rollingUpdate: { maxUnavailable: 1 },
+    })
+  })
+
+  test('asks over a bare connection where a client must authenticate', () => {
+    const hash = `$2y$10$${'a'.repeat(53)}`
+    const ask = (webConfig: unknown) => render({ webConfig }).probes.map(({ scheme }) => scheme)
+    expect(ask({})).toEqual(['HTTP', 'HTTP', 'HTTP'])
+    expect(ask({ tls_server_config: { cert_file: 'a' } })).toEqual(['HTTPS', 'HTTPS', 'HTTPS'])
+    const nobody = [undefined, undefined, undefined]
+    expect(ask({ basic_auth_users: { a: hash } })).toEqual(nobody)
+    expect(ask({ tls_server_config: { client_auth_type: 'RequireAndVerifyClientCert' } })).toEqual(
+      nobody,
+    )
+    const { probes } = render({})
+    expect(probes.map(({ kind, path, port }) => `${kind} ${port}${path}`)).toEqual([
+      'liveness 10132/-/healthy',
+      'readiness 10132/-/ready',
+      'startup 10132/-/healthy',
+    ])
+  })
+
+  test('listens on the address of the node alone where it is told to', () => {
+    const [address] = render({ service: { listenOnAllInterfaces: false } }).args
+    expect(address).toBe('--web.listen-address=192.0.2.1:10132')
+    const service = { listenOnAllInterfaces: false, ipDualStack: { ipFamilies: ['IPv6'] } }
+    const objects = renderChart(helm, { service })
+    const [inBrackets] = takeContainer(objects, { ...node, hostIp: '2001:db8::1' }).args
+    expect(inBrackets).toBe('--web.listen-address=[2001:db8::1]:10132')
+  })
+})
