@@ -1,0 +1,179 @@
+// Each privilege profile as Helm renders it, started on the image's file tree with that user, those capabilities and those
+// mounts: what it then serves of namespaces that are not its own is what README's table promises.
+//
+// Two such namespaces are there: one that the node has a name for, as runtimes of Kubernetes make them, and one that only
+// a process shows. Both have a range and an idle bound socket that /proc does not tell.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { renderContainerCommand } from '../../deploy/image/container.ts'
+import { type Netns, withNetns } from '../support/actor.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { findHelm, renderChart } from '../support/helm.ts'
+import { buildImage, type Image, whyNoImage } from '../support/image-build.ts'
+import { describeContainer } from '../support/image-container.ts'
+import { takeContainer } from '../support/kube-container.ts'
+import { waitFor, withProgram } from '../support/program.ts'
+
+const RANGE = { first: 40_000, last: 40_999 }
+/** Connections, by which a namespace is found on the page whatever it is called there. */
+const CONNECTIONS = { named: 137, unnamed: 149 } as const
+const BOUND = 5
+const NAME = 'image-profiles-test'
+
+const helm = findHelm().find(({ path }) => path !== undefined)
+const reason = whyNoImage() ?? (helm === undefined ? 'needs Helm (.ci/run installs it)' : undefined)
+let image: Image = { tree: '', rootfs: '', remove: () => {} }
+
+beforeAll(() => {
+  if (reason === undefined) image = buildImage()
+}, 120_000)
+afterAll(() => image.remove())
+beforeEach((ctx) => {
+  if (reason !== undefined) ctx.skip(reason)
+})
+
+async function crowd(netns: Netns, connections: number): Promise<void> {
+  await netns.call('setSysctls', { 'net.ipv4.ip_local_port_range': `${RANGE.first} ${RANGE.last}` })
+  const to = { address: '127.0.0.1', port: 8001 }
+  await netns.call('open', { bind: to, listen: 1000 })
+  await netns.call('open', { connect: to, count: connections })
+  await netns.call('open', { bind: { address: '127.0.0.1', port: 0 }, count: BOUND })
+}
+
+type Page = (name: string, labels?: string) => readonly { labels: string; value: number }[]
+
+/** Starts what the values render to, and asks it while it runs. */
+async function withProfile(
+  values: unknown,
+  use: (page: () => Promise<Page>, node: { named: Netns }) => Promise<void>,
+): Promise<void> {
+  if (helm === undefined) throw new Error('Cannot render without Helm')
+  const node = { nodeName: 'node', hostIp: '127.0.0.1' }
+  const rendered = takeContainer(renderChart(helm, values), node)
+  await withNetns(async (named) => {
+    await withNetns(async (unnamed) => {
+      await crowd(named, CONNECTIONS.named)
+      await crowd(unnamed, CONNECTIONS.unnamed)
+      const port = await findFreePort()
+      const container = describeContainer(rendered, {
+        rootfs: image.rootfs,
+        listenAddress: `127.0.0.1:${port}`,
+        args: ['--sample.interval=500ms', '--sample.cpu-budget=1'],
+        named: { [NAME]: named.pid },
+      })
+      const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
+      await withProgram(
+        [],
+        async (program) => {
+          const ready = waitFor(async () => (await get('/-/ready')).ok || undefined)
+          await ready.catch(() => expect(program.stderr()).toBe('ready'))
+          const page = async () => parsePage(await (await get('/metrics')).text())
+          await use(page, { named })
+        },
+        { command: renderContainerCommand(container) },
+      )
+    })
+  })
+}
+
+function parsePage(text: string): Page {
+  const rows = [...text.matchAll(/^(\w+)\{(.*)\} (\S+)$/gm)]
+  return (name, labels = '') =>
+    rows
+      .filter((row) => row[1] === name && row[2]?.includes(labels))
+      .map((row) => ({ labels: row[2] ?? '', value: Number(row[3]) }))
+}
+
+/** The namespace that uses so many ports, with or without the idle bound ones that only netlink shows. */
+function findNetns(page: Page, connections: number): string | undefined {
+  const used = page('ephemeral_port_used_ports', 'protocol="tcp"')
+  const row = used.find(({ value }) => value === connections || value === connections + BOUND)
+  return row === undefined ? undefined : /netns="([^"]+)"/.exec(row.labels)?.[1]
+}
+
+interface Reading {
+  readonly source: string
+  readonly usedPorts: number | undefined
+  readonly capacityPorts: number | undefined
+}
+
+/** What the page says of the namespace, once it is there. */
+async function readNamespace(
+  page: () => Promise<Page>,
+  connections: number,
+): Promise<Reading & { readonly netns: string }> {
+  return await waitFor(async () => {
+    const rows = await page()
+    const netns = findNetns(rows, connections)
+    if (netns === undefined) return undefined
+    const label = `netns="${netns}"`
+    return {
+      netns,
+      source: rows('ephemeral_port_source_info', label)[0]?.labels.replace(`${label},`, '') ?? '',
+      usedPorts: rows('ephemeral_port_used_ports', `${label},protocol="tcp"`)[0]?.value,
+      capacityPorts: rows('ephemeral_port_pool_capacity_ports', `${label},pool="tcp_bind"`)[0]
+        ?.value,
+    }
+  })
+}
+
+const exact = (connections: number): Reading => ({
+  source: 'reader="netlink",exactness="exact",range="sysctl"',
+  usedPorts: connections + BOUND,
+  capacityPorts: RANGE.last - RANGE.first + 1,
+})
+/** Nobody tells the range of the namespace, so that it is taken for the kernel's default. */
+const upperBound = (connections: number): Reading => ({
+  source: 'reader="procfs",exactness="upper_bound",range="default"',
+  usedPorts: connections,
+  capacityPorts: 28_232,
+})
+
+const profiles = [
+  { values: { privileges: 'none' }, named: upperBound, unnamed: upperBound, failures: false },
+  { values: { privileges: 'setns' }, named: exact, unnamed: upperBound, failures: false },
+  {
+    values: { privileges: 'setns', setns: { ptrace: true } },
+    named: exact,
+    unnamed: exact,
+    failures: false,
+  },
+  { values: { privileges: 'full' }, named: exact, unnamed: upperBound, failures: true },
+]
+
+describe.each(profiles)('$values', ({ values, named, unnamed, failures }) => {
+  test('reads the node and the other namespaces as exactly as promised', async () => {
+    await withProfile(values, async (page, node) => {
+      const known = await readNamespace(page, CONNECTIONS.named)
+      expect(known).toEqual({ netns: known.netns, ...named(CONNECTIONS.named) })
+      const other = await readNamespace(page, CONNECTIONS.unnamed)
+      expect(other).toEqual({ netns: other.netns, ...unnamed(CONNECTIONS.unnamed) })
+
+      const rows = await page()
+      expect(rows('ephemeral_port_source_info', 'netns="host"')).toEqual([
+        {
+          labels: 'netns="host",reader="netlink",exactness="exact",range="sysctl"',
+          value: 1,
+        },
+      ])
+      expect(rows('ephemeral_port_netns_success', 'netns="host"')[0]?.value).toBe(1)
+
+      const family = 'ephemeral_port_allocation_failures_total'
+      if (!failures) {
+        expect(rows(family)).toEqual([])
+        expect(rows('ephemeral_port_scrape_collector_success', 'failures')).toEqual([])
+        return
+      }
+      const label = `netns="${known.netns}",pool="tcp_connect"`
+      expect(rows(family, label)[0]?.value).toBe(0)
+      const { refusal } = await node.named.call('fill', {
+        connect: { address: '127.0.0.1', port: 8001 },
+      })
+      expect(refusal).toBe('EADDRNOTAVAIL')
+      const counted = await waitFor(
+        async () => (await page())(family, label)[0]?.value || undefined,
+      )
+      expect(counted).toBe(1)
+    })
+  })
+})

@@ -1,0 +1,105 @@
+// The package as npm gives it to users: what is in it, and whether it runs in a folder where nothing else is.
+
+import { execFileSync } from 'node:child_process'
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findFreePort } from '../support/free-port.ts'
+import { waitFor, withProgram } from '../support/program.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+const folder = mkdtempSync(join(tmpdir(), 'npm-package-'))
+let packed: { readonly filename: string; readonly files: readonly { readonly path: string }[] }
+
+// Of a copy, since packing builds dist/ anew, and other tests run the one of the checkout.
+beforeAll(() => {
+  const copy = join(folder, 'checkout')
+  mkdirSync(copy)
+  for (const name of readdirSync(ROOT)) {
+    if (/^(package(-lock)?\.json|tsconfig.*\.json|[A-Z]+(\.md)?|\.npmrc)$/.test(name)) {
+      copyFileSync(join(ROOT, name), join(copy, name))
+    }
+  }
+  cpSync(join(ROOT, 'src'), join(copy, 'src'), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+  const answer = run(copy, ['pack', '--json', `--pack-destination=${folder}`])
+  packed = JSON.parse(answer.slice(answer.indexOf('[')))[0]
+}, 120_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function run(cwd: string, args: readonly string[]): string {
+  return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** An empty folder with the package installed into it. */
+function install(name: string, options: readonly string[]): string {
+  const home = join(folder, name)
+  mkdirSync(home)
+  run(home, ['install', ...options, '--no-audit', '--no-fund', join(folder, packed.filename)])
+  return home
+}
+
+const npx = (home: string) => ['env', '-C', home, 'npx', 'ephemeral-port-exporter']
+
+/** Serves with npx from that folder, and gives the page. */
+async function scrape(home: string): Promise<string> {
+  const port = await findFreePort()
+  return await withProgram(
+    [`--web.listen-address=127.0.0.1:${port}`],
+    async () => {
+      const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
+      const ready = () => waitFor(async () => (await get('/-/ready')).ok || undefined)
+      // npx itself takes seconds on a busy machine.
+      await ready().catch(ready)
+      return await (await get('/metrics')).text()
+    },
+    { command: npx(home) },
+  )
+}
+
+test('the package holds the program, its terms and its documents, and nothing else', () => {
+  const paths = packed.files.map(({ path }) => path)
+  const documents = paths.filter((path) => !path.startsWith('dist/')).sort()
+  expect(documents).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'])
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => `dist/${path.replace(/\.ts$/, '.js')}`)
+  expect(paths.filter((path) => path.startsWith('dist/')).sort()).toEqual(sources.sort())
+})
+
+describe('installed in an empty folder', () => {
+  test('runs by npx, and reads the kernel exactly', async () => {
+    const home = install('whole', [])
+    const [command = '', ...args] = npx(home)
+    const said = execFileSync(command, [...args, '--version'], { encoding: 'utf8' })
+    expect(said).toBe(`ephemeral-port-exporter ${version}\n`)
+    const page = await scrape(home)
+    expect(page).toMatch(
+      /^ephemeral_port_source_info\{netns="(host|self)",reader="netlink",.*\} 1$/m,
+    )
+    expect(page).toMatch(/^ephemeral_port_pool_available_ports\{.*pool="tcp_connect"\} \d+$/m)
+  })
+
+  test('runs without the optional dependency, and says that its numbers are upper bounds', async () => {
+    const home = install('lean', ['--omit=optional'])
+    expect(existsSync(join(home, 'node_modules/koffi'))).toBe(false)
+    const page = await scrape(home)
+    expect(page).toMatch(
+      /^ephemeral_port_source_info\{netns="(host|self)",reader="procfs",exactness="upper_bound",range="sysctl"\} 1$/m,
+    )
+    expect(page).toMatch(/^ephemeral_port_pool_available_ports\{.*pool="tcp_connect"\} \d+$/m)
+  })
+})

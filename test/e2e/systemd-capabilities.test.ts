@@ -1,0 +1,109 @@
+// Whether the capabilities that the unit and its drop-ins grant are what the program needs: it runs as a user of its own with
+// these and no other, as DynamicUser and AmbientCapabilities would start it. systemd's sandbox around that is not applied.
+
+import { chmodSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { withNetns } from '../support/actor.ts'
+import { findFreePort } from '../support/free-port.ts'
+import { buildImage, type Image, whyNoImage } from '../support/image-build.ts'
+import { waitFor, withProgram } from '../support/program.ts'
+import { type DropIn, readUnit, takeCapabilities, UNIT } from '../support/systemd-unit.ts'
+
+/** Of those that DynamicUser chooses from. */
+const USER = 64_999
+const RANGE = { first: 41_000, last: 41_776 }
+const CONNECTIONS = 139
+
+const reason = whyNoImage()
+let image: Image = { tree: '', rootfs: '', remove: () => {} }
+beforeAll(() => {
+  if (reason !== undefined) return
+  image = buildImage()
+  chmodSync(dirname(image.tree), 0o755)
+}, 120_000)
+afterAll(() => image.remove())
+beforeEach((ctx) => {
+  if (reason !== undefined) ctx.skip(reason)
+})
+
+/** The command line with the rights of the unit and those drop-ins. */
+function renderCommand(use: readonly DropIn[]): string[] {
+  const settings = [UNIT, ...use].flatMap(readUnit)
+  const sets = (key: string) =>
+    ['-all', ...takeCapabilities(settings, key).map((name) => name.replace('CAP_', '+'))]
+      .join(',')
+      .toLowerCase()
+  const ambient = sets('AmbientCapabilities')
+  const flags = settings
+    .filter(({ key, value }) => key === 'Environment' && value.startsWith('EPHEMERAL_'))
+    .map(({ value }) => value)
+  return [
+    ...['unshare', '--mount', 'sh', '-euc'],
+    'mount -t tracefs tracefs /sys/kernel/tracing; exec "$@"',
+    ...['sh', 'env', ...flags, 'setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups'],
+    ...[`--inh-caps=${ambient}`, `--ambient-caps=${ambient}`, '--no-new-privs'],
+    `--bounding-set=${sets('CapabilityBoundingSet')}`,
+    ...[join(image.rootfs, 'nodejs/bin/node'), join(image.tree, 'dist/main.js')],
+  ]
+}
+
+/** A page on which the namespace with so many connections is to be found, and the name it has there. */
+async function readPage(use: readonly DropIn[]): Promise<{ page: string; netns: string }> {
+  return await withNetns(async (netns) => {
+    const range = `${RANGE.first} ${RANGE.last}`
+    await netns.call('setSysctls', { 'net.ipv4.ip_local_port_range': range })
+    const to = { address: '127.0.0.1', port: 8001 }
+    await netns.call('open', { bind: to, listen: 1000 })
+    await netns.call('open', { connect: to, count: CONNECTIONS })
+    const port = await findFreePort()
+    const args = [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=500ms']
+    const found = new RegExp(
+      `^ephemeral_port_used_ports\\{netns="([^"]+)",protocol="tcp"\\} ${CONNECTIONS}$`,
+      'm',
+    )
+    const ask = async () => {
+      const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+      const name = found.exec(page)?.[1]
+      return name === undefined ? undefined : { page, netns: name }
+    }
+    return await withProgram(
+      [...args, '--sample.cpu-budget=1'],
+      async (program) =>
+        await waitFor(ask)
+          .catch(() => waitFor(ask))
+          .catch(() => expect.fail(program.stderr())),
+      { command: renderCommand(use) },
+    )
+  })
+}
+
+const capacity = (netns: string, ports: number) =>
+  `ephemeral_port_pool_capacity_ports{netns="${netns}",pool="tcp_bind"} ${ports}\n`
+const ownSource =
+  'ephemeral_port_source_info{netns="host",reader="netlink",exactness="exact",range="sysctl"} 1\n'
+
+test('the unit alone reads the host exactly, and other namespaces from /proc', async () => {
+  const { page, netns } = await readPage([])
+  expect(page).toContain(ownSource)
+  expect(page).toContain(
+    `{netns="${netns}",reader="procfs",exactness="upper_bound",range="default"} 1\n`,
+  )
+  expect(page).toContain(capacity(netns, 28_232))
+  expect(page).not.toContain('ephemeral_port_allocation_failures_total')
+})
+
+test('with setns.conf it reads every namespace exactly', async () => {
+  const { page, netns } = await readPage(['setns.conf'])
+  expect(page).toContain(ownSource)
+  expect(page).toContain(`{netns="${netns}",reader="netlink",exactness="exact",range="sysctl"} 1\n`)
+  expect(page).toContain(capacity(netns, RANGE.last - RANGE.first + 1))
+})
+
+test('with failures.conf it counts failed allocations', async () => {
+  const { page } = await readPage(['failures.conf'])
+  expect(page).toMatch(
+    /^ephemeral_port_allocation_failures_total\{netns="host",pool="tcp_connect"\} \d+$/m,
+  )
+  expect(page).toContain('ephemeral_port_scrape_collector_success{collector="failures"} 1\n')
+})

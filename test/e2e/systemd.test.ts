@@ -1,0 +1,96 @@
+// systemd's own word on the unit and its drop-ins, and the program's on the system calls they leave it.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { findFreePort } from '../support/free-port.ts'
+import { waitFor, withProgram } from '../support/program.ts'
+import {
+  analyzeUnit,
+  type DropIn,
+  listAllowedCalls,
+  readUnit,
+  UNIT,
+} from '../support/systemd-unit.ts'
+import { hasProgram } from '../support/tools.ts'
+
+beforeEach((ctx) => {
+  if (!hasProgram('systemd-analyze')) ctx.skip('needs systemd-analyze, of systemd')
+})
+
+/** Highest exposure on systemd's scale from 0 to 10, where 10 is a service that may do anything. */
+const variants: readonly (readonly [name: string, use: readonly DropIn[], exposure: number])[] = [
+  ['the unit', [], 1.5],
+  ['with setns.conf', ['setns.conf'], 2.4],
+  ['with failures.conf', ['failures.conf'], 2.2],
+  ['with both', ['setns.conf', 'failures.conf'], 3],
+]
+
+describe.each(variants)('%s', (_name, use, exposure) => {
+  test('is what systemd understands', () => {
+    expect(analyzeUnit(use, ['verify'])).toEqual({ status: 0, output: '' })
+  })
+
+  test(`is exposed by ${exposure} at most`, () => {
+    const threshold = `--threshold=${Math.round(exposure * 10)}`
+    const { status, output } = analyzeUnit(use, ['security', '--offline=true', threshold])
+    expect(output).toMatch(/Overall exposure level for ephemeral-port-exporter\.service: \d\.\d OK/)
+    expect(status, output).toBe(0)
+  })
+})
+
+test('systemd objects to a mistake and to more exposure, so that its silence means something', () => {
+  const typed = analyzeUnit([], ['verify'], (unit) => unit.replace('DynamicUser=', 'DynamicUsr='))
+  expect(typed.output).toContain("Unknown key 'DynamicUsr'")
+  const exposed = analyzeUnit([], ['security', '--offline=true', '--threshold=15'], (unit) =>
+    unit.replace('CapabilityBoundingSet=\n', ''),
+  )
+  expect(exposed.status).toBe(1)
+})
+
+test('setns.conf lets network namespaces be entered, and no other kind', () => {
+  const kinds = (use: readonly DropIn[]) =>
+    [
+      ...analyzeUnit(use, ['security', '--offline=true']).output.matchAll(
+        /^. RestrictNamespaces=~(\w+)/gm,
+      ),
+    ]
+      .filter(([line]) => line.startsWith('✗'))
+      .map(([, kind]) => kind)
+  expect(kinds([])).toEqual([])
+  expect(kinds(['setns.conf'])).toEqual(['net'])
+})
+
+test('the program makes no system call that the unit forbids', async (ctx) => {
+  if (!hasProgram('strace')) ctx.skip('needs strace')
+  const filters = readUnit(UNIT).flatMap(({ key, value }) =>
+    key === 'SystemCallFilter' ? [value] : [],
+  )
+  const allowed = listAllowedCalls(filters)
+  expect(allowed).toContain('setns')
+  expect(allowed).not.toContain('mount')
+  const folder = mkdtempSync(join(tmpdir(), 'strace-'))
+  try {
+    const port = await findFreePort()
+    const trace = join(folder, 'trace')
+    const command = ['strace', '-f', '-qq', '-o', trace, process.execPath, 'dist/main.js']
+    await withProgram(
+      [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=200ms'],
+      async () => {
+        const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
+        await waitFor(async () => (await get('/-/ready')).ok || undefined)
+        expect(await (await get('/metrics')).text()).toContain(
+          'ephemeral_port_pool_available_ports',
+        )
+      },
+      { command },
+    )
+    const lines = readFileSync(trace, 'latin1')
+    const used = new Set([...lines.matchAll(/^\d+ +([a-z_0-9]+)\(/gm)].map(([, name = '']) => name))
+    expect(used).toContain('recvfrom')
+    expect([...used].filter((name) => !allowed.has(name)).sort()).toEqual([])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
