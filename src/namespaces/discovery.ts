@@ -3,7 +3,7 @@
 
 import { readStartSeconds, readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { listNamedFiles, type NamedFile } from './named.ts'
-import { createProcessScan, inodeOf, type ProcessGroup } from './processes.ts'
+import { createProcessScan, type ProcessGroup, visibleInodeOf } from './processes.ts'
 
 /** A network namespace, and how to get at it. */
 export interface Place {
@@ -30,6 +30,8 @@ export interface Place {
 
 /** What only a thread inside can see. */
 export interface InsideView {
+  /** Of /proc/thread-self/ns/net. */
+  readonly inode: number | undefined
   readonly cookie: bigint | undefined
   /** Of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
@@ -123,6 +125,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     const stillWatched = before !== undefined && isWatched(before, pids)
     const same = stillWatched || (before !== undefined && isSame(before, pids, files))
     const one = same && before !== undefined ? before : meet({ mark, pids }, files)
+    if (one === undefined) return
     if (!stillWatched) one.watched = watchFirst(pids)
     one.pids = pids
     one.files = files
@@ -132,7 +135,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
   /** The one process that is always looked at is still there, and still the same. */
   function isWatched({ watched }: Known, pids: readonly number[]): boolean {
     if (watched === undefined || !pids.includes(watched.pid)) return false
-    const inode = numberOf(inodeOf(`${procfs}/${watched.pid}`))
+    const inode = visibleInodeOf(`${procfs}/${watched.pid}`)
     if (inode !== undefined && inode === watched.inode) return true
     watched.inode = inode
     return readStartSeconds(procfs, watched.pid) === watched.startSeconds
@@ -151,8 +154,11 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     return startSeconds !== undefined && startSeconds < uptimeSeconds
   }
 
-  /** One that was known by something else than its processes, or a new one. */
-  function meet({ mark, pids }: ProcessGroup, files: readonly NamedFile[]): Known {
+  /**
+   * One that was known by something else than its processes, or a new one; undefined when its process has moved on since
+   * it was looked at, as a runtime's does that makes one namespace after another.
+   */
+  function meet({ mark, pids }: ProcessGroup, files: readonly NamedFile[]): Known | undefined {
     const [pid = 0] = pids
     const [file] = files
     const byFile = known.find((one) =>
@@ -160,7 +166,8 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     )
     if (byFile !== undefined && !byFile.own) return byFile
     const view = file === undefined ? inspect(entranceOf(pid)) : views.get(file.key)
-    const netInode = view?.netInode ?? numberOf(inodeOf(`${procfs}/${pid}/net/tcp`))
+    if (view !== undefined && mark.by === 'ns' && view.inode !== mark.inode) return undefined
+    const netInode = view?.netInode ?? visibleInodeOf(`${procfs}/${pid}/net/tcp`)
     const before = known.find((one) => isCookie(one, view))
     if (before !== undefined) return before
     return create(mark.by === 'ns' ? mark.inode : undefined, { cookie: view?.cookie, netInode })
@@ -187,7 +194,10 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     found.push(one)
   }
 
-  function create(inode: number | undefined, view: InsideView | undefined): Known {
+  function create(
+    inode: number | undefined,
+    view: Pick<InsideView, 'cookie' | 'netInode'> | undefined,
+  ): Known {
     lastId++
     return {
       id: lastId,
@@ -203,7 +213,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
 
   function watchFirst([pid = 0]: readonly number[]): Known['watched'] {
     const startSeconds = readStartSeconds(procfs, pid)
-    const inode = numberOf(inodeOf(`${procfs}/${pid}`))
+    const inode = visibleInodeOf(`${procfs}/${pid}`)
     return startSeconds === undefined ? undefined : { pid, startSeconds, inode }
   }
 
@@ -213,11 +223,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
 }
 
 function look(file: string): number | undefined {
-  return numberOf(inodeOf(`/proc/thread-self/${file}`))
-}
-
-function numberOf(inode: ReturnType<typeof inodeOf>): number | undefined {
-  return typeof inode === 'number' ? inode : undefined
+  return visibleInodeOf(`/proc/thread-self/${file}`)
 }
 
 function isCookie({ cookie }: Known, view: InsideView | undefined): boolean {

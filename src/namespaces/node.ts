@@ -4,11 +4,11 @@
 import type { Libc } from '../kernel/libc.ts'
 import { createNamespaceDoor, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
-import { readNetSettings, readPortRange } from '../kernel/sysctl.ts'
+import { isInitialNamespace, readNetSettings, readPortRange } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
 import { createDiscovery, type InsideView, type Place } from './discovery.ts'
-import { inodeOf } from './processes.ts'
+import { visibleInodeOf } from './processes.ts'
 import type { SpecSettings, World } from './world.ts'
 
 export interface NodeOptions {
@@ -81,11 +81,14 @@ export function createNodeWorld(options: NodeOptions): World {
 }
 
 function readOwnDirectory(): NamespaceReading {
-  return readDirectory(OWN_NET, { netns: 'self', settings: () => readNetSettings('/proc/sys') })
+  return readDirectory(OWN_NET, {
+    netns: isInitialNamespace('/proc/sys') ? 'host' : 'self',
+    settings: () => readNetSettings('/proc/sys'),
+  })
 }
 
 function readForeign(directory: string, place: Place, spec: SpecSettings | undefined) {
-  const inode = inodeOf(`${directory}/tcp`)
+  const inode = visibleInodeOf(`${directory}/tcp`)
   if (place.netInode !== undefined && inode !== place.netInode) {
     throw new SourceError('vanished', `Cannot read ${directory}: its process has ended`)
   }
@@ -103,10 +106,10 @@ function inspect(enter: EnterNamespace, libc: Libc, path: string): InsideView | 
 }
 
 function view(libc: Libc): InsideView {
-  const inode = inodeOf(`${OWN_NET}/tcp`)
   return {
+    inode: visibleInodeOf('/proc/thread-self/ns/net'),
     cookie: readNamespaceCookie(libc),
-    netInode: typeof inode === 'number' ? inode : undefined,
+    netInode: visibleInodeOf(`${OWN_NET}/tcp`),
   }
 }
 

@@ -47,16 +47,16 @@ export function createProcessScan({
   let seen = new Map<number, Seen>()
   let scan = 0
 
-  function look(pid: number, process: Seen): void {
-    process.scan = scan
-    const ns = process.denied ? 'denied' : inodeOf(`${procfs}/${pid}/ns/net`)
-    process.denied = ns === 'denied'
+  function look(pid: number, one: Seen): void {
+    one.scan = scan
+    const ns = one.denied ? 'denied' : inodeOf(`${procfs}/${pid}/ns/net`)
+    one.denied = ns === 'denied'
     if (ns !== 'denied') {
-      process.mark = ns === undefined ? undefined : { by: 'ns', inode: ns }
+      one.mark = ns === undefined ? undefined : { by: 'ns', inode: ns }
       return
     }
     const net = inodeOf(`${procfs}/${pid}/net/tcp`)
-    process.mark = typeof net === 'number' ? { by: 'net', inode: net } : undefined
+    one.mark = typeof net === 'number' ? { by: 'net', inode: net } : undefined
   }
 
   return (watched) => {
@@ -65,16 +65,16 @@ export function createProcessScan({
     const present = new Map<number, Seen>()
     const old: [number, Seen][] = []
     for (const pid of listPids(procfs)) {
-      const process = seen.get(pid) ?? { sinceSeconds: now, mark: undefined, denied: false, scan }
-      present.set(pid, process)
-      const young = now - process.sinceSeconds < YOUNG_SECONDS
-      if (young || watched.has(pid)) look(pid, process)
-      else old.push([pid, process])
+      const one = seen.get(pid) ?? { sinceSeconds: now, mark: undefined, denied: false, scan }
+      present.set(pid, one)
+      const young = now - one.sinceSeconds < YOUNG_SECONDS
+      if (young || watched.has(pid)) look(pid, one)
+      else old.push([pid, one])
     }
     seen = present
     // Whoever was looked at longest ago comes first.
     if (old.length > mostOld) old.sort((left, right) => left[1].scan - right[1].scan)
-    for (const [pid, process] of old.slice(0, mostOld)) look(pid, process)
+    for (const [pid, one] of old.slice(0, mostOld)) look(pid, one)
     return groupByMark(present)
   }
 }
@@ -104,6 +104,12 @@ function groupByMark(processes: ReadonlyMap<number, Seen>): readonly ProcessGrou
 
 export function nameMark({ by, inode }: Mark): string {
   return `${by}:${inode}`
+}
+
+/** The same, but that what may not be looked at is not there either. */
+export function visibleInodeOf(path: string): number | undefined {
+  const inode = inodeOf(path)
+  return inode === 'denied' ? undefined : inode
 }
 
 /** Undefined when there is no such file, as when the process has ended; `denied` when it may not be looked at. */

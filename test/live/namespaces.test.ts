@@ -81,16 +81,16 @@ describe('--netns=all', { timeout: 180_000 }, () => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     await withNetnsCrowd((crowd) =>
       withNodeExporter(FLAGS, async ({ until }) => {
-        const before = countNamespaces()
         const members = await crowd.create({ count: 50, sockets: 20 })
         await until((page) => isComplete(page, members))
-        expect(countNamespaces() - before).toBeGreaterThanOrEqual(45)
+        const alive = countNamespaces()
         await crowd.end(members)
         await until((page) =>
           usableOf(page, members[0] as Member) === undefined ? true : undefined,
         )
-        // The kernel itself takes a moment to tear them down, and others may make one meanwhile.
-        await expect.poll(() => countNamespaces() - before, { timeout: 10_000 }).toBeLessThan(10)
+        // The kernel itself takes a moment to tear them down, and others may make some meanwhile.
+        const ended = () => alive - countNamespaces()
+        await expect.poll(ended, { timeout: 20_000 }).toBeGreaterThan(40)
       }),
     )
   })

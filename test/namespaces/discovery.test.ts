@@ -4,10 +4,13 @@ import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
 
 let procfs: FakeProcfs
 let cookies: Record<string, bigint>
+/** Where a process is when it is looked at from inside, where that is not namespace a. */
+let insides: Record<string, string>
 let now: number
 beforeEach(() => {
   procfs = createFakeProcfs()
   cookies = {}
+  insides = {}
   now = 0
 })
 afterEach(() => procfs.remove())
@@ -17,7 +20,8 @@ function watch({ foreign = false } = {}) {
   const inspect = (path: string): InsideView | undefined => {
     const pid = /\/(\d+)\/ns\/net$/.exec(path)?.[1] ?? ''
     const cookie = cookies[pid]
-    return cookie === undefined ? undefined : { cookie, netInode: undefined }
+    const inode = procfs.inodeOf(insides[pid] ?? 'a')
+    return cookie === undefined ? undefined : { inode, cookie, netInode: undefined }
   }
   const discover = createDiscovery({
     procfs: procfs.path,
@@ -106,6 +110,16 @@ describe('createDiscovery()', () => {
     procfs.end(8)
     procfs.start(9, 'a', 1002)
     expect(look()[0]?.id).not.toBe(before?.id)
+  })
+
+  test('waits when a process is elsewhere by the time it is looked at from inside', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    cookies = { 7: 1n }
+    insides = { 7: 'b' }
+    expect(look()).toEqual([])
+    insides = {}
+    expect(look()).toMatchObject([{ inode: procfs.inodeOf('a'), cookie: 1n }])
   })
 
   test('sees a process that moves into a namespace of its own', () => {

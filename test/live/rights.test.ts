@@ -1,0 +1,143 @@
+// What less rights leave: no capability at all, and SYS_ADMIN with nothing but /run/netns.
+
+import { existsSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { whyNotLive } from '../support/live.ts'
+import { withNamedNetns } from '../support/named-netns.ts'
+import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
+import { withNodeExporter } from '../support/node-page.ts'
+
+const FLAGS = ['--sample.interval=300ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
+const SETPRIV = '/usr/bin/setpriv'
+const skipReason = whyNotLive() ?? (existsSync(SETPRIV) ? undefined : 'needs setpriv of util-linux')
+
+const NOTHING = [
+  SETPRIV,
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  '--bounding-set=-all',
+  '--no-new-privs',
+]
+/** Root by number, with one capability: /proc/<pid>/ns of others stays closed. */
+const SYS_ADMIN_ONLY = [SETPRIV, '--bounding-set=-all,+sys_admin', '--no-new-privs']
+const program = [process.execPath, 'dist/main.js']
+
+const sizeOf = ({ range: [first, last] }: Member) => last - first + 1
+
+test('without any capability all are read, as upper bounds and with an assumed range', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  await withNetnsCrowd((crowd) =>
+    withNodeExporter(
+      FLAGS,
+      async ({ until }) => {
+        const members = await crowd.create({ count: 5, sockets: 100, rangePorts: 40_000 })
+        const page = await until((one) => {
+          const assumed = one.list('ephemeral_port_source_info', { range: 'default' })
+          return assumed.length >= members.length ? one : undefined
+        })
+        const assumed = page.list('ephemeral_port_source_info', { range: 'default' })
+        for (const { labels } of assumed) {
+          expect(labels).toMatchObject({ reader: 'procfs', exactness: 'upper_bound' })
+          const { netns = '' } = labels
+          expect(page.value('ephemeral_port_netns_success', { netns })).toBe(1)
+          expect(page.value('ephemeral_port_usable_ports', { netns })).toBe(28_232)
+        }
+        // The 50 connections of each have local ports from 20,000 up, so none lies in the assumed range ...
+        const used = assumed.map(({ labels: { netns = '' } }) =>
+          page.value('ephemeral_port_sockets', { netns, protocol: 'tcp', state: 'established' }),
+        )
+        expect(used.every((count) => count <= 50)).toBe(true)
+        // ... and our own is exact all the same.
+        expect(page.list('ephemeral_port_source_info', { exactness: 'exact' })).toHaveLength(1)
+      },
+      { command: [...NOTHING, ...program] },
+    ),
+  )
+})
+
+test('without a capability a successor with the same inode is another namespace', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  await withNetnsCrowd((crowd) =>
+    withNodeExporter(
+      FLAGS,
+      async ({ until }) => {
+        const isAlone = (count: number) => (page: { list(name: string): readonly unknown[] }) =>
+          page.list('ephemeral_port_source_info').length === count || undefined
+        const base = await until(
+          (page) => page.list('ephemeral_port_source_info').length || undefined,
+        )
+        for (let turn = 0; turn < 3; turn++) {
+          const members = await crowd.create({ count: 1, sockets: 2 })
+          await until(isAlone(base + 1))
+          await crowd.end(members)
+          await until(isAlone(base))
+        }
+      },
+      { command: [...NOTHING, ...program] },
+    ),
+  )
+})
+
+test('with SYS_ADMIN alone what has a name in /run/netns is exact, the rest an upper bound', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  await withNetnsCrowd(async (crowd) => {
+    const members = await crowd.create({ count: 2, sockets: 100, rangePorts: 300 })
+    const [named, nameless] = members
+    if (named === undefined || nameless === undefined) throw new Error('No namespace was made')
+    await withNamedNetns(named.pid, async (name) => {
+      await withNodeExporter(
+        FLAGS,
+        async ({ until }) => {
+          const netns = `named/${name}`
+          const page = await until((one) =>
+            one.find('ephemeral_port_usable_ports', { netns }) === undefined ? undefined : one,
+          )
+          expect(page.value('ephemeral_port_usable_ports', { netns })).toBe(sizeOf(named))
+          const [info] = page.list('ephemeral_port_source_info', { netns })
+          expect(info?.labels).toMatchObject({
+            reader: 'netlink',
+            exactness: 'exact',
+            range: 'sysctl',
+          })
+          const others = page.list('ephemeral_port_source_info', { exactness: 'upper_bound' })
+          expect(others.length).toBeGreaterThan(0)
+        },
+        { command: [...SYS_ADMIN_ONLY, ...program] },
+      )
+    })
+  })
+})
+
+test('one that cannot be read says so, and costs the others nothing', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  await withNetnsCrowd(async (crowd) => {
+    const [kept, other] = await crowd.create({ count: 2, sockets: 0 })
+    if (kept === undefined || other === undefined) throw new Error('No namespace was made')
+    await withNamedNetns(kept.pid, async (name) => {
+      // Without a process it could be read only by entering it.
+      await crowd.end([kept])
+      await withNodeExporter(
+        FLAGS,
+        async ({ until, program: { stderr } }) => {
+          const netns = `named/${name}`
+          const page = await until((one) =>
+            one.find('ephemeral_port_netns_success', { netns }) === undefined ? undefined : one,
+          )
+          expect(page.value('ephemeral_port_netns_success', { netns })).toBe(0)
+          expect(page.find('ephemeral_port_usable_ports', { netns })).toBeUndefined()
+          expect(
+            page.value('ephemeral_port_netns_failures_total', { reason: 'permission' }),
+          ).toBeGreaterThan(0)
+          const readable = page
+            .list('ephemeral_port_netns_success')
+            .filter(({ value }) => value === 1)
+          expect(readable.length).toBeGreaterThanOrEqual(2)
+          await until(() => (stderr().includes(netns) ? true : undefined))
+          expect(stderr()).toMatch(/level=warn msg="Sockets cannot be read" netns=named.*EPERM/)
+        },
+        { command: [...NOTHING, ...program] },
+      )
+    })
+  })
+})
