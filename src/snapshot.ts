@@ -70,11 +70,14 @@ export type OwnerKind =
   /** Those that did not make the top. */
   | 'other'
 
-/** How many ports somebody holds; each used port counts for one owner, so that the rows of a protocol add up. */
-export interface OwnerRow {
-  readonly protocol: Protocol
+export interface OwnerName {
   readonly owner: string
   readonly ownerKind: OwnerKind
+}
+
+/** How many ports somebody holds; each used port counts for one owner, so that the rows of a protocol add up. */
+export interface OwnerRow extends OwnerName {
+  readonly protocol: Protocol
   readonly usedPorts: number
 }
 
@@ -181,12 +184,16 @@ export interface Snapshot {
   readonly workerRestarts: number
   readonly forecastHorizonSeconds: number
   readonly namespaces: readonly Namespace[]
+  /** Failed allocations of which nothing tells the namespace. */
+  readonly unattributedFailures?: AllocationFailures | undefined
   /** Failed reads since the program started, all reasons present. */
   readonly failures: Readonly<Record<FailureReason, number>>
   readonly collectors: readonly {
     readonly collector: string
     readonly success: boolean
     readonly durationSeconds: number
+    /** Why it does not succeed, where that can be said in a sentence. */
+    readonly problem?: string | undefined
   }[]
 }
 

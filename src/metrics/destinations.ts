@@ -75,8 +75,10 @@ export const destinationFamilies: readonly Family[] = [
     name: 'ephemeral_port_listener_info',
     type: 'gauge',
     help:
-      'Always 1. Names the ports that ephemeral_port_listeners counts and who listens there; ephemeral_port_truncated_series ' +
-      'says how many it leaves out (--top). Absent with --no-collector.listeners.',
+      'Always 1. Names the ports that ephemeral_port_listeners counts and who listens there: the systemd unit, container, pod or ' +
+      'cgroup, else the user; one of them where several share the port; unknown where that cannot be told, or with ' +
+      '--no-collector.owners. ephemeral_port_truncated_series says how many ports it leaves out (--top). Absent with ' +
+      '--no-collector.listeners.',
     labels: ['netns', 'protocol', 'port', 'owner'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -1,9 +1,12 @@
 // The one list of all metric families, in the order of the page.
 
 import { destinationFamilies } from './destinations.ts'
+import { explainDetail } from './detail.ts'
 import { exporterFamilies } from './exporter.ts'
+import { failureFamilies } from './failures.ts'
 import type { Family } from './family.ts'
 import { namespaceFamilies } from './namespaces.ts'
+import { ownerFamilies } from './owners.ts'
 import { poolFamilies } from './pools.ts'
 import { rangeFamilies } from './range.ts'
 
@@ -11,6 +14,8 @@ export const families: readonly Family[] = [
   ...rangeFamilies,
   ...poolFamilies,
   ...destinationFamilies,
+  ...ownerFamilies,
+  ...failureFamilies,
   ...namespaceFamilies,
   ...exporterFamilies,
-]
+].map(explainDetail)

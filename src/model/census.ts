@@ -12,6 +12,16 @@ import {
   KEY_REMOTE_PORT,
   KEY_WORDS,
 } from './flows.ts'
+import {
+  clearOwners,
+  createNumberTable,
+  FIXED,
+  type NumberTable,
+  OWNERLESS,
+  type OwnersBy,
+  outclaims,
+  takeOwner,
+} from './owners-ids.ts'
 import { isReclaimable, TIME_WAIT_MS } from './reuse.ts'
 
 /** Bits of Census.portUse: what some socket does with the port. */
@@ -36,6 +46,21 @@ export interface Listener {
   readonly address: readonly [number, number, number, number]
   /** IPV6_V6ONLY: takes no IPv4 connection. */
   readonly ipv6Only: boolean
+  /** Undefined where nothing tells owners. */
+  readonly ownerId: number | undefined
+}
+
+/** Who holds what, as indexes of `table`; what is not listed here stands in the column `owner` of the flows. */
+export interface CensusOwners {
+  readonly by: OwnersBy
+  readonly table: NumberTable
+  /**
+   * By port number, with FIXED added: of the TCP sockets that close the port to every connect(); OWNERLESS where there is
+   * none.
+   */
+  readonly tcpHolder: Uint32Array
+  /** The same of the UDP sockets. */
+  readonly udpHolder: Uint32Array
 }
 
 export interface Census {
@@ -50,6 +75,8 @@ export interface Census {
   readonly expiryKnown: boolean
   readonly flows: FlowTable
   readonly listeners: readonly Listener[]
+  /** Undefined where nothing tells owners. */
+  readonly owners: CensusOwners | undefined
 }
 
 type Draft = { -readonly [name in keyof Census]: Census[name] } & {
@@ -67,17 +94,21 @@ export const EXPIRY_SECONDS = TIME_WAIT_MS / 1000
  * Creates a function that takes one census after another in the same memory: a Census is valid until the next is
  * taken. Whatever the batches throw passes through.
  */
-export function createCensusTaker(): (
+export function createCensusTaker(
+  { owners } = { owners: false },
+): (
   settings: NetSettings,
   batches: Iterable<SocketBatch>,
+  ownersBy?: OwnersBy | undefined,
 ) => Census {
-  const flows = createFlowTable()
+  const noted = owners ? createOwners() : undefined
+  const flows = createFlowTable(noted && ((left, right) => prefersOwner(noted.table, left, right)))
   const portUse = new Uint8Array(PORTS)
   const portExpirySeconds = new Uint8Array(PORTS)
   const key = new Uint32Array(KEY_WORDS)
-  const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0 }
+  const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS }
 
-  return (settings, batches) => {
+  return (settings, batches, ownersBy) => {
     flows.clear()
     portUse.fill(0)
     portExpirySeconds.fill(0)
@@ -89,6 +120,7 @@ export function createCensusTaker(): (
       expiryKnown: true,
       flows,
       listeners: [],
+      owners: noted && ownersBy && resetOwners(noted, ownersBy),
       settings,
       key,
       flow,
@@ -111,8 +143,13 @@ function countUdp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   const state = batch.state[row] ?? STATE.unknown
   increment(draft.udpStates, state)
   use(draft, port, USE.udp | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
+  const { owners } = draft
+  const owner = owners && takeOwner(owners.table, owners.by, batch, row)
+  if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
   // An unconnected UDP socket on a port of the application's choice waits for others to write to it.
-  if (state === STATE.bound && batch.explicit) draft.listeners.push(listenerOf(batch, row, port))
+  if (state === STATE.bound && batch.explicit) {
+    draft.listeners.push(listenerOf(draft, batch, row, owner))
+  }
 }
 
 function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
@@ -123,16 +160,22 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   if (batch.explicit || state === STATE.bound) bits |= USE.bound
   if (state === STATE.listen) bits |= USE.listener
   use(draft, port, bits)
+  const { owners } = draft
+  const owner = owners && takeOwner(owners.table, owners.by, batch, row)
+  if (owners && owner && (bits & (USE.bound | USE.listener)) !== 0) {
+    noteHolder(owners.table, owners.tcpHolder, port, owner)
+  }
 
   if (state === STATE.listen || state === STATE.bound || batch.remotePort[row] === 0) {
     increment(draft.tcpStates, state)
-    if (state === STATE.listen) draft.listeners.push(listenerOf(batch, row, port))
+    if (state === STATE.listen) draft.listeners.push(listenerOf(draft, batch, row, owner))
     return
   }
   const { flow, key, flows } = draft
   flow.state = state
   flow.hold = holdOf(batch, row, minisock, draft.settings)
   flow.expirySeconds = 0
+  flow.owner = owner ?? OWNERLESS
   if (flow.hold !== HOLD.live) {
     if (!minisock) draft.expiryKnown = false
     const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
@@ -189,12 +232,44 @@ function increment(counts: Uint32Array, index: number): void {
   counts[index] = (counts[index] ?? 0) + 1
 }
 
-function listenerOf(batch: SocketBatch, row: number, port: number): Listener {
+function listenerOf(
+  { owners }: Draft,
+  batch: SocketBatch,
+  row: number,
+  owner: number | undefined,
+): Listener {
   const words = batch.localAddress.subarray(row * 4, row * 4 + 4)
   return {
     protocol: batch.protocol,
-    port,
+    port: batch.localPort[row] ?? 0,
     address: [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0],
     ipv6Only: ((batch.flags[row] ?? 0) & FLAG.ipv6Only) !== 0,
+    ownerId: owner === undefined ? undefined : owners?.table.value(owner),
   }
+}
+
+function createOwners(): Omit<CensusOwners, 'by'> {
+  return {
+    table: createNumberTable(),
+    tcpHolder: new Uint32Array(PORTS),
+    udpHolder: new Uint32Array(PORTS),
+  }
+}
+
+function resetOwners(owners: Omit<CensusOwners, 'by'>, by: OwnersBy): CensusOwners {
+  clearOwners(owners.table)
+  owners.tcpHolder.fill(OWNERLESS)
+  owners.udpHolder.fill(OWNERLESS)
+  return { ...owners, by }
+}
+
+function noteHolder(table: NumberTable, holder: Uint32Array, port: number, owner: number): void {
+  const rival = (holder[port] ?? OWNERLESS) & ~FIXED
+  if (rival === OWNERLESS || outclaims(port, table.value(owner), table.value(rival))) {
+    holder[port] = owner | FIXED
+  }
+}
+
+function prefersOwner(table: NumberTable, owner: number, other: number): boolean {
+  return table.value(owner) > table.value(other)
 }

@@ -46,6 +46,8 @@ export interface FlowUse {
   state: number
   /** Whole seconds until a minisock is gone, 0 for others. */
   expirySeconds: number
+  /** An index of the table of owners. */
+  owner: number
 }
 
 /** Row i of every column is flow i. */
@@ -55,17 +57,24 @@ export interface FlowColumns {
   readonly hold: Uint8Array
   readonly state: Uint8Array
   readonly expirySeconds: Uint8Array
+  /** Empty in a table without owners. */
+  readonly owner: Uint32Array
 }
+
+/** Whether of two owners that one flow was listed with the first counts; any order, as long as it is a total one. */
+export type PreferOwner = (owner: number, other: number) => boolean
 
 const INITIAL_ROWS = 1024
 /** Slots a row: a load factor of at most one half keeps the probes short. */
 const SLOTS_PER_ROW = 2
 
-export function createFlowTable(): FlowTable {
+/** Creates a table, which holds owners if it is told which of two to prefer. */
+export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
   let keys = new Uint32Array(INITIAL_ROWS * KEY_WORDS)
   let keySlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let destinations = 0
-  let columns = createColumns(INITIAL_ROWS)
+  const owned = preferOwner !== undefined
+  let columns = createColumns(INITIAL_ROWS, owned)
   let flowSlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let flows = 0
 
@@ -99,13 +108,20 @@ export function createFlowTable(): FlowTable {
   }
 
   function growFlows(): void {
-    const grown = createColumns(columns.port.length * 2)
+    const grown = createColumns(columns.port.length * 2, owned)
     grown.destination.set(columns.destination)
     grown.port.set(columns.port)
     grown.hold.set(columns.hold)
     grown.state.set(columns.state)
     grown.expirySeconds.set(columns.expirySeconds)
+    grown.owner.set(columns.owner)
     columns = grown
+  }
+
+  function isStronger(row: number, found: number): boolean {
+    const difference = strengthAt(columns, row) - strengthAt(columns, found)
+    if (difference !== 0 || preferOwner === undefined) return difference > 0
+    return preferOwner(columns.owner[row] ?? 0, columns.owner[found] ?? 0)
   }
 
   return {
@@ -132,6 +148,7 @@ export function createFlowTable(): FlowTable {
       columns.destination[index] = destination
       columns.port[index] = port
       setUse(columns, index, use)
+      if (owned) columns.owner[index] = use.owner
       if (flows === columns.port.length) growFlows()
     },
     settleFlows() {
@@ -147,9 +164,7 @@ export function createFlowTable(): FlowTable {
         if (found < 0) {
           if (flows < row) copyFlow(columns, flows, row)
           flowSlots[slot] = ++flows
-        } else if (strengthAt(columns, row) > strengthAt(columns, found)) {
-          copyFlow(columns, found, row)
-        }
+        } else if (isStronger(row, found)) copyFlow(columns, found, row)
       }
     },
     findFlow: (destination, port) => (flowSlots[flowSlot(destination, port)] ?? 0) - 1,
@@ -158,13 +173,14 @@ export function createFlowTable(): FlowTable {
   }
 }
 
-function createColumns(rows: number): FlowColumns {
+function createColumns(rows: number, owned: boolean): FlowColumns {
   return {
     destination: new Uint32Array(rows),
     port: new Uint16Array(rows),
     hold: new Uint8Array(rows),
     state: new Uint8Array(rows),
     expirySeconds: new Uint8Array(rows),
+    owner: new Uint32Array(owned ? rows : 0),
   }
 }
 
@@ -180,6 +196,7 @@ function copyFlow(columns: FlowColumns, to: number, from: number): void {
   columns.hold[to] = columns.hold[from] ?? 0
   columns.state[to] = columns.state[from] ?? 0
   columns.expirySeconds[to] = columns.expirySeconds[from] ?? 0
+  if (columns.owner.length > 0) columns.owner[to] = columns.owner[from] ?? 0
 }
 
 function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
@@ -189,7 +206,7 @@ function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
 }
 
 /** Sums products of odd constants, which depend on none of each other and so are all computed at once. */
-function hashKey(key: Uint32Array, at: number): number {
+export function hashKey(key: Uint32Array | readonly number[], at: number): number {
   const sum =
     Math.imul(key[at] ?? 0, 0x9e3779b1) +
     Math.imul(key[at + 1] ?? 0, 0x85ebca77) +

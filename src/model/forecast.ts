@@ -51,13 +51,19 @@ export interface ForecastState {
   readonly capacityPorts: number
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
+  /** Tracks too small to be watched closely, with the live ports they had; those that held none are not listed. */
+  readonly resting: readonly { readonly key: string; readonly livePorts: number }[]
 }
 
 /** Before that, the forecast is unknown: a rate needs two intervals to be more than a guess. */
 const LEAST_SAMPLES = 3
 const LEAST_SECONDS = 10
-/** A destination that has held no port for so long is forgotten. */
-const IDLE_SECONDS = 300
+/** A track that holds less than this share of what it could is at rest: nothing is remembered of it but its live ports... */
+const REST_SHARE = 0.05
+/** ...once it has been so small for so long. */
+const REST_SECONDS = 300
+/** Nothing is certain before it has happened. */
+const HIGHEST_RISK = 0.9999
 const MOST_TRACKS = 64
 /** Stands for every destination that nobody is connected to: only blocked ports can take it. */
 const ANY_KEY = ''
@@ -74,58 +80,79 @@ export function advanceForecast(
     capacityPorts: input.capacityPorts,
     blockedPorts: input.blockedPorts,
     rangeChanged: before !== undefined && before.capacityPorts !== input.capacityPorts,
-    watched: before && {
-      fromSeconds: before.sinceSeconds,
-      toSeconds: before.atSeconds,
-      blockedPorts: before.blockedPorts,
-    },
   }
-  const known = new Map(before?.tracks.map((track) => [track.key, track]))
-  const advanced = listTracks(before, input).map((track) => ({
-    track,
-    state: advanceTrack(known.get(track.key), track, pool),
-  }))
+  const watched = new Map(before?.tracks.map((track) => [track.key, track]))
+  const rested = new Map(before?.resting.map((track) => [track.key, track.livePorts]))
+  const tracks: { readonly track: ForecastTrack; readonly state: TrackState }[] = []
+  const resting: { key: string; livePorts: number }[] = []
+  for (const track of listTracks(before, input)) {
+    const known = watched.get(track.key)
+    const rests = isResting(track, input.blockedPorts)
+    if (rests && (known === undefined || input.atSeconds - known.busyAtSeconds >= REST_SECONDS)) {
+      if (track.livePorts > 0) resting.push({ key: track.key, livePorts: track.livePorts })
+      continue
+    }
+    const livePorts = rested.get(track.key)
+    const state = advanceTrack(known, track, {
+      ...pool,
+      rests,
+      seen: before && {
+        fromSeconds: livePorts === undefined ? before.sinceSeconds : before.atSeconds,
+        toSeconds: before.atSeconds,
+        livePorts: before.blockedPorts + (livePorts ?? 0),
+      },
+    })
+    tracks.push({ track, state })
+  }
   const next: ForecastState = {
     sinceSeconds: before?.sinceSeconds ?? input.atSeconds,
     atSeconds: input.atSeconds,
     samples: (before?.samples ?? 0) + 1,
     capacityPorts: input.capacityPorts,
     blockedPorts: input.blockedPorts,
-    tracks: advanced.map((one) => one.state),
+    tracks: tracks.map((one) => one.state),
+    resting,
   }
-  if (advanced.some(({ track }) => track.availablePorts <= 0)) {
+  const isExhausted = (track: ForecastTrack) => track.availablePorts <= 0
+  if (input.tracks.some(isExhausted) || input.capacityPorts <= input.blockedPorts) {
     return { state: next, forecast: { riskRatio: 1, etaSeconds: 0 } }
   }
   if (next.samples < LEAST_SAMPLES || next.atSeconds - next.sinceSeconds < LEAST_SECONDS) {
     return { state: next, forecast: { riskRatio: undefined, etaSeconds: undefined } }
   }
-  const outlooks = advanced.map((one) =>
+  const outlooks = tracks.map((one) =>
     takeTrackOutlook(one.state, one.track, { ...pool, ...options }),
   )
   const etas = outlooks.flatMap(({ etaSeconds }) => (etaSeconds === undefined ? [] : [etaSeconds]))
   return {
     state: next,
     forecast: {
-      riskRatio: Math.max(...outlooks.map((one) => one.riskRatio)),
+      riskRatio: Math.min(HIGHEST_RISK, Math.max(0, ...outlooks.map((one) => one.riskRatio))),
       etaSeconds: etas.length === 0 ? undefined : Math.min(...etas),
     },
   }
 }
 
-/** Those of the reading, those that were there lately, and one nobody uses. */
+/** Those of the reading, those that are watched though they have gone, and one nobody uses. */
 function listTracks(
   before: ForecastState | undefined,
   input: ForecastInput,
 ): readonly ForecastTrack[] {
   const present = new Set([ANY_KEY, ...input.tracks.map((track) => track.key)])
-  const idle = (before?.tracks ?? [])
+  const gone = (before?.tracks ?? [])
     .filter(({ key }) => !present.has(key))
-    .filter(({ busyAtSeconds }) => input.atSeconds - busyAtSeconds < IDLE_SECONDS)
     .slice(0, Math.max(0, MOST_TRACKS - input.tracks.length))
     .map(({ key }) => createIdle(key, input))
   return input.tracks.some((track) => track.key === ANY_KEY)
-    ? [...input.tracks, ...idle]
-    : [...input.tracks, ...idle, createIdle(ANY_KEY, input)]
+    ? [...input.tracks, ...gone]
+    : [...input.tracks, ...gone, createIdle(ANY_KEY, input)]
+}
+
+function isResting(track: ForecastTrack, blockedPorts: number): boolean {
+  const { livePorts, timeWaitPorts, reclaimablePorts } = track
+  const blocked = track.key === ANY_KEY ? blockedPorts : 0
+  const held = livePorts + timeWaitPorts + reclaimablePorts + blocked
+  return held < REST_SHARE * (held + track.availablePorts)
 }
 
 function createIdle(key: string, input: ForecastInput): ForecastTrack {

@@ -31,8 +31,9 @@ export function rankDestinations(
   top: number,
   members: readonly Member[],
 ): readonly RankedMember[] {
-  const compare = createComparison(flows, columns)
-  const best = takeBest(columns, 2 * top, compare)
+  const compare = createComparison(flows, [columns.taken, columns.used])
+  // A destination of reclaimable ports alone is no burden.
+  const best = takeBest(columns.used, 2 * top, compare)
   const rank = new Map(best.map((index, position) => [index, position]))
 
   const next = new Map<number, RankedMember>()
@@ -68,10 +69,9 @@ function nameDestination(key: Uint32Array): Destination {
 
 type Comparison = (left: number, right: number) => number
 
-/** Worst first; ties are broken by the key, so that the order of sockets never matters. */
-function createComparison(flows: FlowTable, columns: DestinationColumns): Comparison {
+/** Most first; ties are broken by the key, so that the order of sockets never matters. */
+export function createComparison(flows: FlowTable, criteria: readonly Uint32Array[]): Comparison {
   const keys = flows.keys()
-  const criteria = [columns.taken, columns.used]
   return (left, right) => {
     for (const column of criteria) {
       const difference = (column[right] ?? 0) - (column[left] ?? 0)
@@ -87,11 +87,10 @@ function createComparison(flows: FlowTable, columns: DestinationColumns): Compar
 }
 
 /** The first `limit` of all destinations that hold ports, without sorting the rest. */
-function takeBest(columns: DestinationColumns, limit: number, compare: Comparison): number[] {
+export function takeBest(held: Uint32Array, limit: number, compare: Comparison): number[] {
   const best: number[] = []
-  for (let index = 0; index < columns.used.length; index++) {
-    // A destination of reclaimable ports alone is no burden.
-    if (columns.used[index] === 0) continue
+  for (let index = 0; index < held.length; index++) {
+    if (held[index] === 0) continue
     const last = best[best.length - 1]
     if (best.length === limit && last !== undefined && compare(last, index) <= 0) continue
     best.splice(insertionPoint(best, index, compare), 0, index)

@@ -8,8 +8,11 @@ import type {
   ProtocolUse,
   Settings,
 } from '../snapshot.ts'
-import type { Census } from './census.ts'
+import type { Census, Listener } from './census.ts'
 import type { DestinationColumns } from './destinations.ts'
+import { nameListener } from './owners.ts'
+import { outclaims, UNKNOWN_ID } from './owners-ids.ts'
+import type { NameOwner } from './owners-rows.ts'
 import { utilization } from './pools.ts'
 import type { Ports } from './ports.ts'
 import type { RankedMember } from './ranking.ts'
@@ -32,15 +35,19 @@ export function renderSettings(settings: NetSettings, ports: Ports): Settings {
   }
 }
 
+export interface ProtocolContext {
+  readonly census: Census
+  readonly ports: Ports
+  readonly inboundFlows: number
+  readonly listening: readonly Listener[]
+}
+
 /** One entry for each protocol that was read. */
 export function renderProtocols(
   reading: NamespaceReading,
-  census: Census,
-  ports: Ports,
-  inboundFlows: number,
+  { census, ports, inboundFlows, listening }: ProtocolContext,
 ): readonly ProtocolUse[] {
-  const listeners = listeningPorts(census, ports)
-  const count = (protocol: string) => listeners.filter((row) => row.protocol === protocol).length
+  const count = (protocol: string) => listening.filter((row) => row.protocol === protocol).length
   return reading.protocols.map(
     (protocol): ProtocolUse =>
       protocol === 'tcp'
@@ -113,23 +120,38 @@ export function renderDestinations(
 
 /** The first `top` listening ports in the range, and how many more there are. */
 export function renderListeners(
-  census: Census,
-  ports: Ports,
+  listening: readonly Listener[],
   top: number,
+  nameOwner: NameOwner = () => undefined,
 ): { readonly rows: readonly ListenerRow[]; readonly hidden: number } {
-  const all = listeningPorts(census, ports)
-  return { rows: all.slice(0, top), hidden: Math.max(0, all.length - top) }
+  const rows = listening.slice(0, top).map(({ protocol, port, ownerId }) => ({
+    protocol,
+    port,
+    owner: nameListener(ownerId, nameOwner),
+  }))
+  return { rows, hidden: listening.length - rows.length }
 }
 
-/** Distinct listening ports that are not reserved, in order. Their owners are not known yet. */
-function listeningPorts(census: Census, ports: Ports): readonly ListenerRow[] {
-  const distinct = new Map<string, ListenerRow>()
-  for (const { protocol, port } of census.listeners) {
+/**
+ * One listener for each port that is listened on and not reserved, in order. Of several at one port the one whose owner has
+ * the highest claim on it.
+ */
+export function listeningPorts(census: Census, ports: Ports): readonly Listener[] {
+  const distinct = new Map<string, Listener>()
+  for (const listener of census.listeners) {
+    const { protocol, port, ownerId = UNKNOWN_ID } = listener
     if (ports.usable[port] === 0) continue
-    distinct.set(`${protocol} ${port}`, { protocol, port, owner: 'unknown' })
+    const rival = distinct.get(`${protocol} ${port}`)
+    if (rival !== undefined && !outclaims(port, ownerId, rival.ownerId ?? UNKNOWN_ID)) continue
+    distinct.set(`${protocol} ${port}`, listener)
   }
-  return [...distinct.values()].sort(
-    (left, right) => left.protocol.localeCompare(right.protocol) || left.port - right.port,
+  // localeCompare() would load ICU: 3 MB for two words.
+  return [...distinct.values()].sort((left, right) =>
+    left.protocol === right.protocol
+      ? left.port - right.port
+      : left.protocol < right.protocol
+        ? -1
+        : 1,
   )
 }
 

@@ -1,17 +1,25 @@
 // The reducer of one namespace: state x reading -> next state and what the sample learned. The same call is the
 // production loop, the replay of recorded readings and the test harness.
 
-import type { NamespaceReading } from '../observation.ts'
+import type { NamespaceReading, NetSettings } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
-import { createCensusTaker, type Listener } from './census.ts'
+import { type Census, createCensusTaker, type Listener, USE } from './census.ts'
 import { accountDestinations, rememberListeners } from './destinations.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast.ts'
+import {
+  estimateHidden,
+  listAmbiguousPorts,
+  type PortTests,
+  presumeClosed,
+} from './hidden-ports.ts'
+import { createOwnersModel, type NameOwners, type OwnersState } from './owners.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { countPorts } from './ports.ts'
+import { BLOCKING, countPorts, type Ports } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
 import { allowsReuse } from './reuse.ts'
 import {
+  listeningPorts,
   renderDestinations,
   renderListeners,
   renderProtocols,
@@ -27,6 +35,8 @@ export interface ModelOptions {
   readonly forecastHorizonSeconds: number
   readonly destinations: boolean
   readonly listeners: boolean
+  /** Who holds the ports. */
+  readonly owners: boolean
 }
 
 /** What one sample leaves for the next. */
@@ -36,6 +46,8 @@ export interface ModelState {
   /** Listeners in the range, gone ones included while sockets are left at their port. */
   readonly listeners: readonly Listener[]
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
+  /** Undefined where owners are not asked for or nothing tells them. */
+  readonly owners: OwnersState | undefined
 }
 
 interface PoolHistory {
@@ -43,17 +55,27 @@ interface PoolHistory {
   readonly forecast: ForecastState
 }
 
-export interface SampleClock {
+/** What a step has to know of the sample besides the reading. */
+export interface SampleContext {
   /** Seconds of a clock that never steps. */
   readonly atSeconds: number
   readonly unixSeconds: number
+  /** Without it owners are not known. */
+  readonly nameOwners?: NameOwners
+  /** What is known of ports whose bind history no listing shows; undefined where nobody tests them. */
+  readonly portTests?: PortTests | undefined
 }
 
 export type Step = (
   state: ModelState | undefined,
   reading: NamespaceReading,
-  clock: SampleClock,
-) => { readonly state: ModelState; readonly namespace: NamespaceState }
+  context: SampleContext,
+) => {
+  readonly state: ModelState
+  readonly namespace: NamespaceState
+  /** Ports worth testing; undefined without `portTests`. */
+  readonly ambiguousPorts: readonly number[] | undefined
+}
 
 /** What lies below is noise of the estimate, and of how a processor rounds. */
 const RISK_STEP = 0.0001
@@ -61,12 +83,14 @@ const ETA_STEP_SECONDS = 0.1
 
 /** Creates the reducer. Whatever reading the batches throws passes through, and the state then stays as it was. */
 export function createStep(options: ModelOptions): Step {
-  const takeCensus = createCensusTaker()
+  const takeCensus = createCensusTaker({ owners: options.owners })
+  const advanceOwners = options.owners ? createOwnersModel() : undefined
 
-  return (state, reading, clock) => {
+  return (state, reading, context) => {
     const { settings, protocols } = reading
-    const census = takeCensus(settings, reading.batches)
-    const ports = countPorts(census, settings)
+    const { nameOwners } = context
+    const census = takeCensus(settings, reading.batches, nameOwners && reading.ownersBy)
+    const { ports, ambiguousPorts } = countKnownPorts(census, settings, context.portTests)
     const listenersSeen = rememberListeners(census, state?.listeners ?? [])
     const columns = accountDestinations(census, ports, {
       firstPort: settings.range.first,
@@ -102,14 +126,14 @@ export function createStep(options: ModelOptions): Step {
       const history = state?.pools[pool.pool]
       const peaks = advancePeak(
         history?.peaks ?? [],
-        { atSeconds: clock.atSeconds, value: pool.utilizationRatio },
+        { atSeconds: context.atSeconds, value: pool.utilizationRatio },
         options.peakWindowSeconds,
       )
       const { state: forecastState, forecast } = advanceForecast(
         history?.forecast,
         {
           ...input,
-          atSeconds: clock.atSeconds,
+          atSeconds: context.atSeconds,
           capacityPorts: pool.capacityPorts,
           activeOpens: reading.activeOpens,
           reuse: pool.pool === 'tcp_connect' && allowsReuse(settings),
@@ -127,21 +151,45 @@ export function createStep(options: ModelOptions): Step {
     })
 
     const { destinations, hidden } = renderDestinations(ports, columns, members)
-    const listeners = renderListeners(census, ports, options.top)
+    const owners =
+      census.owners &&
+      nameOwners &&
+      advanceOwners?.(state?.owners, {
+        census,
+        owners: census.owners,
+        ports,
+        columns,
+        firstPort: settings.range.first,
+        lastPort: settings.range.last,
+        listeners: listenersSeen,
+        protocols,
+        top: options.top,
+        atSeconds: context.atSeconds,
+        nameOwners,
+      })
+    const listening = listeningPorts(census, ports)
+    const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
+      ambiguousPorts,
       state: {
         members,
         worst: pools[0]?.worstDestination,
         listeners: listenersSeen,
         pools: histories,
+        owners: owners?.state,
       },
       namespace: {
-        readAtSeconds: clock.unixSeconds,
+        readAtSeconds: context.unixSeconds,
         reader: reading.reader,
         exactness: reading.exactness,
         rangeOrigin: reading.rangeOrigin,
         settings: renderSettings(settings, ports),
-        protocols: renderProtocols(reading, census, ports, columns.inboundFlows),
+        protocols: renderProtocols(reading, {
+          census,
+          ports,
+          inboundFlows: columns.inboundFlows,
+          listening,
+        }),
         blockedPorts: {
           listener: ports.blockedByListener,
           bound: reading.tcpBoundKnown ? ports.blockedByBound : undefined,
@@ -149,18 +197,34 @@ export function createStep(options: ModelOptions): Step {
         pools,
         destinations: options.destinations ? destinations : undefined,
         listeners: options.listeners ? listeners.rows : [],
-        owners: undefined,
+        owners: owners?.rows,
         timeWaitRelease: census.expiryKnown ? renderRelease(ports.releasing) : [],
         connectionsOpened: reading.activeOpens,
         truncated: {
           ...(options.destinations && {
             ephemeral_port_destination_used_ports: hidden,
           }),
+          ...(owners && { ephemeral_port_owner_used_ports: owners.hidden }),
           ...(options.listeners && { ephemeral_port_listener_info: listeners.hidden }),
         },
       },
     }
   }
+}
+
+/** Counts the ports; those that tests found closed, or that must be presumed to be, as bound. */
+function countKnownPorts(
+  census: Census,
+  settings: NetSettings,
+  tests: PortTests | undefined,
+): { readonly ports: Ports; readonly ambiguousPorts: readonly number[] | undefined } {
+  const ports = countPorts(census, settings)
+  if (tests === undefined) return { ports, ambiguousPorts: undefined }
+  const bits = { tcp: USE.tcp, blocking: BLOCKING }
+  const ambiguousPorts = listAmbiguousPorts(ports.usable, census.portUse, bits)
+  const closed = presumeClosed(estimateHidden(ambiguousPorts, tests))
+  for (const port of closed) census.portUse[port] = (census.portUse[port] ?? 0) | USE.bound
+  return { ports: closed.size === 0 ? ports : countPorts(census, settings), ambiguousPorts }
 }
 
 function round(value: number | undefined, step: number): number | undefined {

@@ -84,7 +84,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
       files.map(({ key, path }) => [key, views.has(key) ? views.get(key) : inspect(path)]),
     )
     const watched = new Set(known.flatMap((one) => one.watched?.pid ?? []))
-    const groups = scan(watched).toSorted((a, b) => b.mark.by.localeCompare(a.mark.by))
+    const groups = scan(watched).toSorted((a, b) => rankMark(a) - rankMark(b))
     const found = findOwn(files)
     const round = { files, found }
     for (const group of groups) placeGroup(group, round)
@@ -220,6 +220,11 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
   function entranceOf(pid: number): string {
     return `${procfs}/${pid}/ns/net`
   }
+}
+
+/** Those that may be looked at come first: they tell where the others belong. */
+function rankMark({ mark }: ProcessGroup): number {
+  return mark.by === 'ns' ? 0 : 1
 }
 
 function look(file: string): number | undefined {

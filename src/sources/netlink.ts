@@ -65,7 +65,7 @@ export async function openNetlinkSource(
     read: () => {
       const settings = readNetSettings(sysRoot)
       return {
-        netns: isInitialNamespace(sysRoot) ? 'host' : 'self',
+        netns: everyNamespace ? nameSpecial(sysRoot) : place.netns,
         reader: 'netlink',
         exactness: exactnessOf(capabilities),
         rangeOrigin: 'sysctl',
@@ -79,6 +79,11 @@ export async function openNetlinkSource(
       }
     },
   }
+}
+
+/** Of the namespace the calling thread is in, which may be another one each time. */
+function nameSpecial(sysRoot: string): NamespaceReading['netns'] {
+  return isInitialNamespace(sysRoot) ? 'host' : 'self'
 }
 
 function exactnessOf({ boundIdle, portChoice }: Capabilities): NamespaceReading['exactness'] {

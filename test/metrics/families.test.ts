@@ -40,6 +40,11 @@ describe('families', () => {
       'gauge ephemeral_port_listener_info{netns,protocol,port,owner}',
       'counter ephemeral_port_connections_opened_total{netns}',
       'gauge ephemeral_port_time_wait_release_ports{netns,within_seconds}',
+      'gauge ephemeral_port_owner_used_ports{netns,protocol,owner,owner_kind}',
+      'counter ephemeral_port_allocation_failures_total{netns,pool}',
+      'counter ephemeral_port_destination_allocation_failures_total{netns,destination,owner}',
+      'gauge ephemeral_port_probe_success{netns,pool}',
+      'gauge ephemeral_port_probe_duration_seconds{netns,pool}',
       'gauge ephemeral_port_netns_info{netns,netns_kind,namespace,pod}',
       'gauge ephemeral_port_tcp_tw_reuse{netns}',
       'gauge ephemeral_port_tcp_timestamps{netns}',
@@ -88,7 +93,7 @@ describe('the page of the sample', () => {
     const page = await renderFamilies(sampleSnapshot, sampleBuild, 'text')
     expect(page.slice(0, page.indexOf('\n\n'))).toBe(
       [
-        '# HELP ephemeral_port_range_first_port First port of net.ipv4.ip_local_port_range, the ports the kernel hands out by itself, to IPv6 as well. ephemeral_port_source_info says where the range was learned.',
+        '# HELP ephemeral_port_range_first_port First port of net.ipv4.ip_local_port_range, the ports the kernel hands out by itself, to IPv6 as well. ephemeral_port_source_info says where the range was learned. Absent for quiet namespaces (--detail.min-utilization).',
         '# TYPE ephemeral_port_range_first_port gauge',
         'ephemeral_port_range_first_port{netns="host"} 32768',
       ].join('\n'),
@@ -169,13 +174,25 @@ ephemeral_port_destination_time_wait_ports{netns="host",source="fd00::5%3",desti
 ephemeral_port_destination_time_wait_ports{netns="host",source="other",destination="other"} 100
 ephemeral_port_destination_utilization_ratio{netns="host",source="10.0.0.5",destination="10.0.0.9:443"} 0.75
 ephemeral_port_destination_utilization_ratio{netns="host",source="fd00::5%3",destination="[fd00::9]:5432"} 0.125
-ephemeral_port_listener_info{netns="host",protocol="tcp",port="50051",owner="unknown"} 1
+ephemeral_port_listener_info{netns="host",protocol="tcp",port="50051",owner="checkout"} 1
 ephemeral_port_connections_opened_total{netns="host"} 123456
 ephemeral_port_time_wait_release_ports{netns="host",within_seconds="1"} 40
 ephemeral_port_time_wait_release_ports{netns="host",within_seconds="5"} 210
 ephemeral_port_time_wait_release_ports{netns="host",within_seconds="15"} 640
 ephemeral_port_time_wait_release_ports{netns="host",within_seconds="30"} 1260
 ephemeral_port_time_wait_release_ports{netns="host",within_seconds="60"} 2500`.trim(),
+    )
+  })
+
+  test('owners', async () => {
+    expect(await samplesOf(sampleSnapshot, /_owner_/)).toBe(
+      `
+ephemeral_port_owner_used_ports{netns="host",protocol="tcp",owner="backup.service",owner_kind="unit"} 0
+ephemeral_port_owner_used_ports{netns="host",protocol="tcp",owner="checkout",owner_kind="container"} 20000
+ephemeral_port_owner_used_ports{netns="host",protocol="tcp",owner="none",owner_kind="none"} 1000
+ephemeral_port_owner_used_ports{netns="host",protocol="tcp",owner="other",owner_kind="other"} 1200
+ephemeral_port_owner_used_ports{netns="host",protocol="tcp",owner="unknown",owner_kind="unknown"} 21
+ephemeral_port_owner_used_ports{netns="host",protocol="udp",owner="systemd-resolved.service",owner_kind="unit"} 3`.trim(),
     )
   })
 
@@ -201,6 +218,7 @@ ephemeral_port_netns_failures_total{reason="vanished"} 0
 ephemeral_port_source_info{netns="host",reader="netlink",exactness="exact",range="sysctl"} 1
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_destination_used_ports"} 12
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_listener_info"} 0
+ephemeral_port_truncated_series{netns="host",family="ephemeral_port_owner_used_ports"} 7
 ephemeral_port_last_sample_timestamp_seconds 1764000000.5
 ephemeral_port_sample_interval_seconds 5
 ephemeral_port_sample_duration_seconds{stage="discover"} 0.0005

@@ -41,6 +41,7 @@ describe('what is not known', () => {
     ['ephemeral_port_destination_used_ports', { destinations: undefined }],
     ['ephemeral_port_destination_time_wait_ports', { destinations: undefined }],
     ['ephemeral_port_destination_utilization_ratio', { destinations: undefined }],
+    ['ephemeral_port_owner_used_ports', { owners: undefined }],
     ['ephemeral_port_exhaustion_risk_ratio', { pools: [{ ...pool, riskRatio: undefined }] }],
     ['ephemeral_port_exhaustion_eta_seconds', { pools: [{ ...pool, etaSeconds: undefined }] }],
     [

@@ -14,6 +14,7 @@ const options: ModelOptions = {
   forecastHorizonSeconds: 900,
   destinations: true,
   listeners: true,
+  owners: true,
 }
 const clock = { atSeconds: 1000, unixSeconds: 1_700_000_000 }
 

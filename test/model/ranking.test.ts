@@ -33,6 +33,7 @@ function play({ top, rangePorts = 20, reuse = false }: PlayOptions, loads: reado
     forecastHorizonSeconds: 900,
     destinations: true,
     listeners: true,
+    owners: true,
   })
   const settings = {
     ...plainSettings,
@@ -191,6 +192,7 @@ describe('modelConnectPool()', () => {
       forecastHorizonSeconds: 900,
       destinations: true,
       listeners: true,
+      owners: true,
     })
     const from = (last: number, ports: number) =>
       connect({ 9: ports }).map((socket) => ({ ...socket, local: [10, 0, 0, last] }))

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { createStep, type ModelOptions } from '../../src/model/step.ts'
 import { type NamespaceReading, SourceError } from '../../src/observation.ts'
-import { createTakeSample } from '../../src/sampler/sample.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
 import { createReading, replayDumps, type WireDump } from '../support/readings.ts'
+import { createSampling } from '../support/sampling.ts'
 
 const options: ModelOptions = {
   top: 10,
@@ -12,6 +12,7 @@ const options: ModelOptions = {
   forecastHorizonSeconds: 900,
   destinations: true,
   listeners: true,
+  owners: true,
 }
 const clock = { atSeconds: 1000, unixSeconds: 1_700_000_000 }
 const connection: WireSocket = { ...plainSocket, device: 0 }
@@ -151,7 +152,7 @@ describe('step() carries on after a failed read', () => {
       () => createReading(replayDumps([])),
     ]
     let turn = 0
-    const takeSample = createTakeSample(
+    const takeSample = createSampling(
       {
         reader: 'netlink',
         traits: {},

@@ -32,6 +32,7 @@ describe('createProcfsSource()', () => {
     const { batches, ...reading } = read()
     expect(reading).toEqual({
       netns: 'self',
+      ownersBy: 'user',
       reader: 'procfs',
       exactness: 'upper_bound',
       rangeOrigin: 'sysctl',

@@ -38,7 +38,7 @@ async function failureOf(opened: Promise<unknown>): Promise<SourceError> {
 
 const notOurs = () =>
   `netlink: Cannot use netlink: ${procfs}/net is not of our own network namespace`
-const noTable = () => `procfs: Cannot read sockets from ${procfs}: there is no ${procfs}/net/tcp`
+const noTable = () => `procfs: Cannot read sockets: there is no ${procfs}/net/tcp`
 
 describe('sources', () => {
   test.each([

@@ -69,14 +69,18 @@ export function createExporterOperations() {
   return {
     get,
 
-    /** Starts `node dist/main.js` on 127.0.0.1:10132 with these flags, and comes back when it is ready. */
+    /**
+     * Starts `node dist/main.js` on 127.0.0.1:10132 with these flags, and comes back when it is ready. It looks at the actor's
+     * namespace alone, whose pools are the test's business.
+     */
     async startExporter(options: {
       readonly flags: readonly string[]
       readonly port?: number
       readonly environment?: Readonly<Record<string, string>>
     }): Promise<{ readonly pid: number }> {
       const { flags, port = LISTEN_PORT } = options
-      const command = ['dist/main.js', `--web.listen-address=127.0.0.1:${port}`, ...flags]
+      const listen = `--web.listen-address=127.0.0.1:${port}`
+      const command = ['dist/main.js', listen, '--netns=self', ...flags]
       const child = spawn(process.execPath, command, {
         cwd: ROOT,
         env: { PATH: process.env.PATH, ...options.environment },

@@ -86,8 +86,14 @@ export function createFakeKernel(changes: Partial<KernelTraits> = {}): FakeKerne
       listenCalls++
       find('listen', fd).listening = true
     },
+    connect() {
+      throw new Error('The self-test must connect to nobody')
+    },
     setsockopt(_fd, level, option) {
       options.push([level, option])
+    },
+    getsockopt() {
+      throw new Error('The self-test reads no option')
     },
     send(fd, request) {
       find('send', fd).answers = [...answer(Buffer.from(request), [...sockets.values()], traits)]

@@ -4,7 +4,7 @@
 import { type Format, renderFamilies } from '../../src/metrics/render.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import type { NamespaceReading } from '../../src/observation.ts'
-import type { NamespaceState, Snapshot } from '../../src/snapshot.ts'
+import type { NamespaceState, OwnerName, Snapshot } from '../../src/snapshot.ts'
 import { buildNamespace } from './namespace.ts'
 import { sampleBuild } from './sample-snapshot.ts'
 
@@ -12,6 +12,17 @@ const SAMPLES = 3
 const INTERVAL_SECONDS = 5
 const HORIZON_SECONDS = 900
 const FIRST_AT_UNIX_SECONDS = 1_764_000_000
+
+/** All recorded processes sat in the root of the cgroup tree, which names nobody: their users do. */
+const users = new Map([
+  [0, 'root'],
+  [1000, 'app'],
+])
+
+function nameUser(uid: number): OwnerName | undefined {
+  const owner = users.get(uid)
+  return owner === undefined ? undefined : { owner, ownerKind: 'user' }
+}
 
 export function renderGolden(read: () => NamespaceReading, format: Format): Promise<string> {
   return renderFamilies(replaySamples(read), sampleBuild, format)
@@ -25,6 +36,7 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
     forecastHorizonSeconds: HORIZON_SECONDS,
     destinations: true,
     listeners: true,
+    owners: true,
   })
   let model: ModelState | undefined
   let state: NamespaceState | undefined
@@ -32,7 +44,15 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
   for (let sample = 0; sample < SAMPLES; sample++) {
     const atSeconds = sample * INTERVAL_SECONDS
     takenAtSeconds = FIRST_AT_UNIX_SECONDS + atSeconds
-    const next = step(model, read(), { atSeconds, unixSeconds: takenAtSeconds })
+    const next = step(
+      model,
+      { ...read(), ownersBy: 'user' },
+      {
+        atSeconds,
+        unixSeconds: takenAtSeconds,
+        nameOwners: () => nameUser,
+      },
+    )
     model = next.state
     state = next.namespace
   }

@@ -1,7 +1,14 @@
 // Readings made of wire sockets through the product's own decoder, for tests of the model.
 
 import { createDumpBatch, dumpSockets } from '../../src/kernel/diag-channel.ts'
-import type { NamespaceReading, NetSettings, SocketBatch } from '../../src/observation.ts'
+import {
+  createSocketBatch,
+  FLAG,
+  type NamespaceReading,
+  type NetSettings,
+  type SocketBatch,
+  STATE,
+} from '../../src/observation.ts'
 import { createFakeChannel, sequenceOf } from './fake-channel.ts'
 import { buildDatagrams, buildDone, buildSocket, type WireSocket } from './netlink-builder.ts'
 
@@ -61,4 +68,31 @@ export function createReading(
     batches,
     activeOpens: undefined,
   }
+}
+
+/** A TCP connection from 10.0.0.5, or what is left of one. */
+export interface PlainConnection {
+  readonly port: number
+  /** Last byte of the remote address. */
+  readonly to: number
+  /** Of its owner; undefined for a TIME_WAIT, which has none. */
+  readonly cgroupId: number | undefined
+}
+
+/** Connections straight into columns: for simulations, where the wire would take most of the time. */
+export function connectionBatch(connections: readonly PlainConnection[]): SocketBatch {
+  const batch = createSocketBatch(connections.length)
+  for (const { port, to, cgroupId } of connections) {
+    const row = batch.length++
+    const alive = cgroupId !== undefined
+    batch.state[row] = alive ? STATE.established : STATE.timeWait
+    batch.flags[row] = alive ? 0 : FLAG.minisock
+    batch.localPort[row] = port
+    batch.remotePort[row] = 443
+    batch.localAddress.set([0, 0, 0xffff, 0x0a000005], row * 4)
+    batch.remoteAddress.set([0, 0, 0xffff, 0xc0a80100 + to], row * 4)
+    batch.expiresMs[row] = alive ? 0 : 30_000
+    batch.cgroupId[row] = cgroupId ?? 0
+  }
+  return batch
 }

@@ -103,8 +103,15 @@ export const sampleState: NamespaceState = {
     ],
     other: { usedPorts: 160, timeWaitPorts: 100 },
   },
-  listeners: [{ protocol: 'tcp', port: 50_051, owner: 'unknown' }],
-  owners: undefined,
+  listeners: [{ protocol: 'tcp', port: 50_051, owner: 'checkout' }],
+  owners: [
+    { protocol: 'tcp', owner: 'checkout', ownerKind: 'container', usedPorts: 20_000 },
+    { protocol: 'tcp', owner: 'backup.service', ownerKind: 'unit', usedPorts: 0 },
+    { protocol: 'tcp', owner: 'other', ownerKind: 'other', usedPorts: 1_200 },
+    { protocol: 'tcp', owner: 'none', ownerKind: 'none', usedPorts: 1_000 },
+    { protocol: 'tcp', owner: 'unknown', ownerKind: 'unknown', usedPorts: 21 },
+    { protocol: 'udp', owner: 'systemd-resolved.service', ownerKind: 'unit', usedPorts: 3 },
+  ],
   timeWaitRelease: [
     { withinSeconds: 1, ports: 40 },
     { withinSeconds: 5, ports: 210 },
@@ -113,7 +120,11 @@ export const sampleState: NamespaceState = {
     { withinSeconds: 60, ports: 2_500 },
   ],
   connectionsOpened: 123_456,
-  truncated: { ephemeral_port_destination_used_ports: 12, ephemeral_port_listener_info: 0 },
+  truncated: {
+    ephemeral_port_destination_used_ports: 12,
+    ephemeral_port_listener_info: 0,
+    ephemeral_port_owner_used_ports: 7,
+  },
 }
 
 /** `host` could be read, `self` not. */
@@ -130,7 +141,20 @@ export const sampleSnapshot: Snapshot = {
       netnsKind: 'self',
       failure: { reason: 'permission', message: 'Cannot open /proc/7/ns/net: EACCES' },
     }),
-    buildNamespace({ state: sampleState }),
+    buildNamespace({
+      state: sampleState,
+      allocationFailures: {
+        pools: [{ pool: 'tcp_connect', total: 42 }],
+        destinations: [
+          { destination: '10.0.0.9:443', owner: 'checkout.service', total: 40 },
+          { destination: 'other', owner: 'other', total: 2 },
+        ],
+      },
+      probes: [
+        { pool: 'tcp_bind', success: true, durationSeconds: 0.000025 },
+        { pool: 'udp', success: false, durationSeconds: 0.0165 },
+      ],
+    }),
   ],
   failures: {
     permission: 3,

@@ -26,6 +26,8 @@ export function createSampling(
       monotonicSeconds: clocks.monotonicSeconds,
     }),
     clocks,
+    failureWatch: undefined,
+    prober: undefined,
     detailMinUtilization: 0.2,
   })
   return async () => {

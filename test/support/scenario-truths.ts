@@ -20,6 +20,11 @@ const destination = (source: string, remote: string, used: number): Truths => ({
   [`destination_used_ports{source="${source}",destination="${remote}"}`]: used,
 })
 
+/** By user: the test's server and clients are either all root's or all the application's. */
+const owned = (protocol: 'tcp' | 'udp', owner: 'root' | 'app', used: number): Truths => ({
+  [`owner_used_ports{protocol="${protocol}",owner="${owner}",owner_kind="user"}`]: used,
+})
+
 const worst = (source: string, remote: string): Truths => ({
   [`pool_worst_destination_info{pool="tcp_connect",source="${source}",destination="${remote}"}`]: 1,
 })
@@ -34,6 +39,7 @@ export const truths: Readonly<Record<string, Truths>> = {
     'pool_utilization_ratio{pool="tcp_connect"}': 1,
     'pool_unused_ports{pool="tcp_connect"}': 0,
     'used_ports{protocol="tcp"}': 60,
+    ...owned('tcp', 'app', 60),
     destinations: 0,
     'source_info{reader="netlink",exactness="exact",range="sysctl"}': 1,
   },
@@ -70,7 +76,7 @@ export const truths: Readonly<Record<string, Truths>> = {
     ...destination(...server, 7),
     'used_ports{protocol="tcp"}': 10,
     'sockets{protocol="tcp",state="bound"}': 3,
-    'listener_info{protocol="udp",port="40009",owner="unknown"}': 1,
+    'listener_info{protocol="udp",port="40009",owner="root"}': 1,
     'listeners{protocol="udp"}': 1,
     'listeners{protocol="tcp"}': 0,
   },
@@ -105,7 +111,7 @@ export const truths: Readonly<Record<string, Truths>> = {
     ...worst('::1', '[::1]:8001'),
     ...destination('::1', '[::1]:8001', 16),
     ...destination('fd00::1', '[fd00::1]:8001', 5),
-    'listener_info{protocol="tcp",port="40040",owner="unknown"}': 1,
+    'listener_info{protocol="tcp",port="40040",owner="root"}': 1,
     'sockets{protocol="tcp",state="time_wait"}': 4,
   },
 
@@ -117,6 +123,8 @@ export const truths: Readonly<Record<string, Truths>> = {
     'listeners{protocol="tcp"}': 4,
     'listeners{protocol="udp"}': 1,
     'inbound_sockets{protocol="tcp"}': 13,
+    // Six connections and four listeners. What the listeners accepted shares their ports.
+    ...owned('tcp', 'app', 10),
     'sockets{protocol="tcp",state="syn_recv"}': 2,
     'sockets{protocol="tcp",state="listen"}': 4,
     'sockets{protocol="tcp",state="established"}': 17,
@@ -150,8 +158,8 @@ export const truths: Readonly<Record<string, Truths>> = {
     reserved_ports: 16,
     usable_ports: 44,
     'listeners{protocol="tcp"}': 1,
-    'listener_info{protocol="tcp",port="40020",owner="unknown"}': 1,
-    'listener_info{protocol="tcp",port="40011",owner="unknown"}': undefined,
+    'listener_info{protocol="tcp",port="40020",owner="root"}': 1,
+    'listener_info{protocol="tcp",port="40011",owner="root"}': undefined,
     'sockets{protocol="tcp",state="listen"}': 2,
   },
 
@@ -160,6 +168,8 @@ export const truths: Readonly<Record<string, Truths>> = {
     ...blocked(0, 0),
     ...destination(...server, 15),
     'pool_reclaimable_ports{pool="tcp_connect"}': 20,
+    // Those that may be recycled still hold their ports.
+    ...owned('tcp', 'root', 35),
     'destination_time_wait_ports{source="127.0.0.1",destination="127.0.0.1:8001"}': 10,
     'sockets{protocol="tcp",state="time_wait"}': 30,
     tcp_tw_reuse: 1,
@@ -171,6 +181,8 @@ export const truths: Readonly<Record<string, Truths>> = {
     ...blocked(0, 0),
     ...destination(...server, 45),
     'pool_reclaimable_ports{pool="tcp_connect"}': 0,
+    // 5 alive, and 40 TIME_WAITs that take their owner.
+    ...owned('tcp', 'root', 45),
     'sockets{protocol="tcp",state="time_wait"}': 40,
     // Eight each, 57, 42, 25, 12 and 0 seconds old.
     'time_wait_release_ports{within_seconds="1"}': 0,
@@ -188,6 +200,7 @@ export const truths: Readonly<Record<string, Truths>> = {
     'pool_utilization_ratio{pool="tcp_connect"}': 0,
     'sockets{protocol="udp",state="bound"}': 10,
     'sockets{protocol="udp",state="connected"}': 20,
+    ...owned('udp', 'root', 30),
     'used_ports{protocol="tcp"}': 0,
   },
 }

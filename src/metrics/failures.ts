@@ -1,0 +1,84 @@
+// Families about allocations that failed, by the kernel's own word and by trying: Snapshot -> samples.
+
+import type { AllocationFailures, Probe, Snapshot } from '../snapshot.ts'
+import { defineFamily, type Family } from './family.ts'
+
+/** Of threads that had ended, and of which nothing else tells where they were. */
+const UNKNOWN = 'unknown'
+
+function* countedFailures(
+  snapshot: Snapshot,
+): Iterable<AllocationFailures & { readonly netns: string }> {
+  for (const { netns, allocationFailures } of snapshot.namespaces) {
+    if (allocationFailures !== undefined) yield { netns, ...allocationFailures }
+  }
+  const { unattributedFailures } = snapshot
+  if (unattributedFailures !== undefined) yield { netns: UNKNOWN, ...unattributedFailures }
+}
+
+export const failureFamilies: readonly Family[] = [
+  defineFamily({
+    name: 'ephemeral_port_allocation_failures_total',
+    type: 'counter',
+    help:
+      'Allocations that failed for want of a port, as the kernel recorded them (its trace event sock:inet_sock_set_state), ' +
+      'counted since the exporter started; only the pool tcp_connect can be observed. netns=unknown counts those of processes that ' +
+      'ended before they were looked at. Absent without tracefs and with --no-collector.failures.',
+    labels: ['netns', 'pool'],
+    *samples(snapshot) {
+      for (const { netns, pools } of countedFailures(snapshot)) {
+        for (const { pool, total } of pools) yield { labels: { netns, pool }, value: total }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_destination_allocation_failures_total',
+    type: 'counter',
+    help:
+      'The failures of ephemeral_port_allocation_failures_total by remote address:port and by whose process it was. The first 50 ' +
+      'pairs of a namespace have a series, which begins at 0; the pair other,other counts later ones, and failures that came too ' +
+      'fast for the kernel to keep more than their number. One sample behind the total for a pair that is new.',
+    labels: ['netns', 'destination', 'owner'],
+    *samples(snapshot) {
+      for (const { netns, destinations } of countedFailures(snapshot)) {
+        for (const { destination, owner, total } of destinations) {
+          yield { labels: { netns, destination, owner }, value: total }
+        }
+      }
+    },
+  }),
+  perProbe({
+    name: 'ephemeral_port_probe_success',
+    help:
+      'Whether binding an IPv4 socket to port 0 succeeded just now: TCP for the pool tcp_bind, UDP for the pool udp. The socket is ' +
+      'closed at once. No probe can judge tcp_connect, whose pool depends on the destination. Absent without --collector.probe.',
+    value: ({ success }) => Number(success),
+  }),
+  perProbe({
+    name: 'ephemeral_port_probe_duration_seconds',
+    help:
+      'How long the kernel searched for the port of ephemeral_port_probe_success. A pool that is nearly empty costs every ' +
+      'application that much CPU. Absent without --collector.probe.',
+    value: ({ durationSeconds }) => durationSeconds,
+  }),
+]
+
+function perProbe(row: {
+  readonly name: string
+  readonly help: string
+  readonly value: (probe: Probe) => number
+}): Family {
+  const { name, help, value } = row
+  return defineFamily({
+    name,
+    type: 'gauge',
+    help,
+    labels: ['netns', 'pool'],
+    *samples(snapshot) {
+      for (const { netns, probes } of snapshot.namespaces) {
+        for (const probe of probes)
+          yield { labels: { netns, pool: probe.pool }, value: value(probe) }
+      }
+    },
+  })
+}

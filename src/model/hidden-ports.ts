@@ -1,0 +1,119 @@
+// Ports that may be closed to every connect() although they look shared: which to test, what the tests said, and what that
+// makes of those that were not tested. Pure.
+// "Ambiguous" is a usable port with a TCP socket on which nothing visible blocks: only there can bind history hide
+// (PORT-MODEL 13). A port without sockets has none, and one that is blocked visibly needs no test.
+
+/** What the tests of one namespace said, by port. */
+export type PortTests = ReadonlyMap<number, PortTest>
+
+export interface PortTest {
+  readonly closed: boolean
+  readonly testedAtSeconds: number
+}
+
+/** What the model makes of them, for ports that are ambiguous now. */
+export interface HiddenPorts {
+  /** Known to be closed: to be counted as blocked. */
+  readonly closed: ReadonlySet<number>
+  /** Ambiguous, and not tested. */
+  readonly untested: ReadonlySet<number>
+  /** Share of the untested that is expected to be closed, as of the tested; undefined where nothing was tested. */
+  readonly closedRatio: number | undefined
+}
+
+/** A closed port opens when the socket goes that was bound, and others stay: what is older is not believed. */
+const BELIEVED_SECONDS = 60
+
+/** The bits of a port's use that matter here: USE and BLOCKING of the model. */
+export interface UseBits {
+  readonly tcp: number
+  readonly blocking: number
+}
+
+export function listAmbiguousPorts(
+  usable: Uint8Array,
+  portUse: Uint8Array,
+  bits: UseBits,
+): number[] {
+  const ports: number[] = []
+  for (const [port, use] of portUse.entries()) {
+    const open = (use & bits.tcp) !== 0 && (use & bits.blocking) === 0
+    if (open && usable[port] === 1) ports.push(port)
+  }
+  return ports
+}
+
+/**
+ * Of at most `limit` ports those that were never tested, in random order, so that they stand for the rest; then those whose
+ * test is oldest. `random` gives numbers from 0 up to, not including, 1.
+ */
+export function choosePorts(
+  ambiguous: readonly number[],
+  tests: PortTests,
+  { limit, random }: { readonly limit: number; readonly random: () => number },
+): number[] {
+  const untested = ambiguous.filter((port) => !tests.has(port))
+  const chosen = drawPorts(untested, Math.min(limit, untested.length), random)
+  const testedAt = (port: number) => tests.get(port)?.testedAtSeconds ?? 0
+  const oldest = ambiguous
+    .filter((port) => tests.has(port))
+    .toSorted((a, b) => testedAt(a) - testedAt(b) || a - b)
+  return [...chosen, ...oldest.slice(0, limit - chosen.length)]
+}
+
+/** Adds what the kernel said, and forgets ports that have been without sockets or blocked since, and old answers. */
+export function noteTests(
+  tests: PortTests,
+  answers: { readonly usable: readonly number[]; readonly closed: readonly number[] },
+  { ambiguous, nowSeconds }: { readonly ambiguous: readonly number[]; readonly nowSeconds: number },
+): PortTests {
+  const known = new Set(ambiguous)
+  const kept = new Map(
+    [...tests].filter(
+      ([port, { testedAtSeconds }]) =>
+        known.has(port) && nowSeconds - testedAtSeconds <= BELIEVED_SECONDS,
+    ),
+  )
+  for (const port of answers.usable) kept.set(port, { closed: false, testedAtSeconds: nowSeconds })
+  for (const port of answers.closed) kept.set(port, { closed: true, testedAtSeconds: nowSeconds })
+  return kept
+}
+
+export function estimateHidden(ambiguous: readonly number[], tests: PortTests): HiddenPorts {
+  const closed = ambiguous.filter((port) => tests.get(port)?.closed)
+  const untested = ambiguous.filter((port) => !tests.has(port))
+  const tested = ambiguous.length - untested.length
+  return {
+    closed: new Set(closed),
+    untested: new Set(untested),
+    closedRatio: tested === 0 ? undefined : closed.length / tested,
+  }
+}
+
+/**
+ * The ports to be counted as closed: those known to be, and of the untested as many as the tested suggest, always the same
+ * ones as long as they are untested. Exact when all were tested.
+ */
+export function presumeClosed({ closed, untested, closedRatio }: HiddenPorts): ReadonlySet<number> {
+  const presumed = Math.round(untested.size * (closedRatio ?? 0))
+  if (presumed === 0) return closed
+  const scattered = [...untested].sort((a, b) => scatter(a) - scatter(b))
+  return new Set([...closed, ...scattered.slice(0, presumed)])
+}
+
+/** An order of ports that has nothing to do with their order (Knuth's multiplicative hash). */
+function scatter(port: number): number {
+  return Math.imul(port, 0x9e37_79b1) >>> 0
+}
+
+/** The first `count` of a random order (Fisher and Yates). */
+function drawPorts(ports: readonly number[], count: number, random: () => number): number[] {
+  const rest = [...ports]
+  for (let at = 0; at < count; at++) {
+    const from = at + Math.floor(random() * (rest.length - at))
+    const drawn = rest[from] ?? 0
+    rest[from] = rest[at] ?? 0
+    rest[at] = drawn
+  }
+  return rest.slice(0, count)
+}

@@ -1,0 +1,79 @@
+// Renders both dashboards with the data of the backfilled fleet and takes their pictures with Chromium, for review and for the
+// README: `npx tsx test/support/dashboard-pictures.ts [folder [full]]`, which is grafana/screenshots unless given.
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { spanOf, withBackfilledServer } from './backfill.ts'
+import { FLEET, HOUR, netnsName, SEED, SHOWN, target } from './backfill-fleet.ts'
+import { readAnswers } from './dashboard-answers.ts'
+import { renderPage } from './dashboard-html.ts'
+import { DASHBOARDS, type DashboardFile, GRAFANA, readDashboard } from './dashboard-model.ts'
+import type { Choice } from './dashboard-variables.ts'
+
+const CAPTION =
+  'Not Grafana: the layout of the committed dashboard with the answers of a Prometheus server to its queries, synthetic fleet of 200 nodes x 100 namespaces'
+const WINDOW_WIDTH = 1630
+/** What a README shows is the head, and small; `full` as second word gives all of it. */
+const HEAD_HEIGHT = 1040
+const HEAD_SCALE = 0.6
+
+const shown = target(SHOWN.node)
+const choices: Readonly<Record<DashboardFile, Choice>> = {
+  'ephemeral-port-overview.json': {},
+  'ephemeral-port-netns.json': { ...shown, netns: netnsName(SHOWN.node, SHOWN.number) },
+}
+
+const isFull = process.argv[3] === 'full'
+
+function takePicture(html: string, file: string, directory: string): void {
+  const page = join(directory, 'page.html')
+  writeFileSync(page, html)
+  const whole = 70 + Number(/main style="height:(\d+)/.exec(html)?.[1] ?? 1000) + 24
+  const height = isFull ? whole : Math.min(whole, HEAD_HEIGHT)
+  const { status, stderr } = spawnSync(
+    'chromium',
+    [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--hide-scrollbars',
+      `--user-data-dir=${mkdtempSync(join(directory, 'profile-'))}`,
+      `--window-size=${WINDOW_WIDTH},${height}`,
+      `--force-device-scale-factor=${isFull ? 1 : HEAD_SCALE}`,
+      `--screenshot=${file}`,
+      `file://${page}`,
+    ],
+    { encoding: 'utf8', timeout: 120_000 },
+  )
+  if (status !== 0) throw new Error(`Cannot take a picture with Chromium: ${stderr}`)
+}
+
+const folder = process.argv[2] ?? join(GRAFANA, 'screenshots')
+mkdirSync(folder, { recursive: true })
+const directory = mkdtempSync(join(tmpdir(), 'pictures-'))
+try {
+  const backfill = { size: FLEET, steps: HOUR, seed: SEED }
+  await withBackfilledServer(backfill, console.log, async (server) => {
+    const time = { span: spanOf(HOUR), scrapeSeconds: HOUR.stepSeconds }
+    for (const name of DASHBOARDS) {
+      const dashboard = readDashboard(name)
+      const choice = choices[name]
+      const answers = await readAnswers(server, dashboard, { choice, time })
+      const variables = dashboard.templating.list.filter(({ type }) => type === 'query')
+      const chosen = Object.fromEntries(
+        variables.map((variable) => [variable.name, `${choice[variable.name] ?? 'All'}`]),
+      )
+      const html = renderPage(dashboard, { span: time.span, answers, chosen, caption: CAPTION })
+      takePicture(html, join(folder, name.replace('.json', '.png')), directory)
+    }
+  })
+} finally {
+  rmSync(directory, { recursive: true, force: true })
+}
