@@ -30,6 +30,8 @@ export interface Config {
   readonly procfs: string
   /** Likewise; undefined where the mount table is to say. */
   readonly cgroup: string | undefined
+  /** Likewise. */
+  readonly tracefs: string | undefined
   readonly netns: Settings['netns']
   readonly sampleIntervalMs: number
   readonly cpuBudgetRatio: number
@@ -42,6 +44,8 @@ export interface Config {
     readonly destinations: boolean
     readonly owners: boolean
     readonly listeners: boolean
+    readonly failures: boolean
+    readonly probe: boolean
     readonly kubernetes: boolean
   }
   readonly log: { readonly level: Settings['log.level']; readonly format: Settings['log.format'] }
@@ -161,6 +165,7 @@ function nameSettings(settings: Settings, command: Command): Config {
     source: settings.source,
     procfs: settings['path.procfs'],
     cgroup: settings['path.cgroup'],
+    tracefs: settings['path.tracefs'],
     netns: settings.netns,
     sampleIntervalMs: settings['sample.interval'],
     cpuBudgetRatio: settings['sample.cpu-budget'],
@@ -172,6 +177,8 @@ function nameSettings(settings: Settings, command: Command): Config {
       destinations: settings['collector.destinations'],
       owners: settings['collector.owners'],
       listeners: settings['collector.listeners'],
+      failures: settings['collector.failures'],
+      probe: settings['collector.probe'],
       kubernetes: settings['collector.kubernetes'],
     },
     log: { level: settings['log.level'], format: settings['log.format'] },

@@ -9,6 +9,7 @@ import { renderStatus, renderStatusJson, statusExitCode } from './cli/status.ts'
 import { renderHelp } from './config/help.ts'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { createFailureLog } from './failure-log.ts'
+import { createInstanceName } from './failures/instance.ts'
 import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
 import { readInClusterSettings } from './owners/kubernetes-cluster.ts'
@@ -209,6 +210,12 @@ async function openSampler(
     peakWindowSeconds: config.peakWindowSeconds,
     forecastHorizonSeconds: config.forecastHorizonSeconds,
     ...config.collectors,
+    // A counter of one sample says nothing.
+    failures:
+      config.collectors.failures && config.command === 'serve' && process.platform === 'linux'
+        ? createInstanceName(process.pid)
+        : undefined,
+    tracefs: config.tracefs,
   }
   const budget = {
     configuredIntervalMs: config.sampleIntervalMs,

@@ -9,7 +9,8 @@ import {
 } from '../src/config/options.ts'
 import { type Config, ConfigError, readConfig } from '../src/config.ts'
 
-const allCollectors = { destinations: true, owners: true, listeners: true, kubernetes: false }
+const allOn = { destinations: true, owners: true, listeners: true, failures: true }
+const allCollectors = { ...allOn, probe: false, kubernetes: false }
 
 const defaults: Config = {
   command: 'serve',
@@ -24,6 +25,7 @@ const defaults: Config = {
   source: 'auto',
   procfs: '/proc',
   cgroup: undefined,
+  tracefs: undefined,
   netns: 'all',
   sampleIntervalMs: 5000,
   cpuBudgetRatio: 0.02,
@@ -74,6 +76,7 @@ const examples: Record<FreeOption, [string, Partial<Config>]> = {
   source: ['procfs', { source: 'procfs' }],
   'path.procfs': ['/host/proc/', { procfs: '/host/proc' }],
   'path.cgroup': ['/host/cgroup', { cgroup: '/host/cgroup' }],
+  'path.tracefs': ['/host/tracing', { tracefs: '/host/tracing' }],
   netns: ['self', { netns: 'self' }],
   'sample.interval': ['1m30s', { sampleIntervalMs: 90_000 }],
   'sample.cpu-budget': ['.5', { cpuBudgetRatio: 0.5 }],
@@ -84,6 +87,8 @@ const examples: Record<FreeOption, [string, Partial<Config>]> = {
   'collector.destinations': ['0', { collectors: { ...allCollectors, destinations: false } }],
   'collector.owners': ['0', { collectors: { ...allCollectors, owners: false } }],
   'collector.listeners': ['false', { collectors: { ...allCollectors, listeners: false } }],
+  'collector.failures': ['0', { collectors: { ...allCollectors, failures: false } }],
+  'collector.probe': ['1', { collectors: { ...allCollectors, probe: true } }],
   'collector.kubernetes': ['1', { collectors: { ...allCollectors, kubernetes: true } }],
   'log.level': ['debug', { log: { level: 'debug', format: 'logfmt' } }],
   'log.format': ['json', { log: { level: 'info', format: 'json' } }],
@@ -125,6 +130,7 @@ describe('readConfig()', () => {
       source: fc.constantFrom('auto', 'netlink', 'procfs', 'systeminformation'),
       'path.procfs': word.map((segment) => `/${segment}/proc`),
       'path.cgroup': word.map((segment) => `/${segment}/cgroup`),
+      'path.tracefs': word.map((segment) => `/${segment}/tracing`),
       netns: fc.constantFrom('all', 'self'),
       'sample.interval': seconds,
       'sample.cpu-budget': fc.integer({ min: 1, max: 100 }).map((n) => String(n / 100)),
@@ -135,6 +141,8 @@ describe('readConfig()', () => {
       'collector.destinations': flag,
       'collector.owners': flag,
       'collector.kubernetes': flag,
+      'collector.failures': flag,
+      'collector.probe': flag,
       'collector.listeners': flag,
       'log.level': fc.constantFrom('debug', 'info', 'warn', 'error'),
       'log.format': fc.constantFrom('logfmt', 'json'),

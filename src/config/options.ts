@@ -82,6 +82,12 @@ export const options = {
     value: absolutePathValue,
     fallback: undefined,
   },
+  'path.tracefs': {
+    group: 'Sampling',
+    help: 'Where tracefs is mounted; by default /sys/kernel/tracing or /sys/kernel/debug/tracing',
+    value: absolutePathValue,
+    fallback: undefined,
+  },
   netns: {
     group: 'Sampling',
     help: 'Network namespaces to look at: all of the node that can be read, or only that of --path.procfs',
@@ -141,6 +147,18 @@ export const options = {
     help: 'Name the listeners inside the ephemeral range',
     value: switchValue,
     fallback: 'true',
+  },
+  'collector.failures': {
+    group: 'Collectors',
+    help: 'Count the failed allocations that the kernel records, where tracefs can be used',
+    value: switchValue,
+    fallback: 'true',
+  },
+  'collector.probe': {
+    group: 'Collectors',
+    help: 'Try allocations on loopback, and test ports whose bind history no listing shows',
+    value: switchValue,
+    fallback: 'false',
   },
   'collector.kubernetes': {
     group: 'Collectors',

@@ -2,6 +2,7 @@
 
 import type { FailureReason, Reader } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
+import type { Recorded } from './failure-watch.ts'
 
 /** What the worker is started with. */
 export interface WorkerOptions {
@@ -22,6 +23,12 @@ export interface WorkerOptions {
   readonly owners: boolean
   /** Whether the names of pods will be told. */
   readonly kubernetes: boolean
+  /** The name of the tracing instance; undefined where failures are not counted. */
+  readonly failures: string | undefined
+  /** Where tracefs is mounted; undefined: in one of the usual places. */
+  readonly tracefs: string | undefined
+  /** Whether allocations are tried. */
+  readonly probe: boolean
 }
 
 /** What the main thread knows of a pod of this node. */
@@ -47,6 +54,8 @@ export interface Sample {
   readonly collectors: Snapshot['collectors']
   /** CPU time that the sample cost its thread, the first look at new namespaces apart. */
   readonly cpuSeconds: number
+  /** Failed allocations, where they are recorded. */
+  readonly recorded: Recorded | undefined
   /** What the names of pods and of their containers are still wanted of. */
   readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
 }

@@ -30,6 +30,8 @@ export interface NodeNames {
   ): (by: 'cgroup' | 'user', ids: ReadonlySet<number>) => (id: number) => OwnerName | undefined
   /** Forgets what only other namespaces than these needed. */
   retain(namespaces: ReadonlyMap<number, unknown>): void
+  /** Names the owner of a process by its cgroup. */
+  nameProcess(cgroupPath: string): string
   collectors(): Sample['collectors']
   wanted(): Sample['wanted']
 }
@@ -56,7 +58,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   let containerNames: ReadonlyMap<string, string> = new Map()
   let wantedPods = new Set<string>()
   let wantedContainers = new Set<string>()
-  let failed = false
+  let problem: string | undefined
   let seconds = 0
 
   function want({ podUid, containerId }: Pick<CgroupIdentity, 'podUid' | 'containerId'>): void {
@@ -74,14 +76,17 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       cgroups.refresh(ids)
     } catch (error) {
       if (!(error instanceof SourceError)) throw error
-      failed = true
+      problem = error.message
     }
     seconds += options.monotonicSeconds() - before
   }
 
   function nameCgroup(id: number): OwnerName | undefined {
     const path = tree?.resolve(id)
-    if (path === undefined) return undefined
+    return path === undefined ? undefined : namePath(path)
+  }
+
+  function namePath(path: string): OwnerName {
     let identity = identities.get(path)
     if (identity === undefined) {
       identity = parseCgroupPath(path)
@@ -120,9 +125,11 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       tree?.retain(new Set([...idsOf.values()].flatMap((ids) => [...ids])))
       if (identities.size > MOST_IDENTITIES) identities.clear()
     },
+    nameProcess: (path) => namePath(path).owner,
     collectors() {
-      const row = { collector: 'owners', success: !failed, durationSeconds: seconds }
-      failed = false
+      const success = problem === undefined
+      const row = { collector: 'owners', success, durationSeconds: seconds, problem }
+      problem = undefined
       seconds = 0
       return options.owners ? [row] : []
     },

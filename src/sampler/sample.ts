@@ -12,8 +12,10 @@ import {
   SourceError,
 } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
+import type { FailureWatch } from './failure-watch.ts'
 import type { Sample } from './messages.ts'
 import type { NodeNames } from './node-names.ts'
+import type { Prober } from './prober.ts'
 import { createStopwatch, type Stopwatch } from './stopwatch.ts'
 import { judgeUrgency } from './urgency.ts'
 import { describeNamespace, isDetailed, startWatching, type Watched } from './watched.ts'
@@ -31,6 +33,10 @@ export interface SampleOptions {
   readonly step: Step
   readonly names: NodeNames
   readonly clocks: SampleClocks
+  /** Undefined where failures are not counted. */
+  readonly failureWatch: FailureWatch | undefined
+  /** Undefined where nothing is tried. */
+  readonly prober: Prober | undefined
   readonly detailMinUtilization: number
 }
 
@@ -91,24 +97,30 @@ export function createTakeSample(
 
   function advance(one: Watched, reading: NamespaceReading, watch: Stopwatch): void {
     const atSeconds = clocks.monotonicSeconds()
-    const { state, namespace } = step(
+    const { probeMemory: memory } = one
+    // Only netlink is asked from inside the namespace.
+    const prober = reading.reader === 'netlink' ? options.prober : undefined
+    const { state, namespace, ambiguousPorts } = step(
       one.model,
       {
         ...reading,
         // Ids that nothing resolves are worth less than uids.
         ownersBy: names.cgroups ? reading.ownersBy : reading.ownersBy && 'user',
         batches: watch.timeReads(reading.batches),
+        activeOpens: reading.activeOpens && reading.activeOpens - memory.opens,
       },
       {
         atSeconds,
         unixSeconds: clocks.unixSeconds(),
         nameOwners: names.nameOwnersOf(one.place.id),
+        portTests: prober?.testsOf(memory, one.state),
       },
     )
     one.model = state
     one.state = namespace
     one.readAtSeconds = atSeconds
     one.rangeAtSeconds = atSeconds
+    prober?.probe(memory, ambiguousPorts)
     one.initial = reading.netns === 'host'
   }
 
@@ -216,6 +228,7 @@ export function createTakeSample(
     const firstSeconds = await readDue(budgetSeconds, watch)
     nameAll(now)
     names.retain(watched)
+    const recorded = options.failureWatch?.read(watched.values())
     const namespaces = describeAll()
     const durations = watch.stop()
     const failed = [...watched.values()].flatMap(({ failure }) => failure?.reason ?? [])
@@ -232,8 +245,10 @@ export function createTakeSample(
           durationSeconds: durations.discover + durations.read + durations.model,
         },
         ...names.collectors(),
+        ...[options.failureWatch, options.prober].flatMap((one) => one?.collector() ?? []),
       ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
+      recorded,
       wanted: names.wanted(),
     }
   }

@@ -5,6 +5,7 @@ import type { FailureReason, Reader } from '../observation.ts'
 import { failureReasons } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
+import { createFailureBooks } from './failure-books.ts'
 import type { PodFacts, Sample, WorkerOptions } from './messages.ts'
 import { type Supervisor, type SupervisorEvents, startSupervisor } from './supervisor.ts'
 
@@ -62,6 +63,7 @@ export function startSampler(
     FailureReason,
     number
   >
+  const books = createFailureBooks(options.worker.everyNamespace)
   let snapshot: Snapshot | undefined
   /** What the running worker said last, by name. */
   let said = new Map<string, Namespace>()
@@ -125,11 +127,12 @@ export function startSampler(
         stopped = true
         clearTimeout(timer)
         await supervisor.stop()
+        await books.close()
       },
     }
   })
 
-  function publish({ cpuSeconds, failures: reasons, wanted, ...sample }: Sample): void {
+  function publish({ cpuSeconds, failures: reasons, wanted, recorded, ...sample }: Sample): void {
     samples++
     receivedAtMs = performance.now()
     for (const reason of reasons) failures[reason]++
@@ -141,9 +144,11 @@ export function startSampler(
     said = new Map(namespaces.map((one) => [one.netns, one]))
     options.pods?.request(wanted.podUids, wanted.containerIds)
     const pods = options.pods?.collector()
+    const booked = books.book(namespaces, recorded)
     snapshot = {
       ...sample,
-      namespaces,
+      namespaces: booked.namespaces,
+      unattributedFailures: booked.unattributed,
       collectors: pods === undefined ? sample.collectors : [...sample.collectors, pods],
       intervalSeconds: stretchInterval(options, costSeconds ?? 0, isStrained(namespaces)) / 1000,
       samples,

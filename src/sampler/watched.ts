@@ -6,6 +6,7 @@ import type { NetnsName } from '../namespaces/names.ts'
 import type { FailureReason } from '../observation.ts'
 import type { Namespace, NamespaceState } from '../snapshot.ts'
 import type { PodFacts } from './messages.ts'
+import { type ProbeMemory, startProbeMemory } from './prober.ts'
 import { highestUtilization } from './urgency.ts'
 
 export interface Watched {
@@ -26,6 +27,7 @@ export interface Watched {
   /** When its range was looked at last. */
   rangeAtSeconds: number
   detailed: boolean
+  readonly probeMemory: ProbeMemory
   /** What was said of it last. */
   said: Namespace | undefined
 }
@@ -51,6 +53,7 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
     readAtSeconds: undefined,
     rangeAtSeconds: 0,
     detailed: false,
+    probeMemory: startProbeMemory(),
     said: undefined,
   }
 }
@@ -79,7 +82,7 @@ export function describeNamespace(one: Watched): Namespace | undefined {
     state: failure === undefined ? state : undefined,
     failure,
     allocationFailures: undefined,
-    probes: [],
+    probes: one.probeMemory.probes,
   }
 }
 
@@ -89,6 +92,7 @@ function isSaid(one: Watched, said: Namespace): boolean {
     one.failure === said.failure &&
     (one.failure !== undefined || one.state === said.state) &&
     one.detailed === said.detailed &&
+    one.probeMemory.probes === said.probes &&
     one.pod?.name === said.pod?.name
   )
 }

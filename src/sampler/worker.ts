@@ -7,8 +7,10 @@ import { createStep } from '../model/step.ts'
 import { openWorld } from '../namespaces/open-world.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
+import { createFailureWatch } from './failure-watch.ts'
 import type { FromWorker, ToWorker, WorkerOptions } from './messages.ts'
 import { createNodeNames } from './node-names.ts'
+import { createProber } from './prober.ts'
 import { createTakeSample } from './sample.ts'
 import { createThreadCpuClock } from './thread-cpu.ts'
 
@@ -33,11 +35,24 @@ if (opened !== undefined) {
     world: openWorld(source, { ...options, monotonicSeconds, libc }),
     step: createStep(options),
     names,
+    failureWatch:
+      options.failures === undefined
+        ? undefined
+        : createFailureWatch({
+            ...options,
+            name: options.failures,
+            monotonicSeconds,
+            nameProcess: names.nameProcess,
+          }),
     clocks: {
       unixSeconds: () => Date.now() / 1000,
       monotonicSeconds,
       cpuSeconds: createThreadCpuClock(),
     },
+    prober:
+      options.probe && libc !== undefined
+        ? createProber({ ...options, libc, monotonicSeconds, random: Math.random })
+        : undefined,
     detailMinUtilization: options.detailMinUtilization,
   })
   port.on('message', async (request: ToWorker) => {

@@ -83,6 +83,8 @@ function createNode(ids: readonly number[]) {
       kubernetes: false,
       monotonicSeconds: () => now,
     }),
+    failureWatch: undefined,
+    prober: undefined,
     clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
     detailMinUtilization: 0.2,
   })

@@ -13,6 +13,9 @@ const worker: WorkerOptions = {
   detailMinUtilization: 0.2,
   owners: true,
   kubernetes: false,
+  failures: undefined,
+  tracefs: undefined,
+  probe: false,
   platform: 'linux',
   ownPort: undefined,
   top: 10,
@@ -28,6 +31,7 @@ const sample: Sample = {
   failures: [],
   collectors: [],
   cpuSeconds: 0.01,
+  recorded: undefined,
   wanted: { podUids: [], containerIds: [] },
 }
 

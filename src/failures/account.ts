@@ -1,0 +1,104 @@
+// One namespace's counters of failed allocations: account x entries -> account -> AllocationFailures. Pure.
+// A counter that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 one sample
+// before it counts (METRICS.md), so an account tells what is published from what is still to be.
+
+import type { AllocationFailures } from '../snapshot.ts'
+
+interface Counter {
+  /** As published; undefined before the first time. */
+  readonly shown: number | undefined
+  /** To be added when it is published next, but for the first time. */
+  readonly due: number
+}
+
+interface PairCounter extends Counter {
+  readonly destination: string
+  readonly owner: string
+}
+
+export interface Account {
+  readonly total: Counter
+  /** By destination and owner, in the order in which they came. */
+  readonly pairs: ReadonlyMap<string, PairCounter>
+}
+
+/** What is known of some failures of one namespace. */
+export interface Booking {
+  readonly destination: string | undefined
+  readonly owner: string | undefined
+  readonly count: number
+}
+
+/** Pairs with a series of their own. */
+const LARGEST_PAIRS = 50
+const OTHER = 'other'
+
+export const emptyAccount: Account = { total: { shown: undefined, due: 0 }, pairs: new Map() }
+
+/** Adds failures; those without a destination, and those of pairs that came too late, are the pair other, other. */
+export function bookFailures(account: Account, bookings: readonly Booking[]): Account {
+  if (bookings.length === 0) return account
+  const pairs = new Map(account.pairs)
+  let total = account.total
+  for (const { destination, owner, count } of mostFirst(bookings)) {
+    total = { ...total, due: total.due + count }
+    const pair =
+      destination === undefined
+        ? { destination: OTHER, owner: OTHER }
+        : { destination, owner: owner ?? 'unknown' }
+    const key = nameOf(pair)
+    const known = pairs.get(key) ?? (hasRoom(pairs) ? undefined : pairs.get(nameOf(OTHERS)))
+    const into = known ?? { ...(hasRoom(pairs) ? pair : OTHERS), shown: undefined, due: 0 }
+    pairs.set(nameOf(into), { ...into, due: into.due + count })
+  }
+  return { total, pairs }
+}
+
+/** What the next page shows: series that were on the last one count what is due, new ones begin at 0. */
+export function publishAccount({ total, pairs }: Account): Account {
+  return {
+    total: publishCounter(total),
+    pairs: new Map([...pairs].map(([key, pair]) => [key, publishCounter(pair)])),
+  }
+}
+
+/** Undefined before it was published. */
+export function renderAccount({ total, pairs }: Account): AllocationFailures | undefined {
+  if (total.shown === undefined) return undefined
+  return {
+    pools: [{ pool: 'tcp_connect', total: total.shown }],
+    destinations: [...pairs.values()].flatMap(({ destination, owner, shown }) =>
+      shown === undefined ? [] : [{ destination, owner, total: shown }],
+    ),
+  }
+}
+
+const OTHERS = { destination: OTHER, owner: OTHER } as const
+
+function publishCounter<C extends Counter>(counter: C): C {
+  if (counter.shown === undefined) return { ...counter, shown: 0 }
+  return counter.due === 0 ? counter : { ...counter, shown: counter.shown + counter.due, due: 0 }
+}
+
+/** The pair other, other takes nobody's room. */
+function hasRoom(pairs: ReadonlyMap<string, PairCounter>): boolean {
+  return pairs.size - (pairs.has(nameOf(OTHERS)) ? 1 : 0) < LARGEST_PAIRS
+}
+
+function nameOf({ destination, owner }: { destination: string; owner: string }): string {
+  return `${destination} ${owner}`
+}
+
+/** Of the pairs that come in one sample those with the most failures take the room that is left. */
+function mostFirst(bookings: readonly Booking[]): Booking[] {
+  const merged = new Map<string, Booking>()
+  for (const booking of bookings) {
+    const key = `${booking.destination ?? ''} ${booking.owner ?? ''}`
+    const before = merged.get(key)
+    merged.set(key, before ? { ...before, count: before.count + booking.count } : booking)
+  }
+  const ordered = [...merged].toSorted(
+    ([keyA, a], [keyB, b]) => b.count - a.count || (keyA < keyB ? -1 : 1),
+  )
+  return ordered.map(([, booking]) => booking)
+}

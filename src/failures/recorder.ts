@@ -1,0 +1,189 @@
+// The kernel's record of failed allocations, read from the rings of our tracing instance without ever waiting: rings ->
+// FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with it.
+
+import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
+import { renderAddress, renderEndpoint } from '../model/addresses.ts'
+import { DecodeError } from '../observation.ts'
+import {
+  type EventFormat,
+  type PageFormat,
+  parseEventFormat,
+  parsePageFormat,
+} from './event-format.ts'
+import type { FailureEvent, FailureReading, Resolvers, RingCount } from './failure-reading.ts'
+import { openInstance } from './instance.ts'
+import { decodeRingPage, type FailureRecord } from './ring-page.ts'
+import { parseGoneEvents } from './ring-stats.ts'
+import { markProbingThread } from './traced-threads.ts'
+import { codeOf, readTraceFile, tracefsRefusal } from './tracefs.ts'
+
+export interface Recorder {
+  /** For holdInstance() and removeInstance(), by whoever outlives the thread. */
+  readonly instancePath: string
+  /** What has happened since the last reading. Throws SourceError when tracefs refuses. */
+  read(resolvers: Resolvers): FailureReading
+  /** Closes what is open; the instance goes on recording. */
+  close(): void
+}
+
+export interface RecorderOptions {
+  /** Where tracefs may be mounted; undefined for the usual places. */
+  readonly places: readonly string[] | undefined
+  /** The same for all threads of the process: createInstanceName(). */
+  readonly name: string
+  readonly procfs: string
+}
+
+/** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
+const PAGES_PER_READING = 24
+
+interface Format {
+  readonly event: EventFormat
+  readonly layout: PageFormat
+}
+
+interface Ring {
+  readonly cpu: number
+  readonly fd: number
+  readonly statsPath: string
+}
+
+/** Opens the instance for the calling thread, whose probes are not recorded. Throws SourceError or DecodeError. */
+export function openRecorder({ places, name, procfs }: RecorderOptions): Recorder {
+  const { path, eventPath, release } = openInstance({
+    places,
+    name,
+    probers: markProbingThread(procfs),
+  })
+  const { format, rings } = openParts(path, eventPath, release)
+  const page = new Uint8Array(format.layout.bytes)
+  let first = true
+
+  return {
+    instancePath: path,
+    read(resolvers) {
+      const counts: RingCount[] = []
+      const tally = createTally(resolvers)
+      let problem: string | undefined
+      for (const ring of rings) {
+        const drained = drainRing(ring, {
+          page,
+          format,
+          record: (seen) => tally.add(ring.cpu, seen),
+        })
+        problem ??= drained.problem
+        if (drained.pages > 0 || first) {
+          const gone = parseGoneEvents(readTraceFile(ring.statsPath))
+          counts.push({ cpu: ring.cpu, gone, strangers: drained.strangers })
+        }
+      }
+      first = false
+      return { rings: counts, events: tally.events(), problem }
+    },
+    close() {
+      for (const { fd } of rings) closeSync(fd)
+    },
+  }
+}
+
+/** From here on the descriptors of the rings hold the instance. */
+function openParts(
+  path: string,
+  eventPath: string,
+  release: () => void,
+): { format: Format; rings: Ring[] } {
+  try {
+    const format = {
+      event: parseEventFormat(readTraceFile(`${eventPath}/format`)),
+      layout: parsePageFormat(readTraceFile(`${path}/events/header_page`)),
+    }
+    return { format, rings: openRings(path) }
+  } finally {
+    release()
+  }
+}
+
+function openRings(path: string): Ring[] {
+  const rings: Ring[] = []
+  try {
+    for (const name of readdirSync(`${path}/per_cpu`)) {
+      const cpu = /^cpu(\d+)$/.exec(name)?.[1]
+      if (cpu === undefined) continue
+      const directory = `${path}/per_cpu/${name}`
+      const fd = openSync(`${directory}/trace_pipe_raw`, constants.O_RDONLY | constants.O_NONBLOCK)
+      rings.push({ cpu: Number(cpu), fd, statsPath: `${directory}/stats` })
+    }
+  } catch (error) {
+    for (const { fd } of rings) closeSync(fd)
+    throw tracefsRefusal(error)
+  }
+  return rings
+}
+
+/** Reads a ring until it is empty. A page that cannot be decoded is left to the counters. */
+function drainRing(
+  ring: Ring,
+  options: {
+    readonly page: Uint8Array
+    readonly format: Format
+    readonly record: (record: FailureRecord) => void
+  },
+): { pages: number; strangers: number; problem: string | undefined } {
+  const { page, format, record } = options
+  let [pages, strangers] = [0, 0]
+  let problem: string | undefined
+  while (pages < PAGES_PER_READING) {
+    const length = readPage(ring.fd, page)
+    if (length === 0) break
+    pages++
+    try {
+      const decoded = decodeRingPage(page.subarray(0, length), format)
+      strangers += decoded.strangers
+      for (const one of decoded.records) record(one)
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error
+      problem ??= error.message
+    }
+  }
+  return { pages, strangers, problem }
+}
+
+/** One read(2) for one page; 0 when there is nothing to read. */
+function readPage(fd: number, page: Uint8Array): number {
+  try {
+    return readSync(fd, page, 0, page.length, null)
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return 0
+    throw tracefsRefusal(error)
+  }
+}
+
+/** Counts records that are alike, and asks once about each thread. */
+function createTally({ netnsOf, ownerOf }: Resolvers): {
+  add(cpu: number, record: FailureRecord): void
+  events(): FailureEvent[]
+} {
+  const threads = new Map<number, Pick<FailureEvent, 'netns' | 'owner'>>()
+  const events = new Map<string, { -readonly [name in keyof FailureEvent]: FailureEvent[name] }>()
+
+  function resolve(pid: number): Pick<FailureEvent, 'netns' | 'owner'> {
+    const known = threads.get(pid) ?? { netns: netnsOf(pid), owner: ownerOf(pid) }
+    threads.set(pid, known)
+    return known
+  }
+
+  return {
+    add(cpu, { pid, localAddress, remoteAddress, remotePort }) {
+      const key = `${cpu} ${pid} ${localAddress.join()} ${remoteAddress.join()} ${remotePort}`
+      const known = events.get(key)
+      if (known !== undefined) {
+        known.count++
+        return
+      }
+      const source = renderAddress(localAddress, 0)
+      const destination = renderEndpoint(remoteAddress, 0, remotePort)
+      events.set(key, { cpu, pid, ...resolve(pid), source, destination, count: 1 })
+    },
+    events: () => [...events.values()],
+  }
+}

@@ -1,0 +1,123 @@
+// The worker's side of the failures collector: reads what the kernel recorded and says in which namespace it happened.
+
+import { ELSEWHERE, type FailureReading } from '../failures/failure-reading.ts'
+import { openRecorder, type Recorder } from '../failures/recorder.ts'
+import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/traced-threads.ts'
+import { visibleInodeOf } from '../namespaces/processes.ts'
+import { DecodeError, SourceError } from '../observation.ts'
+import type { Snapshot } from '../snapshot.ts'
+import type { Watched } from './watched.ts'
+
+/** What the books of the main thread need of one sample. */
+export interface Recorded {
+  /** The instance, which has to be held and one day removed by whoever outlives the worker. */
+  readonly instancePath: string
+  /** Undefined when it could not be read this time: nothing is lost. */
+  readonly reading: FailureReading | undefined
+  /** Keys of all namespaces that exist. They mean the same to the next worker. */
+  readonly present: readonly string[]
+  /** Those that have a name, with it. */
+  readonly named: readonly (readonly [key: string, netns: string])[]
+}
+
+export interface FailureWatch {
+  /** Call it once a sample, outside every other namespace. Undefined while there is no recorder. */
+  read(watched: Iterable<Watched>): Recorded | undefined
+  collector(): Snapshot['collectors'][number]
+}
+
+export interface FailureWatchOptions {
+  /** Of the instance, the same for every worker of the process. */
+  readonly name: string
+  /** Where tracefs is mounted; undefined: in one of the usual places. */
+  readonly tracefs: string | undefined
+  readonly procfs: string
+  readonly everyNamespace: boolean
+  readonly monotonicSeconds: () => number
+  readonly nameProcess: (cgroupPath: string) => string
+}
+
+/** tracefs may be mounted later. */
+const RETRY_SECONDS = 60
+
+export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
+  const { procfs, monotonicSeconds } = options
+  const countsAlike = countsAsKernel(procfs)
+  let recorder: Recorder | undefined
+  let problem: string | undefined
+  let triedAtSeconds = Number.NEGATIVE_INFINITY
+  let durationSeconds = 0
+
+  function open(): void {
+    if (recorder !== undefined || monotonicSeconds() - triedAtSeconds < RETRY_SECONDS) return
+    triedAtSeconds = monotonicSeconds()
+    problem = attempt(() => {
+      const places = options.tracefs === undefined ? undefined : [options.tracefs]
+      recorder = openRecorder({ places, name: options.name, procfs })
+    })
+  }
+
+  function readRecorder(opened: Recorder, keyByInode: ReadonlyMap<number, string>) {
+    let reading: FailureReading | undefined
+    problem = attempt(() => {
+      reading = opened.read({
+        netnsOf: (pid) => {
+          const inode = countsAlike ? readNetnsInode(procfs, pid) : undefined
+          if (inode === undefined) return undefined
+          return keyByInode.get(inode) ?? (options.everyNamespace ? undefined : ELSEWHERE)
+        },
+        ownerOf: (pid) => {
+          const path = countsAlike ? readCgroupPath(procfs, pid) : undefined
+          return path === undefined ? undefined : options.nameProcess(path)
+        },
+      })
+    })
+    problem ??= reading?.problem
+    return reading
+  }
+
+  return {
+    read(watched) {
+      const before = monotonicSeconds()
+      open()
+      const keys = [...watched].map((one) => ({ one, key: keyOf(one) }))
+      const inodes = keys.flatMap(({ one, key }): [number, string][] => {
+        const inode = one.place.own ? visibleInodeOf('/proc/thread-self/ns/net') : one.place.inode
+        return inode === undefined ? [] : [[inode, key]]
+      })
+      const opened = recorder
+      const recorded = opened && {
+        instancePath: opened.instancePath,
+        reading: readRecorder(opened, new Map(inodes)),
+        present: keys.map(({ key }) => key),
+        named: keys.flatMap(({ one: { name }, key }): [string, string][] =>
+          name === undefined ? [] : [[key, name.netns]],
+        ),
+      }
+      durationSeconds = monotonicSeconds() - before
+      return recorded
+    },
+    collector: () => ({
+      collector: 'failures',
+      success: problem === undefined,
+      durationSeconds,
+      problem,
+    }),
+  }
+}
+
+/** An id is this worker's own; a cookie is the kernel's. */
+function keyOf({ place: { own, cookie, inode, netInode } }: Watched): string {
+  if (own) return 'own'
+  return cookie === undefined ? `inode/${inode ?? netInode}` : `cookie/${cookie}`
+}
+
+function attempt(call: () => void): string | undefined {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    if (error instanceof SourceError || error instanceof DecodeError) return error.message
+    throw error
+  }
+}

@@ -1,0 +1,97 @@
+// The worker's side of the probe collector: what is tried inside a namespace while it is read.
+
+import { canaryPools, probeAllocation } from '../failures/probe-canary.ts'
+import { probePorts } from '../failures/probe-port.ts'
+import { markProbingThread } from '../failures/traced-threads.ts'
+import type { Libc } from '../kernel/libc.ts'
+import { choosePorts, noteTests, type PortTests } from '../model/hidden-ports.ts'
+import { SourceError } from '../observation.ts'
+import type { NamespaceState, Probe, Snapshot } from '../snapshot.ts'
+
+/** What the prober remembers of one namespace. */
+export interface ProbeMemory {
+  probes: readonly Probe[]
+  probedAtSeconds: number
+  tests: PortTests
+  /** connect() calls of ours that Tcp ActiveOpens counts. */
+  opens: number
+}
+
+export interface Prober {
+  /** What to tell the model of the ports; undefined where testing them is not worth it. */
+  testsOf(memory: ProbeMemory, state: NamespaceState | undefined): PortTests | undefined
+  /** Tries what is due. To be called inside the namespace. */
+  probe(memory: ProbeMemory, ambiguousPorts: readonly number[] | undefined): void
+  collector(): Snapshot['collectors'][number]
+}
+
+export interface ProberOptions {
+  readonly libc: Libc
+  readonly procfs: string
+  readonly monotonicSeconds: () => number
+  readonly random: () => number
+  /** Of the pool tcp_connect: below it nobody depends on the last port. */
+  readonly detailMinUtilization: number
+}
+
+/** 50 us each. */
+const PORTS_TESTED = 200
+/** A canary in a full pool makes the kernel search for 20 ms: it may take one percent of the time. */
+const REST_FACTOR = 100
+
+export function startProbeMemory(): ProbeMemory {
+  return { probes: [], probedAtSeconds: Number.NEGATIVE_INFINITY, tests: new Map(), opens: 0 }
+}
+
+/** Makes the calling thread known as one that probes, so that what it is refused does not count. */
+export function createProber(options: ProberOptions): Prober {
+  const { libc, procfs, monotonicSeconds, random } = options
+  let problem = markThread(procfs)
+  let durationSeconds = 0
+
+  function allocate(memory: ProbeMemory): void {
+    const cost = memory.probes.reduce((sum, probe) => sum + probe.durationSeconds, 0)
+    if (monotonicSeconds() - memory.probedAtSeconds < REST_FACTOR * cost) return
+    memory.probedAtSeconds = monotonicSeconds()
+    memory.probes = canaryPools.flatMap(
+      (pool) => probeAllocation(libc, pool, monotonicSeconds) ?? [],
+    )
+  }
+
+  function testPorts(memory: ProbeMemory, ambiguous: readonly number[]): void {
+    const chosen = choosePorts(ambiguous, memory.tests, { limit: PORTS_TESTED, random })
+    const answers = probePorts(libc, chosen)
+    problem = answers.problem
+    memory.opens += answers.usable.length
+    const nowSeconds = monotonicSeconds()
+    memory.tests = noteTests(memory.tests, answers, { ambiguous, nowSeconds })
+  }
+
+  return {
+    testsOf(memory, state) {
+      const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
+      const isWorth = (pool?.utilizationRatio ?? 0) >= options.detailMinUtilization
+      return isWorth ? memory.tests : undefined
+    },
+    probe(memory, ambiguousPorts) {
+      const before = monotonicSeconds()
+      allocate(memory)
+      if (ambiguousPorts !== undefined) testPorts(memory, ambiguousPorts)
+      durationSeconds += monotonicSeconds() - before
+    },
+    collector() {
+      const row = { collector: 'probe', success: problem === undefined, durationSeconds, problem }
+      durationSeconds = 0
+      return row
+    },
+  }
+}
+
+function markThread(procfs: string): string | undefined {
+  try {
+    markProbingThread(procfs)
+    return undefined
+  } catch (error) {
+    return error instanceof SourceError ? error.message : String(error)
+  }
+}

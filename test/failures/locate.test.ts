@@ -1,0 +1,31 @@
+import { describe, expect, test } from 'vitest'
+import { locateFailure } from '../../src/failures/locate.ts'
+import type { DestinationRow } from '../../src/snapshot.ts'
+import { sampleState } from '../support/sample-snapshot.ts'
+
+const failure = { source: '10.0.0.5', destination: '10.0.0.9:443' }
+
+function namespace(key: string, row: Partial<DestinationRow> = {}) {
+  const rows = [{ ...failure, usedPorts: 990, timeWaitPorts: 0, utilizationRatio: 0.99, ...row }]
+  return { key, state: { ...sampleState, destinations: { count: 1, rows, other: undefined } } }
+}
+
+describe('locateFailure()', () => {
+  test('finds the namespace that has exhausted the destination', () => {
+    const namespaces = [namespace('a', { destination: '10.0.0.9:80' }), namespace('b')]
+    expect(locateFailure(namespaces, failure)).toBe('b')
+  })
+
+  test('finds it by sockets that are bound to a device', () => {
+    expect(locateFailure([namespace('a', { source: '10.0.0.5%3' })], failure)).toBe('a')
+  })
+
+  test.each([
+    ['another source', [namespace('a', { source: '10.0.0.6' })]],
+    ['ports to spare', [namespace('a', { utilizationRatio: 0.8 })]],
+    ['two that could be it', [namespace('a'), namespace('b')]],
+    ['no reading', [{ key: 'a', state: undefined }]],
+  ])('does not guess with %s', (_name, namespaces) => {
+    expect(locateFailure(namespaces, failure)).toBeUndefined()
+  })
+})

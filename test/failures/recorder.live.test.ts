@@ -1,0 +1,290 @@
+// The kernel's record of failed allocations against clients that were told EADDRNOTAVAIL, and against all that look similar.
+
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createInstanceName, removeInstance } from '../../src/failures/instance.ts'
+import {
+  advanceLedger,
+  emptyLedger,
+  type FailureLedger,
+  renderFailures,
+  renderUnknownFailures,
+} from '../../src/failures/ledger.ts'
+import { probePorts } from '../../src/failures/probe-port.ts'
+import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
+import { readCgroupPath, readNetnsInode } from '../../src/failures/traced-threads.ts'
+import { openLibc } from '../../src/kernel/libc.ts'
+import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
+import { type Netns, withNetns } from '../support/actor.ts'
+import { inNetnsOf } from '../support/in-netns.ts'
+import { type Endpoint, openLibc as openTestLibc } from '../support/libc.ts'
+import { bringUp, unshareNetns } from '../support/netns.ts'
+import { type ClientKind, type Clients, compileClient, createClients, makeUnit } from './client.ts'
+import { removeIpv6Loopback } from './remove-address.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from './tracefs-place.ts'
+
+const program = compileClient()
+const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')
+
+const PORTS = 10
+const range = { 'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}` }
+const v4 = { address: '127.0.0.1', port: 8001 }
+const v6 = { address: '::1', port: 8001 }
+const mapped = { address: '::ffff:127.0.0.1', port: 8001 }
+
+let tracefs: TracefsPlace
+let clients: Clients
+let recorder: Recorder
+let name: string
+
+/** Reads into the ledger; `keys` are inodes of namespaces. Once more with nothing, so that everything is published. */
+function account(ledger: FailureLedger, keys: readonly number[]): FailureLedger {
+  const present = keys.map(String)
+  const resolvers = {
+    netnsOf: (pid: number) => readNetnsInode('/proc', pid)?.toString(),
+    ownerOf: (pid: number) => parseCgroupPath(readCgroupPath('/proc', pid) ?? '').name,
+  }
+  const reading = recorder.read(resolvers)
+  expect(reading.problem).toBeUndefined()
+  const idle = { rings: [], events: [], problem: undefined }
+  return [reading, idle].reduce<FailureLedger>(
+    (state, one) => advanceLedger(state, { reading: one, present, published: present }),
+    ledger,
+  )
+}
+
+const open = (keys: readonly number[]) => account(account(emptyLedger, keys), keys)
+const totalOf = (ledger: FailureLedger, key: number) =>
+  renderFailures(ledger, `${key}`)?.pools[0]?.total
+const unknownOf = (ledger: FailureLedger) => renderUnknownFailures(ledger)?.pools[0]?.total
+
+/** A namespace whose pool to each of these is empty, and every port of it in use. */
+async function exhaust({ call, pid }: Netns, ...destinations: Endpoint[]): Promise<number> {
+  await call('setSysctls', range)
+  for (const to of destinations) {
+    await call('open', { bind: to, listen: 100 })
+    expect((await call('open', { connect: to, count: PORTS })).locals).toHaveLength(PORTS)
+  }
+  return readNetnsInode('/proc', pid) ?? 0
+}
+
+const startClient = (netns: Netns, kind: ClientKind, to: Endpoint, attempts: number) =>
+  clients.start({ netnsPath: `/proc/${netns.pid}/ns/net`, kind, to, attempts })
+
+beforeAll(() => {
+  if (skipReason !== undefined || program === undefined) return
+  tracefs = openTracefs()
+  clients = createClients(program.path)
+})
+beforeEach(() => {
+  if (skipReason !== undefined) return
+  name = createInstanceName(process.pid)
+  recorder = openRecorder({ places: [tracefs.place], name, procfs: '/proc' })
+})
+afterEach(async () => {
+  if (skipReason !== undefined) return
+  await clients.close()
+  recorder.close()
+  expect(removeInstance(recorder.instancePath)).toBe(true)
+})
+afterAll(() => {
+  program?.remove()
+  tracefs?.close()
+})
+
+describe('openRecorder()', () => {
+  test('finds number, destination and owner of every client, in each of three namespaces', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const units = ['shop', 'mail', 'backup'].map((unit) => {
+      const unitName = `ephemeral-test-${unit}.service`
+      return { unitName, unit: makeUnit(unitName) }
+    })
+    const cases = [
+      ['tcp', v4, 11],
+      ['tcp', v6, 12],
+      ['tcp', mapped, 13],
+      ['mptcp', v4, 14],
+      ['mptcp', v6, 15],
+      ['uring', v4, 16],
+      ['uring', v6, 17],
+      ['uring-async', v4, 18],
+    ] as const
+    try {
+      await withNetns((one) =>
+        withNetns((two) =>
+          withNetns(async (three) => {
+            const spaces = [one, two, three]
+            const keys = await Promise.all(spaces.map((netns) => exhaust(netns, v4, v6)))
+            let ledger = open(keys)
+            for (const [index, netns] of spaces.entries()) {
+              const want = new Map<string, number>()
+              for (const [kind, to, attempts] of cases.slice(index)) {
+                const client = startClient(netns, kind, to, attempts + index)
+                units[index]?.unit?.add(client.pid)
+                const { withoutPort } = await client.attempt()
+                expect(withoutPort, kind).toBe(attempts + index)
+                const destination = to === v6 ? '[::1]:8001' : '127.0.0.1:8001'
+                const owner = units[index]?.unit
+                  ? units[index]?.unitName
+                  : parseCgroupPath(readCgroupPath('/proc', client.pid) ?? '').name
+                const key = `${destination} ${owner}`
+                want.set(key, (want.get(key) ?? 0) + withoutPort)
+              }
+              ledger = account(ledger, keys)
+              const failures = renderFailures(ledger, `${keys[index]}`)
+              const found = new Map(
+                failures?.destinations.map(({ destination, owner, total }) => [
+                  `${destination} ${owner}`,
+                  total,
+                ]),
+              )
+              expect(found).toEqual(want)
+              expect(totalOf(ledger, keys[index] ?? 0)).toBe(
+                [...want.values()].reduce((sum, count) => sum + count, 0),
+              )
+              await clients.close()
+            }
+            expect(unknownOf(ledger)).toBe(0)
+          }),
+        ),
+      )
+    } finally {
+      await clients.close()
+      for (const { unit } of units) unit?.remove()
+    }
+  })
+
+  test('does not count what fails for another reason', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      const key = readNetnsInode('/proc', netns.pid) ?? 0
+      await netns.call('setSysctls', { ...range, 'net.ipv4.tcp_syn_retries': 1 })
+      const ledger = open([key])
+      const nobody = { address: '10.9.0.200', port: 80 }
+      const slow = [1, 2].map(() => startClient(netns, 'tcp', nobody, 1).attempt())
+
+      for (const to of [
+        { ...v4, port: 9 },
+        { ...v6, port: 9 },
+      ]) {
+        const refused = await startClient(netns, 'tcp', to, 100).attempt()
+        expect(refused).toEqual({ withoutPort: 0, connected: 0, other: 100 })
+      }
+      // Connected, reset by the other side, closed in order.
+      const listener = await netns.call('open', { bind: v4, listen: 100 })
+      for (const how of ['rst', 'fin'] as const) {
+        const { sockets } = await netns.call('open', { connect: v4, count: 5 })
+        await netns.call('close', { sockets, how })
+      }
+      await netns.call('close', { sockets: listener.sockets })
+      // A port that its owner chose, and that is taken: EADDRNOTAVAIL as well, but nobody's pool is empty.
+      await netns.call('open', { bind: v6, listen: 100 })
+      const bind = { address: '::1', port: 20_000 }
+      await netns.call('open', { bind, connect: v6, reuseAddress: true })
+      const clash = await netns.call('open', { bind, connect: v6, reuseAddress: true })
+      expect(clash.refusal).toBe('EADDRNOTAVAIL')
+
+      expect(await Promise.all(slow)).toEqual(
+        slow.map(() => ({ withoutPort: 0, connected: 0, other: 1 })),
+      )
+      const after = account(ledger, [key])
+      expect([totalOf(after, key), unknownOf(after)]).toEqual([0, 0])
+    })
+  })
+
+  test('does not count connections to ::1 where there is none, which fail alike', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const testLibc = openTestLibc()
+    const fd = inNetnsOf(await openLibc(), process.pid, () => {
+      unshareNetns(testLibc)
+      bringUp(testLibc, 'lo')
+      removeIpv6Loopback(testLibc)
+      return openSync('/proc/thread-self/ns/net', 'r')
+    })
+    try {
+      const netnsPath = `/proc/${process.pid}/fd/${fd}`
+      const key = fstatSync(fd).ino
+      const ledger = open([key])
+      const client = clients.start({ netnsPath, kind: 'tcp', to: v6, attempts: 20 })
+      expect(await client.attempt()).toEqual({ withoutPort: 20, connected: 0, other: 0 })
+      const after = account(ledger, [key])
+      expect([totalOf(after, key), unknownOf(after)]).toEqual([0, 0])
+    } finally {
+      closeSync(fd)
+    }
+  })
+
+  test('counts 5,000 failures between two readings, of which the rings keep a part', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      const key = await exhaust(netns, v4)
+      const before = open([key])
+      const client = startClient(netns, 'tcp', v4, 5000)
+      expect(await client.attempt()).toEqual({ withoutPort: 5000, connected: 0, other: 0 })
+      const after = account(before, [key])
+      expect([totalOf(after, key), unknownOf(after)]).toEqual([5000, 0])
+      const rows = renderFailures(after, `${key}`)?.destinations ?? []
+      expect(rows.map(({ destination }) => destination).sort()).toEqual(['127.0.0.1:8001', 'other'])
+      expect(rows.reduce((sum, { total }) => sum + total, 0)).toBe(5000)
+    })
+  })
+
+  test('goes on where another thread of the process has stopped, counting nothing twice', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      const key = await exhaust(netns, v4)
+      const before = open([key])
+      await startClient(netns, 'tcp', v4, 30).attempt()
+      const first = account(before, [key])
+      expect(totalOf(first, key)).toBe(30)
+
+      await startClient(netns, 'tcp', v4, 40).attempt()
+      // Read, and lost with the thread that read it.
+      expect(
+        recorder.read({ netnsOf: () => undefined, ownerOf: () => undefined }).events,
+      ).toHaveLength(1)
+      recorder.close()
+      await startClient(netns, 'tcp', v4, 50).attempt()
+      recorder = openRecorder({ places: [tracefs.place], name, procfs: '/proc' })
+      await startClient(netns, 'tcp', v4, 60).attempt()
+
+      const after = account(first, [key])
+      // Of the 40 nothing is known; they are in this namespace where something else of their CPU was.
+      expect((totalOf(after, key) ?? 0) + (unknownOf(after) ?? 0)).toBe(180)
+      expect(totalOf(after, key)).toBeGreaterThanOrEqual(140)
+      expect(totalOf(account(after, [key]), key)).toBe(totalOf(after, key))
+    })
+  })
+
+  test('books as unknown what a process left that has ended', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      const key = await exhaust(netns, v4)
+      const before = open([key])
+      const client = startClient(netns, 'tcp', v4, 5)
+      await client.attempt()
+      await client.end()
+      const after = account(before, [key])
+      expect([totalOf(after, key), unknownOf(after)]).toEqual([0, 5])
+    })
+  })
+
+  test('never counts our own probes', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const libc = await openLibc()
+    await withNetns(async (netns) => {
+      const { call, pid } = netns
+      await call('setSysctls', range)
+      const key = readNetnsInode('/proc', pid) ?? 0
+      const ledger = open([key])
+      await call('open', { bind: { address: '127.0.0.1', port: 0 }, count: PORTS })
+      const ports = Array.from({ length: PORTS }, (_, index) => 40_000 + index)
+      const { closed } = inNetnsOf(libc, pid, () => probePorts(libc, ports))
+      expect(closed).toEqual(ports)
+      // The same from a thread that is not marked is counted: it is the filter that leaves ours out.
+      await startClient(netns, 'tcp', { ...v4, port: 9 }, 3).attempt()
+      const after = account(ledger, [key])
+      expect([totalOf(after, key), unknownOf(after)]).toEqual([3, 0])
+    })
+  })
+})
