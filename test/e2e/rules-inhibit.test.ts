@@ -1,0 +1,107 @@
+// A real Alertmanager with the committed inhibit rules is told of every alert of an exhausted pool at once: one page is left.
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { findFreePort } from '../support/free-port.ts'
+import { waitFor } from '../support/program.ts'
+import { listAlerts, RULES } from '../support/rules-files.ts'
+import { hasProgram } from '../support/tools.ts'
+
+/** Debian's name, and that of the project. */
+const program = ['prometheus-alertmanager', 'alertmanager'].find(hasProgram)
+
+type Labels = Readonly<Record<string, string>>
+interface Known {
+  readonly labels: Labels
+  readonly status: { readonly state: string }
+}
+
+/** Which of them reach somebody: everything but what another alert inhibits. */
+async function listNotified(alerts: readonly Labels[]): Promise<readonly Labels[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'alertmanager-'))
+  const url = `http://127.0.0.1:${await findFreePort()}`
+  const child = spawn(
+    program ?? '',
+    [
+      `--config.file=${join(RULES, 'alertmanager-inhibit.yaml')}`,
+      `--storage.path=${directory}`,
+      `--web.listen-address=${url.replace('http://', '')}`,
+      '--cluster.listen-address=',
+    ],
+    { stdio: 'ignore' },
+  )
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  try {
+    await waitFor(async () => (await fetch(`${url}/-/ready`)).ok || undefined)
+    const sent = await fetch(`${url}/api/v2/alerts`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(alerts.map((labels) => ({ labels }))),
+    })
+    expect(sent.status).toBe(200)
+    const known = await waitFor(async () => {
+      const all = (await (await fetch(`${url}/api/v2/alerts`)).json()) as Known[]
+      const isJudged = all.every(({ status }) => status.state !== 'unprocessed')
+      return all.length === alerts.length && isJudged ? all : undefined
+    })
+    return known.filter(({ status }) => status.state === 'active').map(({ labels }) => labels)
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+const target = { job: 'j', instance: 'i', namespace: 'shop', pod: 'cart' }
+const rows = listAlerts().map(({ alert, labels }) => ({
+  alertname: alert,
+  severity: labels.severity ?? '',
+}))
+/** Every alert about pools, of one pool of one namespace. */
+function allOf(netns: string, pool: string): Labels[] {
+  const aboutPools = rows.filter(({ alertname }) =>
+    /Failing$|Exhaust|Pool|SlowPath/.test(alertname.replace('CollectorFailing', '')),
+  )
+  return aboutPools.map((row) => ({ ...target, ...row, netns, pool }))
+}
+function summary(labels: readonly Labels[]): readonly string[] {
+  return labels.map((one) => `${one.alertname} ${one.severity} ${one.netns} ${one.pool}`).sort()
+}
+
+test('The inhibit rules leave one page for each exhausted pool, and hide nothing of other pools', async (ctx) => {
+  if (program === undefined && process.env.CI !== 'true')
+    ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')
+  const full = allOf('host', 'tcp_connect')
+  expect(full.length).toBeGreaterThan(10)
+  const udp = allOf('host', 'udp').filter(({ alertname }) => !alertname?.endsWith('sFailing'))
+  const high = allOf('pod/shop/cart', 'tcp_connect').filter(
+    ({ severity, alertname }) =>
+      severity === 'warning' && /AlmostFull|UtilizationHigh/.test(alertname ?? ''),
+  )
+  const cause = { ...target, alertname: 'EphemeralPortCloseWaitLeak', severity: 'warning' }
+  const leak = { ...cause, netns: 'host', state: 'close_wait' }
+  expect(summary(await listNotified([...full, ...udp, ...high, leak]))).toEqual([
+    'EphemeralPortAllocationsFailing critical host tcp_connect',
+    'EphemeralPortCloseWaitLeak warning host undefined',
+    'EphemeralPortExhausted critical host udp',
+    'EphemeralPortPoolAlmostFull warning pod/shop/cart tcp_connect',
+  ])
+})
+
+test('An exporter that does not answer is one alert, and others go on', async (ctx) => {
+  if (program === undefined && process.env.CI !== 'true')
+    ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')
+  const aboutExporter = rows.filter(({ alertname }) =>
+    /ExporterDown|SamplesStale|Unreadable|CollectorFailing/.test(alertname),
+  )
+  const here = aboutExporter.map((row) => ({ ...target, ...row, netns: 'host' }))
+  const there = { ...target, alertname: 'EphemeralPortSamplesStale', severity: 'warning' }
+  const notified = await listNotified([...here, { ...there, instance: 'k' }])
+  expect(notified.map(({ alertname, instance }) => `${alertname} ${instance}`).sort()).toEqual([
+    'EphemeralPortExporterDown i',
+    'EphemeralPortSamplesStale k',
+  ])
+})

@@ -1,0 +1,147 @@
+// The rules in reality: a Prometheus server with all of them scrapes the running exporter in a namespace whose small range is
+// really used up towards one destination, and given back. The durations of the rules are divided by sixty, so that a minute
+// takes a second, and so are those of the exporter.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { openTracefs, whyNotTraced } from '../failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/actor.ts'
+import { whyNotExact } from '../support/live.ts'
+import { makeFaster } from '../support/rules-faster.ts'
+import { readRuleFile } from '../support/rules-files.ts'
+import { type RulesServer, type Sample, withRulesServer } from '../support/rules-server.ts'
+import { hasProgram } from '../support/tools.ts'
+
+const FACTOR = 60
+const RANGE = { first: 40_000, ports: 100 }
+const FULL = { address: '127.0.0.1', port: 8001 }
+const OTHER = { address: '127.0.0.1', port: 8002 }
+/** Of the exporter's own pod: no alert about a namespace may carry them. */
+const targetLabels = { namespace: 'monitoring', pod: 'exporter-x' }
+const flags = [
+  '--netns=self',
+  '--sample.interval=200ms',
+  '--sample.peak-window=2s',
+  '--sample.cpu-budget=1',
+]
+const WAIT_MS = 40_000
+/** That of counted failures is over before the slower ones begin. */
+const LASTING =
+  'ALERTS{alertstate="firing",netns=~"self|",alertname!="EphemeralPortAllocationsFailing"}'
+
+const tcpConnect = [
+  ['EphemeralPortExhausted', 'critical'],
+  ['EphemeralPortExhaustionPredicted', 'critical'],
+  ['EphemeralPortExhaustionPredicted', 'warning'],
+  ['EphemeralPortPoolAlmostFull', 'warning'],
+  ['EphemeralPortPoolUtilizationHigh', 'warning'],
+  ['EphemeralPortConnectSlowPath', 'warning'],
+].map(([alertname, severity]) => labelsOf({ alertname, severity, pool: 'tcp_connect' }))
+// Nobody binds, so that the wildcard's ports, which are all in use, are no reason for a warning.
+const tcpBind = ['EphemeralPortPoolAlmostFull', 'EphemeralPortPoolUtilizationHigh'].map(
+  (alertname) => labelsOf({ alertname, severity: 'info', pool: 'tcp_bind' }),
+)
+
+// The kernel's own record of the one refusal.
+const counted = labelsOf({
+  alertname: 'EphemeralPortAllocationsFailing',
+  severity: 'critical',
+  pool: 'tcp_connect',
+})
+
+/** All labels of an alert, `namespace`, `pod` and `cluster` not among them. */
+function labelsOf(labels: Readonly<Record<string, string | undefined>>) {
+  const target = { job: 'ephemeral-port-exporter', instance: '127.0.0.1:10132' }
+  return { ...target, netns: 'self', ...labels }
+}
+
+function sortedLabels(rows: readonly { readonly metric: Sample['metric'] }[]): readonly string[] {
+  return rows.map(({ metric }) => nameOf(metric)).sort()
+}
+
+function nameOf(labels: Readonly<Record<string, string | undefined>>): string {
+  const { __name__, alertstate, ...rest } = labels
+  return JSON.stringify(Object.entries(rest).sort())
+}
+
+async function untilFiring(server: RulesServer, expected: readonly string[]): Promise<void> {
+  await expect
+    .poll(async () => sortedLabels(await server.query(LASTING)), {
+      timeout: WAIT_MS,
+      interval: 500,
+    })
+    .toEqual(expected)
+}
+
+async function openNamespace(netns: Netns, tracefs: string): Promise<void> {
+  const last = RANGE.first + RANGE.ports - 1
+  await netns.call('setSysctls', { 'net.ipv4.ip_local_port_range': `${RANGE.first} ${last}` })
+  await netns.call('open', { bind: FULL, listen: 1000 })
+  await netns.call('open', { bind: OTHER, listen: 1000 })
+  await netns.call('startExporter', { flags: [...flags, `--path.tracefs=${tracefs}`] })
+}
+
+test('A destination that is really exhausted makes the right alerts pending, firing and resolved, and no others', {
+  timeout: 120_000,
+}, async (ctx) => {
+  const isMissing = !hasProgram('prometheus') || !hasProgram('nsenter')
+  if (isMissing && process.env.CI !== 'true') ctx.skip('needs prometheus and nsenter')
+  const reason = whyNotExact() ?? whyNotTraced()
+  if (reason !== undefined) ctx.skip(reason)
+  const ruleFiles = ['alerts.yaml', 'recording.yaml'].map((name) =>
+    makeFaster(readRuleFile(name), FACTOR),
+  )
+  const tracefs = openTracefs()
+  onTestFinished(() => tracefs.close())
+  await withNetns(async (netns) => {
+    await openNamespace(netns, tracefs.place)
+    await withRulesServer(netns, { ruleFiles, targetLabels }, async (server) => {
+      const { query } = server
+      await expect
+        .poll(() => query('up == 1'), { timeout: WAIT_MS })
+        .toMatchObject([{ metric: targetLabels }])
+      await delay(5000)
+      expect(
+        await query(
+          'last_over_time(ALERTS{netns=~"self|",alertname!="EphemeralPortExporterDown"}[2m])',
+        ),
+        'all is quiet',
+      ).toEqual([])
+
+      const { sockets, refusal } = await netns.call('open', { connect: FULL, count: 101 })
+      expect({ opened: sockets.length, refusal }).toEqual({ opened: 100, refusal: 'EADDRNOTAVAIL' })
+      const other = await netns.call('fill', { connect: OTHER, limit: 20 })
+      expect(other.count, 'the other destinations are well').toBe(20)
+
+      const expected = [...tcpConnect, ...tcpBind].map(nameOf).sort()
+      const ever = [...tcpConnect, ...tcpBind, counted].map(nameOf).sort()
+      await untilFiring(server, expected)
+      expect(
+        sortedLabels(await query('last_over_time(ALERTS{alertstate="pending",netns="self"}[2m])')),
+        'each was pending before',
+      ).toEqual(ever)
+      const alerts = await server.listAlerts()
+      const page = alerts.find(({ labels }) => labels.alertname === 'EphemeralPortExhausted')
+      expect(page?.annotations.description).toContain(
+        'Pool tcp_connect of network namespace self on 127.0.0.1:10132 had no port left',
+      )
+      expect(page?.annotations.description).toContain(
+        'Ports left: 0. Worst destination: 127.0.0.1:8001 from 127.0.0.1.',
+      )
+      const [rollUp] = await query(
+        'cluster_pool:ephemeral_port_pool_utilization_ratio:max{pool="tcp_connect"}',
+      )
+      expect(rollUp?.value[1]).toBe('1')
+
+      // Without TIME_WAIT, so that all ports are free at once.
+      await netns.call('close', { sockets, how: 'rst' })
+      await untilFiring(server, [])
+      await expect.poll(() => query('ALERTS{netns="self"}'), { timeout: WAIT_MS }).toEqual([])
+      expect(
+        sortedLabels(await query('last_over_time(ALERTS{alertstate="firing",netns=~"self|"}[2m])')),
+      ).toEqual(ever)
+      expect(await server.listRuleFailures()).toEqual([])
+      expect(server.log()).toBe('')
+    })
+  })
+})

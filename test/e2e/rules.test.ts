@@ -1,0 +1,60 @@
+// Prometheus' and Alertmanager's own tools judge deploy/prometheus: syntax, unit tests, and whether those tests bite.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { listAlerts, listRuleTests, RULES } from '../support/rules-files.ts'
+import { listMutants } from '../support/rules-mutants.ts'
+import { judgeRules, promtool } from '../support/rules-promtool.ts'
+import { hasProgram } from '../support/tools.ts'
+
+const isMissing = !hasProgram('promtool')
+
+beforeEach((context) => {
+  if (isMissing && process.env.CI !== 'true')
+    context.skip('needs promtool (Debian: apt-get install prometheus)')
+})
+
+describe('promtool', () => {
+  test.each(['alerts.yaml', 'recording.yaml'])('check rules accepts %s', (name) => {
+    const { status, output } = promtool(['check', 'rules', join(RULES, name)])
+    expect(output).toMatch(/SUCCESS: \d+ rules found/)
+    expect(status).toBe(0)
+  })
+
+  test('test rules passes', { timeout: 300_000 }, () => {
+    const { status, output } = promtool(['test', 'rules', ...listRuleTests()])
+    expect(output).not.toContain('FAILED')
+    expect(status).toBe(0)
+  })
+
+  test('test rules fails for every rule with a wrong number, duration, join or severity', {
+    timeout: 300_000,
+  }, () => {
+    const alerts = listAlerts()
+    const mutants = [...listMutants(alerts)]
+    const rulesOf = (alert: string) => alerts.filter((rule) => rule.alert === alert)
+    const names = [...new Set(alerts.map(({ alert }) => alert))]
+    const intact = judgeRules(names.map((alert) => ({ alert, rules: rulesOf(alert) })))
+    expect(names.filter((_, index) => !intact[index])).toEqual([])
+    expect(mutants.length).toBeGreaterThan(100)
+    const passes = judgeRules(
+      mutants.map(({ index, rule }) => ({
+        alert: rule.alert,
+        rules: alerts
+          .map((other, at) => (at === index ? rule : other))
+          .filter(({ alert }) => alert === rule.alert),
+      })),
+    )
+    expect(mutants.filter((_, index) => passes[index]).map(({ what }) => what)).toEqual([])
+  })
+})
+
+test('amtool accepts the inhibit rules', (ctx) => {
+  if (!hasProgram('amtool') && process.env.CI !== 'true')
+    ctx.skip('needs amtool (Debian: apt-get install prometheus-alertmanager)')
+  const file = join(RULES, 'alertmanager-inhibit.yaml')
+  const { status, stdout } = spawnSync('amtool', ['check-config', file], { encoding: 'utf8' })
+  expect(stdout).toContain('8 inhibit rules')
+  expect(status).toBe(0)
+})
