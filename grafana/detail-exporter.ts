@@ -1,0 +1,285 @@
+// The folded rows of the page of one namespace: the range and what decides reuse, and how fresh, complete and cheap the
+// exporter's word is.
+
+import type { Section } from './dashboards.ts'
+import { graphPanel } from './panels.ts'
+import { ageScale, anyIsOdd, goodIfOne } from './scales.ts'
+import { fleet, inNetns } from './selectors.ts'
+import { tablePanel } from './tables.ts'
+
+export function rangeSection(): Section {
+  const setting = (metric: string) => ({ expr: `max by (instance) (${inNetns(metric)})` })
+  return {
+    title: 'Range and settings',
+    folded: true,
+    panels: [
+      graphPanel({
+        title: 'Range utilization',
+        description:
+          'For capacity planning only: ports of the range held by anything. 100 % is healthy with many destinations, since TCP connections to different ones share ports.',
+        width: 12,
+        height: 8,
+        unit: 'percentunit',
+        max: 1,
+        queries: [
+          {
+            expr: `max by (protocol) (${inNetns('ephemeral_port_range_utilization_ratio')})`,
+            legend: '{{protocol}}',
+          },
+        ],
+      }),
+      graphPanel({
+        title: 'Ports of the range in use',
+        description:
+          'Distinct ports held by any socket, against what the kernel may choose from (dashed).',
+        width: 12,
+        height: 8,
+        unit: 'locale',
+        queries: [
+          {
+            expr: `sum by (protocol) (${inNetns('ephemeral_port_used_ports')})`,
+            legend: '{{protocol}}',
+          },
+          { expr: `sum(${inNetns('ephemeral_port_usable_ports')})`, legend: 'usable' },
+        ],
+        dashed: '^usable$',
+      }),
+      tablePanel({
+        title: 'Range and reserved ports',
+        description:
+          'net.ipv4.ip_local_port_range, and the ports of net.ipv4.ip_local_reserved_ports that lie inside it.',
+        width: 12,
+        height: 4,
+        unit: 'none',
+        queries: [
+          setting('ephemeral_port_range_first_port'),
+          setting('ephemeral_port_range_last_port'),
+          setting('ephemeral_port_range_ports'),
+          setting('ephemeral_port_reserved_ports'),
+          setting('ephemeral_port_usable_ports'),
+        ],
+        columns: [
+          { value: 0, title: 'First', unit: 'none' },
+          { value: 1, title: 'Last', unit: 'none' },
+          { value: 2, title: 'Ports', unit: 'none' },
+          { value: 3, title: 'Reserved', unit: 'none' },
+          { value: 4, title: 'Usable', unit: 'none' },
+          { label: 'instance' },
+        ],
+        sortBy: [['instance', 'asc']],
+      }),
+      tablePanel({
+        title: 'What decides whether TIME_WAIT is reused',
+        description:
+          'tcp_tw_reuse: 0 never, 1 yes, 2 on loopback only; without timestamps never. delay: age from which it may be, one second where the kernel has no such setting. max_tw_buckets: more are not kept.',
+        width: 12,
+        height: 4,
+        unit: 'none',
+        queries: [
+          setting('ephemeral_port_tcp_tw_reuse'),
+          setting('ephemeral_port_tcp_timestamps'),
+          setting('ephemeral_port_tcp_tw_reuse_delay_seconds'),
+          setting('ephemeral_port_tcp_max_tw_buckets'),
+        ],
+        columns: [
+          { value: 0, title: 'tcp_tw_reuse', unit: 'none' },
+          { value: 1, title: 'timestamps', unit: 'none' },
+          { value: 2, title: 'delay', unit: 's' },
+          { value: 3, title: 'max_tw_buckets', unit: 'locale' },
+          { label: 'instance' },
+        ],
+        sortBy: [['instance', 'asc']],
+      }),
+    ],
+  }
+}
+
+export function exporterSection(): Section {
+  return {
+    title: 'Can this be trusted: freshness, completeness and cost of the exporter',
+    folded: true,
+    panels: [
+      graphPanel({
+        title: 'Age of the data',
+        description:
+          'Since the last sample, and since the sockets of this namespace were last listed: older where a cheap look shows that nothing can be near exhaustion. ' +
+          'Dashed: the sampling interval in force, stretched where the CPU budget asks for it.',
+        width: 8,
+        height: 8,
+        unit: 's',
+        queries: [
+          {
+            expr: `max(time() - ${fleet('ephemeral_port_last_sample_timestamp_seconds')})`,
+            legend: 'last sample',
+          },
+          {
+            expr: `max(time() - ${inNetns('ephemeral_port_netns_last_read_timestamp_seconds')})`,
+            legend: 'this namespace read',
+          },
+          {
+            expr: `max(${fleet('ephemeral_port_sample_interval_seconds')})`,
+            legend: 'sampling interval',
+          },
+        ],
+        dashed: '^sampling interval$',
+        runbook: 'EphemeralPortSamplesStale',
+      }),
+      graphPanel({
+        title: 'Duration of a sample',
+        description: 'By stage: discover the namespaces, read their sockets, model the pools.',
+        width: 8,
+        height: 8,
+        unit: 's',
+        stacked: true,
+        queries: [
+          {
+            expr: `max by (stage) (${fleet('ephemeral_port_sample_duration_seconds')})`,
+            legend: '{{stage}}',
+          },
+        ],
+      }),
+      graphPanel({
+        title: 'Samples taken and lost',
+        description:
+          'Samples per second, and restarts of the thread that reads the kernel. Restarts should be none.',
+        width: 8,
+        height: 8,
+        unit: 'cps',
+        queries: [
+          {
+            expr: `sum(rate(${fleet('ephemeral_port_samples_total')}[$__rate_interval]))`,
+            legend: 'samples',
+          },
+          {
+            expr: `sum(rate(${fleet('ephemeral_port_worker_restarts_total')}[$__rate_interval]))`,
+            legend: 'restarts of the worker',
+          },
+        ],
+      }),
+      graphPanel({
+        title: 'Reads of namespaces that failed',
+        description:
+          'Per second and reason, of all namespaces of the instance. Each leaves a namespace without data.',
+        width: 8,
+        height: 8,
+        unit: 'cps',
+        queries: [
+          {
+            expr: `sum by (reason) (rate(${fleet('ephemeral_port_netns_failures_total')}[$__rate_interval]))`,
+            legend: '{{reason}}',
+          },
+        ],
+        runbook: 'EphemeralPortNamespaceUnreadable',
+      }),
+      graphPanel({
+        title: 'CPU',
+        description:
+          'CPU of the exporter, of one core. By default it samples less often rather than take more than 2 % (5 % while a pool is past half or at risk), plus what scrapes cost.',
+        width: 8,
+        height: 8,
+        unit: 'percentunit',
+        queries: [
+          {
+            expr: `sum(rate(${fleet('process_cpu_seconds_total')}[$__rate_interval]))`,
+            legend: 'CPU',
+          },
+        ],
+      }),
+      graphPanel({
+        title: 'Memory',
+        description: 'Resident memory of the exporter, and the heap in use.',
+        width: 8,
+        height: 8,
+        unit: 'bytes',
+        queries: [
+          { expr: `max(${fleet('process_resident_memory_bytes')})`, legend: 'resident' },
+          { expr: `max(${fleet('nodejs_heap_size_used_bytes')})`, legend: 'heap in use' },
+        ],
+      }),
+      tablePanel({
+        title: 'Collectors',
+        description: 'Whether each collector succeeded in the last sample, and how long it took.',
+        width: 8,
+        height: 7,
+        unit: 'none',
+        queries: [
+          { expr: `min by (collector) (${fleet('ephemeral_port_scrape_collector_success')})` },
+          {
+            expr: `max by (collector) (${fleet('ephemeral_port_scrape_collector_duration_seconds')})`,
+          },
+        ],
+        columns: [
+          { label: 'collector' },
+          {
+            value: 0,
+            title: 'Succeeds',
+            unit: 'bool_yes_no',
+            scale: goodIfOne,
+            look: 'color',
+            width: 110,
+          },
+          { value: 1, title: 'Takes', unit: 's', width: 110 },
+        ],
+        sortBy: [['Succeeds', 'asc']],
+        runbook: 'EphemeralPortCollectorFailing',
+      }),
+      tablePanel({
+        title: 'Series left out',
+        description:
+          'How many series of a family a cap (--top) keeps off the page of this namespace.',
+        width: 8,
+        height: 7,
+        unit: 'none',
+        queries: [{ expr: `sum by (family) (${inNetns('ephemeral_port_truncated_series')})` }],
+        columns: [
+          { label: 'family' },
+          {
+            value: 0,
+            title: 'Left out',
+            unit: 'locale',
+            scale: anyIsOdd,
+            look: 'color',
+            width: 110,
+          },
+        ],
+        sortBy: [['Left out', 'desc']],
+      }),
+      tablePanel({
+        title: 'Reading this namespace',
+        description:
+          'Whether the last read succeeded, and how long ago it was. Where it failed nothing else is known.',
+        width: 8,
+        height: 7,
+        unit: 'none',
+        queries: [
+          { expr: `min by (instance) (${inNetns('ephemeral_port_netns_success')})` },
+          {
+            expr: `max by (instance) (time() - ${inNetns('ephemeral_port_netns_last_read_timestamp_seconds')})`,
+          },
+        ],
+        columns: [
+          { label: 'instance' },
+          {
+            value: 0,
+            title: 'Succeeds',
+            unit: 'bool_yes_no',
+            scale: goodIfOne,
+            look: 'color',
+            width: 110,
+          },
+          {
+            value: 1,
+            title: 'Age',
+            unit: 's',
+            decimals: 0,
+            scale: ageScale,
+            look: 'color',
+            width: 110,
+          },
+        ],
+        sortBy: [['instance', 'asc']],
+        runbook: 'EphemeralPortNamespaceUnreadable',
+      }),
+    ],
+  }
+}

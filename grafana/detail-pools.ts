@@ -1,0 +1,244 @@
+// The upper rows of the page of one namespace: how full its pools are, and when they run out.
+
+import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
+import type { Section } from './dashboards.ts'
+import { barPanel, graphPanel, statPanel } from './panels.ts'
+import { anyIsBad, etaScale, leftScale, riskScale, utilizationScale } from './scales.ts'
+import { inNetns, NETNS } from './selectors.ts'
+import { tablePanel } from './tables.ts'
+
+const POOLS =
+  'tcp_connect: connect() to the worst destination; tcp_bind: bind() to port 0; udp: everything of UDP.'
+
+/** By pool; a maximum or a sum only matters where several instances are chosen. */
+function byPool(operation: 'max' | 'min' | 'sum', metric: string): string {
+  return `${operation} by (pool) (${inNetns(metric)})`
+}
+
+export function summary() {
+  const legend = '{{pool}}'
+  return [
+    barPanel({
+      title: 'Utilization now',
+      description: `Of each pool. ${POOLS} At 100 % the next allocation fails. tcp_bind at 100 % is normal on a busy host and hurts only who binds.`,
+      width: 6,
+      height: 6,
+      unit: 'percentunit',
+      decimals: 1,
+      max: 1,
+      queries: [{ expr: byPool('max', 'ephemeral_port_pool_utilization_ratio'), legend }],
+      scale: utilizationScale,
+      runbook: 'EphemeralPortPoolAlmostFull',
+    }),
+    statPanel({
+      title: 'Available ports',
+      description: `How many more allocations of each pool will succeed now. ${POOLS}`,
+      width: 5,
+      height: 6,
+      unit: 'locale',
+      queries: [{ expr: byPool('min', 'ephemeral_port_pool_available_ports'), legend }],
+      scale: leftScale,
+      runbook: 'EphemeralPortExhausted',
+    }),
+    statPanel({
+      title: 'Exhaustion risk',
+      description:
+        'Probability that an allocation fails within the forecast horizon (15 minutes by default). No value: fewer than three samples or ten seconds seen.',
+      width: 4,
+      height: 6,
+      unit: 'percentunit',
+      decimals: 0,
+      queries: [{ expr: byPool('max', 'ephemeral_port_exhaustion_risk_ratio'), legend }],
+      scale: riskScale,
+      noValue: 'not yet known',
+      runbook: 'EphemeralPortExhaustionPredicted',
+    }),
+    statPanel({
+      title: 'Time left',
+      description:
+        'Expected time until no port is available, of the pools that are heading there; 0 when exhausted.',
+      width: 3,
+      height: 6,
+      unit: 's',
+      decimals: 0,
+      queries: [{ expr: byPool('min', 'ephemeral_port_exhaustion_eta_seconds'), legend }],
+      scale: etaScale,
+      noValue: 'none ahead',
+      runbook: 'EphemeralPortExhaustionPredicted',
+    }),
+    statPanel({
+      title: 'Failed allocations',
+      description:
+        'connect() calls that the kernel refused for want of a port, in the time shown. "not observed": the exporter cannot read tracefs here.',
+      width: 3,
+      height: 6,
+      unit: 'locale',
+      decimals: 0,
+      queries: [
+        {
+          expr: `sum(increase(${inNetns('ephemeral_port_allocation_failures_total')}[$__range]))`,
+        },
+      ],
+      scale: anyIsBad,
+      noValue: 'not observed',
+      runbook: 'EphemeralPortAllocationsFailing',
+    }),
+    statPanel({
+      title: 'connect()',
+      description:
+        'slow: past about half of the ports to the worst destination, each connect() first walks the whole full half and costs milliseconds of CPU. quiet: the namespace is below --detail.min-utilization.',
+      noValue: 'quiet',
+      width: 3,
+      height: 6,
+      unit: 'none',
+      queries: [{ expr: `max(${inNetns('ephemeral_port_pool_slow')})` }],
+      mappings: [
+        {
+          type: MappingType.ValueToText,
+          options: {
+            0: { text: 'normal', color: 'green', index: 0 },
+            1: { text: 'slow', color: 'orange', index: 1 },
+          },
+        },
+      ],
+      scale: [{ value: null, color: 'text' }],
+      runbook: 'EphemeralPortConnectSlowPath',
+    }),
+    tablePanel({
+      title: 'Worst destination',
+      description:
+        'Whose ports the pool tcp_connect is about. Empty while nothing is connected, and for a quiet namespace.',
+      width: 12,
+      height: 4,
+      unit: 'none',
+      queries: [
+        {
+          expr: `max by (instance, pool, source, destination) (${inNetns('ephemeral_port_pool_worst_destination_info')})`,
+        },
+      ],
+      columns: [
+        { label: 'destination' },
+        { label: 'source' },
+        { label: 'pool', width: 120 },
+        { label: 'instance', width: 190 },
+      ],
+      sortBy: [['destination', 'asc']],
+    }),
+    tablePanel({
+      title: 'What this namespace is',
+      description:
+        'Its pod, if it is one; which reader answers for it; whether what it says is exact or an upper bound of what is available; and where its port range was learned. ' +
+        'A quiet namespace (--detail.min-utilization) exports about 30 series; panels that need more of them stay empty.',
+      width: 12,
+      height: 4,
+      unit: 'none',
+      queries: [
+        {
+          expr:
+            `max by (instance, netns_kind, namespace, pod, reader, exactness, range) (${inNetns('ephemeral_port_source_info')} ` +
+            `* on (${NETNS}) group_left (netns_kind, namespace, pod) max by (${NETNS}, netns_kind, namespace, pod) (${inNetns('ephemeral_port_netns_info')}))`,
+        },
+      ],
+      columns: [
+        { label: 'netns_kind', title: 'kind', width: 90 },
+        { label: 'namespace' },
+        { label: 'pod' },
+        { label: 'reader', width: 90 },
+        { label: 'exactness', width: 110 },
+        { label: 'range', width: 90 },
+        { label: 'instance', width: 190 },
+      ],
+      sortBy: [['instance', 'asc']],
+    }),
+  ]
+}
+
+export function poolsSection(): Section {
+  const capacity = byPool('min', 'ephemeral_port_pool_capacity_ports')
+  return {
+    title: 'Pools and their forecast',
+    panels: [
+      graphPanel({
+        title: 'Utilization and peaks',
+        description:
+          'Dashed: the highest of all samples in the trailing peak window (2 minutes by default), so that bursts between two scrapes show.',
+        width: 12,
+        height: 9,
+        unit: 'percentunit',
+        max: 1,
+        queries: [
+          { expr: byPool('max', 'ephemeral_port_pool_utilization_ratio'), legend: '{{pool}}' },
+          {
+            expr: byPool('max', 'ephemeral_port_pool_utilization_peak_ratio'),
+            legend: '{{pool}} peak',
+          },
+        ],
+        dashed: '.* peak$',
+        runbook: 'EphemeralPortPoolUtilizationHigh',
+        poolColors: true,
+      }),
+      graphPanel({
+        title: 'Used ports and capacity',
+        description:
+          'Ports of each pool that the next allocation cannot have, against what the pool can ever hand out (dashed). For tcp_connect those of the worst destination.',
+        width: 12,
+        height: 9,
+        unit: 'locale',
+        queries: [
+          {
+            expr: `max by (pool) (${inNetns('ephemeral_port_pool_capacity_ports')} - ${inNetns('ephemeral_port_pool_available_ports')})`,
+            legend: '{{pool}}',
+          },
+          { expr: capacity, legend: '{{pool}} capacity' },
+        ],
+        dashed: '.* capacity$',
+        poolColors: true,
+      }),
+      graphPanel({
+        title: 'Exhaustion risk',
+        description:
+          'Probability that an allocation fails within the forecast horizon. Alerts: 20 % with less than 30 minutes left, 50 % with less than 15.',
+        width: 8,
+        height: 8,
+        unit: 'percentunit',
+        max: 1,
+        queries: [
+          { expr: byPool('max', 'ephemeral_port_exhaustion_risk_ratio'), legend: '{{pool}}' },
+        ],
+        runbook: 'EphemeralPortExhaustionPredicted',
+        poolColors: true,
+      }),
+      graphPanel({
+        title: 'Time left',
+        description: 'Expected time until exhaustion; no line while a pool is not heading there.',
+        width: 8,
+        height: 8,
+        unit: 's',
+        queries: [
+          { expr: byPool('min', 'ephemeral_port_exhaustion_eta_seconds'), legend: '{{pool}}' },
+        ],
+        runbook: 'EphemeralPortExhaustionPredicted',
+        poolColors: true,
+      }),
+      graphPanel({
+        title: 'Available ports and their lower bound',
+        description:
+          'Available: how many allocations will succeed. Dashed: ports without any socket, the least that is certain; the truth lies between the two where the kernel hides how a port was bound. ' +
+          'Reclaimable: TIME_WAIT that connect() may recycle now, not counted as used.',
+        width: 8,
+        height: 8,
+        unit: 'locale',
+        queries: [
+          { expr: byPool('min', 'ephemeral_port_pool_available_ports'), legend: '{{pool}}' },
+          { expr: byPool('min', 'ephemeral_port_pool_unused_ports'), legend: '{{pool}} unused' },
+          {
+            expr: byPool('sum', 'ephemeral_port_pool_reclaimable_ports'),
+            legend: '{{pool}} reclaimable',
+          },
+        ],
+        dashed: '.* unused$',
+        poolColors: true,
+      }),
+    ],
+  }
+}

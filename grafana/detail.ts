@@ -1,0 +1,21 @@
+// The page of one namespace, from "how bad, how soon" down: its pools, who holds the ports, their states, what blocks them,
+// what was refused, and how far the numbers can be trusted.
+
+import type { Section } from './dashboards.ts'
+import { exporterSection, rangeSection } from './detail-exporter.ts'
+import { holdersSection } from './detail-holders.ts'
+import { poolsSection, summary } from './detail-pools.ts'
+import { blockedSection, failuresSection, socketsSection } from './detail-sockets.ts'
+
+export function detailSections(): readonly Section[] {
+  return [
+    { title: '$netns on $instance', panels: summary() },
+    poolsSection(),
+    holdersSection(),
+    socketsSection(),
+    blockedSection(),
+    failuresSection(),
+    rangeSection(),
+    exporterSection(),
+  ]
+}

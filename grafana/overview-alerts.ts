@@ -1,0 +1,94 @@
+// The fleet overview: the alerts that fire now, and who was refused a port.
+
+import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
+import { toNamespace, toRunbook, withLinkLabel } from './links.ts'
+import { anyIsBad } from './scales.ts'
+import { fleet, NETNS } from './selectors.ts'
+import { tablePanel } from './tables.ts'
+
+export function firingAlerts() {
+  const labels = `alertname, severity, ${NETNS}, pool`
+  return tablePanel({
+    title: 'Firing alerts',
+    description:
+      'Alerts about ephemeral ports that fire now, at most 100. The name leads to the runbook, the namespace to its page. Empty when nothing fires.',
+    width: 14,
+    height: 9,
+    unit: 'none',
+    queries: [
+      {
+        expr: withLinkLabel(
+          `topk(100, max by (${labels}) (${fleet('ALERTS', 'alertname=~"EphemeralPort.+"', 'alertstate="firing"')}))`,
+        ),
+      },
+    ],
+    columns: [
+      {
+        label: 'severity',
+        width: 85,
+        look: 'color',
+        mappings: [
+          {
+            type: MappingType.ValueToText,
+            options: {
+              critical: { color: 'red', index: 0 },
+              warning: { color: 'orange', index: 1 },
+              info: { color: 'blue', index: 2 },
+            },
+          },
+        ],
+      },
+      { label: 'alertname', link: toRunbook },
+      { label: 'netns', link: toNamespace },
+      { label: 'pool', width: 105 },
+      { label: 'instance', width: 170 },
+      { label: 'cluster', width: 110 },
+      { label: 'job', hidden: true },
+      { label: 'var_cluster', hidden: true },
+    ],
+    sortBy: [
+      ['severity', 'asc'],
+      ['alertname', 'asc'],
+    ],
+  })
+}
+
+export function failures() {
+  const failed = fleet('ephemeral_port_destination_allocation_failures_total')
+  return tablePanel({
+    title: 'Who was refused',
+    description:
+      'connect() calls that failed for want of a port during the time shown, by namespace, destination and owner; the 20 with the most. ' +
+      'Empty when none failed, or where failures cannot be observed (see Failed allocations).',
+    width: 10,
+    height: 9,
+    unit: 'none',
+    queries: [
+      {
+        expr: withLinkLabel(
+          `topk(20, sum by (${NETNS}, destination, owner) (increase(${failed}[$__range])) > 0)`,
+        ),
+      },
+    ],
+    columns: [
+      {
+        value: 0,
+        title: 'Failed',
+        unit: 'locale',
+        decimals: 0,
+        scale: anyIsBad,
+        look: 'color',
+        width: 80,
+      },
+      { label: 'destination' },
+      { label: 'owner' },
+      { label: 'netns', link: toNamespace },
+      { label: 'instance', width: 150 },
+      { label: 'cluster', hidden: true },
+      { label: 'job', hidden: true },
+      { label: 'var_cluster', hidden: true },
+    ],
+    sortBy: [['Failed', 'desc']],
+    runbook: 'EphemeralPortAllocationsFailing',
+  })
+}

@@ -1,0 +1,77 @@
+// From which value on something is worth a look, and from which on it is trouble: the colors of the panels. The numbers are
+// those of the alerts.
+
+import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
+import type { ThresholdsConfig } from '@grafana/grafana-foundation-sdk/dashboard'
+import {
+  type FieldColor,
+  FieldColorBuilder,
+  FieldColorModeId,
+  type Threshold,
+  ThresholdsConfigBuilder,
+  ThresholdsMode,
+} from '@grafana/grafana-foundation-sdk/dashboard'
+
+export type Scale = readonly Threshold[]
+
+const GREEN = 'green'
+const YELLOW = 'yellow'
+const ORANGE = 'orange'
+const RED = 'red'
+
+export const POOL_COLORS = { tcp_connect: 'blue', tcp_bind: 'purple', udp: 'orange' } as const
+
+function rising(...steps: readonly (readonly [from: number, color: string])[]): Scale {
+  return [{ value: null, color: GREEN }, ...steps.map(([value, color]) => ({ value, color }))]
+}
+
+/** Past half a connect() may be slow; 80 % and 95 % are the alerts'. */
+export const utilizationScale = rising([0.5, YELLOW], [0.8, ORANGE], [0.95, RED])
+export const riskScale = rising([0.05, YELLOW], [0.2, ORANGE], [0.5, RED])
+export const anyIsBad = rising([1, RED])
+export const anyRateIsBad = rising([1e-9, RED])
+export const anyIsOdd = rising([1, ORANGE])
+/** Of seconds left. */
+export const etaScale: Scale = [
+  { value: null, color: RED },
+  { value: 900, color: ORANGE },
+  { value: 1800, color: YELLOW },
+  { value: 14_400, color: GREEN },
+]
+/** Of ports left. */
+export const leftScale: Scale = [
+  { value: null, color: RED },
+  { value: 100, color: ORANGE },
+  { value: 1000, color: GREEN },
+]
+/** Of seconds since a sample. */
+export const ageScale = rising([30, ORANGE], [60, RED])
+export const goodIfOne: Scale = [
+  { value: null, color: RED },
+  { value: 1, color: GREEN },
+]
+
+/** What the builders of all kinds of panels have in common. */
+export interface Colorable {
+  thresholds(thresholds: Builder<ThresholdsConfig>): unknown
+  colorScheme(color: Builder<FieldColor>): unknown
+}
+
+export function thresholdsOf(scale: Scale): ThresholdsConfigBuilder {
+  return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([...scale])
+}
+
+/** Numbers take the color of their scale; lines keep one of their own, so that they can be told apart. */
+export function colors(
+  panel: Colorable,
+  scale: Scale | undefined,
+  kind: 'instant' | 'range' | 'table',
+): void {
+  const isGraph = kind === 'range' && scale === undefined
+  panel.colorScheme(
+    new FieldColorBuilder().mode(
+      isGraph ? FieldColorModeId.PaletteClassic : FieldColorModeId.Thresholds,
+    ),
+  )
+  panel.thresholds(thresholdsOf(scale ?? [{ value: null, color: isGraph ? GREEN : 'text' }]))
+}

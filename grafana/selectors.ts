@@ -1,0 +1,33 @@
+// Selectors of the dashboards' queries: metric and matchers -> PromQL. Every selector carries the variables, so that no panel
+// can show what was not chosen.
+
+/** An empty cluster works: "All" is `.*`, which fits series without that label. */
+const chosen = 'cluster=~"$cluster", job=~"$job", instance=~"$instance"'
+
+/** What tells one exporter, and one namespace of it, from all others. */
+export const EXPORTER = 'cluster, job, instance'
+export const NETNS = `${EXPORTER}, netns`
+
+/** Of all chosen exporters. */
+export function fleet(metric: string, ...matchers: readonly string[]): string {
+  return `${metric}{${[chosen, ...matchers].join(', ')}}`
+}
+
+/** Of the chosen namespace. NB: an exact match, since $netns is one value and not a regular expression. */
+export function inNetns(metric: string, ...matchers: readonly string[]): string {
+  return fleet(metric, 'netns="$netns"', ...matchers)
+}
+
+/** 0 where `known` has series and `expression` has none: nothing found is only said where something was looked at. */
+export function orZero(expression: string, known: string): string {
+  return `${expression} or 0 * count(${known})`
+}
+
+/**
+ * The series of a recorded metric that were the highest at any time shown. NB: topk() alone chooses anew at every step, and
+ * draws dozens of fragments where a dozen lines are meant.
+ */
+export function highest(count: number, metric: string, ...matchers: readonly string[]): string {
+  const series = fleet(metric, ...matchers)
+  return `${series} and topk(${count}, max_over_time(${series}[$__range] @ end()))`
+}

@@ -1,0 +1,155 @@
+// Every panel of both dashboards against the running exporter: a Prometheus server with the rules scrapes it in a namespace with real
+// sockets, of which one destination is exhausted, and each query returns data.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { type Netns, withNetns } from '../support/actor.ts'
+import { parsePage } from '../support/actor-page.ts'
+import { readTarget } from '../support/dashboard-answers.ts'
+import {
+  DASHBOARDS,
+  type DashboardFile,
+  listPanels,
+  readDashboard,
+} from '../support/dashboard-model.ts'
+import { parseQuery } from '../support/dashboard-promql.ts'
+import type { Choice } from '../support/dashboard-variables.ts'
+import { whyNotExact } from '../support/live.ts'
+import { type PrometheusServer, withPrometheusServer } from '../support/prometheus-server.ts'
+import { makeFaster } from '../support/rules-faster.ts'
+import { readRuleFile } from '../support/rules-files.ts'
+import { hasProgram } from '../support/tools.ts'
+
+const RANGE = { first: 40_000, last: 40_299 }
+const FULL = { address: '127.0.0.1', port: 8001 }
+const OTHER = { address: '127.0.0.1', port: 8002 }
+/** What the kernel or the rights of this machine may keep from the exporter: no series of it, no data of the panel. */
+const NOT_EVERYWHERE: Readonly<Record<string, string>> = {
+  ephemeral_port_allocation_failures_total: 'tracefs cannot be read',
+  'instance_pool:ephemeral_port_allocation_failures:rate5m': 'tracefs cannot be read',
+  ephemeral_port_destination_allocation_failures_total: 'tracefs cannot be read, or nothing failed',
+  ephemeral_port_probe_success: 'the collector is off unless asked for',
+  ephemeral_port_probe_duration_seconds: 'the collector is off unless asked for',
+  ephemeral_port_tcp_tw_reuse_delay_seconds: 'the kernel has no such setting before 6.13',
+}
+
+/** No cluster, as on a single host; the links of the overview then say so. */
+const choices: Readonly<Record<DashboardFile, Choice>> = {
+  'ephemeral-port-overview.json': {},
+  'ephemeral-port-netns.json': { cluster: '', instance: '127.0.0.1:10132', netns: 'self' },
+}
+
+async function openSockets(netns: Netns): Promise<void> {
+  await netns.call('setSysctls', {
+    'net.ipv4.ip_local_port_range': `${RANGE.first} ${RANGE.last}`,
+    'net.ipv4.tcp_tw_reuse': 0,
+  })
+  const open = (request: Parameters<typeof netns.call<'open'>>[1]) => netns.call('open', request)
+  const { sockets: listeners } = await open({ bind: FULL, listen: 1000 })
+  await open({ bind: OTHER, listen: 1000 })
+  await open({ bind: { address: '127.0.0.1', port: RANGE.first + 7 }, listen: 10 })
+  await open({ bind: { address: '127.0.0.1', port: 0 }, count: 5 })
+  await open({ protocol: 'udp', bind: { address: '127.0.0.1', port: 0 }, count: 20 })
+  await open({ connect: OTHER, count: 30 })
+  // Some in TIME_WAIT, some in CLOSE_WAIT at the other side, and then all that is left.
+  const churn = await open({ connect: FULL, count: 40 })
+  const accepted = await netns.call('accept', {
+    listener: listeners[0] ?? -1,
+    peers: churn.locals,
+  })
+  await netns.call('close', { sockets: churn.sockets })
+  await netns.call('close', { sockets: accepted })
+  const { refusal } = await open({ connect: FULL, count: 1000 })
+  expect(refusal).toBe('EADDRNOTAVAIL')
+}
+
+function configuration(ruleFiles: readonly string[]): string {
+  return stringify({
+    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    rule_files: ruleFiles,
+    scrape_configs: [
+      {
+        job_name: 'ephemeral-port-exporter',
+        honor_labels: true,
+        static_configs: [{ targets: ['127.0.0.1:10132'] }],
+      },
+    ],
+  })
+}
+
+interface Outcome {
+  readonly query: string
+  readonly hasData: boolean
+  /** Why it may have none. */
+  readonly excuse: string | undefined
+}
+
+async function askEverything(
+  server: PrometheusServer,
+  published: (metric: string) => boolean,
+): Promise<readonly Outcome[]> {
+  const endSeconds = Math.floor(Date.now() / 1000)
+  const time = {
+    span: { startSeconds: endSeconds - 30, endSeconds, stepSeconds: 1 },
+    scrapeSeconds: 1,
+  }
+  const outcomes: Outcome[] = []
+  for (const file of DASHBOARDS) {
+    const dashboard = readDashboard(file)
+    for (const panel of listPanels(dashboard)) {
+      for (const target of panel.targets ?? []) {
+        const question = { choice: choices[file], time }
+        const answer = await readTarget(server, dashboard, { panel, target }, question)
+        const metrics = parseQuery(target.expr).selectors.map(({ metric }) => metric)
+        const missing = metrics.find((metric) => metric in NOT_EVERYWHERE && !published(metric))
+        outcomes.push({
+          query: `${file} ${panel.title} ${target.refId}`,
+          hasData: answer.some(({ points }) => points.length > 0),
+          excuse: missing === undefined ? undefined : NOT_EVERYWHERE[missing],
+        })
+      }
+    }
+  }
+  return outcomes
+}
+
+test('every panel shows data of a running exporter, but for what this machine keeps from it', {
+  timeout: 180_000,
+}, async (ctx) => {
+  const isMissing = !hasProgram('prometheus') || !hasProgram('nsenter')
+  if (isMissing && process.env.CI !== 'true') ctx.skip('needs prometheus and nsenter')
+  const reason = whyNotExact()
+  if (reason !== undefined) ctx.skip(reason)
+  await withNetns(async (netns) => {
+    await netns.call('startExporter', {
+      flags: ['--netns=self', '--sample.interval=1s', '--sample.cpu-budget=1'],
+    })
+    // The failures are counted from the first sample on.
+    await delay(2000)
+    await openSockets(netns)
+    const rules = ['recording.yaml', 'alerts.yaml'].map((name) =>
+      stringify(makeFaster(readRuleFile(name), 60)),
+    )
+    const options = { configuration, rules, netns }
+    await withPrometheusServer(options, async (server) => {
+      await expect
+        .poll(() => server.query('up == 1', { atSeconds: Date.now() / 1000 }), { timeout: 30_000 })
+        .toHaveLength(1)
+      // The forecast needs ten seconds, a rate four scrapes, an alert its turn.
+      await delay(25_000)
+      const page = parsePage((await netns.call('get', { path: '/metrics' })).body)
+      const recorded = await server.query('{__name__=~"instance.+"}', {
+        atSeconds: Math.floor(Date.now() / 1000),
+      })
+      const published = (metric: string) =>
+        page.list(metric).length > 0 || recorded.some(({ metric: own }) => own.__name__ === metric)
+      const outcomes = await askEverything(server, published)
+      expect(outcomes.length).toBeGreaterThan(90)
+      const empty = outcomes.filter(({ hasData, excuse }) => !hasData && excuse === undefined)
+      expect(empty.map(({ query }) => query)).toEqual([])
+      const needless = outcomes.filter(({ hasData, excuse }) => hasData && excuse !== undefined)
+      expect(needless.map(({ query }) => query)).toEqual([])
+    })
+  })
+})
