@@ -3,7 +3,7 @@
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import { checkBlocked, checkPools, checkReuse, checkSlowPath } from './doctor-pools.ts'
 import { checkListeners, checkOwnPorts, checkRange } from './doctor-range.ts'
-import { type Check, createFinding, type Finding, type HostFacts } from './finding.ts'
+import { type Check, createFinding, type Finding, type HostFacts, type Patient } from './finding.ts'
 
 const checkExactness: Check = (patient) => {
   const { exactness, reader } = patient.state
@@ -21,9 +21,11 @@ const checkExactness: Check = (patient) => {
           }
         : {
             why: `${reader} shows neither sockets that are bound but idle nor which ports a program chose itself.`,
-            fix: onLinux
-              ? 'Let --source=auto reach netlink: it needs the optional dependency koffi, and AF_NETLINK sockets must not be forbidden (seccomp, RestrictAddressFamilies).'
-              : '',
+            fix: !onLinux
+              ? ''
+              : patient.netlinkWorks
+                ? 'Let the exporter enter it: CAP_SYS_ADMIN, and CAP_SYS_PTRACE unless the namespace has a name in /run/netns.'
+                : 'Let --source=auto reach netlink: it needs the optional dependency koffi, and AF_NETLINK sockets must not be forbidden (seccomp, RestrictAddressFamilies).',
           }),
     }),
   ]
@@ -41,13 +43,21 @@ const checks: readonly Check[] = [
   checkExactness,
 ]
 
-/** Every exposure of every namespace, and what was checked and is ok. */
+/** Every exposure of every namespace, and what was checked and is ok; of quiet ones the exposures alone. */
 export function diagnose(snapshot: Snapshot, facts: HostFacts): Finding[] {
-  return snapshot.namespaces.flatMap((namespace) => diagnoseNamespace(namespace, facts))
+  const netlinkWorks = snapshot.namespaces.some(({ state }) => state?.reader === 'netlink')
+  return snapshot.namespaces.flatMap((namespace) =>
+    diagnoseNamespace(namespace, { facts, netlinkWorks }).filter(
+      ({ severity }) => namespace.detailed || severity !== 'ok',
+    ),
+  )
 }
 
-function diagnoseNamespace({ netns, state, failure }: Namespace, facts: HostFacts): Finding[] {
-  if (state !== undefined) return checks.flatMap((check) => check({ netns, state, facts }))
+function diagnoseNamespace(
+  { netns, state, failure }: Namespace,
+  known: Pick<Patient, 'facts' | 'netlinkWorks'>,
+): Finding[] {
+  if (state !== undefined) return checks.flatMap((check) => check({ netns, state, ...known }))
   return [
     {
       severity: 'critical',

@@ -34,6 +34,8 @@ export interface Patient {
   readonly netns: string
   readonly state: NamespaceState
   readonly facts: HostFacts
+  /** Whether some namespace is read through netlink: it then works on this machine. */
+  readonly netlinkWorks: boolean
 }
 
 /** Looks at one exposure; says ok where there is none, and nothing where it cannot know. */

@@ -27,16 +27,27 @@ export function renderStatusJson(snapshot: Snapshot): string {
 /** Ends in a line break. */
 export function renderStatus(snapshot: Snapshot): string {
   const readable = snapshot.namespaces.filter(hasState)
+  const detailed = readable.filter((namespace) => namespace.detailed)
   const blocks = [
     renderVerdict(snapshot),
-    ...(readable.length > 0 ? [renderPools(readable)] : []),
-    ...readable.flatMap(({ netns, state }) => renderNamespace(netns, state)),
+    ...(detailed.length > 0 ? [renderPools(detailed)] : []),
+    renderQuiet(readable.length - detailed.length),
+    ...detailed.flatMap(({ netns, state }) => renderNamespace(netns, state)),
     renderFailures(snapshot),
   ]
   return blocks
     .filter((lines) => lines.length > 0)
     .map((lines) => `${lines.join('\n')}\n`)
     .join('\n')
+}
+
+/** A node with a hundred pods would fill screens with nothing. */
+function renderQuiet(count: number): string[] {
+  if (count === 0) return []
+  const namespaces = count === 1 ? 'namespace is quiet' : 'namespaces are quiet'
+  return [
+    `${count} other ${namespaces}: every pool below --detail.min-utilization (--json has them)`,
+  ]
 }
 
 type ReadNamespace = Namespace & { readonly state: NamespaceState }
@@ -95,7 +106,12 @@ function renderPools(namespaces: readonly ReadNamespace[]): string[] {
 }
 
 function renderNamespace(netns: string, state: NamespaceState): string[][] {
-  return [renderFacts(netns, state), renderDestinations(state), renderListeners(state)]
+  return [
+    renderFacts(netns, state),
+    renderDestinations(state),
+    renderOwners(state),
+    renderListeners(state),
+  ]
 }
 
 function renderFacts(netns: string, state: NamespaceState): string[] {
@@ -139,6 +155,27 @@ function renderDestinations({ destinations }: NamespaceState): string[] {
         { title: 'USED', align: 'right' },
       ],
       cells,
+    ),
+  ]
+}
+
+function renderOwners({ owners }: NamespaceState): string[] {
+  if (owners === undefined || owners.length === 0) return []
+  return [
+    '  Who holds the ports',
+    ...renderIndented(
+      [
+        { title: 'PROTOCOL' },
+        { title: 'OWNER', shrinks: true },
+        { title: 'KIND' },
+        { title: 'PORTS', align: 'right' },
+      ],
+      owners.map(({ protocol, owner, ownerKind, usedPorts }) => [
+        protocol,
+        owner,
+        ownerKind,
+        String(usedPorts),
+      ]),
     ),
   ]
 }

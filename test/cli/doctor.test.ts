@@ -6,6 +6,7 @@ import {
   buildPool,
   buildSettings,
   buildSnapshot,
+  buildState,
   buildUse,
   linux,
   upstream,
@@ -79,5 +80,27 @@ describe('diagnose()', () => {
       commands: [],
     })
     expect(findings.filter(({ netns }) => netns === 'host')).toHaveLength(7)
+  })
+})
+
+describe('diagnose() of a node', () => {
+  const facts = { platform: 'linux', listenPorts: [] }
+
+  test('says of a quiet namespace only what is wrong with it', () => {
+    const quiet = buildNamespace({ netns: 'pod/a/b', netnsKind: 'pod', detailed: false })
+    const findings = diagnose(buildSnapshot({ namespaces: [buildNamespace(), quiet] }), facts)
+    expect(findings.filter(({ netns }) => netns === 'pod/a/b')).toEqual([])
+    expect(findings.filter(({ netns }) => netns === 'host')).not.toEqual([])
+  })
+
+  test('names the right that is missing where only the others are upper bounds', () => {
+    const state = buildState({ reader: 'procfs', exactness: 'upper_bound', rangeOrigin: 'default' })
+    const pod = buildNamespace({ netns: 'pod/a/b', netnsKind: 'pod', detailed: false, state })
+    const findings = diagnose(buildSnapshot({ namespaces: [buildNamespace(), pod] }), facts)
+    const fixes = (all: typeof findings) =>
+      all.filter(({ netns }) => netns === 'pod/a/b').map(({ fix }) => fix)
+    expect(fixes(findings).join()).toContain('CAP_SYS_ADMIN')
+    const alone = diagnose(buildSnapshot({ namespaces: [pod] }), facts)
+    expect(fixes(alone).join()).toContain('koffi')
   })
 })

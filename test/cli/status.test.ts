@@ -185,3 +185,32 @@ describe('renderStatusJson()', () => {
     expect(JSON.parse(line).namespaces[0].state.protocols[1]).not.toHaveProperty('listeners')
   })
 })
+
+describe('renderStatus() of a node', () => {
+  const quiet = (netns: string) => buildNamespace({ netns, netnsKind: 'pod', detailed: false })
+
+  test('counts quiet namespaces instead of showing them', () => {
+    const text = renderStatus(
+      buildSnapshot({ namespaces: [buildNamespace(), quiet('pod/a/b'), quiet('pod/a/c')] }),
+    )
+    expect(text).not.toContain('pod/a/b')
+    expect(text).toContain('2 other namespaces are quiet')
+  })
+
+  test('shows a busy one whole, with who holds its ports', () => {
+    const owner = {
+      owner: 'cart',
+      ownerKind: 'container',
+      protocol: 'tcp',
+      usedPorts: 4711,
+    } as const
+    const busy = buildNamespace({
+      netns: 'pod/shop/cart-1',
+      netnsKind: 'pod',
+      state: buildState({ owners: [owner] }),
+    })
+    const text = renderStatus(buildSnapshot({ namespaces: [buildNamespace(), busy] }))
+    expect(text).toContain('Namespace pod/shop/cart-1')
+    expect(text).toMatch(/tcp +cart +container +4711/)
+  })
+})
