@@ -10,8 +10,8 @@ export interface Arrivals extends Omit<Stretch, 'first'> {
   readonly rateBefore: number
 }
 
-/** Two stretches differ when they are so many standard errors apart: with dozens of looks a minute, 3 would cry wolf. */
-const DIFFERENT_DEVIATIONS = 3.7
+/** Two stretches differ when they are so many standard errors apart: with thousands of looks an hour, 3 would cry wolf. */
+const MOST_VARIANCES = 5 ** 2
 /** A line has to explain so much longer a stretch than a level does... */
 const LINE_ADVANTAGE = 1.5
 /** ...and to rise or fall by so many standard errors. */
@@ -27,11 +27,8 @@ export function takeArrivals(points: readonly Point[], dispersion: number): Arri
     return { ...nothing, ageSeconds: 0, rateBefore: 0 }
   }
   const level = findLevel(look)
-  const line = findLine(look)
-  const lined =
-    line !== undefined &&
-    line.ageSeconds >= LINE_ADVANTAGE * level.ageSeconds &&
-    Math.abs(line.slope) > LINE_DEVIATIONS * line.slopeDeviation
+  const line = findLine(look, LINE_ADVANTAGE * level.ageSeconds)
+  const lined = line !== undefined && Math.abs(line.slope) > LINE_DEVIATIONS * line.slopeDeviation
   const { first, ...chosen } = lined ? line : level
   return {
     ...chosen,
@@ -64,9 +61,11 @@ function isOneRate(look: Look, first: number): boolean {
   for (let i = first - 1; i > 0; i--) {
     const part = look.ago[i] ?? 1
     // Of two nested stretches the difference varies by what the shorter one has more (counts in turn are independent).
-    const variance = Math.max(1e-9, (look.variance[i] ?? 0) / part ** 2 - chance)
+    const variance = (look.variance[i] ?? 0) - chance * part * part
     const apart = Math.abs((look.opened[i] ?? 0) - rate * part) - 0.5
-    if (apart > 0 && (apart / part) ** 2 > DIFFERENT_DEVIATIONS ** 2 * variance) return false
+    if (apart > 0 && apart * apart > MOST_VARIANCES * Math.max(variance, 1e-9 * part * part)) {
+      return false
+    }
   }
   return true
 }

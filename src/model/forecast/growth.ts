@@ -17,7 +17,20 @@ export interface Growth {
   readonly hazard: number
   readonly hazardDeviation: number
   readonly hazardMost: number
+  readonly noise: Noise
 }
+
+/** What live ports do from sample to sample without meaning it. */
+export interface Noise {
+  /** How far they are above their level now. */
+  readonly offsetPorts: number
+  readonly variance: number
+  /** After which it has forgotten itself: samples do not resemble each other, so half of the time between two at most. */
+  readonly seconds: number
+}
+
+const NOISE_SECONDS = 120
+const NOISE_LEAST_POINTS = 5
 
 const DIFFERENT_DEVIATIONS = 3
 /** Of a hundred looks at a pool, about five meet one that piles up. */
@@ -69,7 +82,7 @@ export function takeGrowth(
   }
   if (found === undefined) return undefined
   const ageSeconds = now.atSeconds - (points[found.first]?.atSeconds ?? now.atSeconds)
-  const z = found.slope / found.deviation
+  const z = takeSteadyRise(excess, found.first) / (found.deviation * Math.max(1e-9, ageSeconds))
   const odds =
     (PRIOR_RATIO / (1 - PRIOR_RATIO)) *
     Math.sqrt(1 / (1 + SLAB ** 2)) *
@@ -81,7 +94,48 @@ export function takeGrowth(
     ageSeconds,
     slowedRatio: takeSlowed(points, found.first, found.slope),
     ...takeHazard(points, found.first, churn * parts.dispersion),
+    noise: takeNoise(points, excess, {
+      first: found.first,
+      slope: found.slope,
+      explained: arrivals.rate * parts.holdSeconds * parts.dispersion,
+    }),
   }
+}
+
+/** What is left of a rise, or of a fall, without its largest step: a pile grows in more than one. */
+function takeSteadyRise(excess: readonly number[], first: number): number {
+  const total = (excess.at(-1) ?? 0) - (excess[first] ?? 0)
+  const sign = Math.sign(total)
+  let largest = 0
+  for (let i = first + 1; i < excess.length; i++) {
+    largest = Math.max(largest, sign * ((excess[i] ?? 0) - (excess[i - 1] ?? 0)))
+  }
+  return sign * Math.max(0, sign * total - largest)
+}
+
+/** Around the slope, over the last part of its stretch; what the load itself explains is not counted. */
+function takeNoise(
+  points: readonly Point[],
+  excess: readonly number[],
+  stretch: { readonly first: number; readonly slope: number; readonly explained: number },
+): Noise {
+  const now = points.at(-1)?.atSeconds ?? 0
+  const interval = now - (points.at(-2)?.atSeconds ?? now)
+  let [count, sum, squares] = [0, 0, 0]
+  for (let i = points.length - 1; i >= stretch.first; i--) {
+    const ago = now - (points[i]?.atSeconds ?? 0)
+    if (ago > NOISE_SECONDS) break
+    const left = (excess[i] ?? 0) + stretch.slope * ago - (excess.at(-1) ?? 0)
+    count++
+    sum += left
+    squares += left * left
+  }
+  const seconds = Math.max(0.5, interval / 2)
+  if (count < NOISE_LEAST_POINTS) return { offsetPorts: 0, variance: 0, seconds }
+  const variance = (squares - (sum * sum) / count) / (count - 1)
+  const meant = Math.max(0, variance - stretch.explained)
+  const share = variance > 0 ? meant / variance : 0
+  return { offsetPorts: (-share * sum) / count, variance: meant, seconds }
 }
 
 function takeSlowed(points: readonly Point[], first: number, slope: number): number {

@@ -45,9 +45,9 @@ const LONGEST_GAP_SECONDS = 900
 const SPACING = [
   { ageSeconds: 20, seconds: 0.9 },
   { ageSeconds: 120, seconds: 4.5 },
-  { ageSeconds: 300, seconds: 9 },
-  { ageSeconds: 900, seconds: 28 },
-  { ageSeconds: 3600, seconds: 110 },
+  { ageSeconds: 300, seconds: 14 },
+  { ageSeconds: 900, seconds: 45 },
+  { ageSeconds: 3600, seconds: 220 },
 ] as const
 const JITTER_WEIGHT = 0.05
 
@@ -152,7 +152,7 @@ export function bridgeHistory(history: History, reading: HistoryReading): Histor
   )
   const span = reading.atSeconds - last.atSeconds
   const past = Math.max(1, last.atSeconds - (minute ?? last).atSeconds)
-  const opened = ((last.openedPorts - (minute ?? last).openedPorts) * span) / past
+  const opened = (Math.max(0, last.openedPorts - (minute ?? last).openedPorts) * span) / past
   const points = shiftLive(history.points, reading.livePorts - last.livePorts)
   points.push({
     atSeconds: reading.atSeconds,

@@ -5,15 +5,19 @@ import type { Look, Stretch } from './look.ts'
 
 const LEAST_SECONDS = 60
 const LEAST_POINTS = 6
+/** The next stretch to be tried is so many times as long. */
+const NEXT_RATIO = 1.08
 /**
  * How far the running sum of what the line leaves over may wander, in standard deviations of the whole count (Kuiper's
  * statistic for the residuals of a fitted line, which chance exceeds about once in a hundred stretches).
  */
 const WANDER_LIMIT = 1.5
 
-export function findLine(look: Look): Stretch | undefined {
+/** Of at least that length; undefined where there is none. */
+export function findLine(look: Look, leastSeconds: number): Stretch | undefined {
   let best: Stretch | undefined
   let [seconds, sumT, sumTT, sumY, sumTY, within] = [0, 0, 0, 0, 0, 0]
+  let next = Math.max(LEAST_SECONDS, leastSeconds)
   for (let i = 1; i < look.count; i++) {
     const [newer, older] = [look.ago[i - 1] ?? 0, look.ago[i] ?? 0]
     const span = older - newer
@@ -25,7 +29,8 @@ export function findLine(look: Look): Stretch | undefined {
     sumY += opened
     sumTY += opened * middle
     within += span ** 3 / 12
-    if (i < LEAST_POINTS || seconds < LEAST_SECONDS) continue
+    if (i < LEAST_POINTS || seconds < next) continue
+    next = seconds * NEXT_RATIO
     const mean = sumT / seconds
     const spread = sumTT - sumT * mean
     if (!(spread > 0)) continue

@@ -4,13 +4,16 @@ export function takeNormalDensity(z: number): number {
   return Math.exp(-0.5 * z * z) / Math.sqrt(2 * Math.PI)
 }
 
-/** Abramowitz and Stegun 26.2.17: absolute error below 7.5e-8. */
 export function takeNormalShare(z: number): number {
-  const t = 1 / (1 + 0.2316419 * Math.abs(z))
-  const series =
-    t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-  const tail = takeNormalDensity(z) * series
+  const tail = takeNormalDensity(z) * takeMillsRatio(Math.abs(z))
   return z >= 0 ? 1 - tail : tail
+}
+
+/** The tail beyond z >= 0 over the density there (Abramowitz and Stegun 26.2.17: absolute error of the tail below 7.5e-8). */
+export function takeMillsRatio(z: number): number {
+  const t = 1 / (1 + 0.2316419 * z)
+  const series = -0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))
+  return t * (0.31938153 + t * series)
 }
 
 /** The inverse of takeNormalShare(), by bisection: exact enough for a handful of points. */

@@ -2,6 +2,7 @@
 // is being restored, so that the storm of openings is not taken for a load that goes on.
 
 import type { History, HistoryReading } from './history.ts'
+import { countClosed, type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 
 export interface Restart {
   /** Live ports before. */
@@ -12,13 +13,19 @@ export interface Restart {
   readonly returning: boolean
 }
 
-/** Live ports that go within this time went at once. */
-const COLLAPSE_SECONDS = 20
+/** The level that a fall is measured against is that of so long: the end of a burst is no collapse. */
+const USUAL_SECONDS = 120
+const USUAL_LEAST_SECONDS = 45
 const COLLAPSE_SHARE = 0.2
 /** Of the pool's capacity; what is less is noise to it. */
 const COLLAPSE_LEAST = 0.03
 /** Standard deviations of a Poisson count that are no chance. */
 const COLLAPSE_DEVIATIONS = 8
+/** A second with so many times the closes of a usual one, and that many standard errors more, is one of a collapse... */
+const HOT_RATIO = 3
+const HOT_DEVIATIONS = 6
+/** ...if there are only so many such seconds, with usual ones before and after. */
+const HOT_SECONDS = 5
 /** When nothing came back for so long, it was an end. */
 const PATIENCE_SECONDS = 60
 
@@ -26,15 +33,20 @@ export function advanceRestart(history: History, reading: HistoryReading): Resta
   const { atSeconds, livePorts } = reading
   const running = history.restart
   if (running === undefined) {
-    let level = 0
-    for (const point of history.points) {
-      if (point.atSeconds >= atSeconds - COLLAPSE_SECONDS) level = Math.max(level, point.livePorts)
-    }
-    const floor = level * (1 - COLLAPSE_SHARE) - COLLAPSE_DEVIATIONS * Math.sqrt(level)
-    if (livePorts >= floor || level - livePorts < reading.capacityPorts * COLLAPSE_LEAST) {
-      return undefined
-    }
-    return { levelPorts: level, lowestPorts: livePorts, atSeconds, returning: false }
+    const usual = takeUsual(history, atSeconds)
+    if (usual === 0) return undefined
+    const least = Math.max(
+      reading.capacityPorts * COLLAPSE_LEAST,
+      usual * COLLAPSE_SHARE + COLLAPSE_DEVIATIONS * Math.sqrt(usual),
+    )
+    // Clients that are quick are back before anybody looks: then only the closes tell.
+    const closed = countAtOnce(
+      reading.schedule,
+      atSeconds - (history.points.at(-1)?.atSeconds ?? 0),
+      least,
+    )
+    if (usual - livePorts < least && closed < least) return undefined
+    return { levelPorts: usual, lowestPorts: livePorts, atSeconds, returning: closed >= least }
   }
   const { levelPorts } = running
   if (livePorts >= levelPorts - 3 * Math.sqrt(levelPorts)) return undefined
@@ -47,4 +59,39 @@ export function advanceRestart(history: History, reading: HistoryReading): Resta
     atSeconds: progress ? atSeconds : running.atSeconds,
     returning: running.returning || livePorts > lowestPorts + levelPorts / 20,
   }
+}
+
+/** Mean live ports of the last minutes; 0 where too little was seen of them. */
+function takeUsual({ points, seenFromSeconds }: History, atSeconds: number): number {
+  let [portSeconds, seconds] = [0, 0]
+  for (let i = points.length - 1; i > 0; i--) {
+    const [from, to] = [points[i - 1], points[i]]
+    if (from === undefined || to === undefined) break
+    if (from.atSeconds < Math.max(seenFromSeconds, atSeconds - USUAL_SECONDS)) break
+    const span = to.atSeconds - from.atSeconds
+    portSeconds += (span * (from.livePorts + to.livePorts)) / 2
+    seconds += span
+  }
+  return seconds < USUAL_LEAST_SECONDS ? 0 : portSeconds / seconds
+}
+
+/** Closes beyond the usual in a short spell since the last sample that has ended; 0 where they are fewer than `least`. */
+function countAtOnce(schedule: Schedule | undefined, spanSeconds: number, least: number): number {
+  if (schedule === undefined || schedule.lifetimeSeconds < TIME_WAIT_SECONDS) return 0
+  const { closed } = schedule
+  if (countClosed(closed, { fromSeconds: 0, toSeconds: spanSeconds + 1 }) < least) return 0
+  const usual = Float64Array.from(closed).sort()[Math.floor(closed.length / 2)] ?? 0
+  const chance = HOT_DEVIATIONS * Math.sqrt(usual + 1)
+  const isHot = (age: number) => (closed[age] ?? 0) > HOT_RATIO * usual + chance
+  const isUsual = (age: number) => (closed[age] ?? 0) <= usual + chance
+  const end = Math.min(closed.length - 1, Math.ceil(spanSeconds))
+  if (!isUsual(0) || !isUsual(end)) return 0
+  let excess = 0
+  let seconds = 0
+  for (let age = 0; age < end; age++) {
+    if (!isHot(age)) continue
+    excess += (closed[age] ?? 0) - usual
+    seconds++
+  }
+  return seconds <= HOT_SECONDS ? excess : 0
 }

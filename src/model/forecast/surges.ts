@@ -7,17 +7,33 @@ import type { Point } from './history.ts'
 export interface Surges {
   /** Newest last. */
   readonly ended: readonly Surge[]
-  readonly running:
-    | { readonly sinceSeconds: number; readonly base: number; readonly rate: number }
-    | undefined
+  readonly running: RunningSurge | undefined
   readonly lookedUntilSeconds: number
 }
 
+/** A rise that was over soon. */
 export interface Surge {
   readonly endedAtSeconds: number
   readonly seconds: number
-  /** Openings per second above those before it. */
+  /** Openings per second before it, and above those. */
+  readonly base: number
   readonly rise: number
+}
+
+/** The look that first saw the rise has what came before in it too: where in it the rise began follows from its rate. */
+interface RunningSurge {
+  readonly seenFromSeconds: number
+  readonly seenToSeconds: number
+  readonly seenRate: number
+  readonly base: number
+  readonly rate: number
+}
+
+export interface Staying {
+  /** Probability that the present rate is still there after so many more seconds. */
+  readonly lasting: (seconds: number) => number
+  /** What it falls back to. */
+  readonly rateBack: number
 }
 
 const MOST_SURGES = 16
@@ -37,12 +53,15 @@ const MEAN_SECONDS = 20
 /** A past burst speaks for rises of up to so many times its height... */
 const SIMILAR_RATIO = 1.6
 /** ...and says that the next may last so much longer than it did. */
-const LONGER_RATIO = 1.2
+const LONGER_RATIO = 1.1
+const LONGER_SECONDS = 2
+/** The last look of a burst averages over its end: a rate that is still high goes on falling, but for one time in so many. */
+const FALLING_RATIO = 0.1
 
 export function advanceSurges(surges: Surges | undefined, points: readonly Point[]): Surges {
   let running = surges?.running
   const ended = [...(surges?.ended ?? [])]
-  let lookedUntilSeconds = surges?.lookedUntilSeconds ?? Number.NEGATIVE_INFINITY
+  let lookedUntilSeconds = surges?.lookedUntilSeconds ?? points[0]?.atSeconds ?? 0
   for (let i = 1; i < points.length; i++) {
     const now = points[i]
     if (now === undefined || now.atSeconds < lookedUntilSeconds + LOOK_SECONDS) continue
@@ -51,22 +70,11 @@ export function advanceSurges(surges: Surges | undefined, points: readonly Point
     lookedUntilSeconds = now.atSeconds
     const rate = takeRate(from, now)
     if (running === undefined) {
-      const base = takeBase(points, from)
-      if (base === undefined) continue
-      const seconds = now.atSeconds - from.atSeconds
-      const variance = now.openedVariance - from.openedVariance
-      const chance = (RISE_DEVIATIONS * Math.sqrt(Math.max(variance, base * seconds) + 1)) / seconds
-      if (rate > base + Math.max(RISE_RATIO * base, chance)) {
-        running = { sinceSeconds: from.atSeconds, base, rate }
-      }
+      running = noticeSurge(points, from, now)
     } else if (rate < (running.base + running.rate) / 2) {
-      ended.push({
-        endedAtSeconds: now.atSeconds,
-        seconds: from.atSeconds - running.sinceSeconds,
-        rise: running.rate - running.base,
-      })
+      ended.push(endSurge(running, from, now))
       running = undefined
-    } else if (now.atSeconds - running.sinceSeconds > LONGEST_SECONDS) {
+    } else if (now.atSeconds - running.seenFromSeconds > LONGEST_SECONDS) {
       running = undefined
     } else {
       running = { ...running, rate: Math.max(running.rate, rate) }
@@ -80,25 +88,53 @@ export function advanceSurges(surges: Surges | undefined, points: readonly Point
   }
 }
 
-/** Probability that the present rate is still there after so many more seconds. */
-export function createStaying(
-  surges: Surges,
-  arrivals: Arrivals,
-  atSeconds: number,
-): (seconds: number) => number {
+export function takeStaying(surges: Surges, arrivals: Arrivals, atSeconds: number): Staying {
   const { running } = surges
-  const rise = arrivals.rate - (running?.base ?? arrivals.rateBefore)
-  if (rise <= 0) return () => 1
-  const age = running === undefined ? arrivals.ageSeconds : atSeconds - running.sinceSeconds
+  const last = surges.ended.at(-1)
+  if (running === undefined && last !== undefined && last.endedAtSeconds === atSeconds) {
+    return { lasting: (seconds) => (seconds > 0 ? FALLING_RATIO : 1), rateBack: last.base }
+  }
+  const rateBack = running?.base ?? arrivals.rateBefore
+  const rise = arrivals.rate - rateBack
+  if (rise <= 0) return { lasting: () => 1, rateBack }
+  const age = running === undefined ? arrivals.ageSeconds : atSeconds - takeStart(running)
   const similar = surges.ended.filter((one) => one.rise * SIMILAR_RATIO > rise)
   const stay = STAY_RATIO * DISCOURAGED_RATIO ** similar.length
   const lasting = (seconds: number) => {
-    const longer = similar.filter((one) => one.seconds * LONGER_RATIO > seconds).length
-    const burst = (Math.exp(-seconds / MEAN_SECONDS) + longer) / (1 + similar.length)
+    const longer = similar.filter((one) => one.seconds * LONGER_RATIO + LONGER_SECONDS > seconds)
+    const burst = (Math.exp(-seconds / MEAN_SECONDS) + longer.length) / (1 + similar.length)
     return stay + (1 - stay) * burst
   }
-  const now = lasting(age)
-  return (seconds) => lasting(age + seconds) / now
+  return { lasting: (seconds) => lasting(age + seconds) / lasting(age), rateBack }
+}
+
+function noticeSurge(points: readonly Point[], from: Point, now: Point): RunningSurge | undefined {
+  const base = takeBase(points, from)
+  if (base === undefined) return undefined
+  const seconds = now.atSeconds - from.atSeconds
+  const variance = Math.max(now.openedVariance - from.openedVariance, base * seconds)
+  const chance = (RISE_DEVIATIONS * Math.sqrt(variance + 1)) / seconds
+  const rate = takeRate(from, now)
+  if (rate <= base + Math.max(RISE_RATIO * base, chance)) return undefined
+  const [seenFromSeconds, seenToSeconds] = [from.atSeconds, now.atSeconds]
+  return { seenFromSeconds, seenToSeconds, seenRate: rate, base, rate }
+}
+
+function endSurge(running: RunningSurge, from: Point, now: Point): Surge {
+  const rise = running.rate - running.base
+  const share = Math.max(0, (takeRate(from, now) - running.base) / rise)
+  const end = from.atSeconds + share * (now.atSeconds - from.atSeconds)
+  return {
+    endedAtSeconds: now.atSeconds,
+    seconds: end - takeStart(running),
+    base: running.base,
+    rise,
+  }
+}
+
+function takeStart({ seenFromSeconds, seenToSeconds, ...running }: RunningSurge): number {
+  const share = (running.seenRate - running.base) / Math.max(1e-9, running.rate - running.base)
+  return seenToSeconds - Math.min(1, share) * (seenToSeconds - seenFromSeconds)
 }
 
 /** What the rate falls back to: the lower quartile of the last minutes, which bursts leave alone. */

@@ -6,7 +6,7 @@ import { takeGrowth } from './growth.ts'
 import { advanceHistory, bridgeHistory, type History, startHistory } from './history.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'
-import { advanceSurges, createStaying, type Surges } from './surges.ts'
+import { advanceSurges, type Surges, takeStaying } from './surges.ts'
 
 export interface TrackState {
   readonly key: string
@@ -16,7 +16,7 @@ export interface TrackState {
   /** Running mean of the squared surprises in units of chance: 1 where arrivals are a Poisson process. */
   readonly scatter: number
   readonly lateSeconds: number
-  /** When it last held a port. */
+  /** When it last was not at rest. */
   readonly busyAtSeconds: number
 }
 
@@ -26,9 +26,14 @@ export interface PoolReading {
   readonly capacityPorts: number
   readonly blockedPorts: number
   readonly rangeChanged: boolean
-  /** The pool's earlier samples, undefined at the first. */
-  readonly watched:
-    | { readonly fromSeconds: number; readonly toSeconds: number; readonly blockedPorts: number }
+}
+
+export interface TrackReading extends PoolReading {
+  /** It is too small to matter. */
+  readonly rests: boolean
+  /** Where nothing is remembered of the track: what it held in the pool's earlier samples; undefined at the first. */
+  readonly seen:
+    | { readonly fromSeconds: number; readonly toSeconds: number; readonly livePorts: number }
     | undefined
 }
 
@@ -40,6 +45,8 @@ const SCATTER_DOUBT = 0.2
 const HOLD_WINDOW_SECONDS = 600
 const HOLD_MOST_SECONDS = 600
 const HOLD_LEAST_CLOSES = 20
+/** When none of so many connections, or of ports that came and went, has left a TIME_WAIT, none will. */
+const NO_TIME_WAIT_LEAST_OPENED = 20
 /** Clients whose connections all closed at once mostly come back. */
 const RETURN_RATIO = 0.85
 /** A track that uses less than this share and opens too little to fill half of the rest needs no closer look. */
@@ -48,7 +55,7 @@ const QUIET_SHARE = 0.1
 export function advanceTrack(
   known: TrackState | undefined,
   track: ForecastTrack,
-  pool: PoolReading,
+  pool: TrackReading,
 ): TrackState {
   const lateSeconds = advanceLateness(known?.lateSeconds ?? 0, track)
   const reading = {
@@ -61,13 +68,9 @@ export function advanceTrack(
   const advance = pool.rangeChanged ? bridgeHistory : advanceHistory
   const history =
     known === undefined
-      ? startHistory(
-          reading,
-          pool.watched && { ...pool.watched, livePorts: pool.watched.blockedPorts },
-        )
+      ? startHistory(reading, pool.rangeChanged ? undefined : pool.seen)
       : advance(known.history, reading)
   const scatter = known === undefined ? 1 : advanceScatter(known, history)
-  const busy = track.livePorts + track.timeWaitPorts > 0
   return {
     key: track.key,
     history,
@@ -75,7 +78,7 @@ export function advanceTrack(
     arrivals: takeArrivals(history.points, takeDispersion(scatter)),
     scatter,
     lateSeconds,
-    busyAtSeconds: busy ? pool.atSeconds : (known?.busyAtSeconds ?? pool.atSeconds),
+    busyAtSeconds: pool.rests ? (known?.busyAtSeconds ?? pool.atSeconds) : pool.atSeconds,
   }
 }
 
@@ -93,13 +96,19 @@ export function takeTrackOutlook(
   if (isQuiet(state, track.availablePorts / capacityPorts, { capacityPorts, horizonSeconds })) {
     return { riskRatio: 0, etaSeconds: undefined }
   }
-  const { holdSeconds, closingRatio } = takeClosing(history)
+  const { holdSeconds, closes, opened } = takeClosing(history)
   const schedule = takeSchedule(track, state.lateSeconds)
   const { rate, rateBefore, slope, ageSeconds } = arrivals
   const settled =
     slope === 0 && holdSeconds > 0
       ? rate + (rateBefore - rate) * Math.exp(-ageSeconds / holdSeconds)
       : rate
+  const growth = takeGrowth(history.points, arrivals, {
+    holdSeconds,
+    jitter: history.jitter,
+    seenFromSeconds: history.seenFromSeconds,
+    dispersion,
+  })
   const parts: OutlookParts = {
     books: {
       availablePorts: track.availablePorts,
@@ -108,18 +117,13 @@ export function takeTrackOutlook(
       lifetimeSeconds: schedule?.lifetimeSeconds ?? TIME_WAIT_SECONDS,
       holdSeconds,
       settledRate: settled,
+      timeWait: closes >= 1 || Math.max(opened, history.jitter) < NO_TIME_WAIT_LEAST_OPENED,
       dispersion,
+      noise: growth?.noise ?? { offsetPorts: 0, variance: 0, seconds: 1 },
     },
     arrivals,
-    growth: takeGrowth(history.points, arrivals, {
-      holdSeconds,
-      jitter: history.jitter,
-      seenFromSeconds: history.seenFromSeconds,
-      dispersion,
-    }),
-    closingRatio,
-    rateBack: state.surges.running?.base ?? rateBefore,
-    staying: createStaying(state.surges, arrivals, history.points.at(-1)?.atSeconds ?? 0),
+    growth,
+    staying: takeStaying(state.surges, arrivals, history.points.at(-1)?.atSeconds ?? 0),
     horizonSeconds,
   }
   const outlook = takeOutlook(parts)
@@ -165,7 +169,11 @@ function isQuiet(
 }
 
 /** Over the last minutes: how long a connection holds its port before it closes (Little's law), and how many did close. */
-function takeClosing({ points }: History): { holdSeconds: number; closingRatio: number } {
+function takeClosing({ points, seenFromSeconds }: History): {
+  readonly holdSeconds: number
+  readonly closes: number
+  readonly opened: number
+} {
   const now = points.at(-1)
   let liveSeconds = 0
   let begin = now
@@ -173,14 +181,17 @@ function takeClosing({ points }: History): { holdSeconds: number; closingRatio: 
     const [from, to] = [points[i - 1], points[i]]
     if (from === undefined || to === undefined || now === undefined) break
     if (now.atSeconds - from.atSeconds > HOLD_WINDOW_SECONDS) break
+    if (from.atSeconds < seenFromSeconds) break
     liveSeconds += ((from.livePorts + to.livePorts) / 2) * (to.atSeconds - from.atSeconds)
     begin = from
   }
   const opened = (now?.openedPorts ?? 0) - (begin?.openedPorts ?? 0)
   const closes = opened - ((now?.livePorts ?? 0) - (begin?.livePorts ?? 0))
+  const enough = closes >= HOLD_LEAST_CLOSES
   return {
-    holdSeconds: closes < HOLD_LEAST_CLOSES ? 0 : Math.min(HOLD_MOST_SECONDS, liveSeconds / closes),
-    closingRatio: opened > 0 ? Math.min(1, Math.max(0, closes / opened)) : 1,
+    opened,
+    closes,
+    holdSeconds: enough ? Math.min(HOLD_MOST_SECONDS, liveSeconds / closes) : 0,
   }
 }
 

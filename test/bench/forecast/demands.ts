@@ -12,6 +12,8 @@ export interface Verdict {
   /** (ETA - actual) / actual at ten minutes before the failure. */
   readonly etaError: number | undefined
   readonly failedAtSeconds: number | undefined
+  /** Whether the ETA also keeps to 1.5 x actual without allowance for ports that come and go; undefined where not asked. */
+  readonly byTheLetter: boolean | undefined
   readonly complaints: readonly string[]
 }
 
@@ -26,7 +28,13 @@ export function judge(
   const moments = parts.moments.filter((one) => one.reading.atSeconds >= WARM_UP_SECONDS)
   const failedAtSeconds = run.failedAtSeconds
   const highestRisk = Math.max(0, ...moments.map((one) => one.riskRatio ?? 0))
-  const verdict = { highestRisk, failedAtSeconds, alertSeconds: undefined, etaError: undefined }
+  const verdict = {
+    highestRisk,
+    failedAtSeconds,
+    alertSeconds: undefined,
+    etaError: undefined,
+    byTheLetter: undefined,
+  }
   if (demand.kind === 'safe') {
     const alerts = moments.filter(isAlert).length
     const complaints = [
@@ -67,9 +75,15 @@ export function judge(
   const actual = failedAtSeconds - (at?.reading.atSeconds ?? failedAtSeconds)
   const etaError =
     actual > 0 && at?.etaSeconds !== undefined ? (at.etaSeconds - actual) / actual : undefined
+  let byTheLetter: boolean | undefined
   if (demand.kind === 'gradual' && demand.slopePortsPerSecond !== undefined) {
-    const slope = demand.slopePortsPerSecond
-    const far = ending.filter((one) => isEtaTooFar(one, failedAtSeconds, slope)).length
+    const { slopePortsPerSecond, passingPorts = 0 } = demand
+    const far = ending.filter((one) =>
+      isEtaTooFar(one, failedAtSeconds, { slopePortsPerSecond, passingPorts }),
+    ).length
+    byTheLetter = ending.every(
+      (one) => !isEtaTooFar(one, failedAtSeconds, { slopePortsPerSecond, passingPorts: 0 }),
+    )
     if (far > 0) complaints.push(`ETA too late in ${far} of ${ending.length} samples of the end`)
   }
   return {
@@ -77,15 +91,26 @@ export function judge(
     met: complaints.length === 0,
     alertSeconds,
     etaError: demand.kind === 'gradual' ? etaError : undefined,
+    byTheLetter,
     complaints,
   }
 }
 
-/** Beyond the larger of 1.5 x actual and actual + 3 sqrt(TIME_WAIT) / slope, or no ETA at all. */
-function isEtaTooFar(moment: Moment, failedAtSeconds: number, slope: number): boolean {
-  const { reading, etaSeconds } = moment
+/**
+ * Beyond the larger of 1.5 x actual and actual + 3 sqrt(TIME_WAIT) / slope, or no ETA at all: three standard deviations of
+ * a Poisson count that comes and goes. Where there is no TIME_WAIT, that count is `passingPorts`.
+ */
+export function isEtaTooFar(
+  { reading, etaSeconds }: Pick<Moment, 'reading' | 'etaSeconds'>,
+  failedAtSeconds: number,
+  {
+    slopePortsPerSecond,
+    passingPorts,
+  }: { readonly slopePortsPerSecond: number; readonly passingPorts: number },
+): boolean {
   const actual = failedAtSeconds - reading.atSeconds
   const timeWait = Math.max(...reading.tracks.map((track) => track.timeWaitPorts))
-  const limit = Math.max(1.5 * actual, actual + (3 * Math.sqrt(timeWait)) / slope)
+  const noise = Math.sqrt(Math.max(timeWait, passingPorts))
+  const limit = Math.max(1.5 * actual, actual + (3 * noise) / slopePortsPerSecond)
   return etaSeconds === undefined || etaSeconds > limit
 }

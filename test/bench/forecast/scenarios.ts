@@ -14,6 +14,8 @@ export type Demand =
       readonly leadSeconds: number
       readonly etaError?: number
       readonly slopePortsPerSecond?: number
+      /** Where there is no TIME_WAIT: the live ports that come and go, whose noise hides the slope as TIME_WAIT's does. */
+      readonly passingPorts?: number
     }
   /** Alert at most that long after the onset. */
   | { readonly kind: 'step'; readonly withinSeconds: number }
@@ -164,7 +166,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'UDP leak of 6/s',
-    demand: { kind: 'gradual', leadSeconds: 600, slopePortsPerSecond: 6 },
+    demand: { kind: 'gradual', leadSeconds: 600, slopePortsPerSecond: 6, passingPorts: 1200 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       const lookups = requests({ rate: () => 400, holdSeconds: 3 })

@@ -57,7 +57,7 @@ export interface Track {
 
 export interface Run {
   readonly readings: readonly Reading[]
-  /** The first allocation that failed; undefined when none did. */
+  /** The first allocation that failed, negative when that was before the first reading; undefined when none did. */
   readonly failedAtSeconds: number | undefined
 }
 
@@ -138,7 +138,6 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
       const hard = scenario.reuse ? one.live + countYoung(one, tick) : one.live + one.timeWait
       if (hard > capacity) failed = true
     }
-    if (failed && atSeconds < 0) throw new Error(`Cannot start "${scenario.name}": fails at once`)
     if (failed) return { readings, failedAtSeconds: atSeconds }
     if (atSeconds >= nextReading) {
       nextReading += intervalSeconds
@@ -168,8 +167,11 @@ function createDestination(ticks: number): Destination {
   }
 }
 
+/** The first tick that is not before the moment. */
 function isTickOf(moment: number | undefined, atSeconds: number): boolean {
-  return moment !== undefined && Math.round((moment - atSeconds) * TICKS_PER_SECOND) === 0
+  if (moment === undefined) return false
+  const late = Math.round((atSeconds - moment) * TICKS_PER_SECOND * 1e6) / 1e6
+  return late >= 0 && late < 1
 }
 
 function scheduleClose(into: Destination, closesAtTick: number, timeWait: boolean): void {
