@@ -138,7 +138,8 @@ function openPods(
   log: Log,
   tell: (pods: readonly PodFacts[]) => void,
 ): PodNames | undefined {
-  if (!config.collectors.kubernetes) return undefined
+  // One sample does not wait for an answer.
+  if (!config.collectors.kubernetes || isSingle(config)) return undefined
   const cluster = readInClusterSettings({
     env: process.env,
     exists: existsSync,
@@ -151,6 +152,10 @@ function openPods(
     )
   }
   return openPodNames(cluster.settings, { log, tell })
+}
+
+function isSingle({ command, watch }: Config): boolean {
+  return command !== 'serve' && !watch
 }
 
 /** `status` and `doctor`: one sample, printed, or with --watch one after another. */
@@ -210,6 +215,7 @@ async function openSampler(
     peakWindowSeconds: config.peakWindowSeconds,
     forecastHorizonSeconds: config.forecastHorizonSeconds,
     ...config.collectors,
+    kubernetes: config.collectors.kubernetes && !isSingle(config),
     // A counter of one sample says nothing.
     failures:
       config.collectors.failures && config.command === 'serve' && process.platform === 'linux'

@@ -6,7 +6,7 @@
 // whoever starts tries to remove all that bear our prefix: what goes was left over by a crash.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
 import { SourceError } from '../observation.ts'
 import { codeOf, findTracefs, tracefsRefusal, writeTraceFile } from './tracefs.ts'
 
@@ -59,7 +59,8 @@ export function openInstance(options: {
 }): Instance {
   const { places, name, probers } = options
   const tracefs = findTracefs(places)
-  if (!existsSync(`${tracefs}/${EVENT}`)) {
+  // NB: not existsSync(), which asks access(2), and that knows nothing of ambient capabilities.
+  if (statSync(`${tracefs}/${EVENT}`, { throwIfNoEntry: false }) === undefined) {
     throw new SourceError(
       'unsupported',
       'Cannot record failed allocations: this kernel has no event sock:inet_sock_set_state, which came with Linux 4.16',

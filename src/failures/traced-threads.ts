@@ -2,7 +2,8 @@
 // Synchronous file system calls only.
 
 import { readlinkSync, statSync, writeFileSync } from 'node:fs'
-import { readProcFile } from '../kernel/proc-file.ts'
+import { readProcFile, refusal } from '../kernel/proc-file.ts'
+import { SourceError } from '../observation.ts'
 import { parseProcCgroup } from '../owners/cgroup-path.ts'
 import type { Probers } from './instance.ts'
 
@@ -11,10 +12,16 @@ const THREAD_NAME = 'eph-port-prober'
 
 /**
  * Whether `procfs` counts as trace events do. The kernel's own threads exist in the initial PID namespace only, and the
- * second process there is always kthreadd (init/main.c:rest_init). In another, a pid means somebody else.
+ * second process there is always kthreadd (init/main.c:rest_init). In another, a pid means somebody else. A procfs that hides
+ * the processes of others (hidepid) does not tell.
  */
 export function countsAsKernel(procfs: string): boolean {
-  return readProcFile(`${procfs}/2/comm`) === 'kthreadd\n' && isKernelThread(procfs, 2)
+  try {
+    return readProcFile(`${procfs}/2/comm`) === 'kthreadd\n' && isKernelThread(procfs, 2)
+  } catch (error) {
+    if (error instanceof SourceError) return false
+    throw error
+  }
 }
 
 /** PF_KTHREAD in the flags, field 9 of stat (fs/proc/array.c:do_task_stat). */
@@ -24,17 +31,28 @@ function isKernelThread(procfs: string, pid: number): boolean {
   return (Number(flags) & 0x0020_0000) !== 0
 }
 
-/** Makes the calling thread recognisable to the filter: by its number where `procfs` tells it, and by its name. */
+/**
+ * Makes the calling thread recognisable to the filter: by its number where `procfs` tells it, and by its name. Throws
+ * SourceError.
+ */
 export function markProbingThread(procfs: string): Probers {
-  writeFileSync('/proc/thread-self/comm', THREAD_NAME)
+  try {
+    writeFileSync('/proc/thread-self/comm', THREAD_NAME)
+  } catch (error) {
+    throw refusal('name the thread that probes', error)
+  }
   const threadId = countsAsKernel(procfs) ? readThreadId(procfs) : undefined
   return { threadId, threadName: THREAD_NAME }
 }
 
 /** The calling thread's number in the PID namespace that `procfs` shows. */
 function readThreadId(procfs: string): number | undefined {
-  const id = /\/task\/(\d+)$/.exec(readlinkSync(`${procfs}/thread-self`))?.[1]
-  return id === undefined ? undefined : Number(id)
+  try {
+    const id = /\/task\/(\d+)$/.exec(readlinkSync(`${procfs}/thread-self`))?.[1]
+    return id === undefined ? undefined : Number(id)
+  } catch (error) {
+    throw refusal('find the number of the thread that probes', error)
+  }
 }
 
 /** Inode of the network namespace that a thread is in; undefined when it has gone or may not be looked at. */

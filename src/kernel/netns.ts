@@ -38,10 +38,7 @@ function enter(libc: Libc, path: string): void {
   try {
     libc.setns(fd)
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    throw new SourceError(errnoReason(error.code), `Cannot enter ${path}: ${error.message}`, {
-      cause: error,
-    })
+    throw explain(`Cannot enter ${path}`, error)
   } finally {
     closeSync(fd)
   }
@@ -57,10 +54,10 @@ function openNamespace(path: string): number {
 
 /**
  * What no other namespace of this boot has ever had or will have; undefined where the kernel does not tell. Of the
- * namespace the calling thread is in.
+ * namespace the calling thread is in. Throws SourceError.
  */
 export function readNamespaceCookie(libc: Libc): bigint | undefined {
-  const fd = libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
+  const fd = openSocket(libc)
   try {
     const value = libc.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, 8)
     return new DataView(value.buffer, value.byteOffset).getBigUint64(0, true)
@@ -70,4 +67,17 @@ export function readNamespaceCookie(libc: Libc): bigint | undefined {
   } finally {
     libc.close(fd)
   }
+}
+
+function openSocket(libc: Libc): number {
+  try {
+    return libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
+  } catch (error) {
+    throw explain('Cannot tell network namespaces apart', error)
+  }
+}
+
+function explain(action: string, error: unknown): unknown {
+  if (!(error instanceof SystemError)) return error
+  return new SourceError(errnoReason(error.code), `${action}: ${error.message}`, { cause: error })
 }

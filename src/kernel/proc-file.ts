@@ -10,12 +10,16 @@ import { errnoReason } from './errno.ts'
  * the middle of a number, and every further one with end of file (kernel/sysctl.c:proc_do_large_bitmap). readFileSync()
  * asks for 8 KiB, which turned 90,000 characters of ip_local_reserved_ports into 8,192 ending in `,32729,32`.
  */
-const READ_SIZES_BYTES = [4096, 512 * 1024]
+const FIRST_READ_BYTES = 4096
+const SECOND_READ_BYTES = 512 * 1024
 
-/** Reads a whole file, or returns undefined when there is none. Throws SourceError when it may not or cannot be read. */
-export function readProcFile(path: string): string | undefined {
+/**
+ * Reads a whole file, or returns undefined when there is none. Throws SourceError when it may not or cannot be read.
+ * `expectedBytes` is more than it usually has: a small buffer costs less.
+ */
+export function readProcFile(path: string, expectedBytes = FIRST_READ_BYTES): string | undefined {
   try {
-    for (const size of READ_SIZES_BYTES) {
+    for (const size of [expectedBytes, SECOND_READ_BYTES]) {
       const bytes = readOnce(path, Buffer.allocUnsafe(size))
       if (bytes.length < size) return bytes.toString('latin1')
     }

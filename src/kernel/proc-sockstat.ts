@@ -3,9 +3,12 @@
 import { DecodeError } from '../observation.ts'
 import { readProcFile } from './proc-file.ts'
 
+/** It has about 150. */
+const EXPECTED_BYTES = 512
+
 /** Of a file such as /proc/thread-self/net/sockstat; undefined where there is none (any more). */
 export function readSocketBound(path: string): number | undefined {
-  const text = readProcFile(path)
+  const text = readProcFile(path, EXPECTED_BYTES)
   return text === undefined ? undefined : parseSocketBound(text)
 }
 

@@ -50,8 +50,8 @@ export const namespaceFamilies: readonly Family[] = [
     name: 'ephemeral_port_netns_success',
     type: 'gauge',
     help:
-      'Whether the last read of the namespace succeeded. At 0 every other series of the namespace but ephemeral_port_netns_info is ' +
-      'absent, since nothing is known; ephemeral_port_netns_failures_total and the log say why.',
+      'Whether the last read of the namespace succeeded. At 0 nothing is known, and every other series of the namespace is absent but ' +
+      'ephemeral_port_netns_info and its counted failures; ephemeral_port_netns_failures_total and the log say why.',
     labels: ['netns'],
     *samples(snapshot) {
       for (const { netns, state } of snapshot.namespaces) {

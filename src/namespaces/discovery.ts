@@ -2,8 +2,10 @@
 // that is never given to another, although the kernel gives a freed inode away again at once (PORT-MODEL 14).
 
 import { readStartSeconds, readUptimeSeconds } from '../kernel/proc-stat.ts'
-import { listNamedFiles, type NamedFile } from './named.ts'
-import { createProcessScan, type ProcessGroup, visibleInodeOf } from './processes.ts'
+import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
+import { createNamedFiles, type NamedFile } from './named.ts'
+import { isRuntimeName } from './names.ts'
+import { createProcessScan, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
 
 /** A network namespace, and how to get at it. */
 export interface Place {
@@ -22,6 +24,8 @@ export interface Place {
   readonly pids: readonly number[]
   /** Since the first of them started. */
   readonly processAgeSeconds: number | undefined
+  /** With the inode it tells this namespace from earlier ones, where there is no cookie. */
+  readonly bornSeconds: number | undefined
   /** What iproute2 or a runtime calls it, if anything. */
   readonly names: readonly string[]
   /** Files that setns() may be given, the one that takes the least rights first. */
@@ -50,9 +54,11 @@ export interface DiscoveryOptions {
 interface Known {
   readonly id: number
   readonly own: boolean
-  readonly inode: number | undefined
+  inode: number | undefined
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
+  /** Start of the process it was first known by: with the inode it means the same to another run. */
+  bornSeconds: number | undefined
   pids: readonly number[]
   files: readonly NamedFile[]
   /** A process of it by which it is known again. */
@@ -69,67 +75,79 @@ interface WatchedProcess {
 /** The one that is looked at may have left, or be another user's. */
 const MOST_PIDS_TRIED = 3
 
+/** By the inode of ns/net, and by that of net/tcp inside. */
+type FilesBy = Readonly<Record<Mark['by'], ReadonlyMap<number, readonly NamedFile[]>>>
+
 /** Creates the look-out; call what it returns once a sample. Throws SourceError or DecodeError when procfs fails. */
 export function createDiscovery(options: DiscoveryOptions): () => readonly Place[] {
   const { procfs, inspect } = options
   const scan = createProcessScan(options)
-  let views = new Map<string, InsideView | undefined>()
-  let known: readonly Known[] = []
+  const listNamedFiles = createNamedFiles(options.netnsDirectory)
+  let files: readonly NamedFile[] = []
+  let views: ReadonlyMap<string, InsideView | undefined> = new Map()
+  let filesBy: FilesBy = { ns: new Map(), net: new Map() }
+  let known: InodeIndex<Known> = indexByInodes([])
+  /** Of the namespaces that a process was seen in. */
+  let held: ReadonlySet<NamedFile> = new Set()
   let uptimeSeconds = 0
   let lastId = 0
 
   return () => {
-    const files = listNamedFiles(options.netnsDirectory)
-    views = new Map(
-      files.map(({ key, path }) => [key, views.has(key) ? views.get(key) : inspect(path)]),
-    )
-    const watched = new Set(known.flatMap((one) => one.watched?.pid ?? []))
-    const groups = scan(watched).toSorted((a, b) => rankMark(a) - rankMark(b))
-    const found = findOwn(files)
-    const round = { files, found }
-    for (const group of groups) placeGroup(group, round)
-    for (const file of files) placeFile(file, round)
+    takeFiles(listNamedFiles((file) => held.has(file)))
+    const groups = scan(new Set(known.all.flatMap((one) => one.watched?.pid ?? [])))
+    const found = indexByInodes([findOwn()])
+    for (const by of ['ns', 'net'] as const) {
+      for (const group of groups) if (group.mark.by === by) placeGroup(group, found)
+    }
+    if (files.length > 0) {
+      held = new Set(found.all.flatMap((one) => (one.watched || one.own ? one.files : [])))
+      for (const file of files) if (!held.has(file)) placeFile(file, found)
+    }
     known = found
     uptimeSeconds = readUptimeSeconds(procfs)
-    return known.map((one) => describe(one, { ...options, uptimeSeconds }))
+    return known.all.map((one) => describe(one, { ...options, uptimeSeconds }))
   }
 
-  interface Round {
-    readonly files: readonly NamedFile[]
-    /** Those that were found up to now. */
-    readonly found: Known[]
+  function takeFiles(listed: readonly NamedFile[]): void {
+    if (listed === files) return
+    files = listed
+    views = new Map(files.map(({ key, path }) => [key, views.get(key) ?? inspect(path)]))
+    filesBy = { ns: groupByNumber(files, inodeOf), net: groupByNumber(files, netInodeOf) }
   }
 
-  function findOwn(files: readonly NamedFile[]): Known[] {
-    const before = known.find(({ own }) => own)
+  function netInodeOf({ key }: NamedFile): number | undefined {
+    return views.get(key)?.netInode
+  }
+
+  function findOwn(): Known {
+    const before = known.all.find(({ own }) => own)
     const own = before ?? {
       ...create(look('ns/net'), { cookie: undefined, netInode: look('net/tcp') }),
       own: true,
     }
     own.pids = []
-    own.files = files.filter((file) => file.inode === own.inode)
-    return [own]
+    own.files = filesBy.ns.get(own.inode ?? 0) ?? []
+    return own
   }
 
-  function placeGroup({ mark, pids }: ProcessGroup, round: Round): void {
-    const field = mark.by === 'ns' ? 'inode' : 'netInode'
-    const here = round.found.find((one) => one[field] === mark.inode)
+  function placeGroup({ mark, pids }: ProcessGroup, found: InodeIndex<Known>): void {
+    const here = found[mark.by].get(mark.inode)
     if (here !== undefined) {
       here.pids = [...here.pids, ...pids]
       return
     }
-    const files = round.files.filter((file) =>
-      mark.by === 'ns' ? file.inode === mark.inode : views.get(file.key)?.netInode === mark.inode,
-    )
-    const before = known.find((one) => one[field] === mark.inode && !one.own)
+    const names = filesBy[mark.by].get(mark.inode) ?? []
+    const last = known[mark.by].get(mark.inode)
+    const before = last?.own ? undefined : last
     const stillWatched = before !== undefined && isWatched(before, pids)
-    const same = stillWatched || (before !== undefined && isSame(before, pids, files))
-    const one = same && before !== undefined ? before : meet({ mark, pids }, files)
+    const same = stillWatched || (before !== undefined && isSame(before, pids, names))
+    const one = same && before !== undefined ? before : meet({ mark, pids }, names)
     if (one === undefined) return
     if (!stillWatched) one.watched = watchFirst(pids)
+    one.bornSeconds ??= one.watched?.startSeconds
     one.pids = pids
-    one.files = files
-    round.found.push(one)
+    one.files = names
+    found.add(one)
   }
 
   /** The one process that is always looked at is still there, and still the same. */
@@ -161,37 +179,51 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
   function meet({ mark, pids }: ProcessGroup, files: readonly NamedFile[]): Known | undefined {
     const [pid = 0] = pids
     const [file] = files
-    const byFile = known.find((one) =>
+    const byFile = known.all.find((one) =>
       one.files.some(({ key }) => files.some((other) => other.key === key)),
     )
     if (byFile !== undefined && !byFile.own) return byFile
     const view = file === undefined ? inspect(entranceOf(pid)) : views.get(file.key)
     if (view !== undefined && mark.by === 'ns' && view.inode !== mark.inode) return undefined
     const netInode = view?.netInode ?? visibleInodeOf(`${procfs}/${pid}/net/tcp`)
-    const before = known.find((one) => isCookie(one, view))
+    const before = known.all.find((one) => isCookie(one, view))
     if (before !== undefined) return before
+    const hidden = mark.by === 'ns' ? findHidden(netInode) : undefined
+    if (hidden !== undefined) {
+      hidden.inode = mark.inode
+      return hidden
+    }
     return create(mark.by === 'ns' ? mark.inode : undefined, { cookie: view?.cookie, netInode })
   }
 
+  /** One all of whose processes were hidden from us up to now, and whose process is still there. */
+  function findHidden(netInode: number | undefined): Known | undefined {
+    const one = known.net.get(netInode ?? 0)
+    if (one === undefined || one.own || one.inode !== undefined) return undefined
+    const { watched } = one
+    const isThere =
+      watched !== undefined && readStartSeconds(procfs, watched.pid) === watched.startSeconds
+    return isThere ? one : undefined
+  }
+
   /** A namespace without processes, kept by its file; or one more name of one that was found already. */
-  function placeFile(file: NamedFile, { found }: Round): void {
+  function placeFile(file: NamedFile, found: InodeIndex<Known>): void {
     const view = views.get(file.key)
-    const here = found.find(
-      (one) =>
-        one.inode === file.inode || (one.netInode !== undefined && one.netInode === view?.netInode),
-    )
+    const here = found.ns.get(file.inode) ?? found.net.get(view?.netInode ?? 0)
     if (here !== undefined) {
       if (!here.files.includes(file)) here.files = [...here.files, file]
       return
     }
-    const before = known.find(
+    // Most likely that of processes that are hidden from us, which nothing links to it.
+    if (view === undefined && isRuntimeName(file.name) && found.all.some(isHidden)) return
+    const before = known.all.find(
       (one) => isCookie(one, view) || one.files.some(({ key }) => key === file.key),
     )
     const one = before ?? create(file.inode, view)
     one.pids = []
     one.watched = undefined
     one.files = [file]
-    found.push(one)
+    found.add(one)
   }
 
   function create(
@@ -205,6 +237,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
       inode,
       netInode: view?.netInode,
       cookie: view?.cookie,
+      bornSeconds: undefined,
       pids: [],
       files: [],
       watched: undefined,
@@ -222,13 +255,14 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
   }
 }
 
-/** Those that may be looked at come first: they tell where the others belong. */
-function rankMark({ mark }: ProcessGroup): number {
-  return mark.by === 'ns' ? 0 : 1
-}
+const inodeOf = ({ inode }: NamedFile) => inode
 
 function look(file: string): number | undefined {
   return visibleInodeOf(`/proc/thread-self/${file}`)
+}
+
+function isHidden({ inode, own }: Known): boolean {
+  return inode === undefined && !own
 }
 
 function isCookie({ cookie }: Known, view: InsideView | undefined): boolean {
@@ -239,7 +273,7 @@ function describe(
   one: Known,
   { procfs, foreign, uptimeSeconds }: DiscoveryOptions & { readonly uptimeSeconds: number },
 ): Place {
-  const { id, own, inode, netInode, cookie, files, watched } = one
+  const { id, own, inode, netInode, cookie, bornSeconds, files, watched } = one
   const others = one.pids.filter((pid) => pid !== watched?.pid)
   const pids = watched === undefined ? others : [watched.pid, ...others]
   return {
@@ -250,6 +284,7 @@ function describe(
     netInode,
     cookie,
     pids,
+    bornSeconds,
     processAgeSeconds: watched && uptimeSeconds - watched.startSeconds,
     names: files.map(({ name }) => name),
     entrances: [

@@ -32,6 +32,11 @@ const STARTING_SECONDS = 1
 const RUNTIME_NAME = /^(cni-|netns-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const SHORT_ID_DIGITS = 12
 
+/** Whether a runtime of containers made that name of iproute2's kind. */
+export function isRuntimeName(name: string): boolean {
+  return RUNTIME_NAME.test(name)
+}
+
 /** Undefined while a better name is to be expected. */
 export function chooseName(facts: NameFacts): NetnsName | undefined {
   const { special, podUid, pod, containerId, names, inode, ageSeconds } = facts
@@ -46,7 +51,7 @@ export function chooseName(facts: NameFacts): NetnsName | undefined {
   }
   const [name] = names
   if (name !== undefined) {
-    if (RUNTIME_NAME.test(name) && !waited) return undefined
+    if (isRuntimeName(name) && !waited) return undefined
     return { netns: `named/${name}`, netnsKind: 'named' }
   }
   const age = Math.max(ageSeconds, facts.processAgeSeconds ?? 0)

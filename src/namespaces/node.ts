@@ -35,8 +35,9 @@ export function createNodeWorld(options: NodeOptions): World {
     place: Place,
     use: (reading: NamespaceReading) => T,
   ): { readonly value: T } | SourceError {
-    let refused = new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
-    if (enter === undefined || netlink === undefined) return refused
+    if (enter === undefined || netlink === undefined)
+      return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
+    let refused: SourceError | undefined
     for (const path of place.entrances) {
       let inside = false
       try {
@@ -45,13 +46,14 @@ export function createNodeWorld(options: NodeOptions): World {
           return isPlace(place, view(netlink.libc)) ? { value: use(netlink.read()) } : undefined
         })
         if (result !== undefined) return result
-        refused = new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
+        refused ??= new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
       } catch (error) {
         if (inside || !(error instanceof SourceError)) throw error
-        refused = error
+        // Whoever may not enter can still be read through /proc, whatever became of the others.
+        if (refused === undefined || error.reason === 'permission') refused = error
       }
     }
-    return refused
+    return refused ?? new SourceError('vanished', 'Cannot enter the namespace: nothing leads there')
   }
 
   return {

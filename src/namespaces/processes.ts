@@ -1,7 +1,7 @@
 // Which network namespace each process is in: /proc -> pids by namespace. Of a namespace that may not be looked at the
 // inode of /proc/<pid>/net/tcp still tells it from others, and needs no right (PORT-MODEL 11).
 
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { refusal } from '../kernel/proc-file.ts'
 
 /** How a namespace is told from others that exist at the same time. */
@@ -26,15 +26,17 @@ export interface ProcessScanOptions {
 
 /** Those who change their namespace do it when they start: runtimes, ip netns exec, unshare. */
 const YOUNG_SECONDS = 60
-/** Looking at a process costs about 10 us of CPU, so this is 5 ms; on a node with 2,000 each has its turn at every fourth sample. */
-const MOST_OLD = 500
+/** Looking at a process costs about 6 us of CPU; on a node with 2,000 each has its turn within 100 s. */
+const MOST_OLD = 100
 
 interface Seen {
+  readonly pid: number
   readonly sinceSeconds: number
   /** Undefined for one that has no namespace any more (a zombie), or that nothing may be learned of. */
   mark: Mark | undefined
   /** Its ns/net may not be looked at. */
   denied: boolean
+  /** The last scan that found it. */
   scan: number
 }
 
@@ -44,66 +46,95 @@ export function createProcessScan({
   monotonicSeconds,
   mostOld = MOST_OLD,
 }: ProcessScanOptions): (watched: ReadonlySet<number>) => readonly ProcessGroup[] {
-  let seen = new Map<number, Seen>()
+  /** By the name of their directory. */
+  const seen = new Map<string, Seen>()
   let scan = 0
+  /** Whose turn it is among the old. */
+  let turn = 0
 
-  function look(pid: number, one: Seen): void {
-    one.scan = scan
-    const ns = one.denied ? 'denied' : inodeOf(`${procfs}/${pid}/ns/net`)
+  function look(one: Seen): void {
+    const { pid } = one
+    const ns = one.denied ? 'denied' : linkedInodeOf(`${procfs}/${pid}/ns/net`)
     one.denied = ns === 'denied'
     if (ns !== 'denied') {
-      one.mark = ns === undefined ? undefined : { by: 'ns', inode: ns }
+      if (ns === undefined || ns !== one.mark?.inode || one.mark.by !== 'ns') {
+        one.mark = ns === undefined ? undefined : { by: 'ns', inode: ns }
+      }
       return
     }
     const net = inodeOf(`${procfs}/${pid}/net/tcp`)
     one.mark = typeof net === 'number' ? { by: 'net', inode: net } : undefined
   }
 
+  /** Notes who is there now; returns the namespaces of watched processes that have ended. */
+  function meetAll(watched: ReadonlySet<number>): ReadonlySet<number> {
+    const now = monotonicSeconds()
+    for (const name of listNames(procfs)) {
+      const one = seen.get(name)
+      if (one !== undefined) one.scan = scan
+      else {
+        const pid = Number(name)
+        seen.set(name, { pid, sinceSeconds: now, mark: undefined, denied: false, scan })
+      }
+    }
+    const bereaved = new Set<number>()
+    for (const [name, one] of seen) {
+      if (one.scan === scan) continue
+      if (one.mark !== undefined && watched.has(one.pid)) bereaved.add(keyOf(one.mark))
+      seen.delete(name)
+    }
+    return bereaved
+  }
+
   return (watched) => {
     scan++
-    const now = monotonicSeconds()
-    const present = new Map<number, Seen>()
-    const old: [number, Seen][] = []
-    for (const pid of listPids(procfs)) {
-      const one = seen.get(pid) ?? { sinceSeconds: now, mark: undefined, denied: false, scan }
-      present.set(pid, one)
-      const young = now - one.sinceSeconds < YOUNG_SECONDS
-      if (young || watched.has(pid)) look(pid, one)
-      else old.push([pid, one])
+    const bereaved = meetAll(watched)
+    const youngSinceSeconds = monotonicSeconds() - YOUNG_SECONDS
+    const old: Seen[] = []
+    for (const one of seen.values()) {
+      const { mark } = one
+      // Whoever was there with a watched process that has ended must be seen there.
+      const doubtful = bereaved.size > 0 && mark !== undefined && bereaved.has(keyOf(mark))
+      if (one.sinceSeconds > youngSinceSeconds || doubtful || watched.has(one.pid)) look(one)
+      else old.push(one)
     }
-    seen = present
-    // Whoever was looked at longest ago comes first.
-    if (old.length > mostOld) old.sort((left, right) => left[1].scan - right[1].scan)
-    for (const [pid, one] of old.slice(0, mostOld)) look(pid, one)
-    return groupByMark(present)
+    for (let count = Math.min(mostOld, old.length); count > 0; count--) {
+      turn = turn + 1 < old.length ? turn + 1 : 0
+      const one = old[turn]
+      if (one !== undefined) look(one)
+    }
+    return groupByMark(seen.values())
   }
 }
 
-function listPids(procfs: string): readonly number[] {
+function listNames(procfs: string): readonly string[] {
   try {
-    return readdirSync(procfs)
-      .filter((name) => name.charCodeAt(0) <= 57 && /^\d+$/.test(name))
-      .map(Number)
-      .sort((left, right) => left - right)
+    // Those of processes, and nothing else in /proc, begin with a digit.
+    return readdirSync(procfs).filter((name) => name.charCodeAt(0) <= NINE)
   } catch (error) {
     throw refusal(`list the processes of ${procfs}`, error)
   }
 }
 
-function groupByMark(processes: ReadonlyMap<number, Seen>): readonly ProcessGroup[] {
-  const groups = new Map<string, { readonly mark: Mark; readonly pids: number[] }>()
-  for (const [pid, { mark }] of processes) {
+const NINE = '9'.charCodeAt(0)
+
+function groupByMark(processes: Iterable<Seen>): readonly ProcessGroup[] {
+  const groups = new Map<number, { readonly mark: Mark; readonly pids: number[] }>()
+  for (const { mark, pid } of processes) {
     if (mark === undefined) continue
-    const key = nameMark(mark)
+    const key = keyOf(mark)
     const group = groups.get(key)
     if (group === undefined) groups.set(key, { mark, pids: [pid] })
     else group.pids.push(pid)
   }
-  return [...groups.values()]
+  const all = [...groups.values()]
+  for (const { pids } of all) if (pids.length > 1) pids.sort((left, right) => left - right)
+  return all
 }
 
-export function nameMark({ by, inode }: Mark): string {
-  return `${by}:${inode}`
+/** Distinct for all marks: inodes are positive. */
+function keyOf({ by, inode }: Mark): number {
+  return by === 'ns' ? inode : -inode
 }
 
 /** The same, but that what may not be looked at is not there either. */
@@ -113,12 +144,24 @@ export function visibleInodeOf(path: string): number | undefined {
 }
 
 /** Undefined when there is no such file, as when the process has ended; `denied` when it may not be looked at. */
-export function inodeOf(path: string): number | 'denied' | undefined {
+function inodeOf(path: string): number | 'denied' | undefined {
+  return unlessDenied(() => statSync(path, { throwIfNoEntry: false })?.ino)
+}
+
+/** The same for a link such as `net:[4026531840]`, at half the price of following it (namespaces(7)). */
+function linkedInodeOf(path: string): number | 'denied' | undefined {
+  return unlessDenied(() => {
+    const digits = /\[(\d+)\]$/.exec(readlinkSync(path))?.[1]
+    return digits === undefined ? undefined : Number(digits)
+  })
+}
+
+function unlessDenied(look: () => number | undefined): number | 'denied' | undefined {
   try {
-    return statSync(path, { throwIfNoEntry: false })?.ino
+    return look()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    // Anything else, ESRCH or EINVAL: the process is just ending.
+    // Anything else, ENOENT, ESRCH or EINVAL: the process is just ending.
     return code === 'EACCES' || code === 'EPERM' ? 'denied' : undefined
   }
 }

@@ -32,6 +32,7 @@ const ONLY: Place = {
   cookie: undefined,
   pids: [],
   processAgeSeconds: undefined,
+  bornSeconds: undefined,
   names: [],
   entrances: [],
 }

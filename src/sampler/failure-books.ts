@@ -9,6 +9,7 @@ import {
   renderUnknownFailures,
 } from '../failures/ledger.ts'
 import { locateFailure } from '../failures/locate.ts'
+import { findTracefs } from '../failures/tracefs.ts'
 import { SourceError } from '../observation.ts'
 import type { AllocationFailures, Namespace } from '../snapshot.ts'
 import type { Recorded } from './failure-watch.ts'
@@ -30,7 +31,13 @@ export interface FailureBooks {
 const REMOVE_ATTEMPTS = 10
 const REMOVE_PAUSE_MS = 50
 
-export function createFailureBooks(everyNamespace: boolean): FailureBooks {
+/** What the worker was told about the instance: it may end before it has said where it is. */
+export interface InstanceOrder {
+  readonly failures: string | undefined
+  readonly tracefs: string | undefined
+}
+
+export function createFailureBooks(everyNamespace: boolean, order?: InstanceOrder): FailureBooks {
   let ledger: FailureLedger = emptyLedger
   let held: { readonly path: string; readonly release: () => void } | undefined
 
@@ -38,13 +45,19 @@ export function createFailureBooks(everyNamespace: boolean): FailureBooks {
   function hold(path: string): void {
     if (held?.path === path) return
     held?.release()
-    held = { path, release: holdInstance(path) }
+    held = undefined
+    try {
+      held = { path, release: holdInstance(path) }
+    } catch (error) {
+      // The next sample tries again; the worker's own descriptors hold it meanwhile.
+      if (!(error instanceof SourceError)) throw error
+    }
   }
 
   return {
     book(namespaces, recorded) {
+      if (recorded !== undefined) hold(recorded.instancePath)
       if (recorded?.reading === undefined) return { namespaces, unattributed: undefined }
-      hold(recorded.instancePath)
       const { reading, present } = recorded
       const keys = new Map(recorded.named.map(([key, netns]) => [netns, key]))
       const known = namespaces.flatMap(({ netns, state }) => {
@@ -67,13 +80,26 @@ export function createFailureBooks(everyNamespace: boolean): FailureBooks {
       }
     },
     async close() {
-      if (held === undefined) return
-      held.release()
+      const path = held?.path ?? (order && findInstance(order))
+      held?.release()
+      held = undefined
+      if (path === undefined) return
       for (let attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
-        if (isRemoved(held.path)) return
+        if (isRemoved(path)) return
         await new Promise((resolve) => setTimeout(resolve, REMOVE_PAUSE_MS))
       }
     },
+  }
+}
+
+/** Where it would be if there is one. */
+function findInstance({ failures, tracefs }: InstanceOrder): string | undefined {
+  if (failures === undefined) return undefined
+  try {
+    return `${findTracefs(tracefs === undefined ? undefined : [tracefs])}/instances/${failures}`
+  } catch (error) {
+    if (error instanceof SourceError) return undefined
+    throw error
   }
 }
 

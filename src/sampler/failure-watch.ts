@@ -6,7 +6,7 @@ import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/trac
 import { visibleInodeOf } from '../namespaces/processes.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { Snapshot } from '../snapshot.ts'
-import type { Watched } from './watched.ts'
+import { lastingKeyOf, type Watched } from './watched.ts'
 
 /** What the books of the main thread need of one sample. */
 export interface Recorded {
@@ -80,7 +80,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
     read(watched) {
       const before = monotonicSeconds()
       open()
-      const keys = [...watched].map((one) => ({ one, key: keyOf(one) }))
+      const keys = [...watched].map((one) => ({ one, key: lastingKeyOf(one) }))
       const inodes = keys.flatMap(({ one, key }): [number, string][] => {
         const inode = one.place.own ? visibleInodeOf('/proc/thread-self/ns/net') : one.place.inode
         return inode === undefined ? [] : [[inode, key]]
@@ -104,12 +104,6 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
       problem,
     }),
   }
-}
-
-/** An id is this worker's own; a cookie is the kernel's. */
-function keyOf({ place: { own, cookie, inode, netInode } }: Watched): string {
-  if (own) return 'own'
-  return cookie === undefined ? `inode/${inode ?? netInode}` : `cookie/${cookie}`
 }
 
 function attempt(call: () => void): string | undefined {

@@ -1,5 +1,6 @@
 // What crosses between the main thread and the sampling worker: plain values only.
 
+import type { NetnsName } from '../namespaces/names.ts'
 import type { FailureReason, Reader } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import type { Recorded } from './failure-watch.ts'
@@ -43,6 +44,9 @@ export interface PodFacts {
   readonly containers: Readonly<Record<string, string>>
 }
 
+/** A namespace keeps its name when the worker is started again. */
+export type GivenName = readonly [key: string, name: NetnsName]
+
 /** The part of a Snapshot that the worker knows. */
 export interface Sample {
   readonly takenAtSeconds: number
@@ -56,6 +60,8 @@ export interface Sample {
   readonly cpuSeconds: number
   /** Failed allocations, where they are recorded. */
   readonly recorded: Recorded | undefined
+  /** Names that were given in this sample, by lasting key. */
+  readonly named: readonly GivenName[]
   /** What the names of pods and of their containers are still wanted of. */
   readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
 }

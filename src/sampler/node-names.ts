@@ -1,6 +1,7 @@
 // Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods that
 // the main thread tells, all live here; none of them ever waits.
 
+import { existsSync } from 'node:fs'
 import { readProcFile } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
 import type { SpecSettings } from '../namespaces/world.ts'
@@ -58,7 +59,11 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   let containerNames: ReadonlyMap<string, string> = new Map()
   let wantedPods = new Set<string>()
   let wantedContainers = new Set<string>()
-  let problem: string | undefined
+  /** Of the last look at the tree. */
+  let problem =
+    options.owners && options.cgroup !== undefined && tree === undefined
+      ? `Cannot read the cgroup v2 tree: there is none at ${options.cgroup}; owners are users`
+      : undefined
   let seconds = 0
 
   function want({ podUid, containerId }: Pick<CgroupIdentity, 'podUid' | 'containerId'>): void {
@@ -73,7 +78,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   function refresh(cgroups: CgroupTree, ids: ReadonlySet<number>): void {
     const before = options.monotonicSeconds()
     try {
-      cgroups.refresh(ids)
+      if (cgroups.refresh(ids) !== 'idle') problem = undefined
     } catch (error) {
       if (!(error instanceof SourceError)) throw error
       problem = error.message
@@ -101,7 +106,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     cgroups: tree !== undefined,
     setPods(told) {
       pods = new Map(told.map((pod) => [pod.uid, pod]))
-      containerNames = new Map(told.flatMap(({ containers }) => Object.entries(containers)))
+      containerNames = new Map(told.flatMap(nameContainers))
     },
     identify(one) {
       if (one.name === undefined && one.podUid === undefined && !one.place.own) {
@@ -129,7 +134,6 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     collectors() {
       const success = problem === undefined
       const row = { collector: 'owners', success, durationSeconds: seconds, problem }
-      problem = undefined
       seconds = 0
       return options.owners ? [row] : []
     },
@@ -142,12 +146,25 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   }
 }
 
+/** By id; in full, because several pods of a node have a container of one name. */
+function nameContainers({ namespace, name, containers }: PodFacts): [string, string][] {
+  return Object.entries(containers).map(([id, container]) => [
+    id,
+    `${namespace}/${name}/${container}`,
+  ])
+}
+
 /** Parsed paths kept; they are parsed again when there were more. */
 const MOST_IDENTITIES = 10_000
 
 /** Undefined where the machine has no cgroup v2: sockets then go by their user. */
 function openTree(cgroup: string | undefined): CgroupTree | undefined {
-  const root = cgroup ?? findCgroupRoot(readProcFile('/proc/thread-self/mountinfo') ?? '')
+  const mounted = cgroup ?? findCgroupRoot(readProcFile('/proc/thread-self/mountinfo') ?? '')
+  if (mounted === undefined) return undefined
+  // Hybrid hosts have it one level down.
+  const root = [mounted, `${mounted}/unified`].find((path) =>
+    existsSync(`${path}/cgroup.controllers`),
+  )
   return root === undefined ? undefined : createCgroupTree({ root })
 }
 

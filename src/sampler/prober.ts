@@ -46,7 +46,11 @@ export function startProbeMemory(): ProbeMemory {
 /** Makes the calling thread known as one that probes, so that what it is refused does not count. */
 export function createProber(options: ProberOptions): Prober {
   const { libc, procfs, monotonicSeconds, random } = options
-  let problem = markThread(procfs)
+  /** Whoever cannot be told apart must not be refused a port: it would count as a failure. */
+  const unmarked = markThread(procfs)
+  let problem: string | undefined
+  /** Whether some port was tested since collector() was called. */
+  let tested = false
   let durationSeconds = 0
 
   function allocate(memory: ProbeMemory): void {
@@ -61,7 +65,9 @@ export function createProber(options: ProberOptions): Prober {
   function testPorts(memory: ProbeMemory, ambiguous: readonly number[]): void {
     const chosen = choosePorts(ambiguous, memory.tests, { limit: PORTS_TESTED, random })
     const answers = probePorts(libc, chosen)
-    problem = answers.problem
+    // What one namespace refuses is not undone by the next.
+    problem = (tested ? problem : undefined) ?? answers.problem
+    tested = true
     memory.opens += answers.usable.length
     const nowSeconds = monotonicSeconds()
     memory.tests = noteTests(memory.tests, answers, { ambiguous, nowSeconds })
@@ -71,7 +77,7 @@ export function createProber(options: ProberOptions): Prober {
     testsOf(memory, state) {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
       const isWorth = (pool?.utilizationRatio ?? 0) >= options.detailMinUtilization
-      return isWorth ? memory.tests : undefined
+      return isWorth && unmarked === undefined ? memory.tests : undefined
     },
     probe(memory, ambiguousPorts) {
       const before = monotonicSeconds()
@@ -80,8 +86,15 @@ export function createProber(options: ProberOptions): Prober {
       durationSeconds += monotonicSeconds() - before
     },
     collector() {
-      const row = { collector: 'probe', success: problem === undefined, durationSeconds, problem }
+      const told = unmarked ?? problem
+      const row = {
+        collector: 'probe',
+        success: told === undefined,
+        durationSeconds,
+        problem: told,
+      }
       durationSeconds = 0
+      tested = false
       return row
     },
   }
@@ -92,6 +105,7 @@ function markThread(procfs: string): string | undefined {
     markProbingThread(procfs)
     return undefined
   } catch (error) {
-    return error instanceof SourceError ? error.message : String(error)
+    if (error instanceof SourceError) return error.message
+    throw error
   }
 }

@@ -13,12 +13,18 @@ import {
 } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
 import type { FailureWatch } from './failure-watch.ts'
-import type { Sample } from './messages.ts'
+import type { GivenName, Sample } from './messages.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Prober } from './prober.ts'
 import { createStopwatch, type Stopwatch } from './stopwatch.ts'
 import { judgeUrgency } from './urgency.ts'
-import { describeNamespace, isDetailed, startWatching, type Watched } from './watched.ts'
+import {
+  describeNamespace,
+  isDetailed,
+  lastingKeyOf,
+  startWatching,
+  type Watched,
+} from './watched.ts'
 
 export interface SampleClocks {
   readonly unixSeconds: () => number
@@ -38,8 +44,12 @@ export interface SampleOptions {
   /** Undefined where nothing is tried. */
   readonly prober: Prober | undefined
   readonly detailMinUtilization: number
+  /** Names that an earlier worker gave. */
+  readonly given?: readonly GivenName[] | undefined
 }
 
+/** A process that cannot be listed now and then is no reason to forget everything. */
+const BLIND_SAMPLES = 2
 /** Of namespaces that wait, in one sample: 0.1 ms each. */
 const RANGES_LOOKED_AT = 10
 
@@ -50,7 +60,11 @@ export function createTakeSample(
   const { world, step, names, clocks } = options
   const register = createNameRegister()
   let watched = new Map<number, Watched>()
+  const given = new Map(options.given)
+  let named: GivenName[] = []
   let turnCredit = 0
+  /** In a row, that could not list the namespaces. */
+  let blindSamples = 0
 
   function listPlaces(): readonly Place[] | Failure {
     try {
@@ -60,13 +74,22 @@ export function createTakeSample(
     }
   }
 
-  /** Our own stays when /proc cannot be listed; of the others nothing is known then. */
+  /**
+   * When /proc cannot be listed all stay as they were: it is not known who has gone. Said of the others is what was read
+   * last, but not for long.
+   */
   function meetAll(places: readonly Place[] | Failure, now: number): void {
+    if ('reason' in places) {
+      blindSamples++
+      for (const one of watched.values()) {
+        if (!one.place.own && blindSamples > BLIND_SAMPLES) one.failure = places
+      }
+      return
+    }
+    blindSamples = 0
     const before = watched
-    const own = [...before.values()].filter(({ place }) => place.own)
-    const present = 'reason' in places ? own.map(({ place }) => place) : places
     watched = new Map(
-      present.map((place) => {
+      places.map((place) => {
         const one = before.get(place.id) ?? startWatching(place, now)
         one.place = place
         return [place.id, one]
@@ -156,6 +179,7 @@ export function createTakeSample(
     const due = { now: [] as Watched[], first: [] as Watched[], turn: [] as Watched[] }
     for (const one of watched.values()) {
       const { place, state, failure, boundPorts } = one
+      if (blindSamples > 0 && !place.own) continue
       due[judgeUrgency({ own: place.own, state, failed: failure !== undefined, boundPorts })].push(
         one,
       )
@@ -178,24 +202,29 @@ export function createTakeSample(
   }
 
   function nameAll(now: number): void {
+    named = []
     for (const [id, one] of watched) {
       names.identify(one)
       if (one.name !== undefined || (one.state === undefined && one.failure === undefined)) continue
       const { place } = one
       const isHost = place.ofInit || one.initial
-      const name = chooseName({
-        special: isHost ? 'host' : place.own ? 'self' : undefined,
-        podUid: one.podUid,
-        pod: one.pod,
-        containerId: one.containerId,
-        names: place.names,
-        inode: place.inode ?? place.netInode,
-        ageSeconds: now - one.firstSeenSeconds,
-        processAgeSeconds: place.processAgeSeconds,
-        kubernetes: names.kubernetes,
-      })
+      const key = lastingKeyOf(one)
+      const name =
+        given.get(key) ??
+        chooseName({
+          special: isHost ? 'host' : place.own ? 'self' : undefined,
+          podUid: one.podUid,
+          pod: one.pod,
+          containerId: one.containerId,
+          names: place.names,
+          inode: place.inode ?? place.netInode,
+          ageSeconds: now - one.firstSeenSeconds,
+          processAgeSeconds: place.processAgeSeconds,
+          kubernetes: names.kubernetes,
+        })
       if (name === undefined) continue
       one.name = { ...name, netns: register.give(id, name.netns) }
+      named.push([key, one.name])
     }
   }
 
@@ -223,7 +252,7 @@ export function createTakeSample(
     const now = clocks.monotonicSeconds()
     const places = listPlaces()
     meetAll(places, now)
-    for (const one of watched.values()) lookAt(one)
+    if (blindSamples === 0) for (const one of watched.values()) lookAt(one)
     watch.discovered()
     const firstSeconds = await readDue(budgetSeconds, watch)
     nameAll(now)
@@ -249,6 +278,7 @@ export function createTakeSample(
       ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
       recorded,
+      named,
       wanted: names.wanted(),
     }
   }

@@ -63,7 +63,7 @@ export function startSampler(
     FailureReason,
     number
   >
-  const books = createFailureBooks(options.worker.everyNamespace)
+  const books = createFailureBooks(options.worker.everyNamespace, options.worker)
   let snapshot: Snapshot | undefined
   /** What the running worker said last, by name. */
   let said = new Map<string, Namespace>()
@@ -193,6 +193,7 @@ function dropReadings(snapshot: Snapshot): Snapshot {
       ...namespace,
       state: undefined,
       failure,
+      probes: [],
     })),
     collectors: snapshot.collectors.map((row) => ({ ...row, success: false })),
   }

@@ -3,7 +3,14 @@
 
 import { Worker } from 'node:worker_threads'
 import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descriptors.ts'
-import type { FromWorker, PodFacts, Sample, ToWorker, WorkerOptions } from './messages.ts'
+import type {
+  FromWorker,
+  GivenName,
+  PodFacts,
+  Sample,
+  ToWorker,
+  WorkerOptions,
+} from './messages.ts'
 import type { WorkerData } from './worker.ts'
 
 export interface SupervisorEvents {
@@ -50,11 +57,16 @@ export function startSupervisor(
   /** Why the running worker will have ended, as far as is known. */
   let cause = ''
   let pods: readonly PodFacts[] = []
+  let given = new Map<string, GivenName[1]>()
   let deadline: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
 
   function startWorker(): void {
-    const workerData: WorkerData = { options, descriptors: createDescriptorLedger() }
+    const workerData: WorkerData = {
+      options,
+      descriptors: createDescriptorLedger(),
+      given: [...given],
+    }
     const started = new Worker(entry, {
       workerData,
       resourceLimits: { maxYoungGenerationSizeMb: WORKER_YOUNG_MB },
@@ -85,6 +97,7 @@ export function startSupervisor(
       events.opened(message)
     } else {
       deaths = 0
+      noteNames(message.sample)
       events.sampled(message.sample)
     }
   }
@@ -102,6 +115,13 @@ export function startSupervisor(
     deaths++
     events.died(cause, backoffMs)
     restart = setTimeout(startWorker, backoffMs)
+  }
+
+  /** Those of namespaces that are still there, and the new ones. */
+  function noteNames({ named, namespaces }: Sample): void {
+    if (named.length === 0) return
+    const present = new Set(namespaces.map((one) => (typeof one === 'string' ? one : one.netns)))
+    given = new Map([...given, ...named].filter(([, { netns }]) => present.has(netns)))
   }
 
   function post(message: ToWorker): void {

@@ -34,6 +34,8 @@ export interface Watched {
 
 /** Whoever is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5
+const STILL_RISKY = 0.25
+const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
 
@@ -62,7 +64,8 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
 export function isDetailed(one: Watched, minUtilization: number): boolean {
   if (one.place.own || one.name?.netnsKind === 'host') return true
   if (one.state === undefined) return one.detailed
-  if (one.state.pools.some(({ riskRatio = 0 }) => riskRatio >= RISKY)) return true
+  const risky = one.detailed ? STILL_RISKY : RISKY
+  if (one.state.pools.some(({ riskRatio = 0 }) => riskRatio >= risky)) return true
   const limit = one.detailed ? minUtilization * LEAVE_RATIO : minUtilization
   return highestUtilization(one.state) >= limit
 }
@@ -82,8 +85,13 @@ export function describeNamespace(one: Watched): Namespace | undefined {
     state: failure === undefined ? state : undefined,
     failure,
     allocationFailures: undefined,
-    probes: one.probeMemory.probes,
+    probes: probesOf(one),
   }
+}
+
+/** What was tried when it was read last; nothing is known of one that cannot be read. */
+function probesOf({ failure, probeMemory }: Watched): Namespace['probes'] {
+  return failure === undefined ? probeMemory.probes : NO_PROBES
 }
 
 /** Whether nothing has changed since. */
@@ -92,7 +100,14 @@ function isSaid(one: Watched, said: Namespace): boolean {
     one.failure === said.failure &&
     (one.failure !== undefined || one.state === said.state) &&
     one.detailed === said.detailed &&
-    one.probeMemory.probes === said.probes &&
+    probesOf(one) === said.probes &&
     one.pod?.name === said.pod?.name
   )
+}
+
+/** Means the same to the next worker, as an id does not: a cookie is the kernel's. */
+export function lastingKeyOf({ place }: Watched): string {
+  const { own, cookie, inode, netInode, bornSeconds } = place
+  if (own) return 'own'
+  return cookie === undefined ? `inode/${inode ?? netInode} ${bornSeconds}` : `cookie/${cookie}`
 }

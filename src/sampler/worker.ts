@@ -8,7 +8,7 @@ import { openWorld } from '../namespaces/open-world.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
 import { createFailureWatch } from './failure-watch.ts'
-import type { FromWorker, ToWorker, WorkerOptions } from './messages.ts'
+import type { FromWorker, GivenName, ToWorker, WorkerOptions } from './messages.ts'
 import { createNodeNames } from './node-names.ts'
 import { createProber } from './prober.ts'
 import { createTakeSample } from './sample.ts'
@@ -16,7 +16,7 @@ import { createThreadCpuClock } from './thread-cpu.ts'
 
 if (parentPort === null) throw new Error('Cannot run outside a worker thread')
 const port = parentPort
-const { options, descriptors }: WorkerData = workerData
+const { options, descriptors, given }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 const monotonicSeconds = () => performance.now() / 1000
 let libc: Libc | undefined
@@ -25,6 +25,8 @@ export interface WorkerData {
   readonly options: WorkerOptions
   /** Where it notes what it has open. */
   readonly descriptors: DescriptorLedger
+  /** Names that earlier workers gave. */
+  readonly given: readonly GivenName[]
 }
 
 const opened = await open()
@@ -54,6 +56,7 @@ if (opened !== undefined) {
         ? createProber({ ...options, libc, monotonicSeconds, random: Math.random })
         : undefined,
     detailMinUtilization: options.detailMinUtilization,
+    given,
   })
   port.on('message', async (request: ToWorker) => {
     if (request.type === 'pods') names.setPods(request.pods)

@@ -1,11 +1,14 @@
 // What less rights leave: no capability at all, and SYS_ADMIN with nothing but /run/netns.
 
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import type { Page } from '../support/actor-page.ts'
 import { whyNotLive } from '../support/live.ts'
 import { withNamedNetns } from '../support/named-netns.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
-import { withNodeExporter } from '../support/node-page.ts'
+import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
 
 const FLAGS = ['--sample.interval=300ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 const SETPRIV = '/usr/bin/setpriv'
@@ -22,6 +25,11 @@ const NOTHING = [
 /** Root by number, with one capability: /proc/<pid>/ns of others stays closed. */
 const SYS_ADMIN_ONLY = [SETPRIV, '--bounding-set=-all,+sys_admin', '--no-new-privs']
 const program = [process.execPath, 'dist/main.js']
+
+const RUNTIME_NAME = `cni-${randomUUID()}`
+/** The ten connections of the test. */
+const holds = (page: Page, netns: string) =>
+  page.value('ephemeral_port_connections_opened_total', { netns }) === 10
 
 const sizeOf = ({ range: [first, last] }: Member) => last - first + 1
 
@@ -77,6 +85,44 @@ test('without a capability a successor with the same inode is another namespace'
       { command: [...NOTHING, ...program] },
     ),
   )
+})
+
+test('without a capability a pod is not two because its namespace has a file, or a process we may see', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  await withNetnsCrowd(async (crowd) => {
+    const [pod] = await crowd.create({ count: 1, sockets: 20 })
+    if (pod === undefined) throw new Error('No namespace was made')
+    const exporter = async ({ until }: NodeExporter) => {
+      const mine = (page: Page) =>
+        page
+          .list('ephemeral_port_usable_ports')
+          .filter(({ labels: { netns = '' } }) => netns.startsWith('inode/') && holds(page, netns))
+          .map(({ labels }) => labels.netns)
+      const [before] = await until((page) => (mine(page).length > 0 ? mine(page) : undefined))
+      const visible = spawn(
+        '/usr/bin/nsenter',
+        ['-t', `${pod.pid}`, '-n', SETPRIV, '--reuid=65534', '--clear-groups', 'sleep', '60'],
+        { stdio: 'ignore' },
+      )
+      try {
+        const from = (await until((page) => page)).value('ephemeral_port_samples_total')
+        const page = await until((one) =>
+          one.value('ephemeral_port_samples_total') > from + 5 ? one : undefined,
+        )
+        expect(mine(page)).toEqual([before])
+        expect(
+          page.list('ephemeral_port_netns_success', { netns: `named/${RUNTIME_NAME}` }),
+        ).toEqual([])
+      } finally {
+        visible.kill('SIGKILL')
+      }
+    }
+    await withNamedNetns(
+      pod.pid,
+      () => withNodeExporter(FLAGS, exporter, { command: [...NOTHING, ...program] }),
+      RUNTIME_NAME,
+    )
+  })
 })
 
 test('with SYS_ADMIN alone what has a name in /run/netns is exact, the rest an upper bound', async (ctx) => {

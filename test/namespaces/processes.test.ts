@@ -30,6 +30,26 @@ describe('createProcessScan()', () => {
     expect(found.at(-1)).toEqual([1, 2, 3, 4, 5, 6, 7])
   })
 
+  test('looks at once at those who were with a watched process that has ended', () => {
+    let now = 0
+    const scan = createProcessScan({ procfs: procfs.path, monotonicSeconds: () => now, mostOld: 1 })
+    const look = () => {
+      now += 5
+      return scan(new Set([1])).map(({ pids }) => pids)
+    }
+    for (const pid of [1, 2, 3]) procfs.start(pid, 'a')
+    for (const pid of [4, 5, 6]) procfs.start(pid, 'b')
+    look()
+    now += 60
+    for (const pid of [2, 5, 6]) procfs.move(pid, 'c')
+    procfs.end(1)
+    const groups = look()
+    expect(groups).toContainEqual([3])
+    // Of the others only one had its turn.
+    expect(groups.flat().filter((pid) => pid > 3)).toHaveLength(3)
+    expect(groups).not.toContainEqual([2, 5, 6])
+  })
+
   test('refuses a procfs that is not there', () => {
     const scan = createProcessScan({ procfs: '/nowhere', monotonicSeconds: () => 0 })
     expect(() => scan(new Set())).toThrow('Cannot list the processes of /nowhere')

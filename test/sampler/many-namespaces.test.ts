@@ -33,6 +33,7 @@ function createNode(ids: readonly number[]) {
     cookie: undefined,
     pids: [],
     processAgeSeconds: 100,
+    bornSeconds: undefined,
     names: [],
     entrances: [],
   })
@@ -203,14 +204,21 @@ describe('takeSample() of many namespaces', () => {
     expect(readsOf(2)).toBe(3)
   })
 
-  test('keeps our own when the others cannot be listed', async () => {
+  test('forgets nothing when the namespaces cannot be listed, but says so before long', async () => {
     const { node, sample } = createNode([1, 2])
-    await sample()
+    const before = (await sample(3)).namespaces[1]?.state
+    expect(before?.pools[0]?.riskRatio).toBeDefined()
     node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')
-    const { names, failures } = await sample()
-    expect([names, failures]).toEqual([['self'], ['exhausted']])
+    const blind = await sample(2)
+    expect(blind.failures).toEqual(['exhausted'])
+    expect(blind.namespaces.map(({ state }) => state !== undefined)).toEqual([true, true])
+    const later = await sample()
+    expect(later.namespaces.map(({ failure }) => failure?.reason)).toEqual([undefined, 'exhausted'])
     node.listing = undefined
-    expect((await sample()).names).toEqual(['self', nameOf(2)])
+    const { namespaces, names } = await sample()
+    expect(names).toEqual(['self', nameOf(2)])
+    // Known without waiting: the forecast remembers what it saw.
+    expect(namespaces[1]?.state?.pools[0]?.riskRatio).toBeDefined()
   })
 
   test('series of a vanished namespace go at once, and its name is free', async () => {

@@ -32,6 +32,7 @@ const sample: Sample = {
   collectors: [],
   cpuSeconds: 0.01,
   recorded: undefined,
+  named: [],
   wanted: { podUids: [], containerIds: [] },
 }
 

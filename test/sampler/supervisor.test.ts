@@ -10,7 +10,7 @@ function programOf(body: string): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(text)}`)
 }
 const opens = `port.postMessage({ type: 'opened', reader: 'netlink', traits: {} });`
-const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: workerData.options }));`
+const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: { ...workerData.options, named: [], namespaces: [] } }));`
 
 function start(program: string) {
   const seen: string[] = []
@@ -57,7 +57,10 @@ describe('startSupervisor()', () => {
     const { supervisor, until } = start(opens + answers)
     await until(1)
     supervisor.requestSample(0.1)
-    expect(await until(2)).toEqual(['opened', 'sampled {"procfs":"/proc"}'])
+    expect(await until(2)).toEqual([
+      'opened',
+      'sampled {"procfs":"/proc","named":[],"namespaces":[]}',
+    ])
   })
 
   test('says why the first worker cannot work, and starts no other', async () => {

@@ -80,7 +80,8 @@ export function createExporterOperations() {
     }): Promise<{ readonly pid: number }> {
       const { flags, port = LISTEN_PORT } = options
       const listen = `--web.listen-address=127.0.0.1:${port}`
-      const command = ['dist/main.js', listen, '--netns=self', ...flags]
+      const alone = flags.some((flag) => flag.startsWith('--netns')) ? [] : ['--netns=self']
+      const command = ['dist/main.js', listen, ...alone, ...flags]
       const child = spawn(process.execPath, command, {
         cwd: ROOT,
         env: { PATH: process.env.PATH, ...options.environment },

@@ -20,6 +20,8 @@ export interface FakeApiServer {
   token: string
   /** What the next requests meet instead of the API, in order. */
   readonly mishaps: Handler[]
+  /** The API itself, for a mishap that ends well. */
+  readonly answer: Handler
   close(): Promise<void>
 }
 
@@ -66,6 +68,7 @@ export async function startFakeApiServer({
     pods: [],
     token: 'token-1',
     mishaps: [],
+    answer: answerList,
     async close() {
       server.closeAllConnections()
       server.close()

@@ -1,4 +1,4 @@
-// A /proc of the test's making: processes and their namespaces as files. Two paths are one inode where they are one
+// A /proc of the test's making: processes and their namespaces as links. Two paths are one inode where they are one
 // namespace, which hard links do.
 
 import {
@@ -8,6 +8,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -36,14 +37,11 @@ export function createFakeProcfs(): FakeProcfs {
   }
   let ended = 0
   const place = (pid: number, namespace: string) => {
-    for (const [file, link] of [
-      ['ns', 'ns/net'],
-      ['tcp', 'net/tcp'],
-    ] as const) {
-      const next = join(path, String(pid), 'next')
-      linkSync(fileOf(namespace, file), next)
-      renameSync(next, join(path, String(pid), link))
-    }
+    const next = join(path, String(pid), 'next')
+    symlinkSync(`net:[${fake.inodeOf(namespace)}]`, next)
+    renameSync(next, join(path, String(pid), 'ns/net'))
+    linkSync(fileOf(namespace, 'tcp'), next)
+    renameSync(next, join(path, String(pid), 'net/tcp'))
   }
   const fake: FakeProcfs = {
     path,

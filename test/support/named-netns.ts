@@ -12,6 +12,7 @@ const MNT_DETACH = 2
 export async function withNamedNetns<T>(
   pid: number,
   use: (name: string) => Promise<T>,
+  name = `test-${randomBytes(4).toString('hex')}`,
 ): Promise<T> {
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi')
   const library = koffi.load(null)
@@ -20,7 +21,6 @@ export async function withNamedNetns<T>(
   )
   const unmount = library.func('int umount2(const char *, int)')
 
-  const name = `test-${randomBytes(4).toString('hex')}`
   const file = `${DIRECTORY}/${name}`
   if (!existsSync(DIRECTORY)) mkdirSync(DIRECTORY, { recursive: true })
   writeFileSync(file, '')

@@ -1,6 +1,7 @@
 // The page of a program that looks at every namespace of the node: started here, read here, one namespace at a time.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Snapshot } from '../../src/snapshot.ts'
 import { type Page, parsePage } from './actor-page.ts'
 import { findFreePort } from './free-port.ts'
 import { type Program, type ProgramOptions, withProgram } from './program.ts'
@@ -13,6 +14,8 @@ export interface NodeExporter {
   readOf(netns: string): Promise<Page>
   /** That page, read from the kernel after this call. */
   readFreshOf(netns: string): Promise<Page>
+  /** Of /api/v1/snapshot. */
+  readSnapshot(): Promise<Snapshot>
   /** Reads until `ask` finds what it looks for. */
   until<T>(ask: (page: Page) => T | undefined): Promise<T>
 }
@@ -56,6 +59,12 @@ export async function withNodeExporter<T>(
         program,
         read: async () => parsePage(await readText()),
         readOf,
+        readSnapshot: async () => {
+          const answer = await fetch(`http://${address}/api/v1/snapshot`)
+          if (!answer.ok) throw new Error(`GET /api/v1/snapshot gave ${answer.status}`)
+          const { snapshot }: { snapshot: Snapshot } = JSON.parse(await answer.text())
+          return snapshot
+        },
         readFreshOf: async (netns) => {
           const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
           const timestamp = 'ephemeral_port_netns_last_read_timestamp_seconds'

@@ -76,4 +76,4 @@ async function main() {
   process.exit()
 }
 
-main()
+void main()

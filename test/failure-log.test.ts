@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest'
+import { createFailureLog } from '../src/failure-log.ts'
+import type { Log } from '../src/log.ts'
+import type { FailureReason } from '../src/observation.ts'
+import type { Snapshot } from '../src/snapshot.ts'
+import { buildNamespace } from './support/namespace.ts'
+import { sampleSnapshot } from './support/sample-snapshot.ts'
+
+/** Plays Snapshots, each by what fails in it, and returns the lines of each. */
+function createPlay() {
+  const lines: string[] = []
+  const write =
+    (level: string): Log['info'] =>
+    (message, fields) =>
+      lines.push(`${level}: ${message} ${JSON.stringify(fields)}`)
+
+  const tell = createFailureLog({
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+  })
+  return (part: Partial<Pick<Snapshot, 'namespaces' | 'collectors'>>): string[] => {
+    lines.length = 0
+    tell({ ...sampleSnapshot, namespaces: [], collectors: [], ...part })
+    return [...lines]
+  }
+}
+
+const netns = (message?: string, reason: FailureReason = 'permission') => ({
+  namespaces: [
+    buildNamespace({ failure: message === undefined ? undefined : { reason, message } }),
+  ],
+})
+const collector = (problem?: string) => ({
+  collectors: [
+    { collector: 'failures', success: problem === undefined, durationSeconds: 0, problem },
+  ],
+})
+
+describe('createFailureLog()', () => {
+  test('says once that a namespace cannot be read, again for another reason, and when it can', () => {
+    const play = createPlay()
+    const told = [undefined, 'EPERM', 'EPERM', 'EACCES', undefined, undefined].map((message) =>
+      play(netns(message)),
+    )
+    expect(told).toEqual([
+      [],
+      ['warn: Sockets cannot be read {"netns":"host","reason":"EPERM"}'],
+      [],
+      ['warn: Sockets cannot be read {"netns":"host","reason":"EACCES"}'],
+      ['info: Sockets can be read again {"netns":"host"}'],
+      [],
+    ])
+  })
+
+  test('says nothing of a namespace that ends while it is read', () => {
+    expect(createPlay()(netns('ENOENT', 'vanished'))).toEqual([])
+  })
+
+  test('forgets a namespace that is gone: the next of that name is another', () => {
+    const play = createPlay()
+    play(netns('EPERM'))
+    expect(play({})).toEqual([])
+    expect(play(netns())).toEqual([])
+    expect(play(netns('EPERM'))).toHaveLength(1)
+  })
+
+  test('says once that a collector does not work, and when it does', () => {
+    const play = createPlay()
+    const told = [undefined, 'no tracefs', 'no tracefs', undefined].map((problem) =>
+      play(collector(problem)),
+    )
+    expect(told).toEqual([
+      [],
+      ['warn: Collector does not work {"collector":"failures","reason":"no tracefs"}'],
+      [],
+      ['info: Collector works again {"collector":"failures"}'],
+    ])
+  })
+
+  test('tells several from each other', () => {
+    const play = createPlay()
+    const namespaces = ['a', 'b'].map((name) =>
+      buildNamespace({ netns: name, failure: { reason: 'permission', message: `no ${name}` } }),
+    )
+    expect(play({ ...collector('no tracefs'), namespaces })).toHaveLength(3)
+    expect(play({ ...collector('no tracefs'), namespaces: namespaces.slice(1) })).toEqual([])
+    expect(play({ ...collector(), namespaces })).toEqual([
+      'warn: Sockets cannot be read {"netns":"a","reason":"no a"}',
+      'info: Collector works again {"collector":"failures"}',
+    ])
+  })
+})

@@ -1,0 +1,142 @@
+// Namespaces whose connect() finds no port, clients that try, and the counters as the running program's pages show them.
+
+import { existsSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { INSTANCE_PREFIX, listInstances } from '../../src/failures/instance.ts'
+import { readCgroupPath, readNetnsInode } from '../../src/failures/traced-threads.ts'
+import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
+import { nameOwner } from '../../src/owners/owner.ts'
+import type { Netns } from '../support/actor.ts'
+import type { Labels, Page } from '../support/actor-page.ts'
+import type { Endpoint } from '../support/libc.ts'
+import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
+import { type ProgramOptions, waitFor } from '../support/program.ts'
+
+export const TOTAL = 'ephemeral_port_allocation_failures_total'
+export const BY_DESTINATION = 'ephemeral_port_destination_allocation_failures_total'
+export const PORTS = 10
+export const range = { 'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}` }
+export const v4 = { address: '127.0.0.1', port: 8001 }
+export const v6 = { address: '::1', port: 8001 }
+export const mapped = { address: '::ffff:127.0.0.1', port: 8001 }
+
+/** What the page calls it, as long as nothing else has given it a name. */
+export const nameOf = ({ pid }: Pick<Netns, 'pid'>) => `inode/${readNetnsInode('/proc', pid)}`
+export const pathOf = ({ pid }: Pick<Netns, 'pid'>) => `/proc/${pid}/ns/net`
+
+/** Leaves no port to any of these, by connections that hold all of the range. */
+export async function exhaust({ call }: Netns, ...destinations: Endpoint[]): Promise<void> {
+  await call('setSysctls', range)
+  for (const to of destinations) {
+    await call('open', { bind: to, listen: 100 })
+    const { locals } = await call('open', { connect: to, count: PORTS })
+    if (locals.length !== PORTS) throw new Error(`Only ${locals.length} ports were there to take`)
+  }
+}
+
+/** The owner that the page must name for a process. */
+export function ownerOf(pid: number): string {
+  return nameOwner(parseCgroupPath(readCgroupPath('/proc', pid) ?? ''), {
+    containerNames: new Map(),
+  }).owner
+}
+
+export interface FailureExporterOptions extends ProgramOptions {
+  readonly place: string
+  readonly flags?: readonly string[]
+  readonly intervalMs?: number
+}
+
+/** The program as it looks at the whole node and at that tracefs. */
+export function withFailureExporter<T>(
+  { place, flags = [], intervalMs = 500, ...options }: FailureExporterOptions,
+  use: (exporter: NodeExporter) => Promise<T>,
+): Promise<T> {
+  const args = [
+    `--path.tracefs=${place}`,
+    `--sample.interval=${intervalMs}ms`,
+    '--sample.cpu-budget=1',
+  ]
+  return withNodeExporter([...args, ...flags], use, options)
+}
+
+export const totalOf = (page: Page, netns: string) =>
+  page.find(TOTAL, { netns, pool: 'tcp_connect' })
+
+/** Waits for the counter of each namespace, which must begin at 0. */
+export async function untilCounting(
+  { until }: NodeExporter,
+  names: readonly string[],
+): Promise<void> {
+  const first = await until((page) => {
+    const totals = names.map((netns) => totalOf(page, netns))
+    return totals.includes(undefined) ? undefined : totals
+  })
+  if (first.some((total) => total !== 0)) throw new Error(`The counters began at ${first}`)
+}
+
+/** Waits for `count` new samples, so that whatever happened before is on the page. */
+export async function afterSamples({ until }: NodeExporter, count: number): Promise<Page> {
+  const samplesOf = (page: Page) => page.value('ephemeral_port_samples_total')
+  const before = await until(samplesOf)
+  return until((page) => (samplesOf(page) >= before + count ? page : undefined))
+}
+
+/** What the page says of failures by destination and owner: `destination owner` -> count. */
+export function pairsOf(page: Page, netns: string): Map<string, number> {
+  const rows = page.list(BY_DESTINATION, { netns })
+  return new Map(
+    rows.map(({ labels, value }) => [`${labels.destination} ${labels.owner}`, value] as const),
+  )
+}
+
+export interface History {
+  /** Ends the reading; what each counter was, in the order of the pages, equal neighbours once. */
+  stop(): Promise<ReadonlyMap<string, readonly number[]>>
+}
+
+/** Reads page after page, quicker than they change. */
+export function keepHistory(
+  { read }: NodeExporter,
+  names: readonly string[] = [TOTAL, BY_DESTINATION],
+): History {
+  const values = new Map<string, number[]>()
+  let stopped = false
+  const done = (async () => {
+    while (!stopped) {
+      const page = await read().catch(() => undefined)
+      for (const name of names) {
+        for (const { labels, value } of page?.list(name) ?? []) note(name, labels, value)
+      }
+      await delay(40)
+    }
+  })()
+
+  function note(name: string, labels: Labels, value: number): void {
+    const key = [name, ...Object.values(labels)].join(' ')
+    const seen = values.get(key) ?? []
+    values.set(key, seen)
+    if (seen.at(-1) !== value) seen.push(value)
+  }
+
+  return {
+    async stop() {
+      stopped = true
+      await done
+      return values
+    },
+  }
+}
+
+/** The tracing instances of one process. */
+export function instancesOf(place: string, pid: number | undefined): string[] {
+  return listInstances(place).filter((name) => name.startsWith(`${INSTANCE_PREFIX}${pid}.`))
+}
+
+export async function untilInstance(place: string, pid: number | undefined): Promise<string> {
+  return waitFor(async () => {
+    const [name] = instancesOf(place, pid)
+    const path = `${place}/instances/${name}`
+    return name !== undefined && existsSync(path) ? path : undefined
+  })
+}

@@ -1,0 +1,211 @@
+// The failures collector over the lives of worker and program: what a death costs, what an exit leaves behind, and what
+// others on the node notice.
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { removeInstance } from '../../src/failures/instance.ts'
+import { type Clients, compileClient, createClients } from '../failures/client.ts'
+import {
+  afterSamples,
+  BY_DESTINATION,
+  exhaust,
+  instancesOf,
+  keepHistory,
+  nameOf,
+  pathOf,
+  TOTAL,
+  totalOf,
+  untilCounting,
+  untilInstance,
+  v4,
+  withFailureExporter,
+} from '../failures/failure-scene.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/actor.ts'
+import { whyNotLive } from '../support/live.ts'
+import type { NodeExporter } from '../support/node-page.ts'
+
+const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
+
+const program = compileClient()
+const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')
+let tracefs: TracefsPlace
+let clients: Clients
+
+const place = () => tracefs.place
+const fail = (netns: Netns, attempts: number) =>
+  clients.start({ netnsPath: pathOf(netns), kind: 'tcp', to: v4, attempts }).attempt()
+
+beforeAll(() => {
+  if (skipReason !== undefined || program === undefined) return
+  tracefs = openTracefs()
+  clients = createClients(program.path)
+})
+afterEach(async () => {
+  if (skipReason === undefined) await clients.close()
+})
+afterAll(() => {
+  program?.remove()
+  tracefs?.close()
+})
+
+async function endBy(signal: NodeJS.Signals, { program: { child, ended } }: NodeExporter) {
+  child.kill(signal)
+  return (await ended()).status
+}
+
+describe('--collector.failures', { timeout: 180_000 }, () => {
+  test('goes on counting when the worker dies, and counts what happens meanwhile once', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const directory = mkdtempSync(join(tmpdir(), 'killer-'))
+    const file = join(directory, 'die')
+    const env = { NODE_OPTIONS: `--require ${KILLER}`, FILE_THAT_KILLS: file }
+    try {
+      await withNetns(async (netns) => {
+        await exhaust(netns, v4)
+        const name = nameOf(netns)
+        await withFailureExporter({ place: place(), env }, async (exporter) => {
+          const deaths = () => exporter.program.stderr().split('Sampling worker died').length - 1
+          await untilCounting(exporter, [name])
+          const history = keepHistory(exporter)
+          await fail(netns, 30)
+          expect(totalOf(await afterSamples(exporter, 2), name)).toBe(30)
+          const path = await untilInstance(place(), exporter.program.child.pid)
+
+          for (const turn of [1, 2]) {
+            writeFileSync(file, '')
+            await expect.poll(deaths, { timeout: 20_000 }).toBe(turn)
+            await fail(netns, 40)
+            // What another exporter tries that starts just now.
+            expect(removeInstance(path)).toBe(false)
+            expect(exporter.program.stderr().split('Reading sockets')).toHaveLength(turn + 1)
+            const page = await afterSamples(exporter, 3)
+            expect(page.value('ephemeral_port_worker_restarts_total')).toBe(turn)
+            expect([totalOf(page, name), totalOf(page, 'unknown')]).toEqual([30 + 40 * turn, 0])
+          }
+          await fail(netns, 5)
+          expect(totalOf(await afterSamples(exporter, 2), name)).toBe(115)
+          expect(await untilInstance(place(), exporter.program.child.pid)).toBe(path)
+
+          const seen = await history.stop()
+          const totals = seen.get(`${TOTAL} ${name} tcp_connect`) ?? []
+          expect(totals).toEqual(totals.toSorted((a, b) => a - b))
+          expect(totals.at(-1)).toBe(115)
+        })
+      })
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  test('clears away after a crash at the next start, and after itself at the end', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const killed = await withFailureExporter({ place: place() }, async (exporter) => {
+      await afterSamples(exporter, 2)
+      const path = await untilInstance(place(), exporter.program.child.pid)
+      expect(await endBy('SIGKILL', exporter)).toBe('SIGKILL')
+      expect(existsSync(path)).toBe(true)
+      return path
+    })
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      await withFailureExporter({ place: place() }, async (exporter) => {
+        const { pid } = exporter.program.child
+        const path = await untilInstance(place(), pid)
+        await afterSamples(exporter, 2)
+        expect(existsSync(killed)).toBe(false)
+        expect(instancesOf(place(), pid)).toHaveLength(1)
+        expect(await endBy(signal, exporter)).toBe(0)
+        expect(existsSync(path)).toBe(false)
+        expect(instancesOf(place(), pid)).toEqual([])
+      })
+    }
+  })
+
+  test('clears away as well what the worker was making when the end came', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    for (let turn = 0; turn < 3; turn++) {
+      await withFailureExporter({ place: place() }, async (exporter) => {
+        const { pid } = exporter.program.child
+        await expect
+          .poll(() => instancesOf(place(), pid), { timeout: 20_000, interval: 1 })
+          .toHaveLength(1)
+        expect(await endBy('SIGTERM', exporter)).toBe(0)
+        expect(instancesOf(place(), pid)).toEqual([])
+      })
+    }
+  })
+
+  test('two programs on one node count everything, each for itself', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      await exhaust(netns, v4)
+      const name = nameOf(netns)
+      await withFailureExporter({ place: place() }, (one) =>
+        withFailureExporter({ place: place() }, async (two) => {
+          await Promise.all([one, two].map((exporter) => untilCounting(exporter, [name])))
+          await fail(netns, 21)
+          for (const exporter of [one, two]) {
+            const page = await afterSamples(exporter, 2)
+            expect([totalOf(page, name), totalOf(page, 'unknown')]).toEqual([21, 0])
+          }
+          await endBy('SIGTERM', two)
+          await fail(netns, 4)
+          expect(totalOf(await afterSamples(one, 2), name)).toBe(25)
+
+          // One that crashes, and one that starts, change nothing for the first.
+          await withFailureExporter({ place: place() }, async (three) => {
+            await untilCounting(three, [name])
+            await fail(netns, 2)
+            await endBy('SIGKILL', three)
+          })
+          await withFailureExporter({ place: place() }, async (four) => {
+            await untilCounting(four, [name])
+            await fail(netns, 1)
+            expect(totalOf(await afterSamples(four, 2), name)).toBe(1)
+          })
+          expect(totalOf(await afterSamples(one, 2), name)).toBe(28)
+        }),
+      )
+    })
+  })
+
+  test('without tracefs has no series, says once what to mount, and leaves the rest alone', async (context) => {
+    const reason = whyNotLive()
+    if (reason !== undefined) return context.skip(reason)
+    const options = { place: '/nowhere', intervalMs: 100 }
+    await withFailureExporter(options, async (exporter) => {
+      const page = await afterSamples(exporter, 20)
+      for (const name of [TOTAL, BY_DESTINATION]) expect(page.list(name)).toEqual([])
+      const success = 'ephemeral_port_scrape_collector_success'
+      expect(page.value(success, { collector: 'failures' })).toBe(0)
+      expect(page.value(success, { collector: 'sockets' })).toBe(1)
+      const [own] = page.list('ephemeral_port_netns_success')
+      expect(own?.value).toBe(1)
+      expect(page.list('ephemeral_port_pool_utilization_ratio').length).toBeGreaterThan(0)
+      const lines = exporter.program
+        .stderr()
+        .split('\n')
+        .filter((line) => /tracefs|failures/.test(line))
+      expect(lines).toHaveLength(1)
+      expect(lines[0]).toContain(
+        'there is no tracefs at /nowhere; mount it (mount -t tracefs nodev /sys/kernel/tracing)',
+      )
+      expect(await endBy('SIGTERM', exporter)).toBe(0)
+    })
+  })
+
+  test('with --no-collector.failures touches no tracefs and says nothing of it', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    const flags = ['--no-collector.failures']
+    await withFailureExporter({ place: place(), flags }, async (exporter) => {
+      const page = await afterSamples(exporter, 3)
+      for (const name of [TOTAL, BY_DESTINATION]) expect(page.list(name)).toEqual([])
+      expect(page.text).not.toContain('collector="failures"')
+      expect(instancesOf(place(), exporter.program.child.pid)).toEqual([])
+      expect(exporter.program.stderr()).not.toContain('tracefs')
+    })
+  })
+})

@@ -1,0 +1,178 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { markProbingThread } from '../../src/failures/traced-threads.ts'
+import { SourceError } from '../../src/observation.ts'
+import { createProber, startProbeMemory } from '../../src/sampler/prober.ts'
+import type { NamespaceState, Pool } from '../../src/snapshot.ts'
+import { createFakeSockets, ERRNO } from '../failures/fake-sockets.ts'
+import { sampleState } from '../support/sample-snapshot.ts'
+
+vi.mock(import('../../src/failures/traced-threads.ts'), async (importOriginal) => ({
+  ...(await importOriginal()),
+  markProbingThread: vi.fn(),
+}))
+
+const mark = vi.mocked(markProbingThread)
+beforeEach(() => {
+  mark.mockReset().mockReturnValue({ threadId: 7, threadName: 'prober' })
+})
+
+/** The clock moves that far whenever somebody binds. */
+function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, bindSeconds = 0) {
+  const clock = { now: 1000 }
+  const sockets = createFakeSockets(refusals)
+  const libc = {
+    ...sockets,
+    bind: (fd: number, address: Uint8Array) => {
+      clock.now += bindSeconds
+      sockets.bind(fd, address)
+    },
+  }
+  const prober = createProber({
+    libc,
+    procfs: '/proc',
+    monotonicSeconds: () => clock.now,
+    random: () => 0,
+    detailMinUtilization: 0.2,
+  })
+  const countOf = (name: string) => sockets.calls.filter(([call]) => call === name).length
+  return { prober, clock, countOf }
+}
+
+const [connectPool, bindPool] = sampleState.pools as [Pool, Pool]
+const stateOf = (utilizationRatio: number): NamespaceState => ({
+  ...sampleState,
+  pools: [
+    { ...bindPool, utilizationRatio: 1 },
+    { ...connectPool, utilizationRatio },
+  ],
+})
+
+describe('testsOf()', () => {
+  test('asks for tests where the pool of connect() is used that much', () => {
+    const { prober } = createProbing()
+    const memory = startProbeMemory()
+    expect(prober.testsOf(memory, stateOf(0.2))).toBe(memory.tests)
+    expect(prober.testsOf(memory, stateOf(0.19))).toBeUndefined()
+    expect(prober.testsOf(memory, { ...sampleState, pools: [bindPool] })).toBeUndefined()
+    // Nothing is known of a namespace that is new.
+    expect(prober.testsOf(memory, undefined)).toBeUndefined()
+  })
+
+  test('asks for none from a thread that nobody could tell from an application', () => {
+    mark.mockImplementation(() => {
+      throw new SourceError('permission', 'Cannot name the thread')
+    })
+    const { prober } = createProbing()
+    expect(prober.testsOf(startProbeMemory(), stateOf(1))).toBeUndefined()
+    prober.probe(startProbeMemory(), undefined)
+    for (let again = 0; again < 2; again++) {
+      expect(prober.collector()).toMatchObject({
+        collector: 'probe',
+        success: false,
+        problem: 'Cannot name the thread',
+      })
+    }
+  })
+})
+
+describe('probe()', () => {
+  test('allocates a TCP and a UDP port as an application would', () => {
+    const { prober } = createProbing({}, 0.25)
+    const memory = startProbeMemory()
+    prober.probe(memory, undefined)
+    expect(memory.probes).toEqual([
+      { pool: 'tcp_bind', success: true, durationSeconds: 0.25 },
+      { pool: 'udp', success: true, durationSeconds: 0.25 },
+    ])
+    expect(prober.collector().durationSeconds).toBe(0.5)
+    expect(prober.collector().durationSeconds).toBe(0)
+  })
+
+  test('lets a namespace rest for a hundred times what the canary took there', () => {
+    const { prober, clock, countOf } = createProbing({ bind: ERRNO.EADDRINUSE }, 0.02)
+    const [full, other] = [startProbeMemory(), startProbeMemory()]
+    prober.probe(full, undefined)
+    const { probes } = full
+    expect(probes.map(({ success }) => success)).toEqual([false, false])
+    const start = full.probedAtSeconds
+    for (clock.now of [start + 0.04, start + 3.99]) prober.probe(full, undefined)
+    expect(countOf('bind')).toBe(2)
+    expect(full.probes).toBe(probes)
+    // Another one has not taken anything.
+    prober.probe(other, undefined)
+    expect(countOf('bind')).toBe(4)
+    clock.now = start + 4.01
+    prober.probe(full, undefined)
+    expect(countOf('bind')).toBe(6)
+  })
+
+  test('says nothing of a pool where no socket is to be had', () => {
+    const { prober } = createProbing({ socket: ERRNO.EMFILE })
+    const memory = startProbeMemory()
+    prober.probe(memory, undefined)
+    expect(memory.probes).toEqual([])
+  })
+
+  test('tests no port unless it is told which are in doubt', () => {
+    const { prober, countOf } = createProbing()
+    prober.probe(startProbeMemory(), undefined)
+    expect(countOf('connect')).toBe(0)
+    expect(prober.collector().problem).toBeUndefined()
+  })
+
+  test('remembers what the tests said, and how many of them opened a connection', () => {
+    const { prober } = createProbing({ connect: ERRNO.EINPROGRESS })
+    const memory = startProbeMemory()
+    prober.probe(memory, [40_000, 40_001, 40_002])
+    expect([...memory.tests.keys()].sort()).toEqual([40_000, 40_001, 40_002])
+    expect(memory.opens).toBe(3)
+    prober.probe(memory, [40_000])
+    expect([memory.opens, [...memory.tests.keys()]]).toEqual([4, [40_000]])
+  })
+
+  test('counts no connection for a port that is closed', () => {
+    const { prober } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const memory = startProbeMemory()
+    prober.probe(memory, [40_000, 40_001])
+    expect(memory.opens).toBe(0)
+    expect([...memory.tests.values()].map(({ closed }) => closed)).toEqual([true, true])
+  })
+
+  test('tests at most 200 ports in a sample, and the others in the next', () => {
+    const { prober, countOf } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const memory = startProbeMemory()
+    const ambiguous = Array.from({ length: 300 }, (_, index) => 40_000 + index)
+    prober.probe(memory, ambiguous)
+    expect([countOf('connect'), memory.tests.size]).toEqual([200, 200])
+    prober.probe(memory, ambiguous)
+    expect([countOf('connect'), memory.tests.size]).toEqual([400, 300])
+  })
+})
+
+describe('collector()', () => {
+  test('says why ports could not be tested, until they can', () => {
+    const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
+    const { prober } = createProbing(answers)
+    const problem = /^Cannot test port 40000: setsockopt/
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector()).toMatchObject({
+      success: false,
+      problem: expect.stringMatching(problem),
+    })
+    // A sample without tests is no better news.
+    prober.probe(startProbeMemory(), undefined)
+    expect(prober.collector().problem).toMatch(problem)
+    delete answers.setsockopt
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector()).toMatchObject({ success: true, problem: undefined })
+  })
+
+  test('does not forget what one namespace refused because the next did not', () => {
+    const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
+    const { prober } = createProbing(answers)
+    prober.probe(startProbeMemory(), [40_000])
+    delete answers.setsockopt
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector().success).toBe(false)
+  })
+})
