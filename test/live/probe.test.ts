@@ -70,7 +70,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
           full.call('open', { protocol, bind: any, count: 40 })
         await full.call('setSysctls', range)
         const tcp = await bind('tcp')
-        const options = { place: '/nowhere', flags: ['--collector.probe'] }
+        const options = { place: '/nowhere', flags: PROBE }
         await withFailureExporter(options, async (exporter) => {
           const answers = (page: Page) =>
             [roomy, full].map((netns) =>

@@ -149,7 +149,7 @@ describe('--web.config.file', () => {
       folder.write('tls.crt', renewed.cert)
       await waitFor(async () => (await ask(port, '/metrics')).serial !== serial || undefined)
       expect(program.stderr()).toContain('Took over the changed web configuration')
-      expect(program.stderr().match(/level=warn/g)).toHaveLength(1)
+      expect(program.stderr().match(/level=warn msg="The changed web/g)).toHaveLength(1)
       expectNoSecret(program)
     })
   })

@@ -116,7 +116,7 @@ const nameOf = (id: number) => `inode/${4_000_000_000 + id}`
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 describe('takeSample() of many namespaces', () => {
-  test('reads our own at every sample and quiet ones in turn, by a tenth of the budget', async () => {
+  test('reads our own at every sample and quiet ones in turn, by a small part of the budget', async () => {
     const { sample, readsOf } = createNode(upTo(101))
     await sample(2)
     expect(readsOf(1)).toBe(2)
@@ -125,9 +125,9 @@ describe('takeSample() of many namespaces', () => {
     await sample(20)
     const turns = upTo(101).reduce((sum, id) => sum + readsOf(id), 0) - before - 20
     expect(readsOf(1)).toBe(22)
-    // 10 ms a sample, 4 ms a read.
-    expect(turns).toBeGreaterThanOrEqual(45)
-    expect(turns).toBeLessThanOrEqual(55)
+    // 5 ms a sample, 4 ms a read.
+    expect(turns).toBeGreaterThanOrEqual(22)
+    expect(turns).toBeLessThanOrEqual(28)
     expect(Math.max(...upTo(101).slice(1).map(readsOf))).toBeLessThanOrEqual(2)
   })
 
