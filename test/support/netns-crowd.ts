@@ -41,10 +41,18 @@ export async function withNetnsCrowd<T>(use: (crowd: NetnsCrowd) => Promise<T>):
 }
 
 async function send(child: ChildProcess, order: CrowdOrder): Promise<readonly Member[]> {
-  const ended = once(child, 'exit').then(() => ({ failure: 'the process that makes them ended' }))
-  const answered = once(child, 'message').then(([reply]) => reply as CrowdReply)
-  child.send(order)
-  const reply = await Promise.race([answered, ended])
-  if ('failure' in reply) throw new Error(`Cannot ${order.kind} namespaces: ${reply.failure}`)
-  return reply.members
+  const waiting = new AbortController()
+  const answers = ['message', 'exit'].map((event) => once(child, event, waiting))
+  try {
+    child.send(order)
+    const [answer] = await Promise.race(answers)
+    const ended = typeof answer !== 'object' || answer === null
+    const reply: CrowdReply = ended ? { failure: 'the process that makes them ended' } : answer
+    if ('failure' in reply) throw new Error(`Cannot ${order.kind} namespaces: ${reply.failure}`)
+    return reply.members
+  } finally {
+    waiting.abort()
+    // Whichever lost the race is refused now: that is of no interest.
+    await Promise.allSettled(answers)
+  }
 }
