@@ -1,0 +1,223 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { withNetns } from '../support/actor.ts'
+import type { Page } from '../support/actor-page.ts'
+import { type FakePod, type Handler, podObject, refuse } from '../support/fake-api-server.ts'
+import { randomId } from '../support/fresh-ids.ts'
+import {
+  INTERVAL_MS,
+  info,
+  liveTest,
+  PLAIN,
+  RANGED,
+  SERVER,
+  samples,
+  success,
+} from '../support/pod-node.ts'
+
+const labelsOf = (page: Page, netns: string) => page.list(info, { netns })[0]?.labels
+const isShown = (page: Page, netns: string) => labelsOf(page, netns) !== undefined
+const podsOf = (page: Page) =>
+  page.list(info, { netns_kind: 'pod' }).map(({ labels }) => labels.netns)
+
+/** A pod whose spec has a port range of its own. */
+function podWithRange(pod: FakePod, range: string): object {
+  const { spec, ...rest } = podObject(pod)
+  const sysctls = [{ name: 'net.ipv4.ip_local_port_range', value: range }]
+  return { ...rest, spec: { ...spec, securityContext: { sysctls } } }
+}
+
+describe('--collector.kubernetes', { timeout: 150_000 }, () => {
+  test('a pod has its name a sample or two after it was told, and nobody is asked again', async (ctx) => {
+    await liveTest(ctx, ({ fake, start, rotateToken, withExporter }) =>
+      withExporter(async ({ until, read }) => {
+        const podUid = '11111111-0000-4000-8000-000000000001'
+        await until((page) => samples(page) >= 5 || undefined)
+        expect(fake.requests).toEqual([])
+        expect(success(await read())).toBeUndefined()
+
+        fake.pods = [podObject({ uid: podUid, name: 'cart-7d9f' })]
+        let askedAtSample = 0
+        const answerLater: Handler = async (request, response) => {
+          askedAtSample = samples(await read())
+          fake.answer(request, response)
+        }
+        fake.mishaps.push(answerLater)
+        await start(podUid)
+        const netns = 'pod/shop/cart-7d9f'
+        const page = await until((one) => (isShown(one, netns) ? one : undefined))
+        expect(samples(page) - askedAtSample).toBeLessThanOrEqual(2)
+        expect(podsOf(page)).toEqual([netns])
+        expect(labelsOf(page, netns)).toEqual({
+          netns,
+          netns_kind: 'pod',
+          namespace: 'shop',
+          pod: 'cart-7d9f',
+        })
+        expect(success(page)).toBe(1)
+        expect(fake.requests).toEqual([
+          {
+            url: '/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-1&resourceVersion=0',
+            token: 'token-1',
+          },
+        ])
+        // Longer than the least time between two lists.
+        const before = samples(page)
+        await until((one) => samples(one) > before + 6000 / INTERVAL_MS || undefined)
+        expect(fake.requests).toHaveLength(1)
+
+        rotateToken('token-2')
+        const nextUid = '11111111-0000-4000-8000-000000000007'
+        fake.pods.push(podObject({ uid: nextUid, name: 'cart-b6c4' }))
+        await start(nextUid)
+        await until((one) => isShown(one, 'pod/shop/cart-b6c4') || undefined)
+        expect(fake.requests.map(({ token }) => token)).toEqual(['token-1', 'token-2'])
+      }),
+    )
+  })
+
+  test('containers are called what Kubernetes calls them', async (ctx) => {
+    await liveTest(ctx, ({ fake, move, withExporter }) =>
+      withNetns(async (actor) => {
+        const podUid = '11111111-0000-4000-8000-000000000002'
+        const [web, sidecar] = [randomId(), randomId()]
+        fake.pods = [
+          podObject({
+            uid: podUid,
+            name: 'front-1',
+            containers: { [web]: 'web', [sidecar]: 'envoy' },
+          }),
+        ]
+        await actor.call('open', { bind: SERVER, listen: 100 })
+        move(actor, podUid, web)
+        await actor.call('open', { connect: SERVER, count: 8 })
+        move(actor, podUid, sidecar)
+        await actor.call('open', { connect: SERVER, count: 3 })
+        await withExporter(async ({ until, readSnapshot }) => {
+          const netns = 'pod/shop/front-1'
+          const ownersOf = (page: Page) =>
+            page
+              .list('ephemeral_port_owner_used_ports', { netns, protocol: 'tcp' })
+              .map(({ labels, value }) => `${labels.owner_kind} ${labels.owner} ${value}`)
+          // The rows with their ids, from before the pod was known, stay for some samples without ports.
+          const owners = await until((page) => {
+            const rows = ownersOf(page)
+            return rows.length === 2 && rows.includes('container shop/front-1/web 8')
+              ? rows
+              : undefined
+          })
+          expect(owners).toContain('container shop/front-1/envoy 3')
+          const { namespaces } = await readSnapshot()
+          expect(namespaces.find((one) => one.netns === netns)).toMatchObject({
+            podUid,
+            pod: { namespace: 'shop', name: 'front-1' },
+          })
+        })
+      }),
+    )
+  })
+
+  test('without an answer a pod is called by its UID after 30 s, and keeps that name', async (ctx) => {
+    await liveTest(ctx, ({ fake, start, withExporter }) =>
+      withExporter(async ({ until, program }) => {
+        const podUid = '11111111-0000-4000-8000-000000000003'
+        const netns = `pod/${podUid}`
+        fake.pods = [podObject({ uid: podUid, name: 'late' })]
+        // Each is a reason of its own, which the log tells when it comes.
+        fake.mishaps.push(refuse(401, 'Unauthorized'), refuse(403, 'pods is forbidden'))
+        fake.mishaps.push(refuse(500, 'etcd is gone'))
+        // The fourth comes 20 to 35 s after the first, and may last for 10 s: it is answered when the 30 s are over.
+        let named = () => {}
+        const isNamed = new Promise<void>((resolve) => {
+          named = resolve
+        })
+        fake.mishaps.push(async (request, response) => {
+          const isTooLate = await Promise.race([isNamed, delay(9000, true)])
+          const handle = isTooLate === true ? refuse(500, 'etcd is gone') : fake.answer
+          handle(request, response)
+        })
+        const startedAtMs = performance.now()
+        await start(podUid)
+        await until((page) => success(page) === 0 || undefined)
+        const page = await until((one) => (podsOf(one).length > 0 ? one : undefined))
+        // The first sample that saw it came after it was started.
+        expect(performance.now() - startedAtMs).toBeGreaterThan(29_900)
+        expect(labelsOf(page, netns)).toEqual({
+          netns,
+          netns_kind: 'pod',
+          namespace: '',
+          pod: '',
+        })
+        expect(success(page)).toBe(0)
+        expect(page.value('ephemeral_port_netns_success', { netns })).toBe(1)
+        const log = program.stderr()
+        expect(log.match(/reason=(unauthorized|forbidden|unavailable)/g)).toEqual([
+          'reason=unauthorized',
+          'reason=forbidden',
+          'reason=unavailable',
+        ])
+
+        named()
+        const answered = await until((one) =>
+          labelsOf(one, netns)?.pod === 'late' ? one : undefined,
+        )
+        expect(podsOf(answered)).toEqual([netns])
+        expect(labelsOf(answered, netns)?.namespace).toBe('shop')
+        expect(success(answered)).toBe(1)
+      }),
+    )
+  })
+
+  test('a server that does not answer delays no sample', async (ctx) => {
+    await liveTest(ctx, ({ fake, start, withExporter }) =>
+      withExporter(async ({ until, read }) => {
+        const podUid = '11111111-0000-4000-8000-000000000004'
+        fake.pods = [podObject({ uid: podUid, name: 'slow' })]
+        fake.mishaps.push(() => {}) // until the client gives up
+        await start(podUid)
+        await until(() => fake.requests[0])
+        const before = samples(await read())
+        await delay(6000)
+        const during = await read()
+        expect(fake.requests).toHaveLength(1)
+        expect(success(during)).toBeUndefined()
+        // A machine that is busy with other things delays them too, but not by seconds each.
+        expect(samples(during) - before).toBeGreaterThanOrEqual(6000 / INTERVAL_MS / 2)
+        expect(podsOf(during)).toEqual([])
+        await until((page) => success(page) === 0 || undefined)
+        await until((page) => isShown(page, 'pod/shop/slow') || undefined)
+      }),
+    )
+  })
+
+  test('without a capability the range of a pod is that of its spec', async (ctx) => {
+    await liveTest(ctx, ({ fake, start, withExporter }) =>
+      withExporter(
+        async ({ until }) => {
+          fake.pods = [
+            podWithRange({ uid: RANGED, name: 'ranged' }, '20000 20999'),
+            podObject({ uid: PLAIN, name: 'plain' }),
+          ]
+          await start(RANGED)
+          await start(PLAIN)
+          const sourceOf = (page: Page, name: string) =>
+            page.list('ephemeral_port_source_info', { netns: `pod/shop/${name}` })[0]?.labels
+          const page = await until((one) =>
+            sourceOf(one, 'plain') && sourceOf(one, 'ranged')?.range === 'pod_spec'
+              ? one
+              : undefined,
+          )
+          expect(sourceOf(page, 'ranged')).toMatchObject({
+            reader: 'procfs',
+            exactness: 'upper_bound',
+          })
+          const netns = 'pod/shop/ranged'
+          expect(page.value('ephemeral_port_range_first_port', { netns })).toBe(20_000)
+          expect(page.value('ephemeral_port_usable_ports', { netns })).toBe(1000)
+          expect(sourceOf(page, 'plain')).toMatchObject({ range: 'default' })
+        },
+        { unprivileged: true },
+      ),
+    )
+  })
+})

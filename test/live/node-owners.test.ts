@@ -1,0 +1,191 @@
+// Who holds the ports, through the running program: with real cgroup v2 directories and processes in them.
+
+import { describe, expect, test } from 'vitest'
+import { type Netns, withNetns } from '../support/actor.ts'
+import type { Page } from '../support/actor-page.ts'
+import { liveTest, type Machine } from '../support/cgroup-machine.ts'
+import { randomId } from '../support/fresh-ids.ts'
+import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
+
+const FLAGS = [
+  '--sample.interval=250ms',
+  '--sample.cpu-budget=1',
+  '--detail.min-utilization=0',
+  '--top=1000',
+]
+/** What lies in it reads as if it lay at the root: a slice is no unit's end. */
+const TOP = `/owners-test-${process.pid}.slice`
+const SERVER = { address: '127.0.0.1', port: 8001 }
+const OTHER_SERVER = { address: '127.0.0.1', port: 8002 }
+/** The default range begins behind it. */
+const LISTENER = { address: '127.0.0.1', port: 40_000 }
+
+/** Owners of a protocol's ports as `kind name`. */
+function ownersOf(page: Page, netns: string, protocol = 'tcp'): Record<string, number> {
+  const rows = page.list('ephemeral_port_owner_used_ports', { netns, protocol })
+  return Object.fromEntries(
+    rows.map(({ labels, value }) => [`${labels.owner_kind} ${labels.owner}`, value]),
+  )
+}
+
+/** Connections of which the kernel chose the port. */
+async function connect(netns: Netns, count: number, to = SERVER) {
+  const opened = await netns.call('open', { connect: to, count })
+  expect(opened.refusal).toBeUndefined()
+  return opened
+}
+
+async function listen(netns: Netns, bind = SERVER): Promise<number> {
+  const { sockets } = await netns.call('open', { bind, listen: 1000, reuseAddress: true })
+  return sockets[0] ?? -1
+}
+
+/** Closes connections from the client's side first, so that each leaves a TIME_WAIT on the client's port. */
+async function hangUp(
+  netns: Netns,
+  listener: number,
+  { sockets, locals }: Awaited<ReturnType<typeof connect>>,
+): Promise<void> {
+  const accepted = await netns.call('accept', { listener, peers: locals })
+  await netns.call('close', { sockets })
+  await netns.call('close', { sockets: accepted })
+}
+
+const unit = (name: string) => `${TOP}/${name}.service`
+
+describe('owners of ports', { timeout: 120_000 }, () => {
+  test('are the units, containers, pods and cgroups that opened the sockets', async (ctx) => {
+    await liveTest(ctx, ({ move, cgroups }) =>
+      withNetns(async (actor) => {
+        const [id, podUid] = [randomId(), '7c5d9f3a-1b2c-4d5e-8f90-a1b2c3d4e5f6']
+        const netns = `container/${id.slice(0, 12)}`
+        const paths = {
+          container: `${TOP}/libpod_parent/libpod-${id}`,
+          pod: `${TOP}/kubepods.slice/kubepods-pod${podUid.replaceAll('-', '_')}.slice`,
+          cgroup: `${TOP}/batch`,
+        }
+        move(actor, paths.container)
+        await withNodeExporter(FLAGS, async ({ readFreshOf, readSnapshot }) => {
+          await readFreshOf(netns)
+          const listener = await listen(actor)
+          const hold = async (path: string, count: number) => {
+            move(actor, path)
+            return connect(actor, count)
+          }
+          const ofUnit = await hold(unit('web'), 20)
+          await listen(actor, LISTENER)
+          await actor.call('open', { protocol: 'udp', bind: { ...SERVER, port: 0 }, count: 4 })
+          await hold(unit('short'), 3)
+          const ofContainer = await hold(paths.container, 10)
+          await hold(paths.pod, 7)
+          await hold(paths.cgroup, 5)
+          const expected = {
+            'unit web.service': 21,
+            [`container ${id.slice(0, 12)}`]: 10,
+            [`pod ${podUid}`]: 7,
+            [`cgroup ${paths.cgroup}`]: 5,
+            'unit short.service': 3,
+          }
+          const page = await readFreshOf(netns)
+          expect(ownersOf(page, netns)).toEqual(expected)
+          expect(ownersOf(page, netns, 'udp')).toEqual({ 'unit web.service': 4 })
+          expect(page.value('ephemeral_port_used_ports', { netns, protocol: 'tcp' })).toBe(46)
+          expect(page.list('ephemeral_port_listener_info', { netns })).toEqual([
+            {
+              labels: { netns, protocol: 'tcp', port: '40000', owner: 'web.service' },
+              value: 1,
+            },
+          ])
+
+          // The kernel gives TIME_WAIT no owner, and a directory may be removed before the sockets are.
+          await hangUp(actor, listener, ofUnit)
+          await hangUp(actor, listener, ofContainer)
+          cgroups.remove(unit('short'))
+          const later = await readFreshOf(netns)
+          const states = { netns, protocol: 'tcp', state: 'time_wait' }
+          expect(later.value('ephemeral_port_sockets', states)).toBe(30)
+          expect(ownersOf(later, netns)).toEqual(expected)
+
+          const { namespaces } = await readSnapshot()
+          const rows = namespaces.find((one) => one.netns === netns)?.state?.owners
+          expect(rows).toContainEqual({
+            protocol: 'tcp',
+            owner: 'web.service',
+            ownerKind: 'unit',
+            usedPorts: 21,
+          })
+        })
+      }),
+    )
+  })
+
+  test('are none and unknown where nobody was ever seen', async (ctx) => {
+    await liveTest(ctx, ({ move, cgroups }) =>
+      withNetns(async (actor) => {
+        const id = randomId()
+        const netns = `container/${id.slice(0, 12)}`
+        await listen(actor)
+        const other = await listen(actor, OTHER_SERVER)
+        move(actor, unit('gone'))
+        await connect(actor, 4)
+        await hangUp(actor, other, await connect(actor, 6, OTHER_SERVER))
+        move(actor, `${TOP}/docker/${id}`)
+        cgroups.remove(unit('gone'))
+        await withNodeExporter(FLAGS, async ({ readFreshOf }) => {
+          const page = await readFreshOf(netns)
+          expect(ownersOf(page, netns)).toEqual({ 'unknown unknown': 4, 'none none': 6 })
+        })
+      }),
+    )
+  })
+
+  test('are users where the machine has no cgroup v2', async (ctx) => {
+    await liveTest(ctx, ({ move }) =>
+      withTwoUsers(move, ['sh', '-c', 'umount -R /sys/fs/cgroup && exec "$@"', 'sh'], FLAGS, {
+        async use({ readFreshOf }, netns) {
+          const page = await readFreshOf(netns)
+          expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
+          expect(page.value('ephemeral_port_scrape_collector_success', ofOwners)).toBe(1)
+        },
+      }),
+    )
+  })
+
+  test('are users, and the collector says why, where --path.cgroup is no cgroup v2', async (ctx) => {
+    await liveTest(ctx, ({ move }) =>
+      withTwoUsers(move, [], [...FLAGS, '--path.cgroup=/proc'], {
+        async use({ readFreshOf, program }, netns) {
+          const page = await readFreshOf(netns)
+          expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
+          expect(page.value('ephemeral_port_scrape_collector_success', ofOwners)).toBe(0)
+          expect(page.value('ephemeral_port_netns_success', { netns })).toBe(1)
+          expect(program.stderr()).toMatch(/level=warn .*collector=owners .*cgroup v2 tree.*\/proc/)
+        },
+      }),
+    )
+  })
+})
+
+const ofOwners = { collector: 'owners' }
+
+/** A namespace with five connections of nobody's and three of root's, and the program started by that command. */
+async function withTwoUsers(
+  move: Machine['move'],
+  command: readonly string[],
+  flags: readonly string[],
+  { use }: { readonly use: (exporter: NodeExporter, netns: string) => Promise<void> },
+): Promise<void> {
+  await withNetns(async (actor) => {
+    const id = randomId()
+    move(actor, `${TOP}/docker/${id}`)
+    await listen(actor)
+    await actor.call('actAs', 65_534)
+    await connect(actor, 5)
+    await actor.call('actAs', 0)
+    await connect(actor, 3)
+    const apart = command.length === 0 ? [] : ['unshare', '--mount', ...command]
+    await withNodeExporter(flags, (exporter) => use(exporter, `container/${id.slice(0, 12)}`), {
+      command: [...apart, process.execPath, 'dist/main.js'],
+    })
+  })
+}
