@@ -9,10 +9,10 @@ export interface Allowances {
 
 /** New namespaces are to appear soon, and come once: like strained pools they may cost 2.5 x the budget for a while. */
 const FIRST_SHARE = 2.5
-/** So that 250 quiet namespaces do not show: one part in twenty of the budget, 5 ms every 5 s by default, ... */
-const TURN_SHARE = 0.05
+/** So that 250 quiet namespaces do not show: one part in forty of the budget, 2.5 ms every 5 s by default, ... */
+const TURN_SHARE = 0.025
 /** ... and no more where a busy node has stretched the interval: one dump then costs as much as that of the host. */
-const MOST_TURN_SECONDS = 0.005
+const MOST_TURN_SECONDS = 0.0025
 
 export function allow(budgetSeconds: number): Allowances {
   return {
