@@ -3,7 +3,7 @@
 import { ELSEWHERE, type FailureReading } from '../failures/failure-reading.ts'
 import { openRecorder, type Recorder } from '../failures/recorder.ts'
 import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/traced-threads.ts'
-import { visibleInodeOf } from '../namespaces/processes.ts'
+import { type Mark, visibleInodeOf } from '../namespaces/processes.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { lastingKeyOf, type Watched } from './watched.ts'
@@ -57,14 +57,22 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
     })
   }
 
-  function readRecorder(opened: Recorder, keyByInode: ReadonlyMap<number, string>) {
+  /** Of a thread that may not be looked at the inode of net/tcp still tells where it is. */
+  function readMark(pid: number): string | undefined {
+    const inode = readNetnsInode(procfs, pid)
+    if (inode !== undefined) return nameMark('ns', inode)
+    const netInode = visibleInodeOf(`${procfs}/${pid}/net/tcp`)
+    return netInode === undefined ? undefined : nameMark('net', netInode)
+  }
+
+  function readRecorder(opened: Recorder, keyByMark: ReadonlyMap<string, string>) {
     let reading: FailureReading | undefined
     problem = attempt(() => {
       reading = opened.read({
         netnsOf: (pid) => {
-          const inode = countsAlike ? readNetnsInode(procfs, pid) : undefined
-          if (inode === undefined) return undefined
-          return keyByInode.get(inode) ?? (options.everyNamespace ? undefined : ELSEWHERE)
+          const mark = countsAlike ? readMark(pid) : undefined
+          if (mark === undefined) return undefined
+          return keyByMark.get(mark) ?? (options.everyNamespace ? undefined : ELSEWHERE)
         },
         ownerOf: (pid) => {
           const path = countsAlike ? readCgroupPath(procfs, pid) : undefined
@@ -81,14 +89,13 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
       const before = monotonicSeconds()
       open()
       const keys = [...watched].map((one) => ({ one, key: lastingKeyOf(one) }))
-      const inodes = keys.flatMap(({ one, key }): [number, string][] => {
-        const inode = one.place.own ? visibleInodeOf('/proc/thread-self/ns/net') : one.place.inode
-        return inode === undefined ? [] : [[inode, key]]
-      })
+      const marks = keys.flatMap(({ one, key }) =>
+        listMarks(one).map((mark) => [mark, key] as const),
+      )
       const opened = recorder
       const recorded = opened && {
         instancePath: opened.instancePath,
-        reading: readRecorder(opened, new Map(inodes)),
+        reading: readRecorder(opened, new Map(marks)),
         present: keys.map(({ key }) => key),
         named: keys.flatMap(({ one: { name }, key }): [string, string][] =>
           name === undefined ? [] : [[key, name.netns]],
@@ -104,6 +111,19 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
       problem,
     }),
   }
+}
+
+function listMarks({ place }: Watched): string[] {
+  const inode = place.own ? visibleInodeOf('/proc/thread-self/ns/net') : place.inode
+  const netInode = place.own ? visibleInodeOf('/proc/thread-self/net/tcp') : place.netInode
+  return [
+    ...(inode === undefined ? [] : [nameMark('ns', inode)]),
+    ...(netInode === undefined ? [] : [nameMark('net', netInode)]),
+  ]
+}
+
+function nameMark(by: Mark['by'], inode: number): string {
+  return `${by} ${inode}`
 }
 
 function attempt(call: () => void): string | undefined {
