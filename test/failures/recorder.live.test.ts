@@ -18,9 +18,8 @@ import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
 import { inNetnsOf } from '../support/in-netns.ts'
 import { type Endpoint, openLibc as openTestLibc } from '../support/libc.ts'
-import { bringUp, unshareNetns } from '../support/netns.ts'
+import { bringUp, removeAddress, unshareNetns } from '../support/netns.ts'
 import { type ClientKind, type Clients, compileClient, createClients, makeUnit } from './client.ts'
-import { removeIpv6Loopback } from './remove-address.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from './tracefs-place.ts'
 
 const program = compileClient()
@@ -198,7 +197,7 @@ describe('openRecorder()', () => {
     const fd = inNetnsOf(await openLibc(), process.pid, () => {
       unshareNetns(testLibc)
       bringUp(testLibc, 'lo')
-      removeIpv6Loopback(testLibc)
+      removeAddress(testLibc, 'lo', '::1', 128)
       return openSync('/proc/thread-self/ns/net', 'r')
     })
     try {

@@ -3,9 +3,8 @@
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { isInitialNamespace, readNetSettings } from '../../src/kernel/sysctl.ts'
-import { AF, SOCK } from '../support/libc.ts'
+import { AF, check, SOCK } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
-import { check } from '../support/netns.ts'
 import { inFreshNetns } from './fresh-netns.ts'
 
 const RESERVED = '/proc/sys/net/ipv4/ip_local_reserved_ports'

@@ -22,12 +22,11 @@ import {
   v6,
   withFailureExporter,
 } from '../failures/failure-scene.ts'
-import { removeIpv6Loopback } from '../failures/remove-address.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
 import { withNetns } from '../support/actor.ts'
 import { inNetnsOf } from '../support/in-netns.ts'
 import { openLibc as openTestLibc } from '../support/libc.ts'
-import { bringUp, unshareNetns } from '../support/netns.ts'
+import { bringUp, removeAddress, unshareNetns } from '../support/netns.ts'
 
 const program = compileClient()
 const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')
@@ -129,7 +128,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
     const bare = inNetnsOf(await openLibc(), process.pid, () => {
       unshareNetns(testLibc)
       bringUp(testLibc, 'lo')
-      removeIpv6Loopback(testLibc)
+      removeAddress(testLibc, 'lo', '::1', 128)
       return openSync('/proc/thread-self/ns/net', 'r')
     })
     try {

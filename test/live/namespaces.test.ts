@@ -1,15 +1,16 @@
 // Every namespace of the node, through the running program: a hundred of them, coming and going, and how they are told apart.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/actor-page.ts'
+import { openLibc } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
+import { watchNamespaces } from '../support/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
 import { withNodeExporter } from '../support/node-page.ts'
 
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
-const SHRINK = '/sys/kernel/slab/net_namespace/shrink'
 const skipReason = whyNotLive()
 
 const nameOf = ({ inode }: Member) => `inode/${inode}`
@@ -79,20 +80,27 @@ describe('--netns=all', { timeout: 180_000 }, () => {
   })
 
   test('keeps nothing alive: an ended namespace is gone within one sample', async (ctx) => {
-    const why = skipReason ?? (existsSync(SHRINK) ? undefined : `needs ${SHRINK}`)
-    if (why !== undefined) return ctx.skip(why)
+    if (skipReason !== undefined) return ctx.skip(skipReason)
     await withNetnsCrowd((crowd) =>
       withNodeExporter(FLAGS, async ({ until }) => {
         const members = await crowd.create({ count: 50, sockets: 20 })
-        await until((page) => isComplete(page, members))
-        const alive = countNamespaces()
-        await crowd.end(members)
-        await until((page) =>
-          usableOf(page, members[0] as Member) === undefined ? true : undefined,
+        const countAlive = watchNamespaces(
+          openLibc(),
+          members.map(({ pid }) => pid),
         )
-        // The kernel itself takes a moment to tear them down, and others may make some meanwhile.
-        const ended = () => alive - countNamespaces()
-        await expect.poll(ended, { timeout: 20_000 }).toBeGreaterThan(40)
+        await until((page) => isComplete(page, members))
+        const [held] = members
+        if (held === undefined) throw new Error('No namespace was made')
+        const holder = openSync(`/proc/${held.pid}/ns/net`, 'r')
+        try {
+          await crowd.end(members)
+          await until((page) => (usableOf(page, held) === undefined ? true : undefined))
+          // The kernel tears them down in the background. One that somebody holds does not go: so it would be with ours.
+          await expect.poll(countAlive, { timeout: 20_000 }).toBe(1)
+        } finally {
+          closeSync(holder)
+        }
+        await expect.poll(countAlive, { timeout: 20_000 }).toBe(0)
       }),
     )
   })
@@ -116,11 +124,3 @@ describe('--netns=all', { timeout: 180_000 }, () => {
     )
   })
 })
-
-/** Network namespaces the kernel has now, by its own memory; freed objects count until the cache was shrunk. */
-function countNamespaces(): number {
-  writeFileSync(SHRINK, '1')
-  const [, active] = /^net_namespace +(\d+)/m.exec(readFileSync('/proc/slabinfo', 'utf8')) ?? []
-  if (active === undefined) throw new Error('Cannot find net_namespace in /proc/slabinfo')
-  return Number(active)
-}

@@ -9,9 +9,8 @@ import { expect, test } from 'vitest'
 import { createProcfsSource } from '../../src/sources/procfs.ts'
 import { inFreshNetns } from '../kernel/fresh-netns.ts'
 import { describeRows } from '../kernel/rows.ts'
-import { AF, SOCK } from '../support/libc.ts'
+import { AF, check, SOCK } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
-import { check } from '../support/netns.ts'
 
 test('read() lists exactly the sockets of the calling thread’s namespace', (ctx) => {
   ctx.skip(whyNotLive() !== undefined, whyNotLive())

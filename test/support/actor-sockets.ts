@@ -1,8 +1,15 @@
 // The sockets an actor holds: opened, accepted, closed and counted on request. Runs inside the actor's process.
 // Every call is bounded: blocking sockets carry timeouts.
 
-import { type Endpoint, errnoName, familyOf, type Libc, type OptionName, SOCK } from './libc.ts'
-import { check } from './netns.ts'
+import {
+  check,
+  type Endpoint,
+  errnoName,
+  familyOf,
+  type Libc,
+  type OptionName,
+  SOCK,
+} from './libc.ts'
 
 const TIMEOUT_SECONDS = 3n
 

@@ -145,3 +145,9 @@ export function errnoName(result: number): string {
   const found = Object.entries(constants.errno).find(([, number]) => number === -result)
   return found?.[0] ?? `errno ${-result}`
 }
+
+/** Passes a result on, or throws for a -errno. */
+export function check(action: string, result: number): number {
+  if (result >= 0) return result
+  throw new Error(`Cannot ${action}: ${errnoName(result)}`)
+}

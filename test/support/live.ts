@@ -2,8 +2,8 @@
 
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { release } from 'node:os'
-import { CLONE_NEWNET, type Libc, openLibc } from './libc.ts'
-import { check, furnishNetns, unshareNetns } from './netns.ts'
+import { CLONE_NEWNET, check, type Libc, openLibc } from './libc.ts'
+import { furnishNetns, unshareNetns } from './netns.ts'
 
 /** The reason for `ctx.skip(reason)`, or undefined where live tests can run. */
 export function whyNotLive(): string | undefined {

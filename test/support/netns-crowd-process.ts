@@ -4,8 +4,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, statSync, writeFileSync } from 'node:fs'
-import { AF, CLONE_NEWNET, openLibc, SOCK } from './libc.ts'
-import { bringUp, check, unshareNetns } from './netns.ts'
+import { AF, CLONE_NEWNET, check, openLibc, SOCK } from './libc.ts'
+import { bringUp, unshareNetns } from './netns.ts'
 
 export interface Member {
   /** Of the process that sleeps in it. */
