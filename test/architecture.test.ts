@@ -28,7 +28,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
   [/^namespaces\//, /^(observation\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
   [
-    /^sampler\/(messages|supervisor|worker|sample|watched|node-names|failure-.*|prober|thread-cpu|thread-pool)\.ts$/,
+    /^sampler\/(messages|supervisor|worker|sample|ranges|watched|node-names|failure-.*|prober|thread-cpu|thread-pool)\.ts$/,
     /^(observation\.ts|snapshot\.ts|model\/(step|hidden-ports)\.ts|kernel\/.*|namespaces\/.*|owners\/.*|failures\/.*|sources\/sources?\.ts|sampler\/.*|node:(fs|fs\/promises|worker_threads))$/,
   ],
   [/^sampler\//, /^(observation\.ts|snapshot\.ts|sampler\/.*)$/],

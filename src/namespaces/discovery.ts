@@ -4,42 +4,8 @@
 import { readStartSeconds, readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
 import { createNamedFiles, type NamedFile } from './named.ts'
-import { isRuntimeName } from './names.ts'
+import type { InsideView, Place } from './place.ts'
 import { createProcessScan, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
-
-/** A network namespace, and how to get at it. */
-export interface Place {
-  /** Given once. */
-  readonly id: number
-  /** The one the calling thread is in. */
-  readonly own: boolean
-  /** That of PID 1 of a procfs that is not our own PID namespace's. */
-  readonly ofInit: boolean
-  /** Of its /proc/<pid>/ns/net; undefined where that may not be looked at. */
-  readonly inode: number | undefined
-  /** Of its /proc/<pid>/net/tcp, the same in every procfs. */
-  readonly netInode: number | undefined
-  readonly cookie: bigint | undefined
-  /** Processes in it, the one that was there longest first. */
-  readonly pids: readonly number[]
-  /** Since the first of them started. */
-  readonly processAgeSeconds: number | undefined
-  /** With the inode it tells this namespace from earlier ones, where there is no cookie. */
-  readonly bornSeconds: number | undefined
-  /** What iproute2 or a runtime calls it, if anything. */
-  readonly names: readonly string[]
-  /** Files that setns() may be given, the one that takes the least rights first. */
-  readonly entrances: readonly string[]
-}
-
-/** What only a thread inside can see. */
-export interface InsideView {
-  /** Of /proc/thread-self/ns/net. */
-  readonly inode: number | undefined
-  readonly cookie: bigint | undefined
-  /** Of /proc/thread-self/net/tcp. */
-  readonly netInode: number | undefined
-}
 
 export interface DiscoveryOptions {
   readonly procfs: string
@@ -74,12 +40,23 @@ interface WatchedProcess {
 
 /** The one that is looked at may have left, or be another user's. */
 const MOST_PIDS_TRIED = 3
+const MOST_COMPARED = 20
 
 /** By the inode of ns/net, and by that of net/tcp inside. */
 type FilesBy = Readonly<Record<Mark['by'], ReadonlyMap<number, readonly NamedFile[]>>>
 
-/** Creates the look-out; call what it returns once a sample. Throws SourceError or DecodeError when procfs fails. */
-export function createDiscovery(options: DiscoveryOptions): () => readonly Place[] {
+export interface Discovery {
+  /** Call it once a sample. Throws SourceError or DecodeError when procfs fails. */
+  list(): readonly Place[]
+  /**
+   * What was found under that id turned out to be another namespace from inside: a process may move on twice between two
+   * looks, into one that got the freed inode. The next list has it under an id of its own.
+   */
+  forget(id: number): void
+}
+
+/** Creates the look-out. */
+export function createDiscovery(options: DiscoveryOptions): Discovery {
   const { procfs, inspect } = options
   const scan = createProcessScan(options)
   const listNamedFiles = createNamedFiles(options.netnsDirectory)
@@ -92,7 +69,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
   let uptimeSeconds = 0
   let lastId = 0
 
-  return () => {
+  function list(): readonly Place[] {
     takeFiles(listNamedFiles((file) => held.has(file)))
     const groups = scan(new Set(known.all.flatMap((one) => one.watched?.pid ?? [])))
     const found = indexByInodes([findOwn()])
@@ -106,6 +83,16 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     known = found
     uptimeSeconds = readUptimeSeconds(procfs)
     return known.all.map((one) => describe(one, { ...options, uptimeSeconds }))
+  }
+
+  function forget(id: number): void {
+    const wrong = known.all.find((one) => one.id === id && !one.own)
+    if (wrong === undefined) return
+    known = indexByInodes(known.all.filter((one) => one !== wrong))
+    // Its file may be another namespace's by now.
+    const unseen = new Set(wrong.files.map(({ key }) => key))
+    views = new Map([...views].filter(([key]) => !unseen.has(key)))
+    files = []
   }
 
   function takeFiles(listed: readonly NamedFile[]): void {
@@ -143,7 +130,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     const same = stillWatched || (before !== undefined && isSame(before, pids, names))
     const one = same && before !== undefined ? before : meet({ mark, pids }, names)
     if (one === undefined) return
-    if (!stillWatched) one.watched = watchFirst(pids)
+    if (!stillWatched) one.watched = watchOldest(pids)
     one.bornSeconds ??= one.watched?.startSeconds
     one.pids = pids
     one.files = names
@@ -215,7 +202,7 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
       return
     }
     // Most likely that of processes that are hidden from us, which nothing links to it.
-    if (view === undefined && isRuntimeName(file.name) && found.all.some(isHidden)) return
+    if (view === undefined && found.all.some(isHidden)) return
     const before = known.all.find(
       (one) => isCookie(one, view) || one.files.some(({ key }) => key === file.key),
     )
@@ -244,15 +231,23 @@ export function createDiscovery(options: DiscoveryOptions): () => readonly Place
     }
   }
 
-  function watchFirst([pid = 0]: readonly number[]): Known['watched'] {
-    const startSeconds = readStartSeconds(procfs, pid)
-    const inode = visibleInodeOf(`${procfs}/${pid}`)
-    return startSeconds === undefined ? undefined : { pid, startSeconds, inode }
+  /** The oldest of the first few, since pids start again from the lowest. */
+  function watchOldest(pids: readonly number[]): Known['watched'] {
+    let oldest: WatchedProcess | undefined
+    for (const pid of pids.slice(0, MOST_COMPARED)) {
+      const startSeconds = readStartSeconds(procfs, pid)
+      if (startSeconds === undefined || startSeconds >= (oldest?.startSeconds ?? Infinity)) continue
+      oldest = { pid, startSeconds, inode: undefined }
+    }
+    if (oldest !== undefined) oldest.inode = visibleInodeOf(`${procfs}/${oldest.pid}`)
+    return oldest
   }
 
   function entranceOf(pid: number): string {
     return `${procfs}/${pid}/ns/net`
   }
+
+  return { list, forget }
 }
 
 const inodeOf = ({ inode }: NamedFile) => inode

@@ -7,7 +7,8 @@ import { readSocketBound } from '../kernel/proc-sockstat.ts'
 import { isInitialNamespace, readNetSettings, readPortRange } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
-import { createDiscovery, type InsideView, type Place } from './discovery.ts'
+import { createDiscovery } from './discovery.ts'
+import type { InsideView, Place } from './place.ts'
 import { visibleInodeOf } from './processes.ts'
 import type { SpecSettings, World } from './world.ts'
 
@@ -26,7 +27,7 @@ const OWN_NET = '/proc/thread-self/net'
 export function createNodeWorld(options: NodeOptions): World {
   const { procfs, netlink } = options
   const enter = netlink === undefined ? undefined : createNamespaceDoor(netlink.libc)
-  const discover = createDiscovery({
+  const discovery = createDiscovery({
     ...options,
     inspect: (path) => (enter && netlink ? inspect(enter, netlink.libc, path) : undefined),
   })
@@ -38,14 +39,16 @@ export function createNodeWorld(options: NodeOptions): World {
     if (enter === undefined || netlink === undefined)
       return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
     let refused: SourceError | undefined
+    let isOther = false
     for (const path of place.entrances) {
       let inside = false
       try {
         const result = enter(path, () => {
           inside = true
-          return isPlace(place, view(netlink.libc)) ? { value: use(netlink.read()) } : undefined
+          return isPlace(place, netlink.libc) ? { value: use(netlink.read()) } : undefined
         })
         if (result !== undefined) return result
+        isOther = true
         refused ??= new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
       } catch (error) {
         if (inside || !(error instanceof SourceError)) throw error
@@ -53,11 +56,12 @@ export function createNodeWorld(options: NodeOptions): World {
         if (refused === undefined || error.reason === 'permission') refused = error
       }
     }
+    if (isOther) discovery.forget(place.id)
     return refused ?? new SourceError('vanished', 'Cannot enter the namespace: nothing leads there')
   }
 
   return {
-    list: discover,
+    list: discovery.list,
     boundPorts(place) {
       const [pid] = place.pids
       if (place.own) return readSocketBound(`${OWN_NET}/sockstat`)
@@ -68,8 +72,12 @@ export function createNodeWorld(options: NodeOptions): World {
     },
     readRange(place) {
       const [path] = place.entrances
-      if (place.own || enter === undefined || path === undefined) return undefined
-      return enter(path, () => readPortRange('/proc/sys'))
+      if (place.own || enter === undefined || netlink === undefined) return undefined
+      if (path === undefined) return undefined
+      return enter(path, () => {
+        if (isPlace(place, netlink.libc)) return readPortRange('/proc/sys')
+        throw new SourceError('vanished', `Cannot read the range: ${path} is another namespace now`)
+      })
     },
     read(place, use, spec) {
       if (place.own) return use(netlink ? netlink.read() : readOwnDirectory())
@@ -80,6 +88,16 @@ export function createNodeWorld(options: NodeOptions): World {
       return use(readForeign(`${procfs}/${pid}/net`, place, spec))
     },
   }
+
+  function readForeign(directory: string, place: Place, spec: SpecSettings | undefined) {
+    const inode = visibleInodeOf(`${directory}/tcp`)
+    if (place.netInode !== undefined && inode !== place.netInode) {
+      if (inode !== undefined) discovery.forget(place.id)
+      throw new SourceError('vanished', `Cannot read ${directory}: its process has left or ended`)
+    }
+    const netns = place.ofInit ? 'host' : 'self'
+    return readDirectory(directory, { netns, settings: undefined, spec })
+  }
 }
 
 function readOwnDirectory(): NamespaceReading {
@@ -87,15 +105,6 @@ function readOwnDirectory(): NamespaceReading {
     netns: isInitialNamespace('/proc/sys') ? 'host' : 'self',
     settings: () => readNetSettings('/proc/sys'),
   })
-}
-
-function readForeign(directory: string, place: Place, spec: SpecSettings | undefined) {
-  const inode = visibleInodeOf(`${directory}/tcp`)
-  if (place.netInode !== undefined && inode !== place.netInode) {
-    throw new SourceError('vanished', `Cannot read ${directory}: its process has ended`)
-  }
-  const netns = place.ofInit ? 'host' : 'self'
-  return readDirectory(directory, { netns, settings: undefined, spec })
 }
 
 function inspect(enter: EnterNamespace, libc: Libc, path: string): InsideView | undefined {
@@ -115,8 +124,11 @@ function view(libc: Libc): InsideView {
   }
 }
 
-/** Between discovery and reading a name, or a pid, may have become another namespace's. */
-function isPlace({ cookie, netInode }: Place, seen: InsideView): boolean {
-  if (cookie !== undefined) return cookie === seen.cookie
-  return netInode === undefined || netInode === seen.netInode
+/**
+ * Whether the thread is in the namespace that was meant: between discovery and reading a name, or a pid, may have become
+ * another one's.
+ */
+function isPlace({ cookie, netInode }: Place, libc: Libc): boolean {
+  if (cookie !== undefined) return cookie === readNamespaceCookie(libc)
+  return netInode === undefined || netInode === visibleInodeOf(`${OWN_NET}/tcp`)
 }

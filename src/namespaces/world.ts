@@ -2,7 +2,7 @@
 
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Source } from '../sources/source.ts'
-import type { Place } from './discovery.ts'
+import type { Place } from './place.ts'
 
 /** The port settings of a namespace as its pod's spec has them, for want of the kernel's word. */
 export type SpecSettings = Partial<Pick<NetSettings, 'range' | 'reserved'>>

@@ -1,26 +1,23 @@
-// One sample: the namespaces there are, those of them that are due read and modelled -> Sample. This is the one place where
-// a refused or garbled read becomes data.
+// One sample: the namespaces there are, those of them that are due read and modelled -> Sample.
 
 import type { Step } from '../model/step.ts'
-import type { Place } from '../namespaces/discovery.ts'
-import { chooseName, createNameRegister } from '../namespaces/names.ts'
+import { chooseName, createNameRegister, type NetnsName } from '../namespaces/names.ts'
+import type { Place } from '../namespaces/place.ts'
 import type { World } from '../namespaces/world.ts'
-import {
-  DecodeError,
-  type FailureReason,
-  type NamespaceReading,
-  SourceError,
-} from '../observation.ts'
+import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
+import { type Failure, judgeFailure } from './failure.ts'
 import type { FailureWatch } from './failure-watch.ts'
 import type { GivenName, Sample } from './messages.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Prober } from './prober.ts'
+import { createRangeWatch } from './ranges.ts'
 import { createStopwatch, type Stopwatch } from './stopwatch.ts'
 import { judgeUrgency } from './urgency.ts'
 import {
   describeNamespace,
   isDetailed,
+  isLasting,
   lastingKeyOf,
   startWatching,
   type Watched,
@@ -50,14 +47,13 @@ export interface SampleOptions {
 
 /** A process that cannot be listed now and then is no reason to forget everything. */
 const BLIND_SAMPLES = 2
-/** Of namespaces that wait, in one sample: 0.1 ms each. */
-const RANGES_LOOKED_AT = 10
 
 /** Creates the sampling function; it keeps what is known of each namespace between calls. */
 export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
   const { world, step, names, clocks } = options
+  const ranges = createRangeWatch({ world, names, clocks })
   const register = createNameRegister()
   let watched = new Map<number, Watched>()
   const given = new Map(options.given)
@@ -147,45 +143,19 @@ export function createTakeSample(
     one.initial = reading.netns === 'host'
   }
 
-  /**
-   * A namespace that waits because it can hold few ports may have been given a smaller range since, as by a runtime that
-   * starts a pod: so ranges are looked at in turn, which is cheap.
-   */
-  function findChangedRanges(waiting: readonly Watched[]): readonly Watched[] {
-    const now = clocks.monotonicSeconds()
-    const turn = waiting.toSorted((a, b) => a.rangeAtSeconds - b.rangeAtSeconds)
-    return turn.slice(0, RANGES_LOOKED_AT).filter((one) => {
-      one.rangeAtSeconds = now
-      return hasOtherRange(one)
-    })
-  }
-
-  function hasOtherRange({ place, state }: Watched): boolean {
-    try {
-      const range = world.readRange(place)
-      const known = state?.settings
-      return (
-        range !== undefined && (range.first !== known?.firstPort || range.last !== known.lastPort)
-      )
-    } catch (error) {
-      judgeFailure(error)
-      // Reading will say why.
-      return true
-    }
-  }
-
   /** Reads what is due; returns what the first looks cost. */
   async function readDue(budgetSeconds: number, watch: Stopwatch): Promise<number> {
     const due = { now: [] as Watched[], first: [] as Watched[], turn: [] as Watched[] }
     for (const one of watched.values()) {
-      const { place, state, failure, boundPorts } = one
-      if (blindSamples > 0 && !place.own) continue
-      due[judgeUrgency({ own: place.own, state, failed: failure !== undefined, boundPorts })].push(
-        one,
-      )
+      const { state, failure, boundPorts } = one
+      const { own } = one.place
+      if (blindSamples > 0 && !own) continue
+      const failed = failure !== undefined
+      const usablePorts = ranges.countUsable(one)
+      due[judgeUrgency({ own, state, failed, boundPorts, usablePorts })].push(one)
     }
     const allowances = allow(budgetSeconds)
-    const changed = findChangedRanges(due.turn)
+    const changed = ranges.findChanged(due.turn)
     for (const one of [...due.now, ...changed]) await read(one, watch)
     const fresh = due.first.toSorted((a, b) => (b.boundPorts ?? 0) - (a.boundPorts ?? 0))
     let firstSeconds = 0
@@ -208,9 +178,9 @@ export function createTakeSample(
       if (one.name !== undefined || (one.state === undefined && one.failure === undefined)) continue
       const { place } = one
       const isHost = place.ofInit || one.initial
-      const key = lastingKeyOf(one)
+      const key = isLasting(place) ? lastingKeyOf(one) : undefined
       const name =
-        given.get(key) ??
+        takeGiven(key) ??
         chooseName({
           special: isHost ? 'host' : place.own ? 'self' : undefined,
           podUid: one.podUid,
@@ -224,8 +194,16 @@ export function createTakeSample(
         })
       if (name === undefined) continue
       one.name = { ...name, netns: register.give(id, name.netns) }
-      named.push([key, one.name])
+      if (key !== undefined) named.push([key, one.name])
     }
+  }
+
+  /** Once: a name given belongs to one namespace. */
+  function takeGiven(key: string | undefined): NetnsName | undefined {
+    if (key === undefined) return undefined
+    const name = given.get(key)
+    given.delete(key)
+    return name
   }
 
   function describeAll(): Sample['namespaces'] {
@@ -282,13 +260,4 @@ export function createTakeSample(
       wanted: names.wanted(),
     }
   }
-}
-
-type Failure = NonNullable<Watched['failure']>
-
-/** The reason of a failed read; what is neither refusal nor garbage is a fault of ours and passes through. */
-function judgeFailure(error: unknown): { reason: FailureReason; message: string } {
-  if (error instanceof SourceError) return { reason: error.reason, message: error.message }
-  if (error instanceof DecodeError) return { reason: 'malformed', message: error.message }
-  throw error
 }

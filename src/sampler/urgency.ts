@@ -12,20 +12,31 @@ export interface Standing {
   readonly failed: boolean
   /** No namespace holds more ports than this; undefined where that is not known. */
   readonly boundPorts: number | undefined
+  /** Those of its range; undefined where that is not known either. */
+  readonly usablePorts: number | undefined
 }
 
 /** Share of the usable ports that a namespace must be able to hold to be read at every sample. */
 const BUSY_RATIO = 0.2
 /** What was last read above this is read until it is seen to be below. */
 const CALM_RATIO = 0.15
-/** One fifth of the default range: a namespace of unknown range that can hold as many cannot wait. */
-const BUSY_PORTS = 5646
+/** What was last forecast above this is read until it is seen to be below: nobody is to be paged by an old forecast. */
+export const CALM_RISK = 0.25
+/** Those of the default range. */
+const DEFAULT_PORTS = 28_232
 
-export function judgeUrgency({ own, state, failed, boundPorts }: Standing): Urgency {
+export function judgeUrgency(standing: Standing): Urgency {
+  const { own, state, failed, boundPorts, usablePorts = DEFAULT_PORTS } = standing
   if (own || failed || boundPorts === undefined) return 'now'
-  if (state === undefined) return boundPorts >= BUSY_PORTS ? 'now' : 'first'
-  if (boundPorts >= BUSY_RATIO * state.settings.usablePorts) return 'now'
-  return highestUtilization(state) >= CALM_RATIO ? 'now' : 'turn'
+  if (boundPorts >= BUSY_RATIO * usablePorts) return 'now'
+  if (state === undefined) return 'first'
+  const calm = highestUtilization(state) < CALM_RATIO && highestRisk(state) < CALM_RISK
+  return calm ? 'turn' : 'now'
+}
+
+/** Of all pools; 0 where none is known. */
+export function highestRisk({ pools }: NamespaceState): number {
+  return pools.reduce((highest, { riskRatio = 0 }) => Math.max(highest, riskRatio), 0)
 }
 
 /** Of all pools; 0 where there is none. */

@@ -1,13 +1,13 @@
 // One namespace from sample to sample: what is remembered of it, and what is said of it.
 
 import type { ModelState } from '../model/step.ts'
-import type { Place } from '../namespaces/discovery.ts'
 import type { NetnsName } from '../namespaces/names.ts'
-import type { FailureReason } from '../observation.ts'
+import type { Place } from '../namespaces/place.ts'
 import type { Namespace, NamespaceState } from '../snapshot.ts'
+import type { Failure } from './failure.ts'
 import type { PodFacts } from './messages.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
-import { highestUtilization } from './urgency.ts'
+import { CALM_RISK, highestRisk, highestUtilization } from './urgency.ts'
 
 export interface Watched {
   place: Place
@@ -21,7 +21,7 @@ export interface Watched {
   boundPorts: number | undefined
   model: ModelState | undefined
   state: NamespaceState | undefined
-  failure: { readonly reason: FailureReason; readonly message: string } | undefined
+  failure: Failure | undefined
   /** Of a clock that never steps; undefined before the first read that succeeded. */
   readAtSeconds: number | undefined
   /** When its range was looked at last. */
@@ -34,7 +34,6 @@ export interface Watched {
 
 /** Whoever is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5
-const STILL_RISKY = 0.25
 const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
@@ -64,10 +63,14 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
 export function isDetailed(one: Watched, minUtilization: number): boolean {
   if (one.place.own || one.name?.netnsKind === 'host') return true
   if (one.state === undefined) return one.detailed
-  const risky = one.detailed ? STILL_RISKY : RISKY
-  if (one.state.pools.some(({ riskRatio = 0 }) => riskRatio >= risky)) return true
+  if (highestRisk(one.state) >= (one.detailed ? CALM_RISK : RISKY)) return true
   const limit = one.detailed ? minUtilization * LEAVE_RATIO : minUtilization
   return highestUtilization(one.state) >= limit
+}
+
+/** Whether that key is no other namespace's: a freed inode is given away again. */
+export function isLasting({ own, cookie, bornSeconds }: Place): boolean {
+  return own || cookie !== undefined || bornSeconds !== undefined
 }
 
 /** Undefined while it has no name, or nothing was learned of it yet. */
@@ -106,7 +109,7 @@ function isSaid(one: Watched, said: Namespace): boolean {
 }
 
 /** Means the same to the next worker, as an id does not: a cookie is the kernel's. */
-export function lastingKeyOf({ place }: Watched): string {
+export function lastingKeyOf({ place }: Pick<Watched, 'place'>): string {
   const { own, cookie, inode, netInode, bornSeconds } = place
   if (own) return 'own'
   return cookie === undefined ? `inode/${inode ?? netInode} ${bornSeconds}` : `cookie/${cookie}`

@@ -1,6 +1,9 @@
 // Every namespace of the node, through the running program: a hundred of them, coming and going, and how they are told apart.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/actor-page.ts'
@@ -77,6 +80,40 @@ describe('--netns=all', { timeout: 180_000 }, () => {
         expect(reused).toBeGreaterThan(0)
       }),
     )
+  })
+
+  test('nor when the process that it is known by moves on, into one with the same inode', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const mover = spawn(process.execPath, ['--import', 'tsx', 'test/support/netns-mover.ts'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const lines = createInterface({ input: mover.stdout })[Symbol.asyncIterator]()
+    const hear = async () => JSON.parse((await lines.next()).value)
+    try {
+      const { inode } = await hear()
+      await withNodeExporter(
+        ['--sample.interval=2s', '--sample.cpu-budget=1'],
+        async (exporter) => {
+          const netns = `inode/${inode}`
+          const usable = (page: Page) => page.find('ephemeral_port_usable_ports', { netns })
+          const sampled = (page: Page) =>
+            page.find('ephemeral_port_last_sample_timestamp_seconds') ?? 0
+          const before = await exporter.until((page) =>
+            usable(page) === 28_232 ? page : undefined,
+          )
+          // Just after a sample, so that the next one sees only where it ended up.
+          await exporter.until((page) => sampled(page) > sampled(before) || undefined)
+          mover.stdin.write('40000 40099\n')
+          expect((await hear()).again).toBe(true)
+          const after = await exporter.until((page) => (usable(page) === 100 ? page : undefined))
+          expect(after.value('ephemeral_port_netns_success', { netns })).toBe(1)
+        },
+      )
+    } finally {
+      const ended = once(mover, 'exit')
+      mover.stdin.end()
+      await ended
+    }
   })
 
   test('keeps nothing alive: an ended namespace is gone within one sample', async (ctx) => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createDiscovery, type InsideView } from '../../src/namespaces/discovery.ts'
+import { createDiscovery } from '../../src/namespaces/discovery.ts'
+import type { InsideView } from '../../src/namespaces/place.ts'
 import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
 
 let procfs: FakeProcfs
@@ -23,17 +24,18 @@ function watch({ foreign = false } = {}) {
     const inode = procfs.inodeOf(insides[pid] ?? 'a')
     return cookie === undefined ? undefined : { inode, cookie, netInode: undefined }
   }
-  const discover = createDiscovery({
+  const discovery = createDiscovery({
     procfs: procfs.path,
     netnsDirectory: '/nowhere',
     foreign,
     monotonicSeconds: () => now,
     inspect,
   })
-  return () => {
+  const look = () => {
     now += 5
-    return discover().filter(({ own }) => !own)
+    return discovery.list().filter(({ own }) => !own)
   }
+  return Object.assign(look, { forget: discovery.forget })
 }
 const idsOf = (places: readonly { readonly id: number }[]) => places.map(({ id }) => id)
 
@@ -61,7 +63,7 @@ describe('createDiscovery()', () => {
       foreign: false,
       monotonicSeconds: () => now,
       inspect: () => undefined,
-    })()
+    }).list()
     expect(own).toMatchObject([{ own: true, pids: [] }])
   })
 
@@ -129,6 +131,29 @@ describe('createDiscovery()', () => {
     look()
     procfs.move(8, 'b')
     expect(look().map(({ pids }) => pids)).toEqual([[7], [8]])
+  })
+
+  test('one that is another from inside gets an id of its own when it was told so', () => {
+    const look = watch()
+    procfs.start(7, 'a', 10)
+    cookies = { 7: 1n }
+    const [before] = look()
+    // Its process has moved on twice, into a namespace that got the freed inode.
+    cookies = { 7: 2n }
+    expect(idsOf(look())).toEqual([before?.id])
+    look.forget(before?.id ?? 0)
+    const [after] = look()
+    expect(after).toMatchObject({ inode: before?.inode, cookie: 2n, pids: [7] })
+    expect(after?.id).not.toBe(before?.id)
+    expect(idsOf(look())).toEqual([after?.id])
+  })
+
+  test('goes by the oldest process, which need not have the lowest pid', () => {
+    const look = watch()
+    procfs.start(7, 'a', 300)
+    procfs.start(8, 'a', 100)
+    procfs.start(9, 'a', 200)
+    expect(look()).toMatchObject([{ pids: [8, 7, 9], bornSeconds: 100 }])
   })
 
   test('PID 1 of a procfs that is not ours stands for the host', () => {

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ELSEWHERE, type Resolvers } from '../../src/failures/failure-reading.ts'
 import { openRecorder } from '../../src/failures/recorder.ts'
-import type { Place } from '../../src/namespaces/discovery.ts'
+import type { Place } from '../../src/namespaces/place.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFailureWatch } from '../../src/sampler/failure-watch.ts'
 import { startWatching, type Watched } from '../../src/sampler/watched.ts'
 import { buildReading } from '../failures/readings.ts'
+import { buildPlace } from '../support/place.ts'
 
 vi.mock(import('../../src/failures/recorder.ts'), () => ({ openRecorder: vi.fn() }))
 
@@ -41,20 +42,7 @@ function writeProcess(pid: number, namespace: string, cgroup = '/init.scope'): v
 const inodeOf = (namespace: string) => statSync(join(procfs, namespace)).ino
 
 function watch(part: Partial<Place>, netns?: string): Watched {
-  const place: Place = {
-    id: 0,
-    own: false,
-    ofInit: false,
-    inode: undefined,
-    netInode: undefined,
-    cookie: undefined,
-    pids: [],
-    processAgeSeconds: undefined,
-    bornSeconds: 12,
-    names: [],
-    entrances: [],
-    ...part,
-  }
+  const place = buildPlace({ id: 0, bornSeconds: 12, ...part })
   const name = netns === undefined ? undefined : ({ netns, netnsKind: 'inode' } as const)
   return { ...startWatching(place, 0), name }
 }

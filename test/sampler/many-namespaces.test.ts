@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
-import type { Place } from '../../src/namespaces/discovery.ts'
 import type { World } from '../../src/namespaces/world.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createNodeNames } from '../../src/sampler/node-names.ts'
 import { createTakeSample } from '../../src/sampler/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import { plainSocket } from '../support/netlink-builder.ts'
+import { buildPlace } from '../support/place.ts'
 import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
 
 const READ_SECONDS = 0.004
@@ -18,25 +18,16 @@ function createNode(ids: readonly number[]) {
     bounds: new Map<number, number | Error>(),
     sockets: new Map<number, number>(),
     ranges: new Map<number, { first: number; last: number }>(),
+    /** Of looks at the range alone. */
+    rangeRefusal: undefined as Error | undefined,
     refusals: new Map<number, Error>(),
     reads: new Map<number, number>(),
     listing: undefined as Error | undefined,
   }
   let now = 1000
   let cpu = 0
-  const placeOf = (id: number): Place => ({
-    id,
-    own: id === 1,
-    ofInit: false,
-    inode: 4_000_000_000 + id,
-    netInode: undefined,
-    cookie: undefined,
-    pids: [],
-    processAgeSeconds: 100,
-    bornSeconds: undefined,
-    names: [],
-    entrances: [],
-  })
+  const placeOf = (id: number) =>
+    buildPlace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
   const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
   const world: World = {
     list: () => {
@@ -48,7 +39,10 @@ function createNode(ids: readonly number[]) {
       if (bound instanceof Error) throw bound
       return bound
     },
-    readRange: ({ id }) => rangeOf(id),
+    readRange: ({ id }) => {
+      if (node.rangeRefusal) throw node.rangeRefusal
+      return rangeOf(id)
+    },
     read: ({ id }, use) => {
       node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
       cpu += READ_SECONDS
@@ -168,6 +162,51 @@ describe('takeSample() of many namespaces', () => {
     const { namespaces } = await sample(4, 0)
     const seven = namespaces.find(({ netns }) => netns === nameOf(7))
     expect(seven?.state?.settings.usablePorts).toBe(100)
+  })
+
+  test('lists no quiet one out of turn only because its range may not be looked at', async () => {
+    const { node, sample, readsOf } = createNode(upTo(51))
+    await sample(2, 1)
+    node.rangeRefusal = new SourceError('permission', 'Cannot enter')
+    const before = upTo(51).reduce((sum, id) => sum + readsOf(id), 0)
+    await sample(10)
+    const turns = upTo(51).reduce((sum, id) => sum + readsOf(id), 0) - before - 10
+    // 2.5 ms a sample, 4 ms a read.
+    expect(turns).toBeLessThanOrEqual(8)
+    // Whatever else is wrong, reading says why.
+    node.rangeRefusal = new SourceError('vanished', 'Cannot open')
+    const vanishing = readsOf(2)
+    await sample(6)
+    expect(readsOf(2)).toBeGreaterThan(vanishing)
+  })
+
+  test('reads a new one of few ports at once when it can hold a fifth of them', async () => {
+    const { node, sample, readsOf } = createNode([1])
+    await sample()
+    node.ids = upTo(201)
+    node.bounds.set(150, 100)
+    node.bounds.set(2, 25)
+    node.ranges.set(2, { first: 40_000, last: 40_099 })
+    await sample(1, 0)
+    expect([readsOf(2), readsOf(150)]).toEqual([1, 0])
+  })
+
+  test('a forecast is not left standing when its namespace has become quiet', async () => {
+    const { node, sample } = createNode(upTo(201))
+    const risk = (namespaces: readonly Namespace[]) =>
+      namespaces
+        .find(({ netns }) => netns === nameOf(2))
+        ?.state?.pools.map(({ riskRatio = 0 }) => riskRatio) ?? []
+    await sample(10, 1)
+    for (let sockets = 0; sockets <= 4000; sockets += 200) {
+      node.bounds.set(2, 5700)
+      node.sockets.set(2, sockets)
+      await sample(1)
+    }
+    expect(Math.max(...risk((await sample()).namespaces))).toBeGreaterThan(0.5)
+    node.bounds.set(2, 0)
+    node.sockets.set(2, 0)
+    expect(Math.max(...risk((await sample(12)).namespaces))).toBeLessThan(0.25)
   })
 
   test('says less of quiet ones, all of busy ones, and changes its mind slowly', async () => {

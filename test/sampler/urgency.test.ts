@@ -5,7 +5,13 @@ import { buildPool, buildState } from '../support/cli-snapshot.ts'
 const usablePorts = buildState().settings.usablePorts
 const stateAt = (utilizationRatio: number) =>
   buildState({ pools: [buildPool(), buildPool({ pool: 'udp', utilizationRatio })] })
-const calm: Standing = { own: false, state: stateAt(0.1), failed: false, boundPorts: 10 }
+const calm: Standing = {
+  own: false,
+  state: stateAt(0.1),
+  failed: false,
+  boundPorts: 10,
+  usablePorts,
+}
 
 describe('judgeUrgency()', () => {
   test('lets a namespace wait that can hold few ports and held few', () => {
@@ -19,7 +25,18 @@ describe('judgeUrgency()', () => {
     ['one of which no bound is known', { boundPorts: undefined }],
     ['one that can hold a fifth of its ports', { boundPorts: Math.ceil(0.2 * usablePorts) }],
     ['one that was busy when it was last read', { state: stateAt(0.15), boundPorts: 0 }],
-    ['an unknown one that holds thousands', { state: undefined, boundPorts: 5646 }],
+    [
+      'one that was heading for exhaustion when it was last read',
+      { state: buildState({ pools: [buildPool({ utilizationRatio: 0.1, riskRatio: 0.25 })] }) },
+    ],
+    [
+      'a new one that can hold a fifth of its ports',
+      { state: undefined, boundPorts: 20, usablePorts: 100 },
+    ],
+    [
+      'a new one of unknown range that can hold thousands',
+      { state: undefined, boundPorts: 5647, usablePorts: undefined },
+    ],
   ])('reads %s at once', (_what, part) => {
     expect(judgeUrgency({ ...calm, ...part })).toBe('now')
   })

@@ -1,0 +1,35 @@
+// What is known of a network namespace without listing its sockets: from outside, and from inside.
+
+/** A network namespace, and how to get at it. */
+export interface Place {
+  /** Given once. */
+  readonly id: number
+  /** The one the calling thread is in. */
+  readonly own: boolean
+  /** That of PID 1 of a procfs that is not our own PID namespace's. */
+  readonly ofInit: boolean
+  /** Of its /proc/<pid>/ns/net; undefined where that may not be looked at. */
+  readonly inode: number | undefined
+  /** Of its /proc/<pid>/net/tcp, the same in every procfs. */
+  readonly netInode: number | undefined
+  readonly cookie: bigint | undefined
+  /** Processes in it, the one that it is known by first. */
+  readonly pids: readonly number[]
+  /** Since the first of them started. */
+  readonly processAgeSeconds: number | undefined
+  /** With the inode it tells this namespace from earlier ones, where there is no cookie. */
+  readonly bornSeconds: number | undefined
+  /** What iproute2 or a runtime calls it, if anything. */
+  readonly names: readonly string[]
+  /** Files that setns() may be given, the one that takes the least rights first. */
+  readonly entrances: readonly string[]
+}
+
+/** What only a thread inside can see. */
+export interface InsideView {
+  /** Of /proc/thread-self/ns/net. */
+  readonly inode: number | undefined
+  readonly cookie: bigint | undefined
+  /** Of /proc/thread-self/net/tcp. */
+  readonly netInode: number | undefined
+}
