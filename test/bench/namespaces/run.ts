@@ -116,6 +116,7 @@ function renderReport(rows: readonly Row[], limits: string): string {
     '* host alone: a sample with `--netns=self`, the host’s own dump.',
     '* all: a sample with `--netns=all`, without what listing the crowded namespace cost, which is read at every sample and stands',
     '  in a column of its own. A dump walks what the whole machine holds, so the crowd makes the other two columns dearer too.',
+    '* added: all less host alone, which is finding and in turn: what the namespaces cost.',
     '* finding: the part of it that looks for namespaces, reads the bound of each (sockstat) and the range of some.',
     '* in turn: the part of it that lists quiet namespaces, one every few samples where that is dear.\n',
     renderRows(rows),
