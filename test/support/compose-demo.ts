@@ -8,7 +8,8 @@ import { parse } from 'yaml'
 export const COMPOSE = fileURLToPath(new URL('../../deploy/compose', import.meta.url))
 
 export interface Service {
-  readonly image: string
+  /** Undefined where Compose names what it builds after the service. */
+  readonly image?: string
   readonly build?: { readonly context: string; readonly dockerfile: string }
   readonly entrypoint?: readonly string[]
   readonly command?: readonly string[]
@@ -23,6 +24,7 @@ export interface Service {
 }
 
 export interface Compose {
+  readonly name: string
   readonly services: Readonly<Record<string, Service>>
 }
 
