@@ -10,15 +10,21 @@ interface Step {
   readonly with?: Readonly<Record<string, unknown>>
 }
 interface Job {
-  readonly if?: string
+  readonly needs?: string | readonly string[]
   readonly permissions?: Readonly<Record<string, string>>
   readonly 'timeout-minutes'?: number
-  readonly 'runs-on': string
+  readonly 'runs-on'?: string
   readonly container?: { readonly image: string }
-  readonly steps: readonly Step[]
+  readonly steps?: readonly Step[]
+  /** Another workflow of this folder, instead of steps. */
+  readonly uses?: string
+}
+interface Trigger {
+  readonly tags?: readonly string[]
+  readonly paths?: readonly string[]
 }
 interface Workflow {
-  readonly on: Readonly<Record<string, { readonly tags?: readonly string[] } | null>>
+  readonly on: Readonly<Record<string, Trigger | null>>
   readonly permissions: unknown
   readonly jobs: Readonly<Record<string, Job>>
 }
@@ -28,24 +34,40 @@ const folder = new URL('.github/workflows/', root)
 const workflows = readdirSync(folder).map((name) => {
   const text = readFileSync(new URL(name, folder), 'utf8')
   const workflow: Workflow = parse(text)
-  return { name, text, workflow, jobs: Object.values(workflow.jobs) }
+  const jobs = Object.values(workflow.jobs)
+  return { name, text, workflow, jobs, running: jobs.filter(({ uses }) => uses === undefined) }
+})
+const workflowOf = (name: string) => {
+  const found = workflows.find((it) => it.name === name)
+  if (found === undefined) throw new Error(`There is no workflow ${name}`)
+  return found
+}
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
+
+test('there is one for the tests, the image and the release', () => {
+  expect(workflows.map(({ name }) => name)).toEqual(['image.yaml', 'release.yaml', 'test.yaml'])
 })
 
-test('there is one for the tests, the image and the chart', () => {
-  expect(workflows.map(({ name }) => name)).toEqual(['chart.yaml', 'image.yaml', 'test.yaml'])
-})
-
-describe.each(workflows)('$name', ({ text, workflow, jobs }) => {
+describe.each(workflows)('$name', ({ text, workflow, jobs, running }) => {
   test('names every action by its commit, and says which version that is', () => {
-    const used = text.match(/\buses:.*/g) ?? []
+    const used = text.match(/(?<=- )uses:.*/g) ?? []
     expect(used).not.toEqual([])
     const pinned = /^uses: [\w.-]+\/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/
     expect(used.filter((line) => !pinned.test(line))).toEqual([])
-    expect(used).toHaveLength(jobs.flatMap(({ steps }) => steps.filter((it) => it.uses)).length)
+    const steps = running.flatMap((job) => job.steps ?? [])
+    expect(used).toHaveLength(steps.filter((it) => it.uses).length)
+  })
+
+  test('calls only workflows of its own folder that let themselves be called', () => {
+    for (const { uses = '', steps } of jobs.filter((job) => !running.includes(job))) {
+      const [, name = ''] = /^\.\/\.github\/workflows\/(.*)$/.exec(uses) ?? []
+      expect(Object.keys(workflowOf(name).workflow.on)).toContain('workflow_call')
+      expect(steps).toBeUndefined()
+    }
   })
 
   test('names images by digest, and runners by version', () => {
-    for (const job of jobs) {
+    for (const job of running) {
       expect(job['runs-on']).toMatch(/^ubuntu-\d+\.\d+$/)
       if (job.container) expect(job.container.image).toMatch(/@sha256:[0-9a-f]{64}$/)
     }
@@ -63,9 +85,8 @@ describe.each(workflows)('$name', ({ text, workflow, jobs }) => {
 
   test('lets nothing write packages but a tag', () => {
     const onTagsOnly = Object.keys(workflow.on).join() === 'push' && workflow.on.push?.tags
-    for (const job of jobs.filter(({ permissions }) => permissions?.packages)) {
-      if (!onTagsOnly) expect(job.if).toBe("github.ref_type == 'tag'")
-    }
+    const writing = jobs.filter(({ permissions }) => permissions?.packages)
+    if (!onTagsOnly) expect(writing).toEqual([])
     for (const job of jobs.filter(({ permissions }) => !permissions?.packages)) {
       expect(JSON.stringify(job)).not.toContain('secrets.')
     }
@@ -73,7 +94,7 @@ describe.each(workflows)('$name', ({ text, workflow, jobs }) => {
   })
 
   test('leaves no token behind in the checkout, and ends in time', () => {
-    for (const { steps, 'timeout-minutes': minutes } of jobs) {
+    for (const { steps = [], 'timeout-minutes': minutes } of running) {
       expect(minutes).toBeLessThanOrEqual(90)
       const checkouts = steps.filter(({ uses }) => uses?.startsWith('actions/checkout@'))
       expect(checkouts).toHaveLength(1)
@@ -82,25 +103,74 @@ describe.each(workflows)('$name', ({ text, workflow, jobs }) => {
   })
 
   test('puts no text of others into a shell', () => {
-    const scripts = jobs.flatMap(({ steps }) => steps.map(({ run = '' }) => run))
+    const scripts = running.flatMap(({ steps = [] }) => steps.map(({ run = '' }) => run))
     expect(scripts.filter((script) => script.includes('${{'))).toEqual([])
   })
 })
 
 test('the same action is the same commit everywhere', () => {
-  const used = workflows.flatMap(({ text }) => text.match(/(?<=uses: ).*/g) ?? [])
+  const used = workflows.flatMap(({ text }) => text.match(/(?<=- uses: ).*/g) ?? [])
   const names = new Set(used.map((line) => line.split('@')[0]))
   expect(new Set(used).size).toBe(names.size)
 })
 
 test('the tests run what a developer runs', () => {
-  const all = workflows.find(({ name }) => name === 'test.yaml')?.workflow.jobs.all
-  expect(all?.steps.at(-1)).toEqual({ run: '.ci/run' })
+  const { all } = workflowOf('test.yaml').workflow.jobs
+  expect(all?.steps?.at(-1)).toEqual({ run: '.ci/run' })
 })
 
-test('the chart is packaged by a Helm that it is tested with', () => {
-  const chart = workflows.find(({ name }) => name === 'chart.yaml')?.text ?? ''
-  const tested = readFileSync(new URL('.ci/run', root), 'utf8')
-  const [, version] = /^HELM_4=(\S+)$/m.exec(tested) ?? []
-  expect(chart).toContain(`HELM: v${version}\n`)
+test('.ci/run installs the pip that it calls, which the image of Node lacks', () => {
+  const script = read('.ci/run')
+  expect(script).toContain('python3 -m pip')
+  expect(script).toContain(' pip3:python3-pip')
+})
+
+describe('a release', () => {
+  const { workflow, text } = workflowOf('release.yaml')
+
+  test('is made by a plain version, and published only after the tests and the build', () => {
+    expect(workflow.on).toEqual({ push: { tags: ['v[0-9]+.[0-9]+.[0-9]+'] } })
+    const { test: tests, build, image, chart } = workflow.jobs
+    expect(tests?.uses).toBe('./.github/workflows/test.yaml')
+    expect(build?.uses).toBe('./.github/workflows/image.yaml')
+    expect(image?.needs).toEqual(['test', 'build'])
+    expect(chart?.needs).toBe('image')
+  })
+
+  test('pushes the images that READMEs and chart name', () => {
+    const push = workflow.jobs.image?.steps?.find((step) => step.with?.push === true)
+    const tags = String(push?.with?.tags).trim().split('\n')
+    const expression = (name: string) => `\${{ ${name} }}`
+    const repository = `ghcr.io/${expression('github.repository')}`
+    const version = expression('steps.version.outputs.version')
+    expect(tags).toEqual([`${repository}:${version}`, `${repository}:latest`])
+    // Docker takes latest where no tag is named.
+    const named = read('README.md').match(
+      /ghcr\.io\/ephemeral-port-exporter\/ephemeral[\w-]+(:\S+)?/g,
+    )
+    expect(new Set(named)).toEqual(
+      new Set(['ghcr.io/ephemeral-port-exporter/ephemeral-port-exporter']),
+    )
+    const {
+      registry,
+      repository: name,
+      tag,
+    } = parse(read('deploy/helm/ephemeral-port-exporter/values.yaml')).image
+    expect(`${registry}/${name}`).toBe('ghcr.io/ephemeral-port-exporter/ephemeral-port-exporter')
+    expect(tag).toBe('')
+  })
+
+  test('packages the chart by a Helm that it is tested with', () => {
+    const [, version] = /^HELM_4=(\S+)$/m.exec(read('.ci/run')) ?? []
+    expect(text).toContain(`HELM: v${version}\n`)
+  })
+})
+
+test('a change of whatever the image is made of builds it', () => {
+  const { paths = [] } = workflowOf('image.yaml').workflow.on.pull_request ?? {}
+  const copied = read('.dockerignore').match(/(?<=^!).*/gm) ?? []
+  expect(copied.length).toBeGreaterThan(5)
+  const watched = paths.map((path) => path.replace('/**', ''))
+  expect(copied.filter((path) => !watched.includes(path))).toEqual([])
+  expect(watched).toContain('deploy/Dockerfile')
 })
