@@ -1,6 +1,6 @@
 // What an option's value may be: text -> value, undefined when the text is not allowed. Pure.
 
-import { isIPv4, isIPv6 } from 'node:net'
+import { isIP, isIPv4 } from 'node:net'
 
 export interface Value<T> {
   /** Stands for the value in --help; undefined for a switch, which needs none. */
@@ -127,7 +127,8 @@ function parseListenAddress(text: string): ListenAddress | undefined {
   const [bracketed, plain = '', port = Number.NaN] = [match?.[1], match?.[2], Number(match?.[3])]
   if (!(port <= 65_535)) return undefined
   if (bracketed !== undefined) {
-    return isIPv6(bracketed) ? { text, host: bracketed, port } : undefined
+    // As in Go, IPv4 may stand in brackets too: whoever writes them around a variable need not know which family it will be.
+    return isIP(bracketed) > 0 ? { text, host: bracketed, port } : undefined
   }
   if (plain === '') return { text, host: undefined, port }
   return isHost(plain) ? { text, host: plain, port } : undefined

@@ -74,6 +74,7 @@ describe('listenAddressValue', () => {
     ['node_1.example.org.:65535', 'node_1.example.org.', 65_535],
     ['[::]:9100', '::', 9100],
     ['[fe80::1%eth0]:9100', 'fe80::1%eth0', 9100],
+    ['[127.0.0.1]:80', '127.0.0.1', 80],
   ])('takes %s', (text, host, port) => {
     expect(listenAddressValue.parse(text)).toStrictEqual({ text, host, port })
   })
@@ -89,7 +90,8 @@ describe('listenAddressValue', () => {
     '::1:9100',
     '[::1]',
     '[]:80',
-    '[127.0.0.1]:80',
+    '[localhost]:80',
+    '[1.2.3]:80',
     '1.2.3:80',
     '256.1.1.1:80',
     'a b:80',
