@@ -160,6 +160,7 @@ describe.each(helms)('$name', (helm) => {
         honorLabels: true,
         interval: '30s',
         scrapeTimeout: '10s',
+        proxyUrl: 'http://proxy.example.com:3128',
         relabelings: [{ sourceLabels: ['__meta_kubernetes_pod_node_name'], targetLabel: 'node' }],
         metricRelabelings: [{ sourceLabels: ['__name__'], regex: 'nodejs_.*', action: 'drop' }],
       },
@@ -208,16 +209,32 @@ describe.each(helms)('$name', (helm) => {
 
   test('closes the pods to all but whom the policy names', () => {
     const files = [join(CHART, 'ci/network-policy-values.yaml')]
-    const { spec } = objectOf(renderChart(helm, {}, { files }), 'NetworkPolicy')
+    const objects = renderChart(helm, {}, { files })
+    // The pod of `helm test` would be shut out as well.
+    const { 'app.kubernetes.io/managed-by': _, ...matchLabels } = fieldsOf(
+      objectOf(objects, 'Pod').metadata.labels,
+    )
     const from = [
       { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+      { podSelector: { matchLabels } },
     ]
-    expect(spec).toMatchObject({
+    const { spec } = objectOf(objects, 'NetworkPolicy')
+    expect(spec).toEqual({
+      podSelector: {
+        matchLabels: at(objectOf(objects, 'DaemonSet'), 'spec', 'selector').matchLabels,
+      },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [{ ports: [{ port: 10132, protocol: 'TCP' }], from }],
-      egress: [{ ports: [{ port: 443 }, { port: 6443 }] }],
+      egress: [{ ports: [443, 6443].map((port) => ({ port, protocol: 'TCP' })) }],
     })
-    const quiet = { networkPolicy: { enabled: true } }
-    expect(at(objectOf(renderChart(helm, quiet), 'NetworkPolicy'), 'spec').egress).toEqual([])
+    const without = renderChart(helm, { helmTest: { enabled: false } }, { files })
+    expect(at(objectOf(without, 'NetworkPolicy'), 'spec').ingress).toEqual([
+      { ports: [{ port: 10132, protocol: 'TCP' }], from: from.slice(0, 1) },
+    ])
+    const quiet = renderChart(helm, { networkPolicy: { enabled: true } })
+    expect(at(objectOf(quiet, 'NetworkPolicy'), 'spec')).toMatchObject({
+      ingress: [{ ports: [{ port: 10132 }] }],
+      egress: [],
+    })
   })
 })

@@ -177,16 +177,21 @@ describe.each(helms)('$name', (helm) => {
     })
   })
 
-  test('asks over a bare connection where a client must authenticate', () => {
+  test('asks over a bare connection where a request may be turned away', () => {
     const hash = `$2y$10$${'a'.repeat(53)}`
     const ask = (webConfig: unknown) => render({ webConfig }).probes.map(({ scheme }) => scheme)
     expect(ask({})).toEqual(['HTTP', 'HTTP', 'HTTP'])
-    expect(ask({ tls_server_config: { cert_file: 'a' } })).toEqual(['HTTPS', 'HTTPS', 'HTTPS'])
+    const tls = { cert_file: 'a', key_file: 'b' }
+    expect(ask({ tls_server_config: tls })).toEqual(['HTTPS', 'HTTPS', 'HTTPS'])
     const nobody = [undefined, undefined, undefined]
     expect(ask({ basic_auth_users: { a: hash } })).toEqual(nobody)
-    expect(ask({ tls_server_config: { client_auth_type: 'RequireAndVerifyClientCert' } })).toEqual(
-      nobody,
-    )
+    const verified = { client_auth_type: 'RequireAndVerifyClientCert', client_ca_file: 'c' }
+    expect(ask({ tls_server_config: { ...tls, ...verified } })).toEqual(nobody)
+    expect(ask({ rate_limit: { interval: '1s', burst: 5 } })).toEqual(nobody)
+    const secret = (webConfigExistingSecret: object) =>
+      render({ webConfigExistingSecret }).probes.map(({ scheme }) => scheme)
+    expect(secret({ name: 'x', tls: true })).toEqual(['HTTPS', 'HTTPS', 'HTTPS'])
+    expect(secret({ name: 'x', rateLimit: true })).toEqual(nobody)
     const { probes } = render({})
     expect(probes.map(({ kind, path, port }) => `${kind} ${port}${path}`)).toEqual([
       'liveness 10132/-/healthy',
@@ -195,12 +200,17 @@ describe.each(helms)('$name', (helm) => {
     ])
   })
 
-  test('listens on the address of the node alone where it is told to', () => {
-    const [address] = render({ service: { listenOnAllInterfaces: false } }).args
-    expect(address).toBe('--web.listen-address=192.0.2.1:10132')
-    const service = { listenOnAllInterfaces: false, ipDualStack: { ipFamilies: ['IPv6'] } }
-    const objects = renderChart(helm, { service })
-    const [inBrackets] = takeContainer(objects, { ...node, hostIp: '2001:db8::1' }).args
-    expect(inBrackets).toBe('--web.listen-address=[2001:db8::1]:10132')
+  test('listens on the address of the pod alone where it is told to, of either family', () => {
+    const objects = renderChart(helm, { service: { listenOnAllInterfaces: false } })
+    const listen = (podIp: string) => takeContainer(objects, { ...node, podIp }).args[0]
+    expect(listen('192.0.2.1')).toBe('--web.listen-address=[192.0.2.1]:10132')
+    expect(listen('2001:db8::1')).toBe('--web.listen-address=[2001:db8::1]:10132')
+  })
+
+  test('listens on the address of a pod that has a network of its own', () => {
+    const own = { privileges: 'setns', setns: { ptrace: true }, hostNetwork: false }
+    const objects = renderChart(helm, { ...own, service: { listenOnAllInterfaces: false } })
+    const [address] = takeContainer(objects, { ...node, podIp: '198.51.100.7' }).args
+    expect(address).toBe('--web.listen-address=[198.51.100.7]:10132')
   })
 })

@@ -8,10 +8,18 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 import { type Config, ConfigError, readConfig } from '../../src/config.ts'
 import { parseWebConfig } from '../../src/web/web-config.ts'
 import { findFreePort } from '../support/free-port.ts'
-import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/helm.ts'
+import {
+  CHART,
+  findHelm,
+  type KubeObject,
+  objectOf,
+  renderChart,
+  templateChart,
+} from '../support/helm.ts'
 import { at, fieldsOf, listOf, takeContainer } from '../support/kube-container.ts'
 import { waitFor, withProgram } from '../support/program.ts'
 import { createTestAuthority } from '../support/test-certificates.ts'
@@ -67,6 +75,67 @@ describe.each(helms)('$name', (helm) => {
       })
     },
   )
+
+  test('refuses in extraArgs and env what it sets or reads itself, and nothing else', () => {
+    const refused = (values: object, pattern: RegExp) =>
+      [...templateChart(helm, values).stderr.matchAll(pattern)].map(([, name = '']) => name)
+    const own = refused(
+      { extraArgs: optionNames.map((name) => `--${name}=x`) },
+      /^- extraArgs: --(\S+)=x is for the chart/gm,
+    )
+    expect(optionNames.filter((name) => !own.includes(name))).toEqual([
+      'web.disable-exporter-metrics',
+      'sample.interval',
+      'sample.cpu-budget',
+      'sample.peak-window',
+      'forecast.horizon',
+      'top',
+      'detail.min-utilization',
+      'log.level',
+      'log.format',
+    ])
+    const env = Object.fromEntries(optionNames.map((name) => [envNameOf(name), 'x']))
+    const variables = refused({ env }, /^- env\.(\S+) is for the chart/gm)
+    expect(variables.toSorted()).toEqual(
+      optionNames
+        .filter((name) => own.includes(name))
+        .map(envNameOf)
+        .toSorted(),
+    )
+  })
+
+  test('takes the durations and paths that the program takes, and no other', () => {
+    const durations = ['sample.interval', 'sample.peak-window', 'forecast.horizon'] as const
+    const texts = [
+      '0s',
+      '99ms',
+      '100ms',
+      '1s',
+      '59s',
+      '1m',
+      '5m',
+      '5m1ms',
+      '1h',
+      '1h1s',
+      '1d',
+      '1d1ms',
+    ]
+    for (const text of texts) {
+      const config = Object.fromEntries(durations.map((name) => [name, text]))
+      const { stderr } = templateChart(helm, { config })
+      const named = [...stderr.matchAll(/^- config\.(\S+): .* is not from/gm)].map(
+        ([, name]) => name,
+      )
+      const refused = durations.filter((name) => optionOf(name).value.parse(text) === undefined)
+      expect([text, named]).toEqual([text, refused])
+    }
+    const paths = ['/', '/metrics/', '/-/metrics', '/a.b/..c', '/-/ready/', '/API/v1/snapshot']
+    for (const path of [...paths, '/a//b', '/.', '/a/..', '/a/../b', '/a b', 'metrics', '']) {
+      const { status } = templateChart(helm, { config: { web: { 'telemetry-path': path } } })
+      const taken = optionOf('web.telemetry-path').value.parse(path) !== undefined
+      expect([path, status === 0]).toEqual([path, taken])
+    }
+  })
 
   test('hands over what config says', async () => {
     const files = [join(ci, 'config-values.yaml')]
@@ -172,7 +241,12 @@ describe('helm test', () => {
       )
       server.listen(0, '127.0.0.1')
       await once(server, 'listening')
-      const tls_server_config = { client_auth_type: 'RequireAndVerifyClientCert' }
+      const tls_server_config = {
+        cert_file: 'a',
+        key_file: 'b',
+        client_auth_type: 'RequireAndVerifyClientCert',
+        client_ca_file: 'c',
+      }
       try {
         return await runTest({ webConfig: { tls_server_config } }, portOf(server))
       } finally {

@@ -1,15 +1,17 @@
-{{/* Values that are each allowed but make no sense together: all of them in one message. */}}
+{{/* Values that are each allowed but cannot work together, or as the program reads them: all of them in one message. */}}
 
 {{- define "epe.refuseContradictions" -}}
 {{- $problems := include "epe.contradictions" . | trim }}
 {{- if $problems }}
-{{- fail (printf "\n\nThese values contradict each other:\n%s\n" $problems) }}
+{{- fail (printf "\n\nThese values cannot work:\n%s\n" $problems) }}
 {{- end }}
 {{- end }}
 
 {{- define "epe.contradictions" -}}
 {{- template "epe.contradictionsOfPrivileges" . }}
 {{- template "epe.contradictionsOfOptions" . }}
+{{- template "epe.contradictionsOfConfig" . }}
+{{- template "epe.contradictionsOfAccess" . }}
 {{- template "epe.contradictionsOfMonitoring" . }}
 {{- end }}
 
@@ -23,6 +25,15 @@
 {{- end }}
 {{- if $v.setns.ptrace }}
 - setns.ptrace adds a capability, and privileges: none has none; choose privileges: setns or full
+{{- end }}
+{{- if $v.hostPID }}
+- hostPID with privileges: none, which needs no more of the node's processes than the mounted /proc shows
+{{- end }}
+{{- range $key := list "securityContext.seccompProfile" "containerSecurityContext.seccompProfile" "containerSecurityContext.appArmorProfile" }}
+{{- $path := splitList "." $key }}
+{{- if eq (get (default dict (get (get $v (first $path)) (last $path))) "type" | toString) "Unconfined" }}
+- {{ $key }}: Unconfined with privileges: none, which is for a pod that may do nothing
+{{- end }}
 {{- end }}
 {{- if not $v.hostNetwork }}
 - hostNetwork: false with privileges: none would leave out the node's own pool: its range is readable in its network namespace only
@@ -62,16 +73,24 @@
 {{- define "epe.contradictionsOfOptions" -}}
 {{- $v := .Values }}
 {{- range $arg := $v.extraArgs }}
-{{- $flag := $arg | trimPrefix "--" | trimPrefix "no-" | splitList "=" | first }}
-{{- if or (has $flag (list "web.listen-address" "web.config.file" "path.procfs" "path.cgroup" "netns" "config.file")) (hasPrefix "collector." $flag) }}
-- extraArgs: {{ $arg }} is set by the chart; use the value made for it
+{{- with include "epe.valueOfOption" ($arg | trimPrefix "--" | trimPrefix "no-" | splitList "=" | first) }}
+- extraArgs: {{ $arg }} is for the chart to set; {{ . }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := $v.env }}
+{{- if hasPrefix "EPHEMERAL_PORT_EXPORTER_" $name }}
+{{- with include "epe.valueOfOption" ($name | trimPrefix "EPHEMERAL_PORT_EXPORTER_") }}
+- env.{{ $name }} is for the chart to set; {{ . }}
+{{- end }}
+{{- else if or (and (eq $name "NODE_NAME") $v.collectors.kubernetes) (and (eq $name "LISTEN_IP") (not $v.service.listenOnAllInterfaces)) }}
+- env.{{ $name }} is for the chart to set; it names what the pod itself knows
 {{- end }}
 {{- end }}
 {{- if and $v.webConfig $v.webConfigExistingSecret.name }}
 - webConfig and webConfigExistingSecret.name: only one file can be given to --web.config.file
 {{- end }}
-{{- if and (not $v.webConfigExistingSecret.name) (or $v.webConfigExistingSecret.tls $v.webConfigExistingSecret.authentication) }}
-- webConfigExistingSecret.tls and .authentication describe a Secret, and webConfigExistingSecret.name names none
+{{- if and (not $v.webConfigExistingSecret.name) (or $v.webConfigExistingSecret.tls $v.webConfigExistingSecret.authentication $v.webConfigExistingSecret.rateLimit) }}
+- webConfigExistingSecret.tls, .authentication and .rateLimit describe a Secret, and webConfigExistingSecret.name names none
 {{- end }}
 {{- if and $v.tlsSecret.name (not (include "epe.webConfigSecret" .)) }}
 - tlsSecret.name is mounted for a web config to point at, and there is neither webConfig nor webConfigExistingSecret.name
@@ -87,8 +106,101 @@
 {{- end }}
 {{- end }}
 
+{{/* What to use instead of an extra flag, or of the environment variable of the same name; "" where these are the way. */}}
+{{- define "epe.valueOfOption" -}}
+{{- $name := . | upper | replace "." "_" | replace "-" "_" }}
+{{- $values := dict "WEB_LISTEN_ADDRESS" "service.port" "WEB_CONFIG_FILE" "webConfig" "NETNS" "netns" "CONFIG_FILE" "config" }}
+{{- if hasKey $values $name }}use {{ get $values $name }}
+{{- else if has $name (list "WEB_TELEMETRY_PATH" "SOURCE") }}use config, which the chart reads as well
+{{- else if hasPrefix "COLLECTOR_" $name }}use collectors.{{ $name | trimPrefix "COLLECTOR_" | lower }}
+{{- else if hasPrefix "PATH_" $name }}it says where the node's file systems are mounted
+{{- else if has $name (list "HELP" "VERSION" "WATCH" "JSON") }}the pod serves
+{{- end }}
+{{- end }}
+
+{{- define "epe.contradictionsOfConfig" -}}
+{{- $config := .Values.config }}
+{{- range $group, $inner := $config }}
+{{- if kindIs "map" $inner }}
+{{- range $key, $_ := $inner }}
+{{- if hasKey $config (printf "%s.%s" $group $key) }}
+- config.{{ $group }}.{{ $key }} is given twice, flat and in its group
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $limits := list (list "sample" "interval" "100ms" "5m") (list "sample" "peak-window" "1s" "1h") (list "forecast" "horizon" "1m" "1d") }}
+{{- with include "epe.configOption" (list $ (index $limits 0) (index $limits 1)) }}
+{{- $ms := include "epe.milliseconds" . | int64 }}
+{{- if or (lt $ms (include "epe.milliseconds" (index $limits 2) | int64)) (gt $ms (include "epe.milliseconds" (index $limits 3) | int64)) }}
+- config.{{ index $limits 0 }}.{{ index $limits 1 }}: {{ . }} is not from {{ index $limits 2 }} to {{ index $limits 3 }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $path := include "epe.telemetryPath" . }}
+{{- if has ($path | lower | trimSuffix "/") (list "/-/healthy" "/-/ready" "/api/v1/snapshot") }}
+- config.web.telemetry-path: {{ $path }} is a page that the program has already
+{{- else if regexMatch "/[.][.]?(/|$)" $path }}
+- config.web.telemetry-path: {{ $path }} has a part that clients would resolve
+{{- end }}
+{{- with default dict .Values.webConfig.tls_server_config }}
+{{- $tls := . }}
+{{- range $what := list "cert" "key" }}
+{{- if not (or (get $tls $what) (get $tls (printf "%s_file" $what))) }}
+- webConfig.tls_server_config has neither {{ $what }}_file nor {{ $what }}
+{{- end }}
+{{- end }}
+{{- if and (contains "Verify" (default "" .client_auth_type)) (not (or .client_ca .client_ca_file)) }}
+- webConfig.tls_server_config.client_auth_type: {{ .client_auth_type }} without client_ca_file has no authority to verify by
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of a duration as Prometheus writes it, 1m30s. */}}
+{{- define "epe.milliseconds" -}}
+{{- $text := . }}{{ $sum := 0 }}
+{{- range $unit, $ms := dict "y" 31536000000 "w" 604800000 "d" 86400000 "h" 3600000 "m" 60000 "s" 1000 "ms" 1 }}
+{{- with regexFind (printf "[0-9]+%s([0-9]|$)" $unit) $text }}
+{{- $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) $ms) }}
+{{- end }}
+{{- end }}
+{{- $sum }}
+{{- end }}
+
+{{/* Who can reach the pod, and what it may reach. */}}
+{{- define "epe.contradictionsOfAccess" -}}
+{{- $v := .Values }}
+{{- if and $v.hostNetwork (lt (int $v.service.port) 1024) }}
+- service.port: {{ $v.service.port }} with hostNetwork: a port below 1024 needs NET_BIND_SERVICE, which no privileges give; service.servicePort may be that low
+{{- end }}
+{{- if and $v.collectors.kubernetes (not $v.serviceAccount.create) (not $v.serviceAccount.name) }}
+- serviceAccount.create: false without serviceAccount.name: every pod of the namespace that names no account could list pods as well
+{{- end }}
+{{- if and $v.helmTest.enabled (not $v.service.enabled) (not $v.hostNetwork) }}
+- helmTest.enabled needs service.enabled or hostNetwork: there is no other address to ask
+{{- end }}
+{{- end }}
+
 {{- define "epe.contradictionsOfMonitoring" -}}
 {{- $v := .Values }}
+{{- if $v.prometheus.podMonitor.targetLabels }}
+- prometheus.podMonitor.targetLabels are labels of a Service, which a PodMonitor does not look at; use podTargetLabels
+{{- end }}
+{{- $severities := dict }}
+{{- range (.Files.Get "files/alerts.yaml" | fromYaml).groups }}
+{{- range $rule := .rules }}
+{{- with $rule.alert }}{{ $_ := set $severities . (append (default list (get $severities .)) $rule.labels.severity) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- range $alert, $switches := $v.prometheusRule.alerts }}
+{{- range $what := list "for" "keepFiringFor" "severity" }}
+{{- range $severity, $_ := default dict (get $switches $what) }}
+{{- if not (has $severity (get $severities $alert)) }}
+- prometheusRule.alerts.{{ $alert }}.{{ $what }}.{{ $severity }}: that alert comes as {{ get $severities $alert | join " and " }} only
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and $v.prometheus.monitor.enabled $v.prometheus.podMonitor.enabled }}
 - prometheus.monitor and prometheus.podMonitor would both scrape every pod; enable one
 {{- end }}

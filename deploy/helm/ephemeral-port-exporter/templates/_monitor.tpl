@@ -12,10 +12,12 @@ annotations:
 {{- end }}
 
 {{- define "epe.monitorSpec" -}}
-jobLabel: {{ .monitor.jobLabel }}
-{{- with .monitor.podTargetLabels }}
-podTargetLabels:
+jobLabel: {{ default "app.kubernetes.io/name" .monitor.jobLabel }}
+{{- range $key := list "targetLabels" "podTargetLabels" }}
+{{- with get $.monitor $key }}
+{{ $key }}:
   {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 selector:
   {{- if .monitor.selectorOverride }}

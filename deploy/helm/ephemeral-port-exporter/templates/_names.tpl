@@ -43,7 +43,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- include "epe.labelsWith" (list . dict) }}
 {{- end }}
 
-{{/* And further ones, (list $ .Values.podLabels): none of them replaces one of the chart's own. */}}
+{{/* And further ones, (list $ .Values.podLabels), whose values may be templates: none of them replaces one of the chart's own. */}}
 {{- define "epe.labelsWith" -}}
 {{- $root := index . 0 }}
 {{- $labels := include "epe.selectorLabels" $root | fromYaml }}
@@ -53,7 +53,14 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $labels "app.kubernetes.io/part-of" (include "epe.name" $root) }}
 {{- $_ := set $labels "app.kubernetes.io/managed-by" $root.Release.Service }}
 {{- if $root.Values.releaseLabel }}{{ $_ := set $labels "release" $root.Release.Name }}{{ end }}
-{{- toYaml (mergeOverwrite (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) $labels) }}
+{{- $given := mergeOverwrite (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) }}
+{{- toYaml (mergeOverwrite (tpl (toYaml $given) $root | fromYaml) $labels) }}
+{{- end }}
+
+{{/* Of the pod of `helm test`: not those that the Service selects by. */}}
+{{- define "epe.testLabels" -}}
+app.kubernetes.io/name: {{ include "epe.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "epe.image" -}}

@@ -87,11 +87,19 @@ recursiveReadOnly: IfPossible
   mountPath: /var/run/secrets/kubernetes.io/serviceaccount
   readOnly: true
 {{- end }}
+{{- range $kind := list "configmaps" "secrets" }}
+{{- range $i, $it := get $.Values $kind }}
+- name: {{ $kind }}-{{ $i }}
+  mountPath: {{ $it.mountPath }}
+  readOnly: true
+{{- end }}
+{{- end }}
 {{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
+{{/* Modes are decimal (288 is 0440), since a leading zero means different things to different readers of YAML. */}}
 {{- define "epe.volumes" -}}
 - name: proc
   hostPath:
@@ -122,19 +130,19 @@ recursiveReadOnly: IfPossible
 - name: web-config
   secret:
     secretName: {{ . }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- with .Values.tlsSecret.name }}
 - name: tls
   secret:
     secretName: {{ . }}
-    defaultMode: 0440
+    defaultMode: 288
 {{- end }}
 {{- if include "epe.kubernetes" . }}
 # What the kubelet would mount by itself, but of this pod only and for an hour
 - name: service-account
   projected:
-    defaultMode: 0440
+    defaultMode: 288
     sources:
       - serviceAccountToken:
           path: token
@@ -144,6 +152,17 @@ recursiveReadOnly: IfPossible
           items:
             - key: ca.crt
               path: ca.crt
+{{- end }}
+{{- range $i, $it := .Values.configmaps }}
+- name: configmaps-{{ $i }}
+  configMap:
+    name: {{ $it.name }}
+{{- end }}
+{{- range $i, $it := .Values.secrets }}
+- name: secrets-{{ $i }}
+  secret:
+    secretName: {{ $it.name }}
+    defaultMode: 288
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -41,20 +41,32 @@
 {{- end }}
 {{- end }}
 
-{{- define "epe.telemetryPath" -}}
-{{- $nested := get .Values.config "web" }}
-{{- $inGroup := "" }}
-{{- if kindIs "map" $nested }}{{ $inGroup = get $nested "telemetry-path" }}{{ end }}
-{{- coalesce (get .Values.config "web.telemetry-path") $inGroup "/metrics" }}
+{{/* Whether requests can be turned away for their number alone. */}}
+{{- define "epe.rateLimit" -}}
+{{- if .Values.webConfig }}
+{{- if .Values.webConfig.rate_limit }}true{{ end }}
+{{- else if and .Values.webConfigExistingSecret.name .Values.webConfigExistingSecret.rateLimit }}true
+{{- end }}
 {{- end }}
 
+{{/* What config says of an option, flat or in its group: (list $ "web" "telemetry-path"); "" where it says nothing. */}}
+{{- define "epe.configOption" -}}
+{{- $config := (index . 0).Values.config }}{{ $group := index . 1 }}{{ $key := index . 2 }}
+{{- $inGroup := "" }}
+{{- with get $config $group }}{{ $inGroup = default "" (get . $key) }}{{ end }}
+{{- default $inGroup (get $config (printf "%s.%s" $group $key)) }}
+{{- end }}
+
+{{- define "epe.telemetryPath" -}}
+{{- default "/metrics" (include "epe.configOption" (list . "web" "telemetry-path")) }}
+{{- end }}
+
+{{/* Brackets are right for both families, and the chart cannot know which one the pod has. */}}
 {{- define "epe.listenAddress" -}}
 {{- if .Values.service.listenOnAllInterfaces -}}
 :{{ .Values.service.port }}
-{{- else if eq (first .Values.service.ipDualStack.ipFamilies) "IPv6" -}}
-[$(HOST_IP)]:{{ .Values.service.port }}
 {{- else -}}
-$(HOST_IP):{{ .Values.service.port }}
+[$(LISTEN_IP)]:{{ .Values.service.port }}
 {{- end }}
 {{- end }}
 
@@ -79,7 +91,7 @@ $(HOST_IP):{{ .Values.service.port }}
 {{- end }}
 
 {{- define "epe.probe" -}}
-{{- if include "epe.authentication" .root -}}
+{{- if or (include "epe.authentication" .root) (include "epe.rateLimit" .root) -}}
 tcpSocket:
   port: {{ .root.Values.service.portName }}
 {{- else -}}
@@ -99,10 +111,11 @@ httpGet:
       fieldPath: spec.nodeName
 {{- end }}
 {{- if not .Values.service.listenOnAllInterfaces }}
-- name: HOST_IP
+# That of the node with hostNetwork
+- name: LISTEN_IP
   valueFrom:
     fieldRef:
-      fieldPath: status.hostIP
+      fieldPath: status.podIP
 {{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
