@@ -7,6 +7,8 @@ import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { optionNames, optionOf } from '../../../src/config/options.ts'
+import { cipherSuites, curves } from '../../../src/web/tls-names.ts'
+import { parseWebConfig } from '../../../src/web/web-config.ts'
 import { CHART } from '../../support/helm.ts'
 import { at, fieldsOf, listOf } from '../../support/kube-container.ts'
 
@@ -14,10 +16,13 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8')
 const schema: unknown = JSON.parse(read(CHART, 'values.schema.json'))
 const values: unknown = parse(read(CHART, 'values.yaml'))
+/** Without comments, which may name a value that nothing uses. */
 const templates = readdirSync(join(CHART, 'templates'), { recursive: true, encoding: 'utf8' })
-  .filter((name) => /\.(ya?ml|tpl|txt)$/.test(name))
+  .filter((name) => /\.(ya?ml|tpl)$/.test(name) && !name.startsWith('_contradictions'))
   .map((name) => read(CHART, 'templates', name))
   .join('\n')
+  .replace(/\{\{-? *\/\*.*?\*\/ *-?\}\}/gs, '')
+  .replace(/^ *#.*/gm, '')
 const rules = ['alerts', 'recording'].map((name) => read(ROOT, `deploy/prometheus/${name}.yaml`))
 
 const check = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile(
@@ -73,6 +78,41 @@ describe('values.schema.json', () => {
     expect(inFile.length).toBe(settable.length + grouped.length)
   })
 
+  test('knows every key and word of the web configuration that the program knows', () => {
+    const group = (name: string) => at(schema, 'properties', 'webConfig', 'properties', name)
+    const tls = at(schema, 'definitions', 'tlsServerConfig')
+    // The program names what it knows where it is given something else.
+    const known = (text: string) => {
+      const parsed = parseWebConfig(text, 'web.yaml')
+      const [problem = ''] = 'problems' in parsed ? parsed.problems : []
+      return problem
+        .replace(/^.*expected /, '')
+        .split(/, | or /)
+        .toSorted()
+    }
+    const keys = (of: unknown) => Object.keys(at(of, 'properties')).toSorted()
+    expect(keys(at(schema, 'properties', 'webConfig'))).toEqual(known('?: 1'))
+    expect(keys(tls)).toEqual(known('tls_server_config: { ?: 1 }'))
+    expect(keys(group('http_server_config'))).toEqual(known('http_server_config: { ?: 1 }'))
+    expect(keys(at(group('http_server_config'), 'properties', 'headers'))).toEqual(
+      known('http_server_config: { headers: { ?: 1 } }'),
+    )
+    expect(keys(group('rate_limit'))).toEqual(known('rate_limit: { ?: 1 }'))
+    const words = (key: string) => {
+      const field = at(tls, 'properties', key)
+      return listOf(field.enum ?? at(field, 'items').enum).map(String)
+    }
+    for (const key of ['client_auth_type', 'min_version', 'max_version']) {
+      const files = 'cert_file: a, key_file: b'
+      expect([key, ...words(key).toSorted()]).toEqual([
+        key,
+        ...known(`tls_server_config: { ${files}, ${key}: none }`),
+      ])
+    }
+    expect(words('cipher_suites')).toEqual([...cipherSuites.keys()])
+    expect(words('curve_preferences')).toEqual([...curves.keys()])
+  })
+
   test('knows every alert and threshold of the rules, with the number that is in the rules', () => {
     const alerts = rules.flatMap((text) => [...text.matchAll(/^ +- alert: (\w+)$/gm)])
     expect(
@@ -93,7 +133,7 @@ describe('values.schema.json', () => {
 describe('the chart', () => {
   test('uses every value', () => {
     const unused = Object.keys(fieldsOf(values)).filter(
-      (name) => !new RegExp(`(\\.Values|\\$v)\\.${name}\\b`).test(templates),
+      (name) => !new RegExp(`\\.Values\\.${name}\\b`).test(templates),
     )
     expect(unused).toEqual([])
     const monitor = Object.keys(at(values, 'prometheus', 'monitor'))
