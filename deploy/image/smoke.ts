@@ -1,6 +1,6 @@
 // Command: assembles the image's file tree, starts it as the chart's privilege profile `none` does, reads its page, and
 // stops it. Needs root, unshare and capsh, but no Docker.
-//   node deploy/image/smoke.ts [--node=BINARY]
+//   node deploy/image/smoke.ts [--node=BINARY] [--port=PORT]
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,16 +9,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Container, renderContainerCommand } from './container.ts'
-import { createRootfs, ENTRYPOINT } from './rootfs.ts'
+import { renderContainerCommand } from './container.ts'
+import { describeProfileNone } from './profile-none.ts'
+import { createRootfs } from './rootfs.ts'
 import { assembleTree, measureTree } from './tree.ts'
 
-const PORT = 20_132
 const START_MS = 15_000
-/** Of Kubernetes' pods without privileges. */
-const NOBODY = 65534
 
-const { values } = parseArgs({ options: { node: { type: 'string', default: process.execPath } } })
+const { values } = parseArgs({
+  options: {
+    node: { type: 'string', default: process.execPath },
+    port: { type: 'string', default: '20132' },
+  },
+})
 const folder = mkdtempSync(join(tmpdir(), 'image-smoke-'))
 try {
   await smoke()
@@ -33,7 +36,9 @@ async function smoke(): Promise<void> {
   const root = fileURLToPath(new URL('../..', import.meta.url))
   assembleTree({ root, out: tree, target: { cpu, libc: 'glibc' }, revision: undefined })
   createRootfs({ out: rootfs, tree, node: values.node })
-  const [program = '', ...args] = renderContainerCommand(describe(rootfs))
+  const [program = '', ...args] = renderContainerCommand(
+    describeProfileNone(rootfs, `127.0.0.1:${values.port}`),
+  )
   const child = spawn(program, args, { detached: true, stdio: ['ignore', 'inherit', 'inherit'] })
   const ended = once(child, 'exit')
   try {
@@ -56,35 +61,14 @@ async function smoke(): Promise<void> {
   )
 }
 
-function describe(rootfs: string): Container {
-  const mount = (source: string) => ({
-    source,
-    path: `/host${source}`,
-    readOnly: true,
-    follows: false,
-  })
-  return {
-    rootfs,
-    command: [...ENTRYPOINT, `--web.listen-address=127.0.0.1:${PORT}`, '--path.procfs=/host/proc'],
-    environment: { NODE_ENV: 'production' },
-    uid: NOBODY,
-    gid: NOBODY,
-    capabilities: [],
-    noNewPrivileges: true,
-    readOnlyRoot: true,
-    hostNetwork: true,
-    mounts: [mount('/proc'), mount('/sys/fs/cgroup')],
-  }
-}
-
 async function readPage(child: ChildProcess): Promise<string> {
   const deadline = Date.now() + START_MS
   for (;;) {
-    const ready = await fetch(`http://127.0.0.1:${PORT}/-/ready`).catch(() => undefined)
+    const ready = await fetch(`http://127.0.0.1:${values.port}/-/ready`).catch(() => undefined)
     if (ready?.ok) break
     if (child.exitCode !== null) throw new Error(`Cannot start, exit status ${child.exitCode}`)
     if (Date.now() > deadline) throw new Error(`Cannot get an answer within ${START_MS} ms`)
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  return await (await fetch(`http://127.0.0.1:${PORT}/metrics`)).text()
+  return await (await fetch(`http://127.0.0.1:${values.port}/metrics`)).text()
 }

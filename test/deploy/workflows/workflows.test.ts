@@ -166,6 +166,14 @@ describe('a release', () => {
   })
 })
 
+test('the image may be hardly larger than README says', () => {
+  const [, megabytes] = /([\d.]+) MB unpacked/.exec(read('README.md')) ?? []
+  const [, limit] = /-lt (\d+)$/m.exec(workflowOf('image.yaml').text) ?? []
+  const slack = Number(limit) / (Number(megabytes) * 1e6)
+  expect(slack).toBeGreaterThan(1)
+  expect(slack).toBeLessThan(1.15)
+})
+
 test('a change of whatever the image is made of builds it', () => {
   const { paths = [] } = workflowOf('image.yaml').workflow.on.pull_request ?? {}
   const copied = read('.dockerignore').match(/(?<=^!).*/gm) ?? []

@@ -1,0 +1,38 @@
+// How the chart's privilege profile `none` starts the image, written down here so that no Helm is needed. A test compares it with
+// what the chart renders.
+
+import type { Container } from './container.ts'
+import { ENTRYPOINT, NONROOT } from './rootfs.ts'
+
+export function describeProfileNone(rootfs: string, listenAddress: string): Container {
+  const mount = (source: string) => ({
+    source,
+    path: `/host${source}`,
+    readOnly: true,
+    follows: false,
+  })
+  return {
+    rootfs,
+    command: [
+      ...ENTRYPOINT,
+      '--path.procfs=/host/proc',
+      '--path.cgroup=/host/sys/fs/cgroup',
+      '--netns=all',
+      '--collector.destinations',
+      '--collector.owners',
+      '--collector.listeners',
+      '--no-collector.probe',
+      '--no-collector.kubernetes',
+      '--no-collector.failures',
+      `--web.listen-address=${listenAddress}`,
+    ],
+    environment: { NODE_ENV: 'production' },
+    uid: NONROOT,
+    gid: NONROOT,
+    capabilities: [],
+    noNewPrivileges: true,
+    readOnlyRoot: true,
+    hostNetwork: true,
+    mounts: [mount('/proc'), mount('/sys/fs/cgroup')],
+  }
+}
