@@ -1,5 +1,6 @@
 // What each profile of `privileges` gives to the container, on the objects that Helm 3 and Helm 4 render.
 
+import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { findHelm, objectOf, type RenderOptions, renderChart } from '../support/helm.ts'
 import { at, listOf, type RenderedContainer, takeContainer } from '../support/kube-container.ts'
@@ -41,6 +42,35 @@ const tracefs = {
   readOnly: false,
   propagation: 'None',
   source: { kind: 'hostPath', path: '/sys/kernel/tracing', type: 'Directory' },
+}
+
+/** What the rows of a README's table say of the user, and of what each profile costs; in small letters. */
+function readProfiles(readme: string): readonly string[] {
+  const text = readFileSync(new URL(`../../${readme}`, import.meta.url), 'utf8').toLowerCase()
+  const [, table = ''] = text.split(/^\| `privileges` \| runs as .*\n.*\n/m)
+  const rows = table.slice(0, table.indexOf('\n\n')).split('\n')
+  return rows.map((row) =>
+    row
+      .split(' | ')
+      .filter((_, i) => i !== 2)
+      .join()
+      .replaceAll('`', ''),
+  )
+}
+
+/** The words that such a row must have for what a container may do. */
+function listRights(container: RenderedContainer): readonly string[] {
+  const { uid, capabilities, appArmor, hostNetwork, mounts } = container
+  return [
+    uid === 0 ? 'root' : `${uid}, no capability`,
+    ...capabilities.add.map((name) => name.toLowerCase()),
+    ...(appArmor === undefined ? [] : [`apparmor ${appArmor.toLowerCase()}`]),
+    ...(hostNetwork ? ['host network'] : []),
+    ...mounts.flatMap(({ source, readOnly }) => [
+      'path' in source ? source.path : source.kind,
+      ...(readOnly ? [] : ['writable']),
+    ]),
+  ]
 }
 
 describe.each(helms)('$name', (helm) => {
@@ -111,6 +141,25 @@ describe.each(helms)('$name', (helm) => {
       ),
     })
   })
+
+  test.each(['README.md', 'deploy/helm/ephemeral-port-exporter/README.md'])(
+    'gives what the table in %s says, and no more',
+    (readme) => {
+      const setns = { privileges: 'setns' }
+      const profiles = [{}, setns, { ...setns, setns: { ptrace: true } }, { privileges: 'full' }]
+      const rows = readProfiles(readme)
+      expect(rows.length).toBe(profiles.length)
+      const [none = [], root = [], ...more] = profiles.map((values) => listRights(render(values)))
+      // The first two rows stand for themselves, the others say what they add to the second.
+      const added = more.map((rights) => rights.filter((right) => !root.includes(right)))
+      const all = [...new Set([none, root, ...more].flat())]
+      for (const [i, rights] of [none, root, ...added].entries()) {
+        // Every profile keeps these of `none`, and no row repeats them.
+        const said = i === 0 ? rights : rights.filter((right) => !none.includes(right))
+        expect(all.filter((right) => rows[i]?.includes(right))).toEqual(said)
+      }
+    },
+  )
 
   test('says AppArmor in the way that each version of Kubernetes understands', () => {
     for (const kubeVersion of ['1.29.0', '1.30.0']) {

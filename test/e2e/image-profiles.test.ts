@@ -4,14 +4,22 @@
 // Two such namespaces are there: one that the node has a name for, as runtimes of Kubernetes make them, and one that only
 // a process shows. Both have a range and an idle bound socket that /proc does not tell.
 
+import { randomUUID } from 'node:crypto'
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { renderContainerCommand } from '../../deploy/image/container.ts'
+import { describeProfileNone } from '../../deploy/image/profile-none.ts'
+import { findWritableCgroups, withCgroups } from '../owners/cgroup-holder.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
+import { type FakeApiServer, podObject, startFakeApiServer } from '../support/fake-api-server.ts'
 import { findFreePort } from '../support/free-port.ts'
+import { randomId } from '../support/fresh-ids.ts'
 import { findHelm, renderChart } from '../support/helm.ts'
 import { buildImage, type Image, whyNoImage } from '../support/image-build.ts'
-import { describeContainer } from '../support/image-container.ts'
-import { takeContainer } from '../support/kube-container.ts'
+import { describeContainer, type Surroundings } from '../support/image-container.ts'
+import { type RenderedContainer, takeContainer } from '../support/kube-container.ts'
 import { waitFor, withProgram } from '../support/program.ts'
 
 const RANGE = { first: 40_000, last: 40_999 }
@@ -46,6 +54,7 @@ type Page = (name: string, labels?: string) => readonly { labels: string; value:
 async function withProfile(
   values: unknown,
   use: (page: () => Promise<Page>, node: { named: Netns }) => Promise<void>,
+  prepare: (unnamed: Netns, rendered: RenderedContainer) => Partial<Surroundings> = () => ({}),
 ): Promise<void> {
   if (helm === undefined) throw new Error('Cannot render without Helm')
   const node = { nodeName: 'node', hostIp: '127.0.0.1' }
@@ -60,6 +69,7 @@ async function withProfile(
         listenAddress: `127.0.0.1:${port}`,
         args: ['--sample.interval=500ms', '--sample.cpu-budget=1'],
         named: { [NAME]: named.pid },
+        ...prepare(unnamed, rendered),
       })
       const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
       await withProgram(
@@ -176,4 +186,67 @@ describe.each(profiles)('$values', ({ values, named, unnamed, failures }) => {
       expect(counted).toBe(1)
     })
   })
+})
+
+test('the smoke test of the image starts it as the profile none does', () => {
+  if (helm === undefined) throw new Error('Cannot render without Helm')
+  const rendered = takeContainer(renderChart(helm, {}), { nodeName: 'node', hostIp: '127.0.0.1' })
+  const surroundings = { rootfs: '/rootfs', listenAddress: '127.0.0.1:1' }
+  const { furnish: _, ...container } = describeContainer(rendered, surroundings)
+  expect(describeProfileNone('/rootfs', '127.0.0.1:1')).toEqual(container)
+})
+
+/** The files of the projected volume, with the mode that they are rendered with and the group that the kubelet gives them. */
+function writeAccount(folder: string, rendered: RenderedContainer, fake: FakeApiServer): void {
+  const texts: Readonly<Record<string, string>> = { token: `${fake.token}\n`, 'ca.crt': fake.ca }
+  chmodSync(folder, 0o755)
+  for (const { source } of rendered.mounts) {
+    for (const name of source.kind === 'projected' ? source.files : []) {
+      writeFileSync(join(folder, name), texts[name] ?? '')
+      chmodSync(join(folder, name), 0o440)
+      chownSync(join(folder, name), 0, rendered.fsGroup ?? 0)
+    }
+  }
+}
+
+test('collectors.kubernetes names the pods of the node with the token that is mounted', async (ctx) => {
+  const found = findWritableCgroups()
+  if ('why' in found) return ctx.skip(found.why)
+  const [uid, container] = [randomUUID(), randomId()]
+  const path = `/image-profiles-${process.pid}/kubepods/burstable/pod${uid}/${container}`
+  const account = mkdtempSync(join(tmpdir(), 'service-account-'))
+  const fake = await startFakeApiServer()
+  fake.pods = [
+    podObject({ uid, name: 'checkout', node: 'node', containers: { [container]: 'app' } }),
+  ]
+  try {
+    await withCgroups(found.root, async (cgroups) => {
+      cgroups.make(path)
+      await withProfile(
+        { collectors: { kubernetes: true } },
+        async (page) => {
+          const label = 'netns="pod/shop/checkout"'
+          await waitFor(async () => (await page())('ephemeral_port_netns_info', label)[0])
+          const collector = 'collector="kubernetes"'
+          expect((await page())('ephemeral_port_scrape_collector_success', collector)).toEqual([
+            { labels: collector, value: 1 },
+          ])
+        },
+        ({ pid }, rendered) => {
+          writeAccount(account, rendered, fake)
+          writeFileSync(`${found.root}${path}/cgroup.procs`, String(pid))
+          const [host, port] = ['127.0.0.1', String(fake.port)]
+          const environment = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port }
+          return { account, environment }
+        },
+      )
+    })
+    const selectors = fake.requests.map(({ url }) =>
+      new URL(url, 'https://fake').searchParams.get('fieldSelector'),
+    )
+    expect(new Set(selectors)).toEqual(new Set(['spec.nodeName=node']))
+  } finally {
+    await fake.close()
+    rmSync(account, { recursive: true })
+  }
 })

@@ -12,12 +12,16 @@ export interface Surroundings {
   readonly args?: readonly string[]
   /** Processes whose network namespaces have names on the node, in /run/netns. */
   readonly named?: Readonly<Record<string, number>>
+  /** Added to the environment, as the kubelet adds the address of the API server. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Folder in place of the projected volume of the service account. */
+  readonly account?: string
 }
 
-/** NB: of a rendered container only what comes from the node can be mounted; the kubelet's own files are refused. */
+/** NB: of the kubelet's own files only those of the service account can be mounted; ConfigMaps and Secrets are refused. */
 export function describeContainer(
   rendered: RenderedContainer,
-  { rootfs, listenAddress, args = [], named = {} }: Surroundings,
+  { rootfs, listenAddress, args = [], named = {}, environment = {}, account }: Surroundings,
 ): Container {
   if (rendered.privileged) throw new Error('Cannot start a privileged container')
   if (rendered.hostPid) throw new Error('Cannot share the PID namespace of the node')
@@ -31,7 +35,7 @@ export function describeContainer(
       ...args,
       `--web.listen-address=${listenAddress}`,
     ],
-    environment: { NODE_ENV: 'production', ...rendered.env },
+    environment: { NODE_ENV: 'production', ...environment, ...rendered.env },
     uid: rendered.uid ?? NONROOT,
     gid: rendered.gid ?? NONROOT,
     capabilities: rendered.capabilities.add,
@@ -39,8 +43,11 @@ export function describeContainer(
     readOnlyRoot: rendered.readOnlyRoot,
     hostNetwork: rendered.hostNetwork,
     mounts: rendered.mounts.map(({ path, readOnly, propagation, source }) => {
-      if (source.kind !== 'hostPath') throw new Error(`Cannot mount a ${source.kind} at ${path}`)
-      return { source: source.path, path, readOnly, follows: propagation === 'HostToContainer' }
+      const given = source.kind === 'hostPath' ? source.path : account
+      if (given === undefined || (source.kind !== 'hostPath' && source.kind !== 'projected')) {
+        throw new Error(`Cannot mount a ${source.kind} at ${path}`)
+      }
+      return { source: given, path, readOnly, follows: propagation === 'HostToContainer' }
     }),
     furnish: furnishNode(named),
   }
