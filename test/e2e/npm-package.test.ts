@@ -33,7 +33,9 @@ beforeAll(() => {
       copyFileSync(join(ROOT, name), join(copy, name))
     }
   }
-  cpSync(join(ROOT, 'src'), join(copy, 'src'), { recursive: true })
+  for (const name of ['src', 'deploy/systemd']) {
+    cpSync(join(ROOT, name), join(copy, name), { recursive: true })
+  }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
   const answer = run(copy, ['pack', '--json', `--pack-destination=${folder}`])
   packed = JSON.parse(answer.slice(answer.indexOf('[')))[0]
@@ -73,7 +75,17 @@ async function scrape(home: string): Promise<string> {
 test('the package holds the program, its terms and its documents, and nothing else', () => {
   const paths = packed.files.map(({ path }) => path)
   const documents = paths.filter((path) => !path.startsWith('dist/')).sort()
-  expect(documents).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'])
+  const units = readdirSync(join(ROOT, 'deploy/systemd')).map((name) => `deploy/systemd/${name}`)
+  expect(documents).toEqual(
+    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json', ...units].sort(),
+  )
+  // README copies them from the installed package.
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const copied = [
+    ...readme.matchAll(/^cp "\$\(npm root --global\)\/ephemeral-port-exporter\/(\S+)"/gm),
+  ]
+  expect(copied.length).toBe(2)
+  for (const [, path] of copied) expect(units).toContain(path)
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
     .map((path) => `dist/${path.replace(/\.ts$/, '.js')}`)

@@ -1,0 +1,38 @@
+// Where the project is: one address in everything that users install, and links that lead somewhere.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+
+const root = new URL('../../', import.meta.url)
+const read = (path: string) => readFileSync(new URL(path, root), 'utf8')
+const ADDRESS = 'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter'
+
+test('package, chart, image, unit, dashboards and runbooks name the same repository', () => {
+  const { repository, homepage, bugs } = JSON.parse(read('package.json'))
+  expect({ repository, homepage, bugs }).toEqual({
+    repository: { type: 'git', url: `git+${ADDRESS}.git` },
+    homepage: `${ADDRESS}#readme`,
+    bugs: `${ADDRESS}/issues`,
+  })
+  const chart = parse(read('deploy/helm/ephemeral-port-exporter/Chart.yaml'))
+  expect(chart).toMatchObject({ home: ADDRESS, sources: [ADDRESS] })
+  const files = [
+    'deploy/Dockerfile',
+    'deploy/systemd/ephemeral-port-exporter.service',
+    'deploy/prometheus/alerts.yaml',
+    'grafana/links.ts',
+  ]
+  for (const file of files) {
+    const named = read(file).match(/https:\/\/github\.com\/[\w.-]+\/[\w.-]+/g) ?? []
+    expect([file, ...new Set(named)]).toEqual([file, ADDRESS])
+  }
+})
+
+// The registry of npm reads them as relative to the repository that package.json names.
+test.each(['README.md', 'CONTRIBUTING.md'])('the links of %s lead to what is there', (file) => {
+  const targets = [...read(file).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
+    ([, path = '']) => path,
+  )
+  expect(targets.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
+})
