@@ -35,6 +35,45 @@ describe('the unit', () => {
     for (const file of [UNIT, ...dropIns]) expect(values(readUnit(file), key)).toEqual([])
   })
 
+  test('is hardened by exactly this', () => {
+    const plain = /^(Type|Environment|EnvironmentFile|ExecStart|TimeoutStopSec)$/
+    const hardening = service.filter(
+      ({ section, key }) => section === 'Service' && !plain.test(key),
+    )
+    expect(hardening.map(({ key, value }) => `${key}=${value}`)).toEqual([
+      'Restart=on-failure',
+      'RestartSec=5s',
+      'DynamicUser=yes',
+      'CapabilityBoundingSet=',
+      'AmbientCapabilities=',
+      'NoNewPrivileges=yes',
+      'LockPersonality=yes',
+      'PrivateDevices=yes',
+      'PrivateMounts=yes',
+      'PrivateTmp=yes',
+      'ProtectClock=yes',
+      'ProtectControlGroups=yes',
+      'ProtectHome=yes',
+      'ProtectHostname=yes',
+      'ProtectKernelLogs=yes',
+      'ProtectKernelModules=yes',
+      'ProtectKernelTunables=yes',
+      'ProtectSystem=strict',
+      'RemoveIPC=yes',
+      'RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK',
+      'RestrictNamespaces=yes',
+      'RestrictRealtime=yes',
+      'RestrictSUIDSGID=yes',
+      'SystemCallArchitectures=native',
+      'SystemCallErrorNumber=EPERM',
+      'SystemCallFilter=@system-service @pkey',
+      'SystemCallFilter=~@privileged @resources',
+      'UMask=0077',
+      'MemoryMax=1G',
+      'TasksMax=64',
+    ])
+  })
+
   test('may open netlink sockets and Internet sockets, and no other', () => {
     expect(values(service, 'RestrictAddressFamilies')).toEqual(['AF_INET AF_INET6 AF_NETLINK'])
   })
@@ -56,6 +95,21 @@ describe('the drop-ins', () => {
       'CAP_DAC_OVERRIDE',
       'CAP_SYS_ADMIN',
       'CAP_SYS_PTRACE',
+    ])
+  })
+
+  test('take away no more of the hardening than they must', () => {
+    const changes = (file: (typeof dropIns)[number]) =>
+      readUnit(file)
+        .filter(({ key }) => !/^(Environment|AmbientCapabilities|CapabilityBoundingSet)$/.test(key))
+        .map(({ key, value }) => `${key}=${value}`)
+    expect(changes('setns.conf')).toEqual(['RestrictNamespaces=net'])
+    // All that ProtectKernelTunables protects, but tracefs.
+    expect(changes('failures.conf')).toEqual([
+      'RequiresMountsFor=/sys/kernel/tracing',
+      'ProtectKernelTunables=no',
+      'ReadOnlyPaths=/proc/sys /proc/sysrq-trigger /proc/irq /proc/bus /sys',
+      'ReadWritePaths=/sys/kernel/tracing',
     ])
   })
 
