@@ -79,6 +79,11 @@ const mistakes: readonly (readonly [values: unknown, words: readonly string[]])[
   ],
   [{ env: { 'A-B': 'c' } }, ["at '/env': additional properties 'A-B' not allowed"]],
   [{ config: { web: { 'telemetry-path': '/a b' } } }, ["'/a b' does not match pattern"]],
+  [
+    // Helm would write 1e-05, which the program does not read.
+    { config: { sample: { 'cpu-budget': 0.00001 } } },
+    ["at '/config/sample/cpu-budget': minimum: got"],
+  ],
   [{ config: { sample: { interval: '30s1m' } } }, ["'30s1m' does not match pattern"]],
   [{ secrets: [{ name: 'a' }] }, ["at '/secrets/0': missing property 'mountPath'"]],
   [

@@ -168,6 +168,25 @@ describe('the chart', () => {
     expect(optionOf('web.listen-address').fallback).toBe(`:${port}`)
   })
 
+  test('lacks what README says that it leaves out of prometheus-node-exporter', () => {
+    const [, table = ''] = read(CHART, 'README.md').split('| there | here |\n| --- | --- |\n')
+    const rows = table.slice(0, table.indexOf('\n\n')).split('\n')
+    expect(rows.length).toBeGreaterThan(5)
+    for (const row of rows) {
+      let before = ''
+      for (const [, name = ''] of (row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)) {
+        // Those that begin with a dot stand beside the one before.
+        before = name.startsWith('.') ? before.replace(/\.[^.]*$/, name) : name
+        const path = before.replace('*', 'monitor').split('.')
+        const values = path.reduceRight<unknown>((inner, key) => ({ [key]: inner }), 1)
+        expect([before, validate(values)]).toEqual([
+          before,
+          [expect.stringContaining('must NOT have additional properties')],
+        ])
+      }
+    }
+  })
+
   test('says in README and in the notes what Pod Security needs and what each choice costs', () => {
     const readme = read(CHART, 'README.md')
     const label = 'pod-security.kubernetes.io/enforce'
