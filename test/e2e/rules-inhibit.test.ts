@@ -91,6 +91,34 @@ test('The inhibit rules leave one page for each exhausted pool, and hide nothing
   ])
 })
 
+test('Failures of unknown namespaces are no second page beside an exhausted pool of the exporter', async (ctx) => {
+  if (program === undefined && process.env.CI !== 'true')
+    ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')
+  const critical = { severity: 'critical', job: 'j', pool: 'tcp_connect' }
+  const failing = { ...critical, alertname: 'EphemeralPortAllocationsFailing' }
+  const exhausted = { ...critical, alertname: 'EphemeralPortExhausted' }
+  const notified = await listNotified([
+    { ...exhausted, instance: 'i', netns: 'pod/shop/cart' },
+    { ...failing, instance: 'i', netns: 'unknown' },
+    { ...failing, instance: 'i', netns: 'pod/shop/web' },
+    // Of another pool, and only a warning: neither explains a failure of connect().
+    { ...exhausted, instance: 'udp', netns: 'host', pool: 'udp' },
+    { ...failing, instance: 'udp', netns: 'unknown' },
+    { ...exhausted, instance: 'warning', netns: 'host', severity: 'warning' },
+    { ...failing, instance: 'warning', netns: 'unknown' },
+    { ...failing, instance: 'k', netns: 'unknown' },
+  ])
+  expect(notified.map((one) => `${one.instance} ${one.alertname} ${one.netns}`).sort()).toEqual([
+    'i EphemeralPortAllocationsFailing pod/shop/web',
+    'i EphemeralPortExhausted pod/shop/cart',
+    'k EphemeralPortAllocationsFailing unknown',
+    'udp EphemeralPortAllocationsFailing unknown',
+    'udp EphemeralPortExhausted host',
+    'warning EphemeralPortAllocationsFailing unknown',
+    'warning EphemeralPortExhausted host',
+  ])
+})
+
 test('An exporter that does not answer is one alert, and others go on', async (ctx) => {
   if (program === undefined && process.env.CI !== 'true')
     ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')

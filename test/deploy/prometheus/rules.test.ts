@@ -179,6 +179,8 @@ test('The inhibit rules name alerts that exist, and compare labels of a pool or 
     }
     expect(equal).toEqual(expect.arrayContaining(TARGET))
     const aboutExporter = /ExporterDown|SamplesStale/.test(source_matchers.join())
-    expect(equal.includes('netns') && equal.includes('pool')).toBe(!aboutExporter)
+    const aboutUnknown = target_matchers.includes('netns = "unknown"')
+    expect(equal.includes('pool')).toBe(!aboutExporter)
+    expect(equal.includes('netns')).toBe(!aboutExporter && !aboutUnknown)
   }
 })
