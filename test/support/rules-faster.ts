@@ -20,7 +20,7 @@ function makeRuleFaster(rule: Rule, factor: number): Rule {
   return {
     ...rule,
     expr: rule.expr.replace(
-      /(\[|\boffset )(\d+[smhd])/g,
+      /([[:]|\boffset )(\d+[smhd])\b/g,
       (_, before: string, duration: string) => before + divide(duration, factor),
     ),
     ...(wait === undefined ? {} : { for: divide(wait, factor) }),
