@@ -1,5 +1,5 @@
-// What is wrong with a rule in one place: alerts -> alerts each with one number, duration, join or severity changed. The unit
-// tests of the rules must notice every one of them.
+// What is wrong with a rule in one place: alerts -> alerts each with one number, duration, range, offset, pool, join, branch or
+// severity changed. The unit tests of the rules must notice every one of them but those that are named HARMLESS.
 
 import type { Alert } from './rules-files.ts'
 import { listThresholds } from './rules-promql.ts'
@@ -11,11 +11,24 @@ export interface Mutant {
   readonly rule: Alert
 }
 
+type Change = readonly [what: string, changed: Partial<Alert>]
+
 const SHARE = 0.12
 const OTHER_SEVERITY: Readonly<Record<string, string>> = {
   critical: 'warning',
   warning: 'info',
   info: 'warning',
+}
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** What these change makes no difference that can occur, by what listMutants() calls them; the value says why. */
+export const HARMLESS: Readonly<Record<string, string>> = {
+  'EphemeralPortAllocationsFailing (critical): line 6: 5m -> 600s':
+    'the failures of a namespace are forgotten no later than its name',
+  'EphemeralPortBlockedPortsGrowing (warning): line 1: 0 -> 10':
+    'keeps zeros out of the join; how many are too many is said by blockedPortsRatio',
+  'EphemeralPortCloseWaitLeak (warning): line 1: 0 -> 10':
+    'keeps zeros out of the join; how many are too many is said by closeWaitRatio',
 }
 
 export function* listMutants(alerts: readonly Alert[]): Iterable<Mutant> {
@@ -28,7 +41,7 @@ export function* listMutants(alerts: readonly Alert[]): Iterable<Mutant> {
   }
 }
 
-function* listChanges(rule: Alert): Iterable<[string, Partial<Alert>]> {
+function* listChanges(rule: Alert): Iterable<Change> {
   const { expr, labels, for: wait, keep_firing_for: keep } = rule
   for (const [name, value] of new Map(listThresholds(expr))) {
     for (const other of neighbours(Number(value))) {
@@ -40,25 +53,59 @@ function* listChanges(rule: Alert): Iterable<[string, Partial<Alert>]> {
   for (const other of doubleAndHalf(keep)) {
     yield [`keep_firing_for ${other}`, { keep_firing_for: other }]
   }
-  if (expr.includes('(namespace, pod) ephemeral_port_netns_info')) {
-    const changed = expr.replaceAll('group_left (namespace, pod)', 'group_left ()')
-    yield ['labels of the victim', { expr: changed }]
-  }
   const severity = OTHER_SEVERITY[labels.severity ?? '']
   if (severity !== undefined) {
     yield [`severity ${severity}`, { labels: { ...labels, severity } }]
   }
+  for (const [what, changed] of listExpressions(expr)) yield [what, { expr: changed }]
 }
 
-// A threshold of 0 asks whether there is anything at all.
+/** One place of the expression at a time, named by its line. */
+function* listExpressions(expr: string): Iterable<readonly [what: string, changed: string]> {
+  const labels = /group_left \(namespace, pod\)/g
+  yield* replaceEach(expr, labels, () => ['group_left ()'])
+  // Ranges, steps of subqueries, and offsets.
+  yield* replaceEach(expr, /(?<=[[:]|\boffset )\d+[smhd](?=[\]:)])/g, doubleAndHalf)
+  // Numbers that are compared with or multiplied by, and have no name.
+  const number = /(?<=(?:[<>=]=?|[-*]) )[0-9.]+(?![\d.]| # threshold)|\b[0-9.]+(?= \* )/g
+  yield* replaceEach(expr, number, (text) => neighbours(Number(text)))
+  yield* replaceEach(expr, /(?<=pool=~")[^"]*(?=")/g, (text) => {
+    const pools = text.split('|')
+    return pools.map((left) => pools.filter((pool) => pool !== left).join('|'))
+  })
+  // One side of `or`, where it is a line of its own.
+  yield* replaceEach(expr, /\n +or\n +[^\n]+(?=\n *\))/g, (text) => (isBalanced(text) ? [''] : []))
+  yield* replaceEach(expr, /(?<=\(\n) +[^\n]+\n +or\n/g, (text) => (isBalanced(text) ? [''] : []))
+}
+
+function* replaceEach(
+  expr: string,
+  pattern: RegExp,
+  others: (text: string) => readonly string[] | readonly number[],
+): Iterable<readonly [what: string, changed: string]> {
+  for (const { 0: text, index } of expr.matchAll(pattern)) {
+    for (const other of others(text)) {
+      const line = expr.slice(0, index).split('\n').length
+      const changed = `${expr.slice(0, index)}${other}${expr.slice(index + text.length)}`
+      yield [`line ${line}: ${text.trim()} -> ${other}`, changed]
+    }
+  }
+}
+
+function isBalanced(text: string): boolean {
+  return text.split('(').length === text.split(')').length
+}
+
+// A threshold of 0 asks whether there is anything at all, and a ratio of 1 for the very last port.
 function neighbours(value: number): readonly number[] {
   if (value === 0) return [10]
+  if (value === 1) return [1 + SHARE, 0.9995]
   return [value * (1 + SHARE), value * (1 - SHARE)].map((other) => Number(other.toFixed(4)))
 }
 
 function doubleAndHalf(duration: string | undefined): readonly string[] {
-  const match = /^(\d+)([mh])$/.exec(duration ?? '')
-  if (match === null) return []
-  const seconds = Number(match[1]) * (match[2] === 'h' ? 3600 : 60)
+  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration ?? '') ?? []
+  if (count === '') return []
+  const seconds = Number(count) * (SECONDS[unit] ?? 0)
   return [`${seconds * 2}s`, `${seconds / 2}s`]
 }
