@@ -78,6 +78,39 @@ describe.each(pages)('%s', (name, text) => {
   })
 })
 
+test('Sysctls are written where they can be: in the namespace, from the node', () => {
+  for (const [name, text] of pages) {
+    const blocks = [...text.matchAll(/^ *```sh\n(.*?)^ *```$/gms)].map(([, block = '']) => block)
+    const writes = blocks.flatMap((block) => block.match(/^.*sysctl -w.*$/gm) ?? [])
+    for (const line of writes) expect(line, name).toMatch(/^ *nsenter -t PID -n sysctl -w /)
+  }
+})
+
+test('Shells in pods may see the programs, and crictl is that of the node', () => {
+  const inPods = pages.flatMap(([, text]) => text.match(/^kubectl debug -n .*$/gm) ?? [])
+  expect(inPods.length).toBeGreaterThan(8)
+  for (const line of inPods) expect(line).toContain(' --profile=general ')
+  const inspected = pages.flatMap(([, text]) => text.match(/^.*crictl inspect --.*$/gm) ?? [])
+  expect(inspected).toHaveLength(inPods.length)
+  for (const line of inspected) expect(line).toMatch(/^chroot \/host crictl inspect /)
+})
+
+test('What the pages say about mitigation of tcp_bind is one text, and names what helps there', () => {
+  const paragraphs = pages.flatMap(
+    ([, text]) => text.match(/^`tcp_bind` is another matter\..*?\n(?=\n)/gms) ?? [],
+  )
+  expect(paragraphs).toHaveLength(2)
+  expect(new Set(paragraphs).size).toBe(1)
+  for (const text of [
+    'specific address',
+    'below the range',
+    'IP_BIND_ADDRESS_NO_PORT',
+    'wider range',
+  ]) {
+    expect(paragraphs[0]).toContain(text)
+  }
+})
+
 test('What the pages say about mitigation in general is one text', () => {
   const lists = pages.flatMap(([, text]) => {
     const start = text.indexOf('In order of preference:\n\n1. Keep connections')
