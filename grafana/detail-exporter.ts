@@ -4,7 +4,7 @@
 import type { Section } from './dashboards.ts'
 import { graphPanel } from './panels.ts'
 import { ageScale, anyIsOdd, goodIfOne } from './scales.ts'
-import { fleet, inNetns } from './selectors.ts'
+import { fleet, inNetns, ofExporters } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
 export function rangeSection(): Section {
@@ -180,7 +180,7 @@ export function exporterSection(): Section {
         unit: 'percentunit',
         queries: [
           {
-            expr: `sum(rate(${fleet('process_cpu_seconds_total')}[$__rate_interval]))`,
+            expr: `sum(${ofExporters(`rate(${fleet('process_cpu_seconds_total')}[$__rate_interval])`)})`,
             legend: 'CPU',
           },
         ],
@@ -192,8 +192,14 @@ export function exporterSection(): Section {
         height: 8,
         unit: 'bytes',
         queries: [
-          { expr: `max(${fleet('process_resident_memory_bytes')})`, legend: 'resident' },
-          { expr: `max(${fleet('nodejs_heap_size_used_bytes')})`, legend: 'heap in use' },
+          {
+            expr: `max(${ofExporters(fleet('process_resident_memory_bytes'))})`,
+            legend: 'resident',
+          },
+          {
+            expr: `max(${ofExporters(fleet('nodejs_heap_size_used_bytes'))})`,
+            legend: 'heap in use',
+          },
         ],
       }),
       tablePanel({

@@ -3,7 +3,7 @@
 import type { Section } from './dashboards.ts'
 import { barPanel, graphPanel } from './panels.ts'
 import { utilizationScale } from './scales.ts'
-import { EXPORTER, fleet, highest, orZero } from './selectors.ts'
+import { EXPORTER, exportersUp, fleet, highest, ofExporters, orZero } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
 export function usersSection(): Section {
@@ -155,22 +155,23 @@ export function stateSection(): Section {
 }
 
 export function exporterSection(): Section {
-  const cpu = `rate(${fleet('process_cpu_seconds_total')}[$__rate_interval])`
-  const memory = fleet('process_resident_memory_bytes')
+  const cpu = ofExporters(`rate(${fleet('process_cpu_seconds_total')}[$__rate_interval])`)
+  const memory = ofExporters(fleet('process_resident_memory_bytes'))
   return {
     title: 'Exporters',
     folded: true,
     panels: [
       graphPanel({
         title: 'Exporters',
-        description: 'How many of the chosen exporters answer Prometheus, and how many do not.',
+        description:
+          'How many of the chosen exporters answer Prometheus, and how many do not but did within a day.',
         width: 6,
         height: 8,
         unit: 'none',
         decimals: 0,
         queries: [
-          { expr: `sum(${fleet('up')})`, legend: 'answer' },
-          { expr: orZero(`count(${fleet('up')} == 0)`, fleet('up')), legend: 'do not' },
+          { expr: `sum(${exportersUp})`, legend: 'answer' },
+          { expr: orZero(`count((${exportersUp}) == 0)`, exportersUp), legend: 'do not' },
         ],
         runbook: 'EphemeralPortExporterDown',
       }),

@@ -6,7 +6,7 @@ import { exporterSection, stateSection, usersSection } from './overview-fleet.ts
 import { courses, WITHOUT_BIND, worstPools } from './overview-pools.ts'
 import { statPanel } from './panels.ts'
 import { anyIsBad, anyRateIsBad, etaScale, utilizationScale } from './scales.ts'
-import { EXPORTER, fleet, orZero } from './selectors.ts'
+import { EXPORTER, exportersUp, fleet, orZero } from './selectors.ts'
 
 export function overviewSections(): readonly Section[] {
   return [
@@ -21,24 +21,26 @@ export function overviewSections(): readonly Section[] {
 function stats() {
   const common = { width: 3, height: 4 }
   const left = fleet('instance_pool:ephemeral_port_pool_available_ports:min', WITHOUT_BIND)
+  const ours = 'alertname=~"EphemeralPort.+"'
   const known = fleet('instance:ephemeral_port_netns_info:count')
   return [
     statPanel({
       ...common,
       title: 'Firing alerts',
       description:
-        'Warning and critical alerts about ephemeral ports that fire now; below they are listed with their runbooks. Needs alerts.yaml in Prometheus.',
+        'Warning and critical alerts about ephemeral ports that fire now; below they are listed with their runbooks. ' +
+        '"none seen": no such alert, not even for information, has been pending or firing for a day; either all is well, or Prometheus has not loaded alerts.yaml.',
       unit: 'none',
       queries: [
         {
           expr: orZero(
-            `count(${fleet('ALERTS', 'alertname=~"EphemeralPort.+"', 'alertstate="firing"', 'severity!="info"')})`,
-            known,
+            `count(${fleet('ALERTS', ours, 'alertstate="firing"', 'severity!="info"')})`,
+            `present_over_time(${fleet('ALERTS', ours)}[1d])`,
           ),
         },
       ],
       scale: anyIsBad,
-      noValue: 'no rules',
+      noValue: 'none seen',
     }),
     statPanel({
       ...common,
@@ -125,9 +127,9 @@ function stats() {
       ...common,
       title: 'Exporters down',
       description:
-        'Chosen exporters that Prometheus cannot scrape now. What they watch is missing from everything here.',
+        'Chosen exporters that have answered within a day and that Prometheus cannot scrape now. What they watch is missing from everything here.',
       unit: 'none',
-      queries: [{ expr: orZero(`count(${fleet('up')} == 0)`, fleet('up')) }],
+      queries: [{ expr: orZero(`count((${exportersUp}) == 0)`, exportersUp) }],
       scale: anyIsBad,
       runbook: 'EphemeralPortExporterDown',
     }),

@@ -4,6 +4,8 @@
 /** An empty cluster works: "All" is `.*`, which fits series without that label. */
 const chosen = 'cluster=~"$cluster", job=~"$job", instance=~"$instance"'
 
+const BUILD_INFO = 'ephemeral_port_exporter_build_info'
+
 /** What tells one exporter, and one namespace of it, from all others. */
 export const EXPORTER = 'cluster, job, instance'
 export const NETNS = `${EXPORTER}, netns`
@@ -12,6 +14,19 @@ export const NETNS = `${EXPORTER}, netns`
 export function fleet(metric: string, ...matchers: readonly string[]): string {
   return `${metric}{${[chosen, ...matchers].join(', ')}}`
 }
+
+/**
+ * Of what every job has a metric of, only the exporters'. NB: with all jobs chosen the variables fit whatever Prometheus scrapes.
+ */
+export function ofExporters(expression: string): string {
+  return `${expression} and on (${EXPORTER}) ${fleet(BUILD_INFO)}`
+}
+
+/**
+ * `up` of the exporters: of those that have answered within a day, as the alert has it, since one that is down says nothing.
+ * NB: `@ end()`, or a graph would read that day anew for each of its points.
+ */
+export const exportersUp = `${fleet('up')} and on (${EXPORTER}) present_over_time(${fleet(BUILD_INFO)}[1d] @ end())`
 
 /** Of the chosen namespace. NB: an exact match, since $netns is one value and not a regular expression. */
 export function inNetns(metric: string, ...matchers: readonly string[]): string {

@@ -29,6 +29,7 @@ describe('lintDashboard()', () => {
     ['target-job-rule', 'job=~\\"$job\\"', 'job=\\"$job\\"'],
     ['target-instance-rule', 'instance=~\\"$instance\\", netns', 'netns'],
     ['target-counter-agg-rule', 'sum(rate(', 'sum(max_over_time('],
+    ['any-job-rule', 'ephemeral_port_exporter_build_info{', 'ephemeral_port_netns_info{'],
     ['uneditable-dashboard-rule', '"editable":false', '"editable":true'],
   ])('finds a breach of %s', (rule, from, to) => {
     const problems = lintDashboard(spoil(from, to))

@@ -37,6 +37,22 @@ export function* exporterSeries(
   }
 }
 
+/** Another job of the same machine, as where `instance` is the name of the node: it is down, and eats what it can get. */
+export function* foreignSeries(
+  target: Readonly<Record<'cluster' | 'job' | 'instance', string>>,
+): Iterable<BackfillSeries> {
+  const own = { ...target, job: 'database' }
+  const values: Readonly<Record<string, (step: number) => number>> = {
+    up: () => 0,
+    process_cpu_seconds_total: (step) => step * 60 * 7,
+    process_resident_memory_bytes: () => 200 * 2 ** 30,
+    nodejs_heap_size_used_bytes: () => 100 * 2 ** 30,
+  }
+  for (const [name, valueAt] of Object.entries(values)) {
+    yield { labels: { __name__: name, ...own }, valueAt }
+  }
+}
+
 function* rows(steps: Steps, namespaces: number, size: number): Iterable<Row> {
   const wave = (step: number) => 1 + 0.2 * Math.sin(size * 9 + step / 5)
   const own = (name: string) => `ephemeral_port_${name}`

@@ -2,7 +2,7 @@
 // of 200 nodes with 100 namespaces each would have exported it and Prometheus stored it.
 
 import { alertSeries, type Trouble } from './backfill-alerts.ts'
-import { exporterSeries } from './backfill-exporter.ts'
+import { exporterSeries, foreignSeries } from './backfill-exporter.ts'
 import { type Character, modelMoments } from './backfill-namespace.ts'
 import { netnsSeries } from './backfill-netns.ts'
 import type { BackfillSeries, Steps } from './prometheus-remote-write.ts'
@@ -81,6 +81,7 @@ export function* modelFleet(size: FleetSize, steps: Steps, seed: number): Iterab
     const lost = node === LOST_NODE ? LOST_AT_STEP : Number.POSITIVE_INFINITY
     const exporter = { target: target(node), seed: seed + node, steps, lostAtStep: lost }
     yield* exporterSeries(exporter, size.namespacesPerNode)
+    if (node === SHOWN.node) yield* foreignSeries(exporter.target)
     for (let number = 0; number < size.namespacesPerNode; number++) {
       const character = characterOf(node, number)
       const ownSeed = seed * 7919 + node * 1009 + number
@@ -89,7 +90,7 @@ export function* modelFleet(size: FleetSize, steps: Steps, seed: number): Iterab
       const netns = netnsName(node, number)
       const series = netnsSeries({ netns, character, moments, pod, number, steps })
       for (const one of series) yield withTarget(one, exporter.target, lost)
-      const trouble: Trouble = { character, moments, netns, pod }
+      const trouble: Trouble = { character, moments, netns, number, pod }
       for (const one of alertSeries(trouble)) yield withTarget(one, exporter.target, lost)
     }
   }

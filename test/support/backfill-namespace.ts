@@ -168,3 +168,8 @@ function forecast(share: number, from: number, etaSeconds: number): Partial<Load
 function ports(share: number): number {
   return Math.max(0, Math.min(USABLE_PORTS, Math.round(share * USABLE_PORTS)))
 }
+
+/** Whether an old agent has its port inside the range. */
+export function listens(number: number): boolean {
+  return number === 0 || number === 7
+}

@@ -2,7 +2,7 @@
 // namespace lacks is decided by the exporter's own list.
 
 import { briefFamilies } from '../../src/metrics/detail.ts'
-import { type Character, type Moment, POOLS, USABLE_PORTS } from './backfill-namespace.ts'
+import { type Character, listens, type Moment, POOLS, USABLE_PORTS } from './backfill-namespace.ts'
 import type { BackfillSeries, Steps } from './prometheus-remote-write.ts'
 
 export interface NetnsModel {
@@ -98,6 +98,7 @@ function* poolRows({ character }: NetnsModel): Iterable<Row> {
   // What is forecast is forecast of the pool that the character is about.
   const isAbout = (pool: Pool) => pool === (character === 'udp' ? 'udp' : 'tcp_connect')
   for (const pool of POOLS) {
+    const isExhausted = (moment: Moment) => used(moment, pool) >= USABLE_PORTS
     const ratio = (moment: Moment) => Math.min(1, used(moment, pool) / USABLE_PORTS)
     yield ['pool_capacity_ports', { pool }, () => USABLE_PORTS]
     yield ['pool_available_ports', { pool }, (moment) => USABLE_PORTS - used(moment, pool)]
@@ -108,11 +109,15 @@ function* poolRows({ character }: NetnsModel): Iterable<Row> {
       { pool },
       (moment, step) => Math.min(1, ratio(moment) + 0.004 + 0.02 * Math.abs(Math.sin(step * 1.7))),
     ]
-    yield ['exhaustion_risk_ratio', { pool }, (moment) => (isAbout(pool) ? moment.risk : 0)]
+    yield [
+      'exhaustion_risk_ratio',
+      { pool },
+      (moment) => (isExhausted(moment) ? 1 : isAbout(pool) ? moment.risk : 0),
+    ]
     yield [
       'exhaustion_eta_seconds',
       { pool },
-      (moment) => (isAbout(pool) ? moment.etaSeconds : undefined),
+      (moment) => (isExhausted(moment) ? 0 : isAbout(pool) ? moment.etaSeconds : undefined),
     ]
   }
   yield ['pool_reclaimable_ports', { pool: 'tcp_connect' }, () => 0]
@@ -216,9 +221,4 @@ function* socketRows(): Iterable<Row> {
     yield ['probe_success', { pool }, () => 1]
     yield ['probe_duration_seconds', { pool }, (moment) => 0.00002 + (moment.opened % 9) * 1e-6]
   }
-}
-
-/** Whether an old agent has its port inside the range. */
-function listens(number: number): boolean {
-  return number === 0 || number === 7
 }

@@ -139,7 +139,10 @@ function renderCell({ properties }: TableColumn, value: string | number | undefi
     const color = colorOf(options.mappings?.[0]?.options[value]?.color)
     return `<td${link}${color === undefined ? '' : ` style="color:${color}"`}>${escapeText(value)}</td>`
   }
-  const color = thresholdColor(value, options.thresholds?.steps) ?? 'inherit'
+  const color =
+    colorOf(options.mappings?.[0]?.options[`${value}`]?.color) ??
+    thresholdColor(value, options.thresholds?.steps) ??
+    'inherit'
   const text = escapeText(formatValue(value, options))
   if (look === 'gauge') {
     return `<td class="bar"><i style="width:${Math.min(100, value * 100)}%;background:${color}"></i><span>${text}</span></td>`

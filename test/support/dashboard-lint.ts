@@ -23,6 +23,9 @@ const UNITS = new Set([
   'cps',
   'bool_yes_no',
 ])
+/** What Prometheus says of every target, and what many a program says of itself. */
+const OF_ANY_JOB = /^(?:up$|process_|nodejs_)/
+const EXPORTERS = 'ephemeral_port_exporter_build_info'
 const RATES = new Set(['rate', 'irate'])
 const COUNTER_CALLS = new Set(['rate', 'irate', 'increase'])
 
@@ -107,8 +110,10 @@ function lintQuery({ target }: NamedQuery): readonly string[] {
     return [`target-promql-rule: ${error}`]
   }
   if (selectors.length === 0) problems.push('target-promql-rule: asks for nothing')
+  const isOfExporters = selectors.some(({ metric }) => metric === EXPORTERS)
   for (const selector of selectors) {
     const { metric, range, call = '' } = selector
+    if (OF_ANY_JOB.test(metric) && !isOfExporters) problems.push(`any-job-rule: ${metric}`)
     for (const name of ['job', 'instance']) {
       const isThere = selector.matchers.some(
         ({ label, operator, value }) => label === name && operator === '=~' && value === `$${name}`,
