@@ -1,5 +1,5 @@
 // Renders both dashboards with the data of the backfilled fleet and takes their pictures with Chromium, for review and for the
-// README: `npx tsx test/support/dashboard-pictures.ts [folder [full]]`, which is grafana/screenshots unless given.
+// README: `npx tsx test/support/dashboard-pictures.ts [folder [scale]]`, by default grafana/screenshots and 0.75.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,9 +15,8 @@ import type { Choice } from './dashboard-variables.ts'
 const CAPTION =
   'Not Grafana: the layout of the committed dashboard with the answers of a Prometheus server to its queries, synthetic fleet of 200 nodes x 100 namespaces'
 const WINDOW_WIDTH = 1630
-/** What a README shows is the head, and small; `full` as second word gives all of it. */
-const HEAD_HEIGHT = 1040
-const HEAD_SCALE = 0.6
+/** The whole page is what a README shows, and it can still be read. */
+const SCALE = 0.75
 
 const shown = target(SHOWN.node)
 const choices: Readonly<Record<DashboardFile, Choice>> = {
@@ -25,13 +24,12 @@ const choices: Readonly<Record<DashboardFile, Choice>> = {
   'ephemeral-port-netns.json': { ...shown, netns: netnsName(SHOWN.node, SHOWN.number) },
 }
 
-const isFull = process.argv[3] === 'full'
+const scale = Number(process.argv[3] ?? SCALE)
 
 function takePicture(html: string, file: string, directory: string): void {
   const page = join(directory, 'page.html')
   writeFileSync(page, html)
-  const whole = 70 + Number(/main style="height:(\d+)/.exec(html)?.[1] ?? 1000) + 24
-  const height = isFull ? whole : Math.min(whole, HEAD_HEIGHT)
+  const height = 70 + Number(/main style="height:(\d+)/.exec(html)?.[1] ?? 1000) + 24
   const { status, stderr } = spawnSync(
     'chromium',
     [
@@ -46,7 +44,7 @@ function takePicture(html: string, file: string, directory: string): void {
       '--hide-scrollbars',
       `--user-data-dir=${mkdtempSync(join(directory, 'profile-'))}`,
       `--window-size=${WINDOW_WIDTH},${height}`,
-      `--force-device-scale-factor=${isFull ? 1 : HEAD_SCALE}`,
+      `--force-device-scale-factor=${scale}`,
       `--screenshot=${file}`,
       `file://${page}`,
     ],
