@@ -25,17 +25,22 @@ const rules = [
   }),
 ]
 
-/** The slowest of five runs. Where other programs hold the processors, what the server itself used is what counts. */
+/** The slowest of five runs, by the clock and by the CPU time of the server: where other programs hold the processors, the less counts. */
 async function timeQuery(server: PrometheusServer, expr: string) {
-  const seconds: number[] = []
+  const runs: { wall: number; cpu: number }[] = []
   let series = 0
   for (let run = 0; run < RUNS; run++) {
     const [start, cpuStart] = [performance.now(), server.cpuSeconds()]
     series = (await server.query(expr, endOf(HOUR))).length
     const cpu = server.cpuSeconds() - cpuStart
-    seconds.push(Math.min((performance.now() - start) / 1000, cpu))
+    runs.push({ wall: (performance.now() - start) / 1000, cpu })
   }
-  return { series, slowestSeconds: Math.max(...seconds) }
+  const most = (of: (run: { wall: number; cpu: number }) => number) => Math.max(...runs.map(of))
+  return {
+    series,
+    slowestSeconds: most(({ wall, cpu }) => Math.min(wall, cpu)),
+    times: `${most(({ wall }) => wall).toFixed(2)} s, CPU ${most(({ cpu }) => cpu).toFixed(2)} s`,
+  }
 }
 
 test('Every rule returns data for 200 nodes with 100 namespaces each, within two seconds', {
@@ -46,9 +51,11 @@ test('Every rule returns data for 200 nodes with 100 namespaces each, within two
   await withBackfilledServer(fleet, console.log, async (server) => {
     const slow: string[] = []
     const empty: string[] = []
+    const all: { name: string; times: string; slowestSeconds: number }[] = []
     for (const { name, expr } of rules) {
-      const { series, slowestSeconds } = await timeQuery(server, expr)
-      if (slowestSeconds >= LIMIT_SECONDS) slow.push(`${name}: ${slowestSeconds.toFixed(1)} s`)
+      const { series, slowestSeconds, times } = await timeQuery(server, expr)
+      all.push({ name, times, slowestSeconds })
+      if (slowestSeconds >= LIMIT_SECONDS) slow.push(`${name}: ${times}`)
       if (series > 0) continue
       empty.push(name)
       for (const { metric } of listSelectors(expr).filter((one) => one.metric !== 'ALERTS')) {
@@ -56,6 +63,10 @@ test('Every rule returns data for 200 nodes with 100 namespaces each, within two
         expect(Number(count?.points[0]?.[1]), `${metric} of ${name}`).toBeGreaterThan(0)
       }
     }
+    for (const { name, times } of all
+      .sort((a, b) => b.slowestSeconds - a.slowestSeconds)
+      .slice(0, 5))
+      console.log(`slowest of ${RUNS}: ${times}: ${name}`)
     expect(slow).toEqual([])
     expect(empty).toEqual(QUIET)
   })

@@ -8,7 +8,7 @@ import { openTracefs, whyNotTraced } from '../failures/tracefs-place.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
 import { whyNotExact } from '../support/live.ts'
 import { makeFaster } from '../support/rules-faster.ts'
-import { readRuleFile } from '../support/rules-files.ts'
+import { listRecordings, readRuleFile } from '../support/rules-files.ts'
 import { type RulesServer, type Sample, withRulesServer } from '../support/rules-server.ts'
 import { hasProgram } from '../support/tools.ts'
 
@@ -132,6 +132,16 @@ test('A destination that is really exhausted makes the right alerts pending, fir
         'cluster_pool:ephemeral_port_pool_utilization_ratio:max{pool="tcp_connect"}',
       )
       expect(rollUp?.value[1]).toBe('1')
+
+      // A cluster's rules read what the instance's have recorded, so that each shows the other.
+      const recorded = await query(
+        'count by (__name__) ({__name__=~"(instance|cluster)(_[a-z]+)?:.+"})',
+      )
+      expect(recorded.map(({ metric }) => metric.__name__).sort(), 'every rule records').toEqual(
+        listRecordings()
+          .map(({ record }) => record)
+          .sort(),
+      )
 
       // Without TIME_WAIT, so that all ports are free at once.
       await netns.call('close', { sockets, how: 'rst' })
