@@ -1,7 +1,7 @@
 // Small files under /proc: path -> text, and a refused system call -> SourceError. Synchronous file system calls only, so
 // that it may run in a thread that has switched its namespace.
 
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { type FailureReason, SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
 
@@ -18,17 +18,32 @@ const SECOND_READ_BYTES = 512 * 1024
  * `expectedBytes` is more than it usually has: a small buffer costs less.
  */
 export function readProcFile(path: string, expectedBytes = FIRST_READ_BYTES): string | undefined {
-  try {
+  return unlessMissing(path, () => {
     for (const size of [expectedBytes, SECOND_READ_BYTES]) {
       const bytes = readOnce(path, Buffer.allocUnsafe(size))
       if (bytes.length < size) return bytes.toString('latin1')
     }
+    throw new SourceError('malformed', `Cannot read ${path}: it is longer than 512 KiB`)
+  })
+}
+
+/**
+ * The same for a list such as mountinfo, which the other would cut: one read(2) gives as many whole records as fit into a
+ * page, however much it asks for (fs/seq_file.c:seq_read_iter). Files of one record, such as cgroup, snmp or stat, come whole.
+ */
+export function readProcList(path: string): string | undefined {
+  return unlessMissing(path, () => readFileSync(path, 'utf8'))
+}
+
+function unlessMissing(path: string, read: () => string): string | undefined {
+  try {
+    return read()
   } catch (error) {
+    if (error instanceof SourceError) throw error
     // ESRCH: the process ended between open(2) and read(2).
     if (isMissing(error) || codeOf(error) === 'ESRCH') return undefined
     throw refusal(`read ${path}`, error)
   }
-  throw new SourceError('malformed', `Cannot read ${path}: it is longer than 512 KiB`)
 }
 
 /** What a refused file system call means. `missing` is the reason when there is no such file. */

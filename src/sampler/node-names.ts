@@ -2,7 +2,7 @@
 // the main thread tells, all live here; none of them ever waits.
 
 import { existsSync } from 'node:fs'
-import { readProcFile } from '../kernel/proc-file.ts'
+import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
 import type { SpecSettings } from '../namespaces/world.ts'
 import { DecodeError, SourceError } from '../observation.ts'
@@ -159,7 +159,7 @@ const MOST_IDENTITIES = 10_000
 
 /** Undefined where the machine has no cgroup v2: sockets then go by their user. */
 function openTree(cgroup: string | undefined): CgroupTree | undefined {
-  const mounted = cgroup ?? findCgroupRoot(readProcFile('/proc/thread-self/mountinfo') ?? '')
+  const mounted = cgroup ?? findCgroupRoot(readProcList('/proc/thread-self/mountinfo') ?? '')
   if (mounted === undefined) return undefined
   // Hybrid hosts have it one level down.
   const root = [mounted, `${mounted}/unified`].find((path) =>

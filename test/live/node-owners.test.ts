@@ -139,6 +139,17 @@ describe('owners of ports', { timeout: 120_000 }, () => {
     )
   })
 
+  test('are containers however many mounts come before that of the cgroup v2', async (ctx) => {
+    await liveTest(ctx, ({ move }) =>
+      withTwoUsers(move, ['sh', '-c', `${MANY_MOUNTS} && exec "$@"`, 'sh'], FLAGS, {
+        async use({ readFreshOf }, netns) {
+          const owners = ownersOf(await readFreshOf(netns), netns)
+          expect(owners).toEqual({ [netns.replace('/', ' ')]: 8 })
+        },
+      }),
+    )
+  })
+
   test('are users where the machine has no cgroup v2', async (ctx) => {
     await liveTest(ctx, ({ move }) =>
       withTwoUsers(move, ['sh', '-c', 'umount -R /sys/fs/cgroup && exec "$@"', 'sh'], FLAGS, {
@@ -166,6 +177,12 @@ describe('owners of ports', { timeout: 120_000 }, () => {
   })
 })
 
+/** One read(2) of mountinfo shows some sixty; without umount the machine's own cgroup v2 would come before them. */
+const MANY_MOUNTS = [
+  'umount -R /sys/fs/cgroup',
+  'for i in $(seq 100); do mount -t tmpfs tmpfs /sys/fs/cgroup; done',
+  'mount -t cgroup2 cgroup2 /sys/fs/cgroup',
+].join(' && ')
 const ofOwners = { collector: 'owners' }
 
 /** A namespace with five connections of nobody's and three of root's, and the program started by that command. */
