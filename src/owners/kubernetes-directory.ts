@@ -1,35 +1,30 @@
 // Who is pod <uid>? Remembers the pods of this node and lists them again, in the background, when it is asked for one
-// that it does not know. Whoever samples only looks things up here and never waits.
+// that it does not know. Whoever samples only takes what is known and never waits.
 
 import { type Backoff, takeBackoffMs, takeRetryAfterMs } from './kubernetes-backoff.ts'
-import { PodListError, type PodListFailure, podListFailures } from './kubernetes-failure.ts'
+import { PodListError, type PodListFailure } from './kubernetes-failure.ts'
 import { listPods, type PodListSource } from './kubernetes-list.ts'
 import { createPodMemory } from './kubernetes-memory.ts'
 import type { Pod } from './kubernetes-pods.ts'
 import { createWantedIds } from './kubernetes-wanted.ts'
 
 export interface PodDirectory {
-  lookup(podUid: string): Pod | undefined
-  /** All that lookup() knows. */
+  /** All that are known. */
   pods(): Pod[]
   /**
-   * To be called at every sample with what lookup() did not know; what it knows is ignored. The ids are those of
-   * containers whose pod is known: a pod is listed before its containers have been started.
+   * To be called at every sample with what pods() did not have; what it has is ignored. The ids are those of containers
+   * whose pod is known: a pod is listed before its containers have been started.
    */
   request(podUids: Iterable<string>, containerIds?: Iterable<string>): void
-  status(): PodDirectoryStatus
+  /** Another value after each list; undefined until the first one ends. */
+  lastList(): ListOutcome | undefined
   /** For good, the request under way included. */
   stop(): void
 }
 
-export interface PodDirectoryStatus {
-  /** Of the last list; undefined until the first one ends. */
-  readonly success: boolean | undefined
-  readonly reason: PodListFailure | undefined
-  readonly message: string | undefined
-  readonly lastDurationSeconds: number | undefined
-  /** Since the start, all reasons present. */
-  readonly failures: Readonly<Record<PodListFailure, number>>
+export interface ListOutcome {
+  readonly success: boolean
+  readonly durationSeconds: number
 }
 
 export interface PodDirectoryOptions
@@ -79,11 +74,8 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
   }
   const memory = createPodMemory(options.graceMs ?? 300_000)
   const wanted = createWantedIds(backoff)
-  const failures = Object.fromEntries(podListFailures.map((reason) => [reason, 0])) as Record<
-    PodListFailure,
-    number
-  >
-  let last: { error: PodListError | undefined; durationSeconds: number } | undefined
+  let last: ListOutcome | undefined
+  let lastReason: PodListFailure | undefined
   let failuresInARow = 0
   let notBeforeMs = Number.NEGATIVE_INFINITY
   let startedMs = Number.NEGATIVE_INFINITY
@@ -117,7 +109,8 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
     if (error === undefined) take(pods)
     else suffer(error)
     report(error)
-    last = { error, durationSeconds: (now() - startedMs) / 1000 }
+    last = { success: error === undefined, durationSeconds: (now() - startedMs) / 1000 }
+    lastReason = error?.reason
     plan()
     if (error === undefined) options.onListed?.()
   }
@@ -129,8 +122,7 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
     wanted.settle((id) => memory.knows(id, now()), startedMs, now())
   }
 
-  function suffer({ reason, retryAfterMs = 0 }: PodListError): void {
-    failures[reason]++
+  function suffer({ retryAfterMs = 0 }: PodListError): void {
     failuresInARow++
     const waitMs = Math.max(
       takeBackoffMs(failuresInARow, backoff),
@@ -140,13 +132,12 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
   }
 
   function report(error: PodListError | undefined): void {
-    if (last !== undefined && last.error?.reason === error?.reason) return
+    if (last !== undefined && lastReason === error?.reason) return
     if (error === undefined) log.info('Kubernetes names the pods of this node')
     else log.warn('Cannot list the pods of this node', { reason: error.reason, error })
   }
 
   return {
-    lookup: (podUid) => memory.lookup(podUid, now()),
     pods: () => memory.pods(now()),
     request(podUids, containerIds = []) {
       const unknown = (id: string) => !memory.knows(id, now())
@@ -155,13 +146,7 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
       wanted.add([...containerIds].filter(unknown), now(), soonMs)
       plan()
     },
-    status: () => ({
-      success: last && last.error === undefined,
-      reason: last?.error?.reason,
-      message: last?.error?.message,
-      lastDurationSeconds: last?.durationSeconds,
-      failures: { ...failures },
-    }),
+    lastList: () => last,
     stop() {
       stopped = true
       cancelWait()

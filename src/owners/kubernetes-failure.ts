@@ -1,25 +1,22 @@
 // Why the pods of this node could not be listed: the one error of the way to the Kubernetes API.
 
-/** Label values of a metric, so the set is closed. */
-export const podListFailures = [
+export type PodListFailure =
   /** The token is missing or not accepted. */
-  'unauthorized',
+  | 'unauthorized'
   /** The token is accepted, but its account may not list pods. */
-  'forbidden',
-  'throttled',
+  | 'forbidden'
+  | 'throttled'
   /** The API server answers, but cannot serve the list now. */
-  'unavailable',
+  | 'unavailable'
   /** No connection, or one that broke. */
-  'unreachable',
+  | 'unreachable'
   /** The CA cannot be read, or the server's certificate is not one that it signed for this host. */
-  'untrusted',
-  'timeout',
+  | 'untrusted'
+  | 'timeout'
   /** An answer that is no list of pods, or only a part of one. */
-  'malformed',
+  | 'malformed'
   /** A list without pods, although this program runs in one: the node's name is wrong. */
-  'empty',
-] as const
-export type PodListFailure = (typeof podListFailures)[number]
+  | 'empty'
 
 /** The list could not be had. Judged in one place, the pod directory, where it becomes data. */
 export class PodListError extends Error {

@@ -5,7 +5,6 @@ import type { Pod } from './kubernetes-pods.ts'
 export interface PodMemory {
   /** A whole list. */
   take(pods: readonly Pod[], nowMs: number): void
-  lookup(podUid: string, nowMs: number): Pod | undefined
   pods(nowMs: number): Pod[]
   /** `id` is a pod's UID or the id of a container. */
   knows(id: string, nowMs: number): boolean
@@ -22,12 +21,7 @@ export function createPodMemory(graceMs: number): PodMemory {
   const podOfContainer = new Map<string, string>()
 
   const alive = (entry: Known, nowMs: number) => nowMs - entry.missingSinceMs < graceMs
-  const lookup = (podUid: string, nowMs: number) => {
-    const entry = known.get(podUid)
-    return entry !== undefined && alive(entry, nowMs) ? entry.pod : undefined
-  }
   return {
-    lookup,
     take(listed, nowMs) {
       for (const [uid, { pod, missingSinceMs }] of known) {
         const entry = { pod, missingSinceMs: Math.min(missingSinceMs, nowMs) }
@@ -44,6 +38,9 @@ export function createPodMemory(graceMs: number): PodMemory {
     },
     pods: (nowMs) =>
       [...known.values()].filter((entry) => alive(entry, nowMs)).map(({ pod }) => pod),
-    knows: (id, nowMs) => lookup(podOfContainer.get(id) ?? id, nowMs) !== undefined,
+    knows(id, nowMs) {
+      const entry = known.get(podOfContainer.get(id) ?? id)
+      return entry !== undefined && alive(entry, nowMs)
+    },
   }
 }

@@ -7,8 +7,6 @@ export interface Pod {
   readonly uid: string
   readonly namespace: string
   readonly name: string
-  /** Its sockets are in the namespace of the node. */
-  readonly hostNetwork: boolean
   /** net.ipv4.ip_local_port_range of the pod's spec, as text; undefined where it sets none. */
   readonly portRange: string | undefined
   /** net.ipv4.ip_local_reserved_ports, likewise. */
@@ -77,7 +75,6 @@ function takePod(item: JsonObject): ListedPod[] {
     uid,
     namespace,
     name,
-    hostNetwork: spec.hostNetwork === true,
     portRange: takeSysctl(spec, 'net.ipv4.ip_local_port_range'),
     reservedPorts: takeSysctl(spec, 'net.ipv4.ip_local_reserved_ports'),
     containers: takeContainers(asObject(item.status)),

@@ -26,10 +26,8 @@ export function openPodNames(
   return {
     request: directory.request,
     collector() {
-      const { success, lastDurationSeconds: durationSeconds = 0 } = directory.status()
-      return success === undefined
-        ? undefined
-        : { collector: 'kubernetes', success, durationSeconds }
+      const last = directory.lastList()
+      return last && { collector: 'kubernetes', ...last }
     },
     stop: directory.stop,
   }

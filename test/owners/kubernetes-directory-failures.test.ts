@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { PodDirectoryOptions } from '../../src/owners/kubernetes-directory.ts'
 import { type Handler, podObject, refuse } from '../support/fake-api-server.ts'
 import { type DirectoryBench, setUpDirectory } from '../support/pod-directory-bench.ts'
@@ -38,10 +38,10 @@ describe('a pod directory whose API server fails', () => {
 
   test('stays away for as long as the server asks when that is longer', async () => {
     const throttled = refuse(429, 'too many requests', { 'retry-after': '60' })
-    const { sample, startedSeconds, directory } = await setUp([throttled])
+    const { lookup, sample, startedSeconds } = await setUp([throttled])
     await sample(['a'], 120_000)
     expect(startedSeconds).toEqual([0, 60])
-    expect(directory.lookup('a')?.name).toBe('cart')
+    expect(lookup('a')?.name).toBe('cart')
   })
 
   test('comes back up to a quarter later than the server asks', async () => {
@@ -69,36 +69,41 @@ describe('a pod directory whose API server fails', () => {
   })
 
   test('keeps the names it has when a later list fails', async () => {
-    const { directory, sample, fake } = await setUp([])
+    const { lookup, directory, sample, fake } = await setUp([])
     await sample(['a'], 5000)
     fake.mishaps.push(...forever(unavailable))
     await sample(['a', 'b'], 600_000)
-    expect(directory.lookup('a')?.name).toBe('cart')
-    expect(directory.status().success).toBe(false)
+    expect(lookup('a')?.name).toBe('cart')
+    expect(directory.lastList()?.success).toBe(false)
   })
 
   test('names the pods when the token is rotated after it was refused', async () => {
-    const { directory, sample, fake, startedSeconds } = await setUp([], { readToken: () => token })
     let token = 'expired'
+    const options = { readToken: () => token }
+    const { lookup, sample, fake, logged, startedSeconds } = await setUp([], options)
     await sample(['a'], 4000, 4000)
-    expect(directory.status()).toMatchObject({ success: false, reason: 'unauthorized' })
+    expect(logged).toEqual(['warn: Cannot list the pods of this node: unauthorized'])
     token = fake.token
     await sample(['a'], 5000)
     expect(startedSeconds).toEqual([0, 5])
-    expect(directory.lookup('a')?.name).toBe('cart')
+    expect(lookup('a')?.name).toBe('cart')
   })
 
   test('says that the name of the node is wrong when the list is empty', async () => {
-    const { directory, sample } = await setUp([], { nodeName: 'node-7' })
+    const log = { info: vi.fn(), warn: vi.fn() }
+    const { directory, sample } = await setUp([], { nodeName: 'node-7', log })
     await sample(['a'], 5000)
-    expect(directory.status()).toMatchObject({
-      success: false,
-      reason: 'empty',
-      message: 'Kubernetes knows no pod on a node "node-7", not even this one',
-    })
+    expect(directory.lastList()?.success).toBe(false)
+    const message = 'Kubernetes knows no pod on a node "node-7", not even this one'
+    expect(log.warn.mock.calls).toEqual([
+      [
+        'Cannot list the pods of this node',
+        { reason: 'empty', error: expect.objectContaining({ message }) },
+      ],
+    ])
   })
 
-  test('counts failures by reason and times the last list', async () => {
+  test('says how the last list went and how long it took', async () => {
     const { directory, clock, sample, fake } = await setUp([refuse(403, 'no'), unavailable])
     await sample(['a'], 10_000)
     fake.mishaps.push((...exchange) => {
@@ -106,19 +111,9 @@ describe('a pod directory whose API server fails', () => {
       unavailable(...exchange)
     })
     await sample(['a'], 10_000)
-    expect(directory.status()).toMatchObject({
-      success: false,
-      reason: 'unavailable',
-      lastDurationSeconds: 1.5,
-      failures: { forbidden: 1, unavailable: 2, unauthorized: 0, timeout: 0, malformed: 0 },
-    })
+    expect(directory.lastList()).toEqual({ success: false, durationSeconds: 1.5 })
     await sample(['a'], 60_000)
-    expect(directory.status()).toMatchObject({
-      success: true,
-      reason: undefined,
-      message: undefined,
-      failures: { forbidden: 1, unavailable: 2 },
-    })
+    expect(directory.lastList()).toEqual({ success: true, durationSeconds: 0 })
   })
 
   test('writes one log line for each change, and none while nothing changes', async () => {
@@ -139,8 +134,9 @@ describe('a pod directory whose API server fails', () => {
 
   test('treats a fault of its own as data when nothing foresaw it', async () => {
     const apiServer = { host: '127.0.0.1', port: 70_000 }
-    const { directory, sample } = await setUp([], { apiServer })
+    const { directory, sample, logged } = await setUp([], { apiServer })
     await sample(['a'], 5000)
-    expect(directory.status()).toMatchObject({ success: false, reason: 'unreachable' })
+    expect(directory.lastList()?.success).toBe(false)
+    expect(logged).toEqual(['warn: Cannot list the pods of this node: unreachable'])
   })
 })

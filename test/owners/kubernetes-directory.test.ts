@@ -19,44 +19,44 @@ async function setUp(options?: Partial<PodDirectoryOptions>): Promise<DirectoryB
 
 const containerId = 'c'.repeat(64)
 
-describe('lookup()', () => {
+describe('pods()', () => {
   test('knows nothing and starts nothing when nobody requested', async () => {
-    const { directory, startedSeconds, fake, clock } = await setUp()
-    expect(directory.lookup('a')).toBeUndefined()
+    const { lookup, directory, startedSeconds, fake, clock } = await setUp()
+    expect(lookup('a')).toBeUndefined()
     clock.advance(3_600_000)
     expect(startedSeconds).toEqual([])
     expect(fake.requests).toEqual([])
-    expect(directory.status()).toMatchObject({ success: undefined, lastDurationSeconds: undefined })
+    expect(directory.lastList()).toBeUndefined()
   })
 
   test('knows a pod once the list that was requested has come in', async () => {
-    const { directory, idle, fake } = await setUp()
+    const { lookup, directory, idle, fake } = await setUp()
     directory.request(['a'])
-    expect(directory.lookup('a')).toBeUndefined()
+    expect(lookup('a')).toBeUndefined()
     await idle()
-    expect(directory.lookup('a')).toMatchObject({ namespace: 'shop', name: 'cart' })
-    expect(directory.pods()).toEqual([directory.lookup('a')])
+    expect(lookup('a')).toMatchObject({ namespace: 'shop', name: 'cart' })
+    expect(directory.pods()).toEqual([lookup('a')])
     expect(fake.requests).toHaveLength(1)
   })
 
   test('remembers a pod that has gone until the grace is over when lists go on', async () => {
-    const { directory, clock, fake, idle } = await setUp({ graceMs: 60_000 })
+    const { lookup, directory, clock, fake, idle } = await setUp({ graceMs: 60_000 })
     directory.request(['a'])
     await idle()
     fake.pods = [podObject({ uid: 'b' })]
     clock.advance(3_600_000)
-    expect(directory.lookup('a')?.name).toBe('cart')
+    expect(lookup('a')?.name).toBe('cart')
     directory.request(['b'])
     await idle()
     clock.advance(59_999)
-    expect(directory.lookup('a')?.name).toBe('cart')
+    expect(lookup('a')?.name).toBe('cart')
     clock.advance(1)
-    expect(directory.lookup('a')).toBeUndefined()
+    expect(lookup('a')).toBeUndefined()
     expect(directory.pods().map(({ uid }) => uid)).toEqual(['b'])
   })
 
   test('starts the grace anew when a pod was listed again in between', async () => {
-    const { directory, clock, fake, idle } = await setUp({ graceMs: 60_000 })
+    const { lookup, directory, clock, fake, idle } = await setUp({ graceMs: 60_000 })
     const carts = fake.pods
     for (const [i, pods] of [carts, [], carts, []].entries()) {
       fake.pods = [...pods, podObject({ uid: `new-${i}` })]
@@ -65,7 +65,7 @@ describe('lookup()', () => {
       clock.advance(40_000)
     }
     expect(fake.requests).toHaveLength(4)
-    expect(directory.lookup('a')?.name).toBe('cart')
+    expect(lookup('a')?.name).toBe('cart')
   })
 })
 
@@ -84,7 +84,7 @@ describe('request()', () => {
   })
 
   test('waits for the least interval when the next unknown pod appears at once', async () => {
-    const { directory, clock, idle, fake, startedSeconds } = await setUp()
+    const { lookup, directory, clock, idle, fake, startedSeconds } = await setUp()
     directory.request(['a'])
     await idle()
     fake.pods.push(podObject({ uid: 'b', name: 'shop' }))
@@ -95,7 +95,7 @@ describe('request()', () => {
     clock.advance(1)
     await idle()
     expect(startedSeconds).toEqual([0, 5])
-    expect(directory.lookup('b')?.name).toBe('shop')
+    expect(lookup('b')?.name).toBe('shop')
   })
 
   test('never asks more often than the least interval when every sample has a new pod', async () => {
@@ -125,7 +125,7 @@ describe('request()', () => {
   })
 
   test('asks again for the sake of a container when its pod was listed before it started', async () => {
-    const { directory, clock, idle, fake, startedSeconds } = await setUp()
+    const { lookup, directory, clock, idle, fake, startedSeconds } = await setUp()
     directory.request(['a'])
     await idle()
     fake.pods = [podObject({ uid: 'a', containers: { [containerId]: 'web' } })]
@@ -136,7 +136,7 @@ describe('request()', () => {
     clock.advance(1)
     await idle()
     expect(startedSeconds).toEqual([0, 30])
-    expect(directory.lookup('a')?.containers[containerId]).toBe('web')
+    expect(lookup('a')?.containers[containerId]).toBe('web')
     directory.request([], [containerId])
     clock.advance(3_600_000)
     expect(startedSeconds).toEqual([0, 30])
@@ -163,7 +163,7 @@ describe('stop()', () => {
     directory.request(['a'])
     await reached
     expect(logged).toEqual([])
-    expect(directory.status().success).toBeUndefined()
+    expect(directory.lastList()).toBeUndefined()
     expect(clock.waiting()).toBe(0)
   })
 

@@ -30,7 +30,6 @@ describe('parsePodList()', () => {
         uid,
         namespace: 'shop',
         name: 'cart-7d9',
-        hostNetwork: false,
         portRange: undefined,
         reservedPorts: undefined,
         containers: {},
@@ -38,9 +37,8 @@ describe('parsePodList()', () => {
     ])
   })
 
-  test('keeps the host network and both sysctls when the spec sets them', () => {
+  test('keeps both sysctls when the spec sets them', () => {
     const spec = {
-      hostNetwork: true,
       securityContext: {
         sysctls: [
           { name: 'net.core.somaxconn', value: '1024' },
@@ -50,7 +48,6 @@ describe('parsePodList()', () => {
       },
     }
     expect(parseOne(pod({ spec }))).toMatchObject({
-      hostNetwork: true,
       portRange: '1024 65535',
       reservedPorts: '8080,9000-9100',
     })
@@ -132,9 +129,9 @@ describe('parsePodList()', () => {
   })
 
   test('keeps a pod when spec and status have the wrong shape', () => {
-    const spec = { hostNetwork: 'true', securityContext: { sysctls: { name: 'x' } } }
+    const spec = { securityContext: { sysctls: { name: 'x' } } }
     const item = { ...pod({ spec }), status: 'Running' }
-    expect(parseOne(item)).toMatchObject({ uid, hostNetwork: false, containers: {} })
+    expect(parseOne(item)).toMatchObject({ uid, portRange: undefined, containers: {} })
   })
 
   test('gives no pods when the items are null, as Go writes an empty list', () => {

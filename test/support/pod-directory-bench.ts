@@ -6,6 +6,7 @@ import {
   type PodDirectory,
   type PodDirectoryOptions,
 } from '../../src/owners/kubernetes-directory.ts'
+import type { Pod } from '../../src/owners/kubernetes-pods.ts'
 import { type FakeApiServer, sourceOf, startFakeApiServer } from './fake-api-server.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 
@@ -13,6 +14,8 @@ export interface DirectoryBench {
   readonly fake: FakeApiServer
   readonly clock: ManualClock
   readonly directory: PodDirectory
+  /** Of what the directory knows. */
+  lookup(podUid: string): Pod | undefined
   /** When each list was started, in seconds since the bench was set up. */
   readonly startedSeconds: readonly number[]
   /** Log lines: level, message and the field reason. */
@@ -32,7 +35,8 @@ export async function setUpDirectory(
   const originMs = clock.now()
   const startedSeconds: number[] = []
   const logged: string[] = []
-  let listed = 0
+  /** What the directory said when the last list was started. */
+  let before = undefined as ReturnType<PodDirectory['lastList']>
   const write =
     (level: string) =>
     (message: string, fields: { reason?: unknown } = {}) => {
@@ -43,25 +47,23 @@ export async function setUpDirectory(
     ...clock,
     random: () => 0,
     log: { info: write('info'), warn: write('warn') },
-    onListed: () => {
-      listed++
-    },
     // Reading the CA opens every HTTP request, before anything asynchronous; no test here sends two for one list.
     readCa: () => {
       startedSeconds.push((clock.now() - originMs) / 1000)
+      before = directory.lastList()
       return fake.ca
     },
     ...options,
   })
 
-  const ended = () => listed + Object.values(directory.status().failures).reduce((a, b) => a + b)
   async function idle(): Promise<void> {
-    while (ended() < startedSeconds.length) await delay(1)
+    while (startedSeconds.length > 0 && directory.lastList() === before) await delay(1)
   }
   return {
     fake,
     clock,
     directory,
+    lookup: (podUid) => directory.pods().find(({ uid }) => uid === podUid),
     startedSeconds,
     logged,
     idle,
