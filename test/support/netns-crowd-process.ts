@@ -20,14 +20,15 @@ export interface CreateOrder {
   readonly count: number
   /** Sockets of each, half of them with a port of its range: connections and their other ends. */
   readonly sockets: number
-  /** Size of the port range of the first; each has two ports more than the one before. */
+  /** Where the port range of each begins. */
+  readonly firstPort: number
+  /** Size of that of the first; each has two ports more than the one before. */
   readonly rangePorts: number
 }
 
 export type CrowdOrder = CreateOrder | { readonly kind: 'end'; readonly pids: readonly number[] }
 export type CrowdReply = { readonly members: readonly Member[] } | { readonly failure: string }
 
-const FIRST_PORT = 20_000
 const SERVER = { address: '127.0.0.1', port: 9_000 }
 
 const libc = openLibc()
@@ -35,13 +36,13 @@ libc.setDescriptorLimit(20_000)
 const home = openSync('/proc/self/ns/net', 'r')
 const alive = new Map<number, { readonly child: ChildProcess; readonly fds: readonly number[] }>()
 
-function create({ count, sockets, rangePorts }: CreateOrder): Member[] {
+function create({ count, sockets, firstPort, rangePorts }: CreateOrder): Member[] {
   const members: Member[] = []
   try {
     for (let index = 0; index < count; index++) {
       unshareNetns(libc)
       bringUp(libc, 'lo')
-      const range = [FIRST_PORT, FIRST_PORT + rangePorts + 2 * index - 1] as const
+      const range = [firstPort, firstPort + rangePorts + 2 * index - 1] as const
       writeFileSync('/proc/sys/net/ipv4/ip_local_port_range', range.join(' '))
       const fds = openConnections(Math.floor(sockets / 2))
       // libuv forks in the calling thread, so the child begins in its namespace.

@@ -7,6 +7,14 @@ import type { CreateOrder, CrowdOrder, CrowdReply, Member } from './netns-crowd-
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+const DEFAULTS: CreateOrder = {
+  kind: 'create',
+  count: 1,
+  sockets: 0,
+  firstPort: 20_000,
+  rangePorts: 1000,
+}
+
 export type { Member }
 
 export interface NetnsCrowd {
@@ -28,8 +36,7 @@ export async function withNetnsCrowd<T>(use: (crowd: NetnsCrowd) => Promise<T>):
   const exited = once(child, 'exit')
   try {
     return await use({
-      create: (order) =>
-        send(child, { kind: 'create', count: 1, sockets: 0, rangePorts: 1000, ...order }),
+      create: (order) => send(child, { ...DEFAULTS, ...order }),
       end: async (members) => {
         await send(child, { kind: 'end', pids: members.map(({ pid }) => pid) })
       },
