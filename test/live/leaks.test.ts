@@ -1,52 +1,101 @@
 // Nothing is left behind: descriptors and namespaces are counted while a thousand namespaces come and go, and workers die.
 
-import { readdirSync } from 'node:fs'
-import { pathToFileURL } from 'node:url'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import type { WorkerOptions } from '../../src/sampler/messages.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'
+import type { Page } from '../support/actor-page.ts'
+import { openLibc } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
-import { withNetnsCrowd } from '../support/netns-crowd.ts'
+import { watchNamespaces } from '../support/netns-alive.ts'
+import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
 import { withNodeExporter } from '../support/node-page.ts'
 
 const skipReason = whyNotLive()
 const ROUNDS = 10
 const PER_ROUND = 100
+const KILLS = 5
 const countDescriptors = (pid: number | 'self' | undefined) => readdirSync(`/proc/${pid}/fd`).length
 
-test('no descriptor leaks over a thousand namespaces that come and go', {
+const FLAGS = ['--sample.interval=200ms', '--sample.cpu-budget=1']
+const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
+
+/** How many of them the page shows. */
+function countShown(page: Page, members: readonly Member[]): number {
+  const names = new Set(members.map(({ inode }) => `inode/${inode}`))
+  const rows = page.list('ephemeral_port_netns_success')
+  return rows.filter(({ labels }) => names.has(labels.netns ?? '')).length
+}
+
+/** Counts those that the kernel still has, which takes them down in the background. */
+function watchAll(members: readonly Member[]): () => number {
+  return watchNamespaces(
+    openLibc(),
+    members.map(({ pid }) => pid),
+  )
+}
+
+test('neither descriptor nor namespace leaks over a thousand namespaces that come and go', {
   timeout: 240_000,
 }, async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd((crowd) =>
-    withNodeExporter(['--sample.interval=200ms', '--sample.cpu-budget=1'], async (exporter) => {
-      const { program, until } = exporter
+    withNodeExporter(FLAGS, async ({ program, until }) => {
       const counts: number[] = []
-      let seen = 0
       for (let round = 0; round < ROUNDS; round++) {
         const members = await crowd.create({ count: PER_ROUND, sockets: 4 })
-        const names = new Set(members.map(({ inode }) => `inode/${inode}`))
-        await until((page) => {
-          const shown = page
-            .list('ephemeral_port_netns_success')
-            .filter(({ labels }) => names.has(labels.netns ?? ''))
-          return shown.length === PER_ROUND || undefined
-        })
-        seen += names.size
+        const countAlive = watchAll(members)
+        await until((page) => countShown(page, members) === PER_ROUND || undefined)
+        expect(countAlive()).toBe(PER_ROUND)
         await crowd.end(members)
-        await until((page) => {
-          const shown = page
-            .list('ephemeral_port_netns_success')
-            .some(({ labels }) => names.has(labels.netns ?? ''))
-          return shown ? undefined : true
-        })
+        await until((page) => countShown(page, members) === 0 || undefined)
+        await expect.poll(countAlive, { timeout: 20_000 }).toBe(0)
         counts.push(countDescriptors(program.child.pid))
       }
-      expect(seen).toBe(ROUNDS * PER_ROUND)
       // A connection of ours that is just ending may be among them.
       expect(Math.max(...counts) - Math.min(...counts), `${counts}`).toBeLessThanOrEqual(3)
     }),
   )
+})
+
+test('neither leaks when the worker dies again and again inside one of a hundred namespaces', {
+  timeout: 240_000,
+}, async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  const directory = mkdtempSync(join(tmpdir(), 'killer-'))
+  const file = join(directory, 'die')
+  const env = { NODE_OPTIONS: `--require ${KILLER}`, FILE_THAT_KILLS: file, KILLS: 'inside' }
+  try {
+    await withNetnsCrowd((crowd) =>
+      withNodeExporter(
+        FLAGS,
+        async ({ program, until }) => {
+          const counts: number[] = []
+          const isAllRead = (page: Page, members: readonly Member[], deaths: number) =>
+            (countShown(page, members) === PER_ROUND &&
+              page.value('ephemeral_port_worker_restarts_total') === deaths) ||
+            undefined
+          for (let deaths = 0; deaths < KILLS; deaths++) {
+            const members = await crowd.create({ count: PER_ROUND, sockets: 4 })
+            const countAlive = watchAll(members)
+            await until((page) => isAllRead(page, members, deaths))
+            writeFileSync(file, '')
+            await until((page) => isAllRead(page, members, deaths + 1))
+            counts.push(countDescriptors(program.child.pid))
+            await crowd.end(members)
+            await expect.poll(countAlive, { timeout: 20_000 }).toBe(0)
+          }
+          expect(Math.max(...counts) - Math.min(...counts), `${counts}`).toBeLessThanOrEqual(3)
+        },
+        { env },
+      ),
+    )
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 })
 
 /** A worker that ends in the middle of a read, with two sockets open that only libc knows of. */

@@ -1,9 +1,12 @@
-// Loaded into the program by NODE_OPTIONS=--require: its worker threads die as soon as the file FILE_THAT_KILLS exists.
+// Loaded into the program by NODE_OPTIONS=--require: its worker threads die as soon as the file FILE_THAT_KILLS exists, with
+// KILLS=inside at the moment when they have entered a namespace and still have the file of it open.
 // Plain CommonJS, because that is what --require takes.
 
-const { existsSync, rmSync } = require('node:fs')
+const fs = require('node:fs')
+const { syncBuiltinESMExports } = require('node:module')
 const { isMainThread } = require('node:worker_threads')
 
+const { existsSync, rmSync, openSync, closeSync } = fs
 const file = process.env.FILE_THAT_KILLS
 
 function dieIfTold() {
@@ -12,4 +15,22 @@ function dieIfTold() {
   process.exit(1) // of this thread
 }
 
-if (!isMainThread) setInterval(dieIfTold, 10).unref()
+/** Whoever enters opens /proc/<pid>/ns/net, calls setns() and closes it. */
+function dieInside() {
+  let entered
+  fs.openSync = (path, ...rest) => {
+    const fd = openSync(path, ...rest)
+    if (/\/\d+\/ns\/net$/.test(path)) entered = fd
+    return fd
+  }
+  fs.closeSync = (fd) => {
+    if (fd === entered) dieIfTold()
+    closeSync(fd)
+  }
+  syncBuiltinESMExports()
+}
+
+if (!isMainThread) {
+  if (process.env.KILLS === 'inside') dieInside()
+  else setInterval(dieIfTold, 10).unref()
+}
