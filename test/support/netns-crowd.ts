@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { CreateOrder, CrowdOrder, CrowdReply, Member } from './netns-crowd-process.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const PROGRAM = 'test/support/netns-crowd-process.ts'
 
 const DEFAULTS: CreateOrder = {
   kind: 'create',
@@ -23,16 +24,13 @@ export interface NetnsCrowd {
   end(members: readonly Member[]): Promise<void>
 }
 
-/** Leaves no namespace behind, whatever happens. */
-export async function withNetnsCrowd<T>(use: (crowd: NetnsCrowd) => Promise<T>): Promise<T> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', 'test/support/netns-crowd-process.ts'],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    },
-  )
+/** Leaves no namespace behind, whatever happens. `command` starts the program that follows it. */
+export async function withNetnsCrowd<T>(
+  use: (crowd: NetnsCrowd) => Promise<T>,
+  command: readonly string[] = [],
+): Promise<T> {
+  const [file = '', ...args] = [...command, process.execPath, '--import', 'tsx', PROGRAM]
+  const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const exited = once(child, 'exit')
   try {
     return await use({
