@@ -152,7 +152,7 @@ describe('owners of ports', { timeout: 120_000 }, () => {
 
   test('are users where the machine has no cgroup v2', async (ctx) => {
     await liveTest(ctx, ({ move }) =>
-      withTwoUsers(move, ['sh', '-c', 'umount -R /sys/fs/cgroup && exec "$@"', 'sh'], FLAGS, {
+      withTwoUsers(move, ['sh', '-c', 'umount -a -t cgroup2 && exec "$@"', 'sh'], FLAGS, {
         async use({ readFreshOf }, netns) {
           const page = await readFreshOf(netns)
           expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
@@ -179,7 +179,7 @@ describe('owners of ports', { timeout: 120_000 }, () => {
 
 /** One read(2) of mountinfo shows some sixty; without umount the machine's own cgroup v2 would come before them. */
 const MANY_MOUNTS = [
-  'umount -R /sys/fs/cgroup',
+  'umount -a -t cgroup2',
   'for i in $(seq 100); do mount -t tmpfs tmpfs /sys/fs/cgroup; done',
   'mount -t cgroup2 cgroup2 /sys/fs/cgroup',
 ].join(' && ')

@@ -1,27 +1,11 @@
-// Real cgroups for live tests: directories in the cgroup v2 tree of this machine, and processes in them that hold sockets.
+// Real cgroups for live tests: directories in the cgroup v2 tree of this machine (cgroup-tree.ts), and processes in them that hold sockets.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
-import { findCgroupRoot } from '../../src/owners/cgroup-root.ts'
-
-/** Where to make directories, or the reason for `ctx.skip(reason)`. */
-export function findWritableCgroups(): { readonly root: string } | { readonly why: string } {
-  if (process.platform !== 'linux') return { why: `needs Linux, this is ${process.platform}` }
-  const root = findCgroupRoot(readFileSync('/proc/self/mountinfo', 'utf8'))
-  if (root === undefined) return { why: 'needs a cgroup v2 tree' }
-  const probe = `${root}/probe-${process.pid}`
-  try {
-    mkdirSync(probe)
-    rmdirSync(probe)
-    return { root }
-  } catch (error) {
-    return { why: `needs to make cgroups: ${error instanceof Error ? error.message : error}` }
-  }
-}
 
 export interface Holder {
   readonly pid: number

@@ -10,7 +10,8 @@ import { STATE } from '../../src/observation.ts'
 import { parseCgroupPath, parseProcCgroup } from '../../src/owners/cgroup-path.ts'
 import { type CgroupTree, createCgroupTree } from '../../src/owners/cgroup-tree.ts'
 import { nameOwner } from '../../src/owners/owner.ts'
-import { type Cgroups, findWritableCgroups, type Holder, withCgroups } from './cgroup-holder.ts'
+import { withCgroupTree } from '../support/cgroup-tree.ts'
+import { type Cgroups, type Holder, withCgroups } from './cgroup-holder.ts'
 
 // The self-test of the kernel needs a port outside of it to bind.
 const RANGE = { first: 10_000, last: 65535 }
@@ -59,12 +60,12 @@ async function liveTest(
   ctx: TestContext,
   use: (cgroups: Cgroups, machine: { root: string; libc: Libc }) => Promise<void>,
 ): Promise<void> {
-  const found = findWritableCgroups()
-  if ('why' in found) return ctx.skip(found.why)
-  const { root } = found
-  const libc = await openLibc()
-  ctx.skip(!probeCapabilities(libc, RANGE).cgroupId, 'needs a kernel that tells cgroups of sockets')
-  await withCgroups(root, (cgroups) => use(cgroups, { root, libc }))
+  await withCgroupTree(ctx, async (root) => {
+    const libc = await openLibc()
+    const { cgroupId } = probeCapabilities(libc, RANGE)
+    ctx.skip(!cgroupId, 'needs a kernel that tells cgroups of sockets')
+    await withCgroups(root, (cgroups) => use(cgroups, { root, libc }))
+  })
 }
 
 test.for([

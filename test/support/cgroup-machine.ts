@@ -2,7 +2,8 @@
 
 import { writeFileSync } from 'node:fs'
 import type { TestContext } from 'vitest'
-import { type Cgroups, findWritableCgroups, withCgroups } from '../owners/cgroup-holder.ts'
+import { type Cgroups, withCgroups } from '../owners/cgroup-holder.ts'
+import { withCgroupTree } from './cgroup-tree.ts'
 import { type Container, type Containers, withContainers } from './containers.ts'
 import { whyNotLive } from './live.ts'
 import { hasProgram } from './tools.ts'
@@ -25,24 +26,23 @@ export async function liveTest(
   const missing = ['unshare', 'nsenter'].find((name) => !hasProgram(name))
   const why = whyNotLive() ?? (missing && `needs ${missing} of util-linux`)
   if (why !== undefined) return ctx.skip(why)
-  const found = findWritableCgroups()
-  if ('why' in found) return ctx.skip(found.why)
-  const { root } = found
-  await withCgroups(root, (cgroups) =>
-    withContainers(root, (containers) =>
-      use({
-        root,
-        cgroups,
-        containers,
-        move({ pid }, path) {
-          cgroups.make(path)
-          writeFileSync(`${root}${path}/cgroup.procs`, String(pid))
-        },
-        start(path, joined) {
-          cgroups.make(path)
-          return containers.start(path, joined)
-        },
-      }),
+  await withCgroupTree(ctx, (root) =>
+    withCgroups(root, (cgroups) =>
+      withContainers(root, (containers) =>
+        use({
+          root,
+          cgroups,
+          containers,
+          move({ pid }, path) {
+            cgroups.make(path)
+            writeFileSync(`${root}${path}/cgroup.procs`, String(pid))
+          },
+          start(path, joined) {
+            cgroups.make(path)
+            return containers.start(path, joined)
+          },
+        }),
+      ),
     ),
   )
 }

@@ -5,8 +5,9 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'vitest'
-import { findWritableCgroups, withCgroups } from '../owners/cgroup-holder.ts'
+import { withCgroups } from '../owners/cgroup-holder.ts'
 import type { Page } from './actor-page.ts'
+import { withCgroupTree } from './cgroup-tree.ts'
 import { type Container, withContainers } from './containers.ts'
 import { type FakeApiServer, startFakeApiServer } from './fake-api-server.ts'
 import { randomId } from './fresh-ids.ts'
@@ -63,9 +64,10 @@ export async function liveTest(
     (missing && `needs ${missing} of util-linux`) ??
     (existsSync('/run') ? undefined : 'needs the directory /run')
   if (why !== undefined) return ctx.skip(why)
-  const found = findWritableCgroups()
-  if ('why' in found) return ctx.skip(found.why)
-  const { root } = found
+  await withCgroupTree(ctx, (root) => withPodNode(root, use))
+}
+
+async function withPodNode(root: string, use: (node: PodNode) => Promise<void>): Promise<void> {
   const account = mkdtempSync(join(tmpdir(), 'service-account-'))
   chmodSync(account, 0o755)
   const fake = await startFakeApiServer()
