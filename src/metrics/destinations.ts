@@ -93,7 +93,8 @@ export const destinationFamilies: readonly Family[] = [
     type: 'counter',
     help:
       'TCP connections opened by connect() in the namespace since it exists, loopback and explicitly bound ones included: Tcp ' +
-      'ActiveOpens of /proc/net/snmp. Absent where that cannot be read.',
+      'ActiveOpens of /proc/net/snmp. It advances only when the namespace is listed, which a quiet one seldom is: rate() over less than ' +
+      'the age of ephemeral_port_netns_last_read_timestamp_seconds is 0, or far too much. Absent where that file cannot be read.',
     value: (state) => state.connectionsOpened,
   }),
   defineFamily({

@@ -43,7 +43,8 @@ export const namespaceFamilies: readonly Family[] = [
     name: 'ephemeral_port_netns_last_read_timestamp_seconds',
     help:
       'Unix time when the sockets of the namespace were last listed. Older than the last sample where a look at sockstat shows that ' +
-      'nothing can be near exhaustion: such namespaces are listed in turn. Absent while it cannot be read.',
+      'nothing can be near exhaustion: such namespaces are listed in turn, on a crowded node hours apart, and what is counted of their ' +
+      'sockets is of that time. Absent while it cannot be read.',
     value: (state) => state.readAtSeconds,
   }),
   defineFamily({
