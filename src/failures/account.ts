@@ -1,19 +1,29 @@
 // One namespace's counters of failed allocations: account x entries -> account -> AllocationFailures. Pure.
-// A counter that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 one sample
-// before it counts (METRICS.md), so an account tells what is published from what is still to be.
+// A counter that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 before it
+// counts, so an account tells what is published from what is still to be. The total is there long before anything fails; a pair
+// appears with its first failure, and keeps its 0 until whoever scrapes less often than we sample has seen it.
 
 import type { AllocationFailures } from '../snapshot.ts'
 
 interface Counter {
   /** As published; undefined before the first time. */
   readonly shown: number | undefined
-  /** To be added when it is published next, but for the first time. */
+  /** To be added when it is published next, but for the first time and while a pair keeps its 0. */
   readonly due: number
 }
 
 interface PairCounter extends Counter {
   readonly destination: string
   readonly owner: string
+  /** When it was published first. */
+  readonly bornSeconds: number | undefined
+}
+
+/** When an account is published, on a clock that never steps. */
+export interface Publication {
+  readonly atSeconds: number
+  /** Pairs that were published by then count. */
+  readonly bornBySeconds: number
 }
 
 export interface Account {
@@ -48,17 +58,17 @@ export function bookFailures(account: Account, bookings: readonly Booking[]): Ac
         : { destination, owner: owner ?? 'unknown' }
     const key = nameOf(pair)
     const known = pairs.get(key) ?? (hasRoom(pairs) ? undefined : pairs.get(nameOf(OTHERS)))
-    const into = known ?? { ...(hasRoom(pairs) ? pair : OTHERS), shown: undefined, due: 0 }
+    const into = known ?? { ...unborn, ...(hasRoom(pairs) ? pair : OTHERS) }
     pairs.set(nameOf(into), { ...into, due: into.due + count })
   }
   return { total, pairs }
 }
 
-/** What the next page shows: series that were on the last one count what is due, new ones begin at 0. */
-export function publishAccount({ total, pairs }: Account): Account {
+/** What the next page shows: series that are old enough count what is due, new ones begin at 0. */
+export function publishAccount({ total, pairs }: Account, publication: Publication): Account {
   return {
     total: publishCounter(total),
-    pairs: new Map([...pairs].map(([key, pair]) => [key, publishCounter(pair)])),
+    pairs: new Map([...pairs].map(([key, pair]) => [key, publishPair(pair, publication)])),
   }
 }
 
@@ -74,6 +84,13 @@ export function renderAccount({ total, pairs }: Account): AllocationFailures | u
 }
 
 const OTHERS = { destination: OTHER, owner: OTHER } as const
+const unborn = { shown: undefined, due: 0, bornSeconds: undefined } as const
+
+function publishPair(pair: PairCounter, { atSeconds, bornBySeconds }: Publication): PairCounter {
+  const { bornSeconds = atSeconds } = pair
+  const young = pair.shown !== undefined && bornSeconds > bornBySeconds
+  return young ? pair : { ...publishCounter(pair), bornSeconds }
+}
 
 function publishCounter<C extends Counter>(counter: C): C {
   if (counter.shown === undefined) return { ...counter, shown: 0 }

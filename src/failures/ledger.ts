@@ -7,6 +7,7 @@ import {
   type Account,
   bookFailures,
   emptyAccount,
+  type Publication,
   publishAccount,
   renderAccount,
 } from './account.ts'
@@ -20,15 +21,25 @@ export interface FailureLedger {
   readonly accounts: ReadonlyMap<string, Account>
   /** Failures of threads whose namespace nothing tells. */
   readonly unknown: Account
+  /** When it was advanced last; undefined before the first time. */
+  readonly atSeconds: number | undefined
 }
 
 export const emptyLedger: FailureLedger = {
   gone: new Map(),
   accounts: new Map(),
   unknown: emptyAccount,
+  atSeconds: undefined,
 }
 
+/** A sample that comes later than expected by less than that part of the interval is in time. */
+const TOLERATED_DELAY = 0.1
+
 export interface LedgerInput {
+  /** Of a clock that never steps. */
+  readonly atSeconds: number
+  /** For how long a new pair is shown as 0, one sample at least. */
+  readonly holdSeconds: number
   readonly reading: FailureReading
   /** The keys of the namespaces that exist; accounts of others are closed. */
   readonly present: Iterable<string>
@@ -55,6 +66,7 @@ export function advanceLedger(ledger: FailureLedger, input: LedgerInput): Failur
   }
 
   const published = new Set(input.published)
+  const publication = planPublication(ledger, input)
   const accounts = new Map<string, Account>()
   for (const key of present) {
     const before = ledger.accounts.get(key) ?? emptyAccount
@@ -62,15 +74,15 @@ export function advanceLedger(ledger: FailureLedger, input: LedgerInput): Failur
       before,
       entries.filter(({ netns }) => netns === key),
     )
-    accounts.set(key, published.has(key) ? publishAccount(booked) : booked)
+    accounts.set(key, published.has(key) ? publishAccount(booked, publication) : booked)
   }
   const closed = [...ledger.accounts].filter(([key]) => !present.has(key))
   const strays = [
     ...entries.filter(({ netns }) => netns === undefined),
     ...closed.map(([, { total }]) => ({ ...nothingKnown, count: total.due })),
   ].filter(({ count }) => count > 0)
-  const unknown = publishAccount(bookFailures(ledger.unknown, strays))
-  return { gone, accounts, unknown }
+  const unknown = publishAccount(bookFailures(ledger.unknown, strays), publication)
+  return { gone, accounts, unknown, atSeconds: input.atSeconds }
 }
 
 /** Undefined where the series of that namespace have not been published yet. */
@@ -81,6 +93,15 @@ export function renderFailures(ledger: FailureLedger, key: string): AllocationFa
 
 export function renderUnknownFailures(ledger: FailureLedger): AllocationFailures | undefined {
   return renderAccount(ledger.unknown)
+}
+
+/** A pair counts in the last sample that is not too late for it: the next is as far away as the one before. */
+function planPublication(
+  { atSeconds: before }: FailureLedger,
+  { atSeconds, holdSeconds }: LedgerInput,
+): Publication {
+  const interval = atSeconds - (before ?? atSeconds)
+  return { atSeconds, bornBySeconds: atSeconds + (1 - TOLERATED_DELAY) * interval - holdSeconds }
 }
 
 /** One event's part, or with `lost` failures that nothing but their number is known of. */

@@ -36,8 +36,9 @@ export const failureFamilies: readonly Family[] = [
     type: 'counter',
     help:
       'The failures of ephemeral_port_allocation_failures_total by remote address:port and by whose process it was. The first 50 ' +
-      'pairs of a namespace have a series, which begins at 0; the pair other,other counts later ones, and failures that came too ' +
-      'fast for the kernel to keep more than their number. One sample behind the total for a pair that is new.',
+      'pairs of a namespace have a series; the pair other,other counts later ones, and failures that came too fast for the kernel to ' +
+      'keep more than their number. A new pair is 0 for 60 s, or --sample.peak-window where that is shorter, before it counts, so that ' +
+      'increase() sees its first failure.',
     labels: ['netns', 'destination', 'owner'],
     *samples(snapshot) {
       for (const { netns, destinations } of countedFailures(snapshot)) {

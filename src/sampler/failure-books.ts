@@ -27,17 +27,28 @@ export interface FailureBooks {
   close(): Promise<void>
 }
 
+/**
+ * Prometheus scrapes every 15 to 60 s. Not longer: the alert asks a minute later whose failures they were. Whoever scrapes
+ * more often says so by a shorter peak window.
+ */
+const LONGEST_HOLD_SECONDS = 60
 /** Somebody may be reading a file of the instance just now. */
 const REMOVE_ATTEMPTS = 10
 const REMOVE_PAUSE_MS = 50
 
-/** What the worker was told about the instance: it may end before it has said where it is. */
-export interface InstanceOrder {
+export interface FailureBooksOptions {
+  readonly everyNamespace: boolean
+  readonly peakWindowSeconds: number
+  /** What the worker was told about the instance: it may end before it has said where it is. */
   readonly failures: string | undefined
   readonly tracefs: string | undefined
 }
 
-export function createFailureBooks(everyNamespace: boolean, order?: InstanceOrder): FailureBooks {
+export function createFailureBooks(
+  options: FailureBooksOptions,
+  monotonicSeconds: () => number,
+): FailureBooks {
+  const holdSeconds = Math.min(options.peakWindowSeconds, LONGEST_HOLD_SECONDS)
   let ledger: FailureLedger = emptyLedger
   let held: { readonly path: string; readonly release: () => void } | undefined
 
@@ -65,6 +76,8 @@ export function createFailureBooks(everyNamespace: boolean, order?: InstanceOrde
         return key === undefined ? [] : [{ key, state }]
       })
       ledger = advanceLedger(ledger, {
+        atSeconds: monotonicSeconds(),
+        holdSeconds,
         reading,
         present,
         published: known.map(({ key }) => key),
@@ -76,11 +89,11 @@ export function createFailureBooks(everyNamespace: boolean, order?: InstanceOrde
           allocationFailures: renderFailures(ledger, keys.get(namespace.netns) ?? ''),
         })),
         // Of one namespace alone it is not known whether they were its own.
-        unattributed: everyNamespace ? renderUnknownFailures(ledger) : undefined,
+        unattributed: options.everyNamespace ? renderUnknownFailures(ledger) : undefined,
       }
     },
     async close() {
-      const path = held?.path ?? (order && findInstance(order))
+      const path = held?.path ?? findInstance(options)
       held?.release()
       held = undefined
       if (path === undefined) return
@@ -93,7 +106,7 @@ export function createFailureBooks(everyNamespace: boolean, order?: InstanceOrde
 }
 
 /** Where it would be if there is one. */
-function findInstance({ failures, tracefs }: InstanceOrder): string | undefined {
+function findInstance({ failures, tracefs }: FailureBooksOptions): string | undefined {
   if (failures === undefined) return undefined
   try {
     return `${findTracefs(tracefs === undefined ? undefined : [tracefs])}/instances/${failures}`

@@ -63,7 +63,7 @@ export function startSampler(
     FailureReason,
     number
   >
-  const books = createFailureBooks(options.worker.everyNamespace, options.worker)
+  const books = createFailureBooks(options.worker, () => performance.now() / 1000)
   let snapshot: Snapshot | undefined
   /** What the running worker said last, by name. */
   let said = new Map<string, Namespace>()

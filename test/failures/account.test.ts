@@ -14,10 +14,13 @@ const booking = (destination: string | undefined, count: number, owner = 'shop')
   count,
 })
 
+/** Pairs of earlier samples count. */
+const publish = (account: Account) => publishAccount(account, { atSeconds: 1, bornBySeconds: 1 })
+
 /** Books and publishes one sample after another. */
 function bookSamples(...samples: (readonly Booking[])[]): Account {
   return samples.reduce<Account>(
-    (account, bookings) => publishAccount(bookFailures(account, bookings)),
+    (account, bookings) => publish(bookFailures(account, bookings)),
     emptyAccount,
   )
 }
@@ -39,16 +42,37 @@ describe('an account', () => {
       pools: [{ pool: 'tcp_connect', total: 0 }],
       destinations: [{ destination: 'a:1', owner: 'shop', total: 0 }],
     })
-    expect(totalOf(publishAccount(first))).toBe(3)
+    expect(totalOf(publish(first))).toBe(3)
   })
 
   test('counts at once, and by destination one sample later for a pair that is new', () => {
     const second = bookSamples([], [booking('a:1', 3)])
     expect([totalOf(second), rowsOf(second)]).toEqual([3, ['a:1 shop 0']])
-    const third = publishAccount(bookFailures(second, [booking('a:1', 2)]))
+    const third = publish(bookFailures(second, [booking('a:1', 2)]))
     expect([totalOf(third), rowsOf(third)]).toEqual([5, ['a:1 shop 5']])
-    const fourth = publishAccount(bookFailures(third, [booking('a:1', 1)]))
+    const fourth = publish(bookFailures(third, [booking('a:1', 1)]))
     expect([totalOf(fourth), rowsOf(fourth)]).toEqual([6, ['a:1 shop 6']])
+  })
+
+  test('keeps the 0 of a pair until it is old enough, and counts nobody else later for that', () => {
+    let account = bookSamples([booking('a:1', 3)])
+    const seen = [1, 2, 3, 4].map((count, index) => {
+      const atSeconds = 10 * (index + 1)
+      const booked = bookFailures(account, index === 1 ? [booking('b:1', 7)] : [])
+      account = publishAccount(booked, { atSeconds, bornBySeconds: atSeconds - 20 })
+      return [count, totalOf(account), rowsOf(account)]
+    })
+    expect(seen).toEqual([
+      [1, 3, ['a:1 shop 0']],
+      [2, 10, ['a:1 shop 0', 'b:1 shop 0']],
+      [3, 10, ['a:1 shop 3', 'b:1 shop 0']],
+      [4, 10, ['a:1 shop 3', 'b:1 shop 7']],
+    ])
+    // Once it counts it counts at once.
+    const more = bookFailures(account, [booking('b:1', 1)])
+    expect(rowsOf(publishAccount(more, { atSeconds: 41, bornBySeconds: 21 }))).toContain(
+      'b:1 shop 8',
+    )
   })
 
   test('keeps the owners of a destination apart', () => {
@@ -88,7 +112,7 @@ describe('an account', () => {
     const many = Array.from({ length: 50 }, (_, index) => booking(`a:${index}`, 1))
     const account = bookSamples(many, [booking('b:1', 5)])
     expect(rowsOf(account)).toContain('other other 0')
-    expect(rowsOf(publishAccount(account))).toContain('other other 5')
+    expect(rowsOf(publish(account))).toContain('other other 5')
   })
 
   test('never goes back, whatever comes', () => {
@@ -98,7 +122,7 @@ describe('an account', () => {
       const bookings = Array.from({ length: sample % 7 }, (_, index) =>
         booking(index === 6 ? undefined : `a:${(sample * 13 + index) % 80}`, 1 + (sample % 3)),
       )
-      account = publishAccount(bookFailures(account, bookings))
+      account = publish(bookFailures(account, bookings))
       const now = new Map(
         renderAccount(account)?.destinations.map((row) => [
           `${row.destination} ${row.owner}`,

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { expect } from 'vitest'
 import { INSTANCE_PREFIX, listInstances } from '../../src/failures/instance.ts'
 import { readCgroupPath, readNetnsInode } from '../../src/failures/traced-threads.ts'
 import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
@@ -56,6 +57,8 @@ export function withFailureExporter<T>(
     `--path.tracefs=${place}`,
     `--sample.interval=${intervalMs}ms`,
     '--sample.cpu-budget=1',
+    // Nor is a new pair 0 for longer.
+    '--sample.peak-window=1s',
   ]
   return withNodeExporter([...args, ...flags], use, options)
 }
@@ -88,6 +91,16 @@ export function pairsOf(page: Page, netns: string): Map<string, number> {
   return new Map(
     rows.map(({ labels, value }) => [`${labels.destination} ${labels.owner}`, value] as const),
   )
+}
+
+/** Waits until the page counts these, as `pairsOf` tells them. */
+export async function untilPairs(
+  { read }: NodeExporter,
+  netns: string,
+  wanted: ReadonlyMap<string, number>,
+): Promise<Page> {
+  await expect.poll(async () => pairsOf(await read(), netns), { timeout: 30_000 }).toEqual(wanted)
+  return read()
 }
 
 export interface History {

@@ -13,12 +13,14 @@ import { buildEvent, buildReading } from './readings.ts'
 const present = ['a', 'b']
 const idle = buildReading([])
 
+/** Without `changes` a pair counts one sample after its first. */
 function advance(
   ledger: FailureLedger,
   reading: FailureReading,
   changes: Partial<LedgerInput> = {},
 ): FailureLedger {
-  return advanceLedger(ledger, { reading, present, published: present, ...changes })
+  const clock = { atSeconds: (ledger.atSeconds ?? 0) + 1, holdSeconds: 1 }
+  return advanceLedger(ledger, { ...clock, reading, present, published: present, ...changes })
 }
 
 /** The totals of a, b and unknown; the ledger is a sample further then. */
@@ -91,6 +93,30 @@ describe('advanceLedger()', () => {
     expect(totalsOf(advance(first, buildReading([{ gone: 140 }])))).toEqual([100, 0, 40])
     const reading = buildReading([{ gone: 145 }], [buildEvent({ count: 5 })])
     expect(totalsOf(advance(first, reading))).toEqual([145, 0, 0])
+  })
+
+  test.each([
+    ['5 s', 5, 60],
+    ['10 s', 10, 60],
+    // The next one would be too late.
+    ['11 s', 11, 55],
+    ['40 s', 40, 40],
+    ['90 s', 90, 90],
+  ])('keeps the 0 of a new pair for a minute at most at an interval of %s', (_name, step, held) => {
+    let ledger = advance(emptyLedger, idle, { atSeconds: 0 })
+    const failure = buildReading([{ gone: 3 }], [buildEvent({ count: 3 })])
+    ledger = advance(ledger, failure, { atSeconds: step, holdSeconds: 60 })
+    for (let passed = 0; passed < held; passed += step) {
+      expect(renderFailures(ledger, 'a')).toMatchObject({
+        pools: [{ total: 3 }],
+        destinations: [{ total: 0 }],
+      })
+      // A timer is never quite in time.
+      const late = step * 0.02 * ((passed / step) % 2)
+      const atSeconds = 2 * step + passed + late
+      ledger = advance(ledger, idle, { atSeconds, holdSeconds: 60 })
+    }
+    expect(renderFailures(ledger, 'a')?.destinations).toMatchObject([{ total: 3 }])
   })
 
   test('begins anew when somebody has cleared the rings by hand', () => {

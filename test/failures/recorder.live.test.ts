@@ -46,10 +46,10 @@ function account(ledger: FailureLedger, keys: readonly number[]): FailureLedger 
   const reading = recorder.read(resolvers)
   expect(reading.problem).toBeUndefined()
   const idle = { rings: [], events: [], problem: undefined }
-  return [reading, idle].reduce<FailureLedger>(
-    (state, one) => advanceLedger(state, { reading: one, present, published: present }),
-    ledger,
-  )
+  return [reading, idle].reduce<FailureLedger>((state, one) => {
+    const clock = { atSeconds: (state.atSeconds ?? 0) + 1, holdSeconds: 1 }
+    return advanceLedger(state, { ...clock, reading: one, present, published: present })
+  }, ledger)
 }
 
 const open = (keys: readonly number[]) => account(account(emptyLedger, keys), keys)

@@ -5,12 +5,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FailureReading } from '../../src/failures/failure-reading.ts'
 import { holdInstance, removeInstance } from '../../src/failures/instance.ts'
 import { SourceError } from '../../src/observation.ts'
-import { createFailureBooks } from '../../src/sampler/failure-books.ts'
+import { createFailureBooks, type FailureBooksOptions } from '../../src/sampler/failure-books.ts'
 import type { Recorded } from '../../src/sampler/failure-watch.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
 import { buildEvent, buildReading } from '../failures/readings.ts'
+import { samplesOf } from '../metrics/samples-of.ts'
 import { buildNamespace } from '../support/namespace.ts'
-import { sampleState } from '../support/sample-snapshot.ts'
+import { sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
 
 vi.mock(import('../../src/failures/instance.ts'), async (importOriginal) => ({
   ...(await importOriginal()),
@@ -33,6 +34,20 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+let now = 0
+
+/** A sample each second; a new pair is 0 for that long. */
+function createBooks(part: Partial<FailureBooksOptions> = {}) {
+  const options = {
+    everyNamespace: true,
+    peakWindowSeconds: 1,
+    failures: undefined,
+    tracefs: undefined,
+    ...part,
+  }
+  return createFailureBooks(options, () => now++)
+}
+
 /** Namespaces `host`, `b` ... with the keys `key of host`, `key of b` ... */
 function record(reading: FailureReading | undefined, names: readonly string[]): Recorded {
   const keyOf = (netns: string) => `key of ${netns}`
@@ -53,7 +68,7 @@ const totals = (rows: Snapshot['namespaces']) =>
 
 describe('book()', () => {
   test('gives every namespace its counter, which begins at 0 and outlives the worker', () => {
-    const { book } = createFailureBooks(true)
+    const { book } = createBooks()
     const seen = [
       record(refused(3, 'b', 3), ['host', 'b']),
       record(nothing, ['host', 'b']),
@@ -73,8 +88,37 @@ describe('book()', () => {
     expect(seen.at(-1)?.unattributed?.pools[0]?.total).toBe(0)
   })
 
+  test.each([15, 30, 60])('lets increase() see a burst when scraped every %d s', async (scrape) => {
+    const step = 5
+    for (let phase = 0; phase < scrape; phase += step) {
+      now = 0
+      const books = createFailureBooks(
+        { everyNamespace: true, peakWindowSeconds: 120, failures: undefined, tracefs: undefined },
+        () => now,
+      )
+      const pages: string[] = []
+      for (; now <= 300; now += step) {
+        const reading = now === 60 ? refused(9, 'b', 9) : nothing
+        const { namespaces: rows } = books.book(namespaces, record(reading, ['host', 'b']))
+        if (now % scrape !== phase) continue
+        const pattern = /_allocation_failures_total/
+        pages.push(await samplesOf({ ...sampleSnapshot, namespaces: rows }, pattern))
+      }
+      const seriesOf = (name: RegExp) =>
+        pages.flatMap((page) => name.exec(page)?.slice(1).map(Number) ?? [])
+      const pair = seriesOf(/_destination_allocation_failures_total\{netns="b".*\} (\d+)/)
+      const total = seriesOf(/_port_allocation_failures_total\{netns="b".*\} (\d+)/)
+      expect([...new Set(pair)]).toEqual([0, 9])
+      // Whoever is paged after a minute is told the destination.
+      const afterMinute = 60 / scrape
+      const firstFailing = total.indexOf(9)
+      const firstNamed = total.length - pair.length + pair.indexOf(9)
+      expect(firstNamed - firstFailing).toBeLessThanOrEqual(afterMinute)
+    }
+  })
+
   test('leaves everything unknown without a reading, and loses nothing by it', () => {
-    const { book } = createFailureBooks(true)
+    const { book } = createBooks()
     book(namespaces, record(nothing, ['host', 'b']))
     for (const recorded of [undefined, record(undefined, ['host', 'b'])]) {
       const { namespaces: rows, unattributed } = book(namespaces, recorded)
@@ -90,7 +134,7 @@ describe('book()', () => {
     const rows = [{ ...row, utilizationRatio: 1 }]
     const state = { ...sampleState, destinations: { count: 1, rows, other: undefined } }
     const full = [buildNamespace(), buildNamespace({ netns: 'b', state })]
-    const { book } = createFailureBooks(true)
+    const { book } = createBooks()
     book(full, record(nothing, ['host', 'b']))
     const found = book(full, record(refused(2, undefined, 2), ['host', 'b']))
     expect([totals(found.namespaces), found.unattributed?.pools[0]?.total]).toEqual([[0, 2], 0])
@@ -99,14 +143,14 @@ describe('book()', () => {
   })
 
   test('says nothing of unknown namespaces when only one is watched', () => {
-    const { book } = createFailureBooks(false)
+    const { book } = createBooks({ everyNamespace: false })
     book(namespaces, record(nothing, ['host', 'b']))
     const { unattributed } = book(namespaces, record(refused(1, undefined, 1), ['host', 'b']))
     expect(unattributed).toBeUndefined()
   })
 
   test('holds the instance from the first word of it, once, and tries again when that fails', () => {
-    const { book } = createFailureBooks(true)
+    const { book } = createBooks()
     hold.mockImplementationOnce(() => {
       throw new SourceError('exhausted', 'EMFILE')
     })
@@ -119,7 +163,7 @@ describe('book()', () => {
 
 describe('close()', () => {
   test('lets go of the instance, then removes it', async () => {
-    const { book, close } = createFailureBooks(true)
+    const { book, close } = createBooks()
     book(namespaces, record(nothing, ['host']))
     remove.mockImplementation(() => {
       expect(release).toHaveBeenCalledOnce()
@@ -132,7 +176,7 @@ describe('close()', () => {
   })
 
   test('waits a moment for whoever reads it just now, not for ever', async () => {
-    const { book, close } = createFailureBooks(true)
+    const { book, close } = createBooks()
     book(namespaces, record(nothing, ['host']))
     remove.mockReturnValueOnce(false).mockReturnValueOnce(false)
     const patient = close()
@@ -149,7 +193,7 @@ describe('close()', () => {
   })
 
   test('leaves to the next start what it may not remove', async () => {
-    const { book, close } = createFailureBooks(true)
+    const { book, close } = createBooks()
     book(namespaces, record(nothing, ['host']))
     remove.mockImplementation(() => {
       throw new SourceError('permission', 'EPERM')
@@ -162,11 +206,11 @@ describe('close()', () => {
     const place = mkdtempSync(join(tmpdir(), 'tracefs-'))
     mkdirSync(join(place, 'instances'))
     try {
-      await createFailureBooks(true, { failures: 'ours', tracefs: place }).close()
+      await createBooks({ failures: 'ours', tracefs: place }).close()
       expect(remove.mock.calls).toEqual([[`${place}/instances/ours`]])
-      await createFailureBooks(true, { failures: undefined, tracefs: place }).close()
-      await createFailureBooks(true, { failures: 'ours', tracefs: '/nowhere' }).close()
-      await createFailureBooks(true).close()
+      await createBooks({ failures: undefined, tracefs: place }).close()
+      await createBooks({ failures: 'ours', tracefs: '/nowhere' }).close()
+      await createBooks().close()
       expect(remove).toHaveBeenCalledOnce()
     } finally {
       rmSync(place, { recursive: true })
