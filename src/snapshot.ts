@@ -162,7 +162,7 @@ export interface Namespace {
   readonly podUid: string | undefined
   /** Undefined until the pod's name is known. */
   readonly pod: { readonly namespace: string; readonly name: string } | undefined
-  /** Whether all of its rows are exported: not where every pool is below --detail.min-utilization. */
+  /** Whether all of its rows are exported: not where every pool is below --detail.min-utilization and nothing has failed. */
   readonly detailed: boolean
   /** Undefined when the last read failed; `failure` then says why. */
   readonly state: NamespaceState | undefined

@@ -84,10 +84,9 @@ export function createFailureBooks(
         locate: (failure) => locateFailure(known, failure),
       })
       return {
-        namespaces: namespaces.map((namespace) => ({
-          ...namespace,
-          allocationFailures: renderFailures(ledger, keys.get(namespace.netns) ?? ''),
-        })),
+        namespaces: namespaces.map((namespace) =>
+          addFailures(namespace, renderFailures(ledger, keys.get(namespace.netns) ?? '')),
+        ),
         // Of one namespace alone it is not known whether they were its own.
         unattributed: options.everyNamespace ? renderUnknownFailures(ledger) : undefined,
       }
@@ -103,6 +102,18 @@ export function createFailureBooks(
       }
     },
   }
+}
+
+/**
+ * Where allocations have failed is not quiet any more, however few ports are in use: a program may be confined to a few of
+ * them. A counter of a destination must be on the page from its 0 on.
+ */
+function addFailures(
+  namespace: Namespace,
+  allocationFailures: AllocationFailures | undefined,
+): Namespace {
+  const failed = allocationFailures !== undefined && allocationFailures.destinations.length > 0
+  return { ...namespace, allocationFailures, detailed: namespace.detailed || failed }
 }
 
 /** Where it would be if there is one. */

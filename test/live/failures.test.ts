@@ -222,6 +222,37 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
     })
   })
 
+  test('names the destination in a namespace of which hardly any port is in use', async (context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withNetns(async (netns) => {
+      const { call, pid } = netns
+      await call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40999' })
+      await call('open', { bind: v4, listen: 100 })
+      const name = nameOf(netns)
+      await withFailureExporter({ place: tracefs.place }, async (exporter) => {
+        await untilCounting(exporter, [name])
+        const history = keepHistory(exporter)
+        // A program that keeps to ten ports of its own.
+        const slice = { connect: v4, localPortRange: { first: 40_500, last: 40_509 } }
+        expect(await call('open', { ...slice, count: 11 })).toMatchObject({
+          locals: { length: 10 },
+          refusal: 'EADDRNOTAVAIL',
+        })
+        for (let again = 1; again < 7; again++) await call('open', slice)
+        const pair = `127.0.0.1:8001 ${ownerOf(pid)}`
+        await untilPairs(exporter, name, new Map([[pair, 7]]))
+        // The history has seen it by then, and a quiet namespace is read when it is its turn.
+        const page = await afterSamples(exporter, 2)
+        expect(totalOf(page, name)).toBe(7)
+        const used = 'ephemeral_port_pool_utilization_ratio'
+        const pool = { netns: name, pool: 'tcp_connect' }
+        expect(await exporter.until((now) => now.find(used, pool) || undefined)).toBeCloseTo(0.01)
+        const seen = await history.stop()
+        expect(seen.get(`${BY_DESTINATION} ${name} ${pair}`)).toEqual([0, 7])
+      })
+    })
+  })
+
   test('with --netns=self counts what happens there, and nothing of others', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
     await withNetns((other) =>

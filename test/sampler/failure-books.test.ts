@@ -117,6 +117,22 @@ describe('book()', () => {
     }
   })
 
+  test('shows all of a quiet namespace from the sample on in which its first failure is counted', () => {
+    const { book } = createBooks()
+    const quiet = namespaces.map((one) => ({ ...one, detailed: false }))
+    const seen = [nothing, refused(3, 'b', 3), nothing, nothing].map((reading) =>
+      book(quiet, record(reading, ['host', 'b'])),
+    )
+    expect(seen.map((one) => one.namespaces.map(({ detailed }) => detailed))).toEqual([
+      [false, false],
+      [false, true],
+      [false, true],
+      [false, true],
+    ])
+    const born = seen[1]?.namespaces[1]?.allocationFailures?.destinations
+    expect(born).toMatchObject([{ total: 0 }])
+  })
+
   test('leaves everything unknown without a reading, and loses nothing by it', () => {
     const { book } = createBooks()
     book(namespaces, record(nothing, ['host', 'b']))
