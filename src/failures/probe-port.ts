@@ -66,7 +66,8 @@ function askPort(
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error
-    return { verdict: 'unknown', problem: `Cannot test port ${port}: ${error.message}` }
+    // Without the port, which is another one each time: what a collector suffers from is told when it changes.
+    return { verdict: 'unknown', problem: `Cannot test ports: ${error.message}` }
   }
 }
 

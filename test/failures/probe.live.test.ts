@@ -57,7 +57,7 @@ describe('probePort()', () => {
       return { verdict: probePort(libc, 40_000), probes: probePorts(libc, [40_000, 40_001]) }
     })
     expect(answer).toMatchObject({ verdict: 'unknown', probes: { usable: [], closed: [] } })
-    expect(answer.probes.problem).toMatch(/^Cannot test port 40000: (bind|connect): E/)
+    expect(answer.probes.problem).toMatch(/^Cannot test ports: (bind|connect): E/)
   })
 })
 

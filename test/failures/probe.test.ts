@@ -73,7 +73,7 @@ describe('probePorts()', () => {
     expect(probePorts(sockets, [40_000, 40_001])).toEqual({
       usable: [],
       closed: [],
-      problem: 'Cannot test port 40000: bind: EADDRNOTAVAIL',
+      problem: 'Cannot test ports: bind: EADDRNOTAVAIL',
     })
     expect(sockets.calls.filter(([name]) => name === 'socket')).toHaveLength(1)
   })

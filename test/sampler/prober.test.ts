@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { createFailureLog } from '../../src/failure-log.ts'
 import { markProbingThread } from '../../src/failures/traced-threads.ts'
 import { SourceError } from '../../src/observation.ts'
 import { createProber, startProbeMemory } from '../../src/sampler/prober.ts'
 import type { NamespaceState, Pool } from '../../src/snapshot.ts'
 import { createFakeSockets, ERRNO } from '../failures/fake-sockets.ts'
-import { sampleState } from '../support/sample-snapshot.ts'
+import { sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
 
 vi.mock(import('../../src/failures/traced-threads.ts'), async (importOriginal) => ({
   ...(await importOriginal()),
@@ -153,7 +154,7 @@ describe('collector()', () => {
   test('says why ports could not be tested, until they can', () => {
     const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
     const { prober } = createProbing(answers)
-    const problem = /^Cannot test port 40000: setsockopt/
+    const problem = /^Cannot test ports: setsockopt/
     prober.probe(startProbeMemory(), [40_000])
     expect(prober.collector()).toMatchObject({
       success: false,
@@ -165,6 +166,17 @@ describe('collector()', () => {
     delete answers.setsockopt
     prober.probe(startProbeMemory(), [40_000])
     expect(prober.collector()).toMatchObject({ success: true, problem: undefined })
+  })
+
+  test('is logged once, whatever ports the tests of each sample begin with', () => {
+    const { prober } = createProbing({ setsockopt: ERRNO.ENOPROTOOPT })
+    const warn = vi.fn()
+    const tell = createFailureLog({ debug: warn, info: warn, warn, error: warn })
+    for (const port of [40_000, 41_000, 42_000]) {
+      prober.probe(startProbeMemory(), [port])
+      tell({ ...sampleSnapshot, namespaces: [], collectors: [prober.collector()] })
+    }
+    expect(warn).toHaveBeenCalledOnce()
   })
 
   test('does not forget what one namespace refused because the next did not', () => {
