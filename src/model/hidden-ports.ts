@@ -61,6 +61,21 @@ export function choosePorts(
   return [...chosen, ...oldest.slice(0, limit - chosen.length)]
 }
 
+/**
+ * The most of a common allowance that each may have, so that what those with small wants leave is shared by the others.
+ * May be a fraction.
+ */
+export function levelShares(allowance: number, wants: readonly number[]): number {
+  let left = allowance
+  let sharing = wants.length
+  for (const want of wants.toSorted((a, b) => a - b)) {
+    if (want * sharing > left) return left / sharing
+    left -= want
+    sharing--
+  }
+  return allowance
+}
+
 /** Adds what the kernel said, and forgets ports that have been without sockets or blocked since, and old answers. */
 export function noteTests(
   tests: PortTests,

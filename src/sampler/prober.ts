@@ -4,7 +4,7 @@ import { canaryPools, probeAllocation } from '../failures/probe-canary.ts'
 import { probePorts } from '../failures/probe-port.ts'
 import { markProbingThread } from '../failures/traced-threads.ts'
 import type { Libc } from '../kernel/libc.ts'
-import { choosePorts, noteTests, type PortTests } from '../model/hidden-ports.ts'
+import { choosePorts, levelShares, noteTests, type PortTests } from '../model/hidden-ports.ts'
 import { SourceError } from '../observation.ts'
 import type { NamespaceState, Probe, Snapshot } from '../snapshot.ts'
 
@@ -13,6 +13,8 @@ export interface ProbeMemory {
   probes: readonly Probe[]
   probedAtSeconds: number
   tests: PortTests
+  /** Ports of its share that it has not used yet: below one where many namespaces share. */
+  credit: number
   /** connect() calls of ours that Tcp ActiveOpens counts. */
   opens: number
 }
@@ -22,6 +24,7 @@ export interface Prober {
   testsOf(memory: ProbeMemory, state: NamespaceState | undefined): PortTests | undefined
   /** Tries what is due. To be called inside the namespace. */
   probe(memory: ProbeMemory, ambiguousPorts: readonly number[] | undefined): void
+  /** Ends a sample: what is tried next belongs to another. */
   collector(): Snapshot['collectors'][number]
 }
 
@@ -34,13 +37,19 @@ export interface ProberOptions {
   readonly detailMinUtilization: number
 }
 
-/** 50 us each. */
+/** In one sample, of all namespaces together: 50 us each. */
 const PORTS_TESTED = 200
 /** A canary in a full pool makes the kernel search for 20 ms: it may take one percent of the time. */
 const REST_FACTOR = 100
 
 export function startProbeMemory(): ProbeMemory {
-  return { probes: [], probedAtSeconds: Number.NEGATIVE_INFINITY, tests: new Map(), opens: 0 }
+  return {
+    probes: [],
+    probedAtSeconds: Number.NEGATIVE_INFINITY,
+    tests: new Map(),
+    credit: 0,
+    opens: 0,
+  }
 }
 
 /** Makes the calling thread known as one that probes, so that what it is refused does not count. */
@@ -52,6 +61,10 @@ export function createProber(options: ProberOptions): Prober {
   /** Whether some port was tested since collector() was called. */
   let tested = false
   let durationSeconds = 0
+  let left = PORTS_TESTED
+  /** How many ports the namespaces of this sample are in doubt about; those of the last one decide the shares. */
+  let wants: number[] = []
+  let share = PORTS_TESTED
 
   function allocate(memory: ProbeMemory): void {
     const cost = memory.probes.reduce((sum, probe) => sum + probe.durationSeconds, 0)
@@ -63,11 +76,18 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   function testPorts(memory: ProbeMemory, ambiguous: readonly number[]): void {
-    const chosen = choosePorts(ambiguous, memory.tests, { limit: PORTS_TESTED, random })
+    wants.push(ambiguous.length)
+    memory.credit = Math.min(memory.credit + share, Math.max(share, 1))
+    const limit = Math.min(Math.floor(memory.credit), left)
+    const chosen = choosePorts(ambiguous, memory.tests, { limit, random })
+    memory.credit -= chosen.length
+    left -= chosen.length
     const answers = probePorts(libc, chosen)
-    // What one namespace refuses is not undone by the next.
-    problem = (tested ? problem : undefined) ?? answers.problem
-    tested = true
+    if (chosen.length > 0) {
+      // What one namespace refuses is not undone by the next.
+      problem = (tested ? problem : undefined) ?? answers.problem
+      tested = true
+    }
     memory.opens += answers.usable.length
     const nowSeconds = monotonicSeconds()
     memory.tests = noteTests(memory.tests, answers, { ambiguous, nowSeconds })
@@ -95,6 +115,9 @@ export function createProber(options: ProberOptions): Prober {
       }
       durationSeconds = 0
       tested = false
+      share = levelShares(PORTS_TESTED, wants)
+      wants = []
+      left = PORTS_TESTED
       return row
     },
   }

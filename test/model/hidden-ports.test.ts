@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   choosePorts,
   estimateHidden,
+  levelShares,
   listAmbiguousPorts,
   noteTests,
   type PortTests,
@@ -29,6 +30,18 @@ describe('listAmbiguousPorts()', () => {
     use.set([1, 1 | 4, 1 | 8, 1 | 16, 32, 0], 40_000)
     use[40_006] = 1 // outside of the range, or reserved
     expect(listAmbiguousPorts(usable, use, bits)).toEqual([40_000, 40_001])
+  })
+})
+
+describe('levelShares()', () => {
+  test.each([
+    ['nobody wants anything', [], 200],
+    ['there is enough for all', [150, 50], 200],
+    ['all want more', [300, 300, 300, 300], 50],
+    ['some want little', [300, 20, 300, 20], 80],
+    ['there is less than one for each', Array(400).fill(9), 0.5],
+  ])('when %s', (_name, wants, share) => {
+    expect(levelShares(200, wants)).toBe(share)
   })
 })
 

@@ -19,13 +19,17 @@ beforeEach(() => {
 
 /** The clock moves that far whenever somebody binds. */
 function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, bindSeconds = 0) {
-  const clock = { now: 1000 }
+  const clock = { now: 1000, connects: 0 }
   const sockets = createFakeSockets(refusals)
   const libc = {
     ...sockets,
     bind: (fd: number, address: Uint8Array) => {
       clock.now += bindSeconds
       sockets.bind(fd, address)
+    },
+    connect: (fd: number, address: Uint8Array) => {
+      clock.connects++
+      sockets.connect(fd, address)
     },
   }
   const prober = createProber({
@@ -145,8 +149,42 @@ describe('probe()', () => {
     const ambiguous = Array.from({ length: 300 }, (_, index) => 40_000 + index)
     prober.probe(memory, ambiguous)
     expect([countOf('connect'), memory.tests.size]).toEqual([200, 200])
+    prober.collector()
     prober.probe(memory, ambiguous)
     expect([countOf('connect'), memory.tests.size]).toEqual([400, 300])
+  })
+})
+
+describe('the allowance of a sample', () => {
+  const portsOf = (count: number) => Array.from({ length: count }, (_, index) => 40_000 + index)
+
+  /** Namespaces that are in doubt about so many ports each; what each tested in each of the samples. */
+  function play(wants: readonly number[], samples: number): number[][] {
+    const { prober, clock } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const all = wants.map((want) => ({ ambiguous: portsOf(want), memory: startProbeMemory() }))
+    return Array.from({ length: samples }, () => {
+      const tested = all.map(({ memory, ambiguous }) => {
+        const before = clock.connects
+        prober.probe(memory, ambiguous)
+        return clock.connects - before
+      })
+      prober.collector()
+      return tested
+    })
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+  test('is shared by all namespaces, and what one does not need goes to the others', () => {
+    const samples = play([500, 20, 500, 500], 4)
+    expect(samples.slice(1)).toEqual(Array(3).fill([60, 20, 60, 60]))
+    for (const tested of samples) expect(sum(tested)).toBeLessThanOrEqual(200)
+  })
+
+  test('goes round where there are more namespaces than ports to test', () => {
+    const samples = play(Array(500).fill(3), 16)
+    for (const tested of samples) expect(sum(tested)).toBeLessThanOrEqual(200)
+    const perNamespace = samples[0]?.map((_, index) => sum(samples.map((one) => one[index] ?? 0)))
+    expect(Math.min(...(perNamespace ?? []))).toBeGreaterThanOrEqual(4)
   })
 })
 
@@ -162,6 +200,9 @@ describe('collector()', () => {
     })
     // A sample without tests is no better news.
     prober.probe(startProbeMemory(), undefined)
+    expect(prober.collector().problem).toMatch(problem)
+    // Neither is one in which nothing is in doubt any more.
+    prober.probe(startProbeMemory(), [])
     expect(prober.collector().problem).toMatch(problem)
     delete answers.setsockopt
     prober.probe(startProbeMemory(), [40_000])
