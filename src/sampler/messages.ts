@@ -4,6 +4,7 @@ import type { NetnsName } from '../namespaces/names.ts'
 import type { FailureReason, Reader } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import type { Recorded } from './failure-watch.ts'
+import type { ProbeOpens } from './watched.ts'
 
 /** What the worker is started with. */
 export interface WorkerOptions {
@@ -62,6 +63,7 @@ export interface Sample {
   readonly recorded: Recorded | undefined
   /** Names that were given in this sample, by lasting key. */
   readonly named: readonly GivenName[]
+  readonly opens: ProbeOpens
   /** What the names of pods and of their containers are still wanted of. */
   readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
 }

@@ -19,6 +19,8 @@ import {
   isDetailed,
   isLasting,
   lastingKeyOf,
+  listProbeOpens,
+  recallProbeOpens,
   startWatching,
   type Watched,
 } from './watched.ts'
@@ -41,8 +43,9 @@ export interface SampleOptions {
   /** Undefined where nothing is tried. */
   readonly prober: Prober | undefined
   readonly detailMinUtilization: number
-  /** Names that an earlier worker gave. */
+  /** Of an earlier worker, by lasting key: the names it gave, and how many connections its probes made. */
   readonly given?: readonly GivenName[] | undefined
+  readonly opens?: ReadonlyMap<string, number> | undefined
 }
 
 /** A process that cannot be listed now and then is no reason to forget everything. */
@@ -86,7 +89,8 @@ export function createTakeSample(
     const before = watched
     watched = new Map(
       places.map((place) => {
-        const one = before.get(place.id) ?? startWatching(place, now)
+        const one =
+          before.get(place.id) ?? recallProbeOpens(startWatching(place, now), options.opens)
         one.place = place
         return [place.id, one]
       }),
@@ -257,6 +261,7 @@ export function createTakeSample(
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
       recorded,
       named,
+      opens: listProbeOpens(watched.values()),
       wanted: names.wanted(),
     }
   }

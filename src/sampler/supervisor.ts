@@ -11,6 +11,7 @@ import type {
   ToWorker,
   WorkerOptions,
 } from './messages.ts'
+import type { ProbeOpens } from './watched.ts'
 import type { WorkerData } from './worker.ts'
 
 export interface SupervisorEvents {
@@ -58,6 +59,7 @@ export function startSupervisor(
   let cause = ''
   let pods: readonly PodFacts[] = []
   let given = new Map<string, GivenName[1]>()
+  let opens: ProbeOpens = []
   let deadline: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
 
@@ -66,6 +68,7 @@ export function startSupervisor(
       options,
       descriptors: createDescriptorLedger(),
       given: [...given],
+      opens,
     }
     const started = new Worker(entry, {
       workerData,
@@ -98,6 +101,8 @@ export function startSupervisor(
     } else {
       deaths = 0
       noteNames(message.sample)
+      // A worker that could not list the namespaces yet knows of none.
+      if (message.sample.opens.length > 0) opens = message.sample.opens
       events.sampled(message.sample)
     }
   }

@@ -38,6 +38,24 @@ const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
 
+/** How many connections of our own probes a namespace counts, by lasting key: the next worker must leave them out as well. */
+export type ProbeOpens = readonly (readonly [key: string, opens: number])[]
+
+export function listProbeOpens(watched: Iterable<Watched>): ProbeOpens {
+  return [...watched].flatMap((one) =>
+    one.probeMemory.opens === 0 ? [] : [[lastingKeyOf(one), one.probeMemory.opens] as const],
+  )
+}
+
+/** To a namespace that is new to this worker. */
+export function recallProbeOpens(
+  one: Watched,
+  opens: ReadonlyMap<string, number> | undefined,
+): Watched {
+  one.probeMemory.opens = opens?.get(lastingKeyOf(one)) ?? 0
+  return one
+}
+
 export function startWatching(place: Place, nowSeconds: number): Watched {
   return {
     place,

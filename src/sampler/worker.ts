@@ -13,10 +13,11 @@ import { createNodeNames } from './node-names.ts'
 import { createProber } from './prober.ts'
 import { createTakeSample } from './sample.ts'
 import { createThreadCpuClock } from './thread-cpu.ts'
+import type { ProbeOpens } from './watched.ts'
 
 if (parentPort === null) throw new Error('Cannot run outside a worker thread')
 const port = parentPort
-const { options, descriptors, given }: WorkerData = workerData
+const { options, descriptors, given, opens }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 const monotonicSeconds = () => performance.now() / 1000
 let libc: Libc | undefined
@@ -27,6 +28,8 @@ export interface WorkerData {
   readonly descriptors: DescriptorLedger
   /** Names that earlier workers gave. */
   readonly given: readonly GivenName[]
+  /** Connections that their probes made. */
+  readonly opens: ProbeOpens
 }
 
 const opened = await open()
@@ -57,6 +60,7 @@ if (opened !== undefined) {
         : undefined,
     detailMinUtilization: options.detailMinUtilization,
     given,
+    opens: new Map(opens),
   })
   port.on('message', async (request: ToWorker) => {
     if (request.type === 'pods') names.setPods(request.pods)

@@ -1,5 +1,9 @@
 // The probe collector through the running program: what it says, and that nobody notices it.
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openLibc } from '../../src/kernel/libc.ts'
 import { type Clients, compileClient, createClients } from '../failures/client.ts'
@@ -21,6 +25,7 @@ import { type Netns, withNetns } from '../support/actor.ts'
 import type { Page } from '../support/actor-page.ts'
 import { whyNotExact, whyNotLive } from '../support/live.ts'
 
+const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
 const SUCCESS = 'ephemeral_port_probe_success'
 const DURATION = 'ephemeral_port_probe_duration_seconds'
 const OPENED = 'ephemeral_port_connections_opened_total'
@@ -187,6 +192,40 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
         }),
       )
     })
+  })
+
+  test('leaves its own connections out when the worker has died as well', async (context) => {
+    const reason = whyNotExact()
+    if (reason !== undefined) return context.skip(reason)
+    const directory = mkdtempSync(join(tmpdir(), 'killer-'))
+    const file = join(directory, 'die')
+    const env = { NODE_OPTIONS: `--require ${KILLER}`, FILE_THAT_KILLS: file }
+    try {
+      await withNetns(async (netns) => {
+        const { call } = netns
+        await call('setSysctls', range)
+        await call('open', { bind: v4, listen: 100 })
+        await call('open', { connect: v4, count: 12 })
+        const before = await countOpens(netns)
+        const name = nameOf(netns)
+        const options = { place: '/nowhere', intervalMs: 200, flags: PROBE, env }
+        await withFailureExporter(options, async (exporter) => {
+          const restarts = 'ephemeral_port_worker_restarts_total'
+          await exporter.until((page) => page.find(OPENED, { netns: name }))
+          const history = keepHistory(exporter, [OPENED])
+          for (const turn of [1, 2]) {
+            await afterSamples(exporter, 5)
+            writeFileSync(file, '')
+            await exporter.until((page) => page.find(restarts) === turn || undefined)
+            await afterSamples(exporter, 3)
+          }
+          expect(await countOpens(netns)).toBeGreaterThan(before + 100)
+          expect((await history.stop()).get(`${OPENED} ${name}`)).toEqual([before])
+        })
+      })
+    } finally {
+      rmSync(directory, { recursive: true })
+    }
   })
 
   test('is never refused a port for others to see, in a namespace that has none left', async (context) => {

@@ -33,6 +33,7 @@ const sample: Sample = {
   cpuSeconds: 0.01,
   recorded: undefined,
   named: [],
+  opens: [],
   wanted: { podUids: [], containerIds: [] },
 }
 

@@ -10,7 +10,7 @@ function programOf(body: string): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(text)}`)
 }
 const opens = `port.postMessage({ type: 'opened', reader: 'netlink', traits: {} });`
-const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: { ...workerData.options, named: [], namespaces: [] } }));`
+const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: { ...workerData.options, named: [], opens: [], namespaces: [] } }));`
 
 function start(program: string) {
   const seen: string[] = []
@@ -59,7 +59,7 @@ describe('startSupervisor()', () => {
     supervisor.requestSample(0.1)
     expect(await until(2)).toEqual([
       'opened',
-      'sampled {"procfs":"/proc","named":[],"namespaces":[]}',
+      'sampled {"procfs":"/proc","named":[],"opens":[],"namespaces":[]}',
     ])
   })
 
@@ -89,6 +89,32 @@ describe('startSupervisor()', () => {
       seen.length = 0
       vi.advanceTimersByTime(1)
     }
+  })
+
+  test('tells each worker of the connections that probes made, although the one before could not look', async () => {
+    const { supervisor, until } = start(
+      `${opens} let samples = 0; port.on('message', ({ type }) => {
+        if (type !== 'sample') return;
+        if (++samples === 2) throw new Error('a bug');
+        const { opens: was } = workerData;
+        const opens = was.length === 0 ? [['own', 5]] : [];
+        port.postMessage({ type: 'sampled', sample: { named: [], namespaces: [], opens, was } });
+      });`,
+    )
+    const told: (string | undefined)[] = []
+    for (let life = 0; life < 3; life++) {
+      await until(3 * life + 1)
+      supervisor.requestSample(0.1)
+      told.push((await until(3 * life + 2)).at(-1))
+      supervisor.requestSample(0.1)
+      await until(3 * life + 3)
+      vi.advanceTimersByTime(1000)
+    }
+    expect(told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])).toEqual([
+      '[]',
+      '[["own",5]]',
+      '[["own",5]]',
+    ])
   })
 
   test('ends a worker that does not answer in time, and starts another', async () => {
