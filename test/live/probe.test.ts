@@ -194,6 +194,36 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
     })
   })
 
+  test('estimates what it had no time to test yet, and is exact once all is tested', async (context) => {
+    const reason = whyNotExact()
+    if (reason !== undefined) return context.skip(reason)
+    await withNetns(async (netns) => {
+      const { call } = netns
+      await call('setSysctls', { ...range, 'net.ipv4.ip_local_port_range': '40000 40999' })
+      const other = { ...v4, port: 8002 }
+      for (const bind of [v4, other]) await call('open', { bind, listen: 1000 })
+      await call('open', { connect: v4, count: 250 })
+      await call('open', { bind: { ...v4, port: 0 }, connect: other, count: 250 })
+      const name = nameOf(netns)
+      await withFailureExporter({ place: '/nowhere', flags: PROBE }, async (exporter) => {
+        const blocked = 'ephemeral_port_blocked_ports'
+        const history = keepHistory(exporter, [blocked])
+        const bound = { netns: name, holder: 'bound' }
+        await exporter.until((page) => page.find(blocked, bound) === 250 || undefined)
+        const page = await afterSamples(exporter, 3)
+        expect(page.find(blocked, bound)).toBe(250)
+        const pool = { netns: name, pool: 'tcp_connect' }
+        expect(page.value('ephemeral_port_pool_available_ports', pool)).toBe(500)
+        expect((await call('fill', { connect: v4 })).count).toBe(500)
+
+        // 200 of the 500 were tested, by chance half of those that are closed: 5 standard deviations around it.
+        const [, estimate] = (await history.stop()).get(`${blocked} ${name} bound`) ?? []
+        expect(estimate).toBeGreaterThan(180)
+        expect(estimate).toBeLessThan(320)
+      })
+    })
+  })
+
   test('leaves its own connections out when the worker has died as well', async (context) => {
     const reason = whyNotExact()
     if (reason !== undefined) return context.skip(reason)
