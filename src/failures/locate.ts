@@ -1,7 +1,7 @@
 // Where a failure was whose thread has ended: a destination is exhausted only by the sockets that lead to it, so the one
 // namespace that has many of them is it. Pure.
 
-import type { Namespace } from '../snapshot.ts'
+import type { DestinationRow, Namespace, NamespaceState } from '../snapshot.ts'
 import type { FailureEvent } from './failure-reading.ts'
 
 /** A destination with less than that of its ports taken cannot have refused a connection a sample ago. */
@@ -13,7 +13,7 @@ export function locateFailure(
   { source, destination }: Pick<FailureEvent, 'source' | 'destination'>,
 ): string | undefined {
   const keys = namespaces.flatMap(({ key, state }) =>
-    state?.destinations?.rows.some(
+    listFullest(state).some(
       (row) =>
         row.destination === destination &&
         // Without the device that its sockets are bound to.
@@ -24,4 +24,14 @@ export function locateFailure(
       : [],
   )
   return keys.length === 1 ? keys[0] : undefined
+}
+
+/** Without the rows of the destinations, which may be switched off, the worst of them is known all the same. */
+function listFullest(
+  state: NamespaceState | undefined,
+): readonly Pick<DestinationRow, 'source' | 'destination' | 'utilizationRatio'>[] {
+  const worst = state?.pools.flatMap(({ worstDestination, utilizationRatio }) =>
+    worstDestination === undefined ? [] : [{ ...worstDestination, utilizationRatio }],
+  )
+  return [...(state?.destinations?.rows ?? []), ...(worst ?? [])]
 }

@@ -20,6 +20,18 @@ describe('locateFailure()', () => {
     expect(locateFailure([namespace('a', { source: '10.0.0.5%3' })], failure)).toBe('a')
   })
 
+  test('finds it by the worst destination where no rows are kept', () => {
+    const [connect] = sampleState.pools
+    if (connect === undefined) throw new Error('The sample has no pool')
+    const worst = (utilizationRatio: number) => ({
+      ...sampleState,
+      destinations: undefined,
+      pools: [{ ...connect, worstDestination: failure, utilizationRatio }],
+    })
+    expect(locateFailure([{ key: 'a', state: worst(1) }], failure)).toBe('a')
+    expect(locateFailure([{ key: 'a', state: worst(0.5) }], failure)).toBeUndefined()
+  })
+
   test.each([
     ['another source', [namespace('a', { source: '10.0.0.6' })]],
     ['ports to spare', [namespace('a', { utilizationRatio: 0.8 })]],
