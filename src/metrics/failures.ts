@@ -22,7 +22,8 @@ export const failureFamilies: readonly Family[] = [
     type: 'counter',
     help:
       'Allocations that failed for want of a port, as the kernel recorded them (its trace event sock:inet_sock_set_state), ' +
-      'counted since the exporter started; only the pool tcp_connect can be observed. netns=unknown counts those of processes that ' +
+      'counted since the exporter started; only the pool tcp_connect can be observed, and no further connect() of ' +
+      'a socket that was refused a connection before. netns=unknown counts those of processes that ' +
       'ended before they were looked at, and those of namespaces that were not known yet or any more. Absent without tracefs and with --no-collector.failures.',
     labels: ['netns', 'pool'],
     *samples(snapshot) {
@@ -51,8 +52,8 @@ export const failureFamilies: readonly Family[] = [
   perProbe({
     name: 'ephemeral_port_probe_success',
     help:
-      'Whether binding an IPv4 socket to port 0 succeeded when the namespace was last read: TCP for the pool tcp_bind, UDP for the pool udp. The socket is ' +
-      'closed at once. No probe can judge tcp_connect, whose pool depends on the destination. Absent without --collector.probe.',
+      'Whether binding an IPv4 socket to port 0 succeeded when that was last tried: TCP for the pool tcp_bind, UDP for the pool udp. The socket is ' +
+      'closed at once. Tried when the namespace is read, but not for 100 times as long as the last try took: that answer stands meanwhile. No probe can judge tcp_connect, whose pool depends on the destination. Absent without --collector.probe.',
     value: ({ success }) => Number(success),
   }),
   perProbe({

@@ -83,7 +83,8 @@ export const rangeFamilies: readonly Family[] = [
     type: 'gauge',
     help:
       'Usable ports closed to every TCP connect(), whatever its destination. holder=listener: a listening socket has the port; ' +
-      'holder=bound: a socket is bound to it and idle, or its application chose the port itself; absent ' +
+      'holder=bound: a socket is bound to it and idle, or its application chose the port itself; with --collector.probe also the ports ' +
+      'that tests found closed by hidden bind history, and of those not tested yet as many as the tested suggest. holder=bound is absent ' +
       'where the reader cannot see bound sockets (exactness=upper_bound).',
     labels: ['netns', 'holder'],
     *samples(snapshot) {
