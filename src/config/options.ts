@@ -108,7 +108,7 @@ export const options = {
   },
   'sample.peak-window': {
     group: 'Sampling',
-    help: 'Trailing window over which peaks are kept, 1s to 1h',
+    help: 'Trailing window over which peaks are kept, 1s to 1h; below 60s also how long a new destination of failures is shown as 0',
     value: createDurationValue('1s', '1h'),
     fallback: '2m',
   },
@@ -126,7 +126,7 @@ export const options = {
   },
   'detail.min-utilization': {
     group: 'Sampling',
-    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host and self always have all), 0 to 1',
+    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host, self and those in which an allocation has failed have all), 0 to 1',
     value: shareValue,
     fallback: '0.2',
   },
