@@ -1,27 +1,28 @@
-// What recording failed allocations costs everybody else: connections made with and without the recorder, in turn.
+// npm run bench:failures: what recording failed allocations costs everybody else, connections made with and without the
+// recorder in turn -> a Markdown table.
 //
-//   npx tsx test/bench/failures/run.ts [rounds] [connections a run]
+//   npx tsx test/bench/failures/run.ts [--write FILE] [rounds] [connections a run]
 //
-// Needs root, tracefs and a C compiler. Ends with 1 when the difference is beyond noise, or the noise beyond measure.
+// Needs root, tracefs and a C compiler. Ends with 1 when a limit is missed.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg, release, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { createInstanceName, removeInstance } from '../../../src/failures/instance.ts'
 import { openRecorder } from '../../../src/failures/recorder.ts'
 import { openTracefs } from '../../failures/tracefs-place.ts'
+import { checkLimits, type Pair, type Run, renderLimits, renderPairs } from './report.ts'
 
-interface Run {
-  readonly cpuNs: number
-  readonly wallNs: number
-}
-
-const [rounds = 100, connections = 1500] = process.argv.slice(2).map(Number)
-/** 95 % of a median lie within that many quartile distances over the root of n (McGill, Tukey and Larsen 1978). */
-const NOTCH = 1.57
-/** A measurement that is off by more says nothing. */
-const TOLERABLE_RATIO = 0.05
+const RESULTS = fileURLToPath(new URL('RESULTS.md', import.meta.url))
+const { values, positionals } = parseArgs({
+  options: { write: { type: 'string', default: RESULTS } },
+  allowPositionals: true,
+})
+/** A run takes half a second or so: what a process costs that has just begun does not show. */
+const [rounds = 40, connections = 15_000] = positionals.map(Number)
 
 function main(): number {
   const directory = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -32,7 +33,11 @@ function main(): number {
     const pairs = Array.from({ length: rounds }, (_, round) =>
       runPair(program, tracefs.place, round),
     )
-    return report(pairs)
+    const limits = checkLimits(pairs)
+    const report = renderReport(pairs, renderLimits(limits))
+    process.stdout.write(report)
+    writeFileSync(values.write, report)
+    return limits.every(({ met }) => met) ? 0 : 1
   } finally {
     tracefs.close()
     rmSync(directory, { recursive: true })
@@ -40,7 +45,7 @@ function main(): number {
 }
 
 /** Which of the two comes first alternates, so that a drift of the machine favours neither. */
-function runPair(program: string, place: string, round: number): { without: Run; with: Run } {
+function runPair(program: string, place: string, round: number): Pair {
   if (round % 2 === 0) {
     const without = run(program)
     return { without, with: recorded(place, () => run(program)) }
@@ -77,46 +82,20 @@ function run(program: string): Run {
   return { cpuNs, wallNs }
 }
 
-/**
- * The difference is measured as finely as the pairs allow, and judged by what a run without the recorder differs from the next
- * such run. CPU time is judged; wall time depends on who else runs, and is told only.
- */
-function report(pairs: readonly { without: Run; with: Run }[]): number {
-  const verdicts = (['cpuNs', 'wallNs'] as const).map((column) => {
-    const without = pairs.map((pair) => pair.without[column])
-    const differences = pairs.map((pair) => pair.with[column] - pair.without[column])
-    const difference = median(differences)
-    const error = (NOTCH * spread(differences)) / Math.sqrt(differences.length)
-    const noise = spread(without)
-    const tooNoisy = error > TOLERABLE_RATIO * median(without)
-    const verdict = tooNoisy
-      ? 'too noisy to tell'
-      : Math.abs(difference) > noise
-        ? 'beyond noise'
-        : 'within noise'
-    const name = column === 'cpuNs' ? 'CPU ' : 'wall'
-    process.stdout.write(
-      `${name} ns a connection: ${median(without).toFixed(0)} without the recorder, half of the runs within ` +
-        `${noise.toFixed(0)}; with it ${difference.toFixed(0)} +- ${error.toFixed(0)} more: ${verdict}\n`,
-    )
-    return verdict
-  })
-  process.stdout.write(
-    `Medians of ${pairs.length} pairs of ${connections} connections, error at 95 %\n`,
-  )
-  return verdicts[0] === 'within noise' ? 0 : 1
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[sorted.length >> 1] ?? Number.NaN
-}
-
-/** The distance between the quartiles. */
-function spread(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))] ?? Number.NaN
-  return at(0.75) - at(0.25)
+function renderReport(pairs: readonly Pair[], limits: string): string {
+  const load = loadavg()[0]?.toFixed(1)
+  return [
+    '# Cost of recording failed allocations\n',
+    `Written by \`npm run bench:failures\` on Node ${process.version.slice(1)}, Linux ${release()}, ${cpus().length} CPUs, load average ${load} in the last minute.`,
+    `One connect() and close() over loopback, on average over the ${connections.toLocaleString('en')} of a run; ${pairs.length} pairs of runs, one of each pair with the product’s own`,
+    'recorder open, which of them first in turn.\n',
+    '* CPU: the time of the client, which is what the kernel does for it. Judged.',
+    '* wall: with the waiting for others on the machine. Told only.',
+    '* without: the median of the runs without the recorder; spread: half of these lie within it.',
+    '* added: the median of the differences of the pairs, and its error at 95 %.\n',
+    renderPairs(pairs),
+    limits,
+  ].join('\n')
 }
 
 process.exitCode = main()
