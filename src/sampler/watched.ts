@@ -52,7 +52,7 @@ export function recallProbeOpens(
   one: Watched,
   opens: ReadonlyMap<string, number> | undefined,
 ): Watched {
-  one.probeMemory.opens = opens?.get(lastingKeyOf(one)) ?? 0
+  if (isLasting(one.place)) one.probeMemory.opens = opens?.get(lastingKeyOf(one)) ?? 0
   return one
 }
 

@@ -11,8 +11,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { renderContainerCommand } from '../../deploy/image/container.ts'
 import { describeProfileNone } from '../../deploy/image/profile-none.ts'
-import { findWritableCgroups, withCgroups } from '../owners/cgroup-holder.ts'
+import { withCgroups } from '../owners/cgroup-holder.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
+import { withCgroupTree } from '../support/cgroup-tree.ts'
 import { type FakeApiServer, podObject, startFakeApiServer } from '../support/fake-api-server.ts'
 import { findFreePort } from '../support/free-port.ts'
 import { randomId } from '../support/fresh-ids.ts'
@@ -210,8 +211,10 @@ function writeAccount(folder: string, rendered: RenderedContainer, fake: FakeApi
 }
 
 test('collectors.kubernetes names the pods of the node with the token that is mounted', async (ctx) => {
-  const found = findWritableCgroups()
-  if ('why' in found) return ctx.skip(found.why)
+  await withCgroupTree(ctx, namesPods)
+})
+
+async function namesPods(root: string): Promise<void> {
   const [uid, container] = [randomUUID(), randomId()]
   const path = `/image-profiles-${process.pid}/kubepods/burstable/pod${uid}/${container}`
   const account = mkdtempSync(join(tmpdir(), 'service-account-'))
@@ -220,7 +223,7 @@ test('collectors.kubernetes names the pods of the node with the token that is mo
     podObject({ uid, name: 'checkout', node: 'node', containers: { [container]: 'app' } }),
   ]
   try {
-    await withCgroups(found.root, async (cgroups) => {
+    await withCgroups(root, async (cgroups) => {
       cgroups.make(path)
       await withProfile(
         { collectors: { kubernetes: true } },
@@ -234,7 +237,7 @@ test('collectors.kubernetes names the pods of the node with the token that is mo
         },
         ({ pid }, rendered) => {
           writeAccount(account, rendered, fake)
-          writeFileSync(`${found.root}${path}/cgroup.procs`, String(pid))
+          writeFileSync(`${root}${path}/cgroup.procs`, String(pid))
           const [host, port] = ['127.0.0.1', String(fake.port)]
           const environment = { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port }
           return { account, environment }
@@ -249,4 +252,4 @@ test('collectors.kubernetes names the pods of the node with the token that is mo
     await fake.close()
     rmSync(account, { recursive: true })
   }
-})
+}
