@@ -4,6 +4,7 @@
 import { readStartSeconds, readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
 import { createNamedFiles, type NamedFile } from './named.ts'
+import { isRuntimeName } from './names.ts'
 import type { InsideView, Place } from './place.ts'
 import { createProcessScan, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
 
@@ -202,7 +203,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       return
     }
     // Most likely that of processes that are hidden from us, which nothing links to it.
-    if (view === undefined && found.all.some(isHidden)) return
+    if (view === undefined && isRuntimeName(file.name) && found.all.some(isHidden)) return
     const before = known.all.find(
       (one) => isCookie(one, view) || one.files.some(({ key }) => key === file.key),
     )
