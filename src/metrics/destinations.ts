@@ -94,8 +94,8 @@ export const destinationFamilies: readonly Family[] = [
     help:
       'TCP connections opened by connect() in the namespace since it exists, loopback and explicitly bound ones included: Tcp ' +
       'ActiveOpens of /proc/net/snmp. It advances only when the namespace is listed, which a quiet one seldom is: rate() over less than ' +
-      'the age of ephemeral_port_netns_last_read_timestamp_seconds is 0, or far too much. Without those that --collector.probe made since ' +
-      'the exporter started: at a restart of the exporter the count goes up by those of before. Absent where that file cannot be read.',
+      'the age of ephemeral_port_netns_last_read_timestamp_seconds is 0, or far too much. Without those that --collector.probe of ' +
+      'this exporter made since its start: at a restart the count goes up by those of before. Absent where that file cannot be read.',
     value: (state) => state.connectionsOpened,
   }),
   defineFamily({

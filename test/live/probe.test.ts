@@ -210,16 +210,17 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
         const history = keepHistory(exporter, [blocked])
         const bound = { netns: name, holder: 'bound' }
         await exporter.until((page) => page.find(blocked, bound) === 250 || undefined)
-        const page = await afterSamples(exporter, 3)
+        // The first estimate may be right by chance, and whoever else is on the machine has a share of the tests.
+        const page = await afterSamples(exporter, 20)
         expect(page.find(blocked, bound)).toBe(250)
         const pool = { netns: name, pool: 'tcp_connect' }
         expect(page.value('ephemeral_port_pool_available_ports', pool)).toBe(500)
         expect((await call('fill', { connect: v4 })).count).toBe(500)
 
-        // 200 of the 500 were tested, by chance half of those that are closed: 5 standard deviations around it.
+        // Of the 500 at most 200 were tested, by chance about half of them closed: with 200, ten standard deviations around it.
         const [, estimate] = (await history.stop()).get(`${blocked} ${name} bound`) ?? []
-        expect(estimate).toBeGreaterThan(180)
-        expect(estimate).toBeLessThan(320)
+        expect(estimate).toBeGreaterThan(110)
+        expect(estimate).toBeLessThan(390)
       })
     })
   })
