@@ -16,6 +16,8 @@ export interface ForecastTrack {
   readonly reclaimablePorts: number
   /** timeWaitPorts by remaining life: entry i = ports that come free between second i and i+1; 60 entries. */
   readonly expiring: readonly number[]
+  /** Live ports at the last sample of a destination that was not among its tracks; undefined where that is not known. */
+  readonly earlierLivePorts?: number | undefined
 }
 
 export interface ForecastInput {
@@ -28,8 +30,10 @@ export interface ForecastInput {
   readonly activeOpens: number | undefined
   /** True where TIME_WAIT can become reclaimable by tcp_tw_reuse after a delay. */
   readonly reuse: boolean
-  /** Every destination that matters (bounded by the caller, at most about 50), one for tcp_bind and udp. A key that is absent is idle. */
+  /** Every destination that matters (bounded by the caller, at most about 50), one for tcp_bind and udp. */
   readonly tracks: readonly ForecastTrack[]
+  /** Keys that were among the tracks of the last sample and go on without a track; any other that is absent is idle. */
+  readonly left?: readonly string[]
 }
 
 export interface Forecast {
@@ -51,7 +55,7 @@ export interface ForecastState {
   readonly capacityPorts: number
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
-  /** Tracks too small to be watched closely, with the live ports they had; those that held none are not listed. */
+  /** Tracks too small to be watched closely, with the live ports they had. */
   readonly resting: readonly { readonly key: string; readonly livePorts: number }[]
 }
 
@@ -89,19 +93,18 @@ export function advanceForecast(
     const known = watched.get(track.key)
     const rests = isResting(track, input.blockedPorts)
     if (rests && (known === undefined || input.atSeconds - known.busyAtSeconds >= REST_SECONDS)) {
-      if (track.livePorts > 0) resting.push({ key: track.key, livePorts: track.livePorts })
+      resting.push({ key: track.key, livePorts: track.livePorts })
       continue
     }
-    const livePorts = rested.get(track.key)
-    const state = advanceTrack(known, track, {
-      ...pool,
-      rests,
-      seen: before && {
-        fromSeconds: livePorts === undefined ? before.sinceSeconds : before.atSeconds,
+    const livePorts = rested.get(track.key) ?? track.earlierLivePorts
+    const seen = before !== undefined &&
+      livePorts !== undefined && {
+        // What held nothing was idle before too.
+        fromSeconds: livePorts === 0 ? before.sinceSeconds : before.atSeconds,
         toSeconds: before.atSeconds,
-        livePorts: before.blockedPorts + (livePorts ?? 0),
-      },
-    })
+        livePorts: before.blockedPorts + livePorts,
+      }
+    const state = advanceTrack(known, track, { ...pool, rests, seen: seen || undefined })
     tracks.push({ track, state })
   }
   const next: ForecastState = {
@@ -133,19 +136,20 @@ export function advanceForecast(
   }
 }
 
-/** Those of the reading, those that are watched though they have gone, and one nobody uses. */
+/** Those of the reading, those that are watched though they are idle, and one nobody uses. */
 function listTracks(
   before: ForecastState | undefined,
   input: ForecastInput,
 ): readonly ForecastTrack[] {
   const present = new Set([ANY_KEY, ...input.tracks.map((track) => track.key)])
-  const gone = (before?.tracks ?? [])
-    .filter(({ key }) => !present.has(key))
+  const left = new Set(input.left)
+  const idle = (before?.tracks ?? [])
+    .filter(({ key }) => !present.has(key) && !left.has(key))
     .slice(0, Math.max(0, MOST_TRACKS - input.tracks.length))
     .map(({ key }) => createIdle(key, input))
   return input.tracks.some((track) => track.key === ANY_KEY)
-    ? [...input.tracks, ...gone]
-    : [...input.tracks, ...gone, createIdle(ANY_KEY, input)]
+    ? [...input.tracks, ...idle]
+    : [...input.tracks, ...idle, createIdle(ANY_KEY, input)]
 }
 
 function isResting(track: ForecastTrack, blockedPorts: number): boolean {

@@ -19,7 +19,8 @@ export interface RankedMember extends Member {
   readonly index: number
 }
 
-const SAMPLES_OUTSIDE = 3
+/** After which a member is one no more. */
+export const SAMPLES_OUTSIDE = 3
 
 /**
  * The best `top` enter; who was in stays until it was outside the best 2 x `top` for three samples. At most 2 x `top`
@@ -46,13 +47,13 @@ export function rankDestinations(
     else next.set(index, { ...member, index, outside })
   }
   for (const index of best.slice(0, top)) {
-    if (!next.has(index)) next.set(index, enter(flows, index))
+    if (!next.has(index)) next.set(index, enterDestination(flows, index))
   }
   const ranked = [...next.values()].sort((left, right) => compare(left.index, right.index))
   return [...ranked, ...idle].slice(0, 2 * top)
 }
 
-function enter(flows: FlowTable, index: number): RankedMember {
+export function enterDestination(flows: FlowTable, index: number): RankedMember {
   const key = flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
   return { key, name: nameDestination(key), outside: 0, index }
 }

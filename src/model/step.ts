@@ -26,7 +26,8 @@ import {
   renderRelease,
   renderSettings,
 } from './rows.ts'
-import { trackDestinations, trackPorts } from './tracks.ts'
+import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
+import { advanceWatch, type Watch } from './watch.ts'
 
 export interface ModelOptions {
   /** Rows kept per namespace and family. */
@@ -43,6 +44,8 @@ export interface ModelOptions {
 export interface ModelState {
   readonly members: readonly Member[]
   readonly worst: Destination | undefined
+  /** Destinations that the forecast follows. */
+  readonly watch: Watch
   /** Listeners in the range, gone ones included while sockets are left at their port. */
   readonly listeners: readonly Listener[]
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
@@ -98,14 +101,24 @@ export function createStep(options: ModelOptions): Step {
     })
     const members = rankDestinations(census.flows, columns, options.top, state?.members ?? [])
 
-    const now: { pool: PoolNow; input: Pick<ForecastInput, 'blockedPorts' | 'tracks'> }[] = []
+    const blockedPorts = ports.blockedByListener + ports.blockedByBound
+    const { watch, ...watched } = advanceWatch(state?.watch, {
+      flows: census.flows,
+      columns,
+      openPorts: ports.tcp.capacity - blockedPorts,
+      atSeconds: context.atSeconds,
+    })
+
+    const now: { pool: PoolNow; input: Pick<ForecastInput, 'blockedPorts' | 'tracks' | 'left'> }[] =
+      []
     if (protocols.includes('tcp')) {
       now.push(
         {
           pool: modelConnectPool(ports, columns, members, state?.worst),
           input: {
-            blockedPorts: ports.blockedByListener + ports.blockedByBound,
-            tracks: trackDestinations(census, ports, columns, members),
+            blockedPorts,
+            tracks: trackDestinations(census, ports, columns, watched.members),
+            left: watched.left.map(({ name }) => nameTrack(name)),
           },
         },
         {
@@ -174,6 +187,7 @@ export function createStep(options: ModelOptions): Step {
       state: {
         members,
         worst: pools[0]?.worstDestination,
+        watch,
         listeners: listenersSeen,
         pools: histories,
         owners: owners?.state,

@@ -1,26 +1,24 @@
 // What the forecast is told: census, ports and destinations -> one ForecastTrack for each thing that can run out.
 
+import type { Destination } from '../snapshot.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { HOLD } from './flows.ts'
 import type { ForecastTrack } from './forecast.ts'
 import { type BindPorts, BLOCKING, type Ports } from './ports.ts'
-import type { RankedMember } from './ranking.ts'
-
-/** Bounds the forecast's state; the members are ordered worst first. */
-const MOST_TRACKS = 50
+import type { WatchedMember } from './watch.ts'
 
 /** Names the track of every destination that has no connection yet: blocked ports are gone for it too. */
 const ANY_DESTINATION = ''
 
-/** One track for each destination that has a row and connections, and one for all others together. */
+/** One track for each destination that is followed and has connections, and one for all others together. */
 export function trackDestinations(
   census: Census,
   ports: Ports,
   columns: DestinationColumns,
-  members: readonly RankedMember[],
+  members: readonly WatchedMember[],
 ): readonly ForecastTrack[] {
-  const tracked = members.filter(({ index }) => index >= 0).slice(0, MOST_TRACKS)
+  const tracked = members.filter(({ index }) => index >= 0)
   const expiring = scheduleExpiry(census, ports, tracked)
   const open = ports.tcp.capacity - ports.blockedByListener - ports.blockedByBound
   const others: ForecastTrack = {
@@ -31,19 +29,25 @@ export function trackDestinations(
     reclaimablePorts: 0,
     expiring: new Array<number>(EXPIRY_SECONDS).fill(0),
   }
-  const rows = tracked.map(({ index, name }, position): ForecastTrack => {
+  const rows = tracked.map(({ index, name, earlierLivePorts }, position): ForecastTrack => {
     const taken = columns.taken[index] ?? 0
     const live = columns.takenLive[index] ?? 0
     return {
-      key: `${name.source} ${name.destination}`,
+      key: nameTrack(name),
       availablePorts: open - taken,
       livePorts: live,
       timeWaitPorts: taken - live,
       reclaimablePorts: columns.reclaimable[index] ?? 0,
       expiring: expiring[position] ?? [],
+      earlierLivePorts,
     }
   })
   return [...rows, others]
+}
+
+/** The key of a destination's track. */
+export function nameTrack({ source, destination }: Destination): string {
+  return `${source} ${destination}`
 }
 
 /** The track of a pool that knows no destination. */
@@ -61,7 +65,7 @@ export function trackPorts(ports: BindPorts, releasing: Uint32Array | undefined)
 function scheduleExpiry(
   census: Census,
   ports: Ports,
-  tracked: readonly RankedMember[],
+  tracked: readonly WatchedMember[],
 ): readonly (readonly number[])[] {
   const { destination, port, hold, expirySeconds } = census.flows.columns()
   const positions = new Int32Array(census.flows.destinationCount()).fill(-1)

@@ -25,6 +25,8 @@ export interface History {
   readonly seenFromSeconds: number
   /** Mean square of what chance does to live ports in one interval. */
   readonly jitter: number
+  /** Intervals that went into it. */
+  readonly jitterLooks: number
   readonly restart: Restart | undefined
 }
 
@@ -49,7 +51,7 @@ const SPACING = [
   { ageSeconds: 900, seconds: 45 },
   { ageSeconds: 3600, seconds: 220 },
 ] as const
-const JITTER_WEIGHT = 0.05
+const JITTER_LEAST_WEIGHT = 0.05
 
 /** Begins a history. `seen`: where the track was watched before and idle. */
 export function startHistory(
@@ -83,7 +85,9 @@ export function startHistory(
     livePorts,
     timeWaitPorts,
     seenFromSeconds: seen?.fromSeconds ?? atSeconds,
-    jitter: 0,
+    // The first change that is seen may be chance altogether.
+    jitter: seen === undefined ? 0 : boundJitter((livePorts - before) ** 2, before, livePorts),
+    jitterLooks: seen === undefined ? 0 : 1,
     restart: undefined,
   }
 }
@@ -136,6 +140,7 @@ export function advanceHistory(history: History, reading: HistoryReading): Histo
     timeWaitPorts: reading.timeWaitPorts,
     seenFromSeconds: history.seenFromSeconds,
     jitter,
+    jitterLooks: history.jitterLooks + 1,
     restart,
   }
 }
@@ -191,8 +196,13 @@ function advanceJitter(history: History, drift: number, span: number): number {
   if (before === undefined || last === undefined) return history.jitter
   const scale = span / Math.max(0.1, last.atSeconds - before.atSeconds)
   const surprise = (drift - (last.livePorts - before.livePorts) * scale) ** 2 / (1 + scale)
-  const bounded = Math.min(surprise, 4 * (Math.min(last.livePorts, last.livePorts + drift) + 1))
-  return history.jitter + JITTER_WEIGHT * (bounded - history.jitter)
+  const bounded = boundJitter(surprise, last.livePorts, last.livePorts + drift)
+  const weight = Math.max(JITTER_LEAST_WEIGHT, 1 / (1 + history.jitterLooks))
+  return history.jitter + weight * (bounded - history.jitter)
+}
+
+function boundJitter(square: number, livePorts: number, otherPorts: number): number {
+  return Math.min(square, 4 * (Math.min(livePorts, otherPorts) + 1))
 }
 
 function thinPoints(points: readonly Point[]): readonly Point[] {

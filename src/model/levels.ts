@@ -1,0 +1,83 @@
+// What the bigger destinations held lately, whether or not anybody follows them: accounts and the last levels -> the next
+// ones. Bounded columns, so that it costs little where destinations are many.
+
+import type { DestinationColumns } from './destinations.ts'
+import { type FlowTable, KEY_WORDS } from './flows.ts'
+import { createComparison, takeBest } from './ranking.ts'
+
+/** Row i of every column is one destination. */
+export interface Levels {
+  readonly atSeconds: number
+  readonly keys: Uint32Array
+  /** Ports that live connections take. */
+  readonly live: Float64Array
+  /** Ports taken, averaged over the last minutes. */
+  readonly mean: Float64Array
+  /** A destination without a row took less than `leastPorts`; where it is false, some with more had no place either. */
+  readonly complete: boolean
+  readonly leastPorts: number
+}
+
+/** Less than this share of the ports is not worth remembering... */
+const LEAST_SHARE = 0.01
+/** ...and no more rows are. */
+const MOST_ROWS = 512
+const MEAN_SECONDS = 120
+
+export interface LevelsNow {
+  readonly levels: Levels
+  /** Destinations with a row, in its order. */
+  readonly indexes: readonly number[]
+  /** What live connections of a destination took at the last sample; undefined where that is not known. */
+  readonly earlierLive: (index: number) => number | undefined
+}
+
+export function advanceLevels(
+  before: Levels | undefined,
+  { flows, columns, ...now }: LevelsReading,
+): LevelsNow {
+  const { atSeconds } = now
+  const leastPorts = Math.max(1, LEAST_SHARE * now.openPorts)
+  const rows = findRows(before, flows)
+  const big = columns.taken.map((taken) => (taken < leastPorts ? 0 : taken))
+  const indexes = takeBest(big, MOST_ROWS, createComparison(flows, [columns.taken]))
+  const kept = Math.exp(-Math.max(0, atSeconds - (before?.atSeconds ?? 0)) / MEAN_SECONDS)
+  const mean = Float64Array.from(indexes, (index) => {
+    const taken = columns.taken[index] ?? 0
+    const unseen = before?.complete ? Math.min(taken, before.leastPorts) : taken
+    const row = rows.get(index)
+    const earlier = row === undefined ? unseen : (before?.mean[row] ?? taken)
+    return taken + (earlier - taken) * kept
+  })
+  const keys = new Uint32Array(indexes.length * KEY_WORDS)
+  indexes.forEach((index, row) => {
+    keys.set(flows.keys().subarray(index * KEY_WORDS, (index + 1) * KEY_WORDS), row * KEY_WORDS)
+  })
+  const live = Float64Array.from(indexes, (index) => columns.takenLive[index] ?? 0)
+  return {
+    levels: { atSeconds, keys, live, mean, complete: indexes.length < MOST_ROWS, leastPorts },
+    indexes,
+    earlierLive: (index) => {
+      const row = rows.get(index)
+      return row === undefined ? (before?.complete ? 0 : undefined) : before?.live[row]
+    },
+  }
+}
+
+export interface LevelsReading {
+  readonly flows: FlowTable
+  readonly columns: DestinationColumns
+  /** Ports that a destination without connections could take. */
+  readonly openPorts: number
+  readonly atSeconds: number
+}
+
+function findRows(levels: Levels | undefined, flows: FlowTable): ReadonlyMap<number, number> {
+  const rows = new Map<number, number>()
+  const { keys = new Uint32Array(0) } = levels ?? {}
+  for (let row = 0; row * KEY_WORDS < keys.length; row++) {
+    const index = flows.findDestination(keys.subarray(row * KEY_WORDS, (row + 1) * KEY_WORDS))
+    if (index >= 0) rows.set(index, row)
+  }
+  return rows
+}

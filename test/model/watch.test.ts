@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest'
+import { createRandom } from '../bench/forecast/random.ts'
+import { listMoments } from './forecast-play.ts'
+import { createLine, establish } from './step-play.ts'
+
+const PORTS = 600
+
+describe('the forecast of many destinations', () => {
+  test.each([
+    { count: 40, share: 0.2, top: 10 },
+    { count: 8, share: 0.4, top: 2 },
+    { count: 60, share: 0.5, top: 10 },
+  ])('does not take one of $count that climbs over others for one that was idle', (crowd) => {
+    const { count, share, top } = crowd
+    const random = createRandom('climbers')
+    const mean = share * PORTS
+    const live = Array.from({ length: count }, () => mean * random.between(0.9, 1.1))
+    const line = createLine({ ports: PORTS, top })
+    for (const atSeconds of listMoments(600, 5)) {
+      live.forEach((ports, to) => {
+        live[to] = ports + random.between(-0.04, 0.04) * mean - 0.05 * (ports - mean)
+      })
+      const pools = line.look(
+        atSeconds,
+        live.flatMap((ports, to) => establish(to, ports)),
+      )
+      if (atSeconds >= 120) expect(pools('tcp_connect').riskRatio).toBeLessThan(0.3)
+    }
+  })
+
+  test.each([
+    { count: 12, share: 0.85, top: 10 },
+    { count: 12, share: 0.85, top: 1 },
+    { count: 45, share: 0.6, top: 10 },
+  ])(
+    'sees a leak behind $count destinations at $share ten minutes ahead, with --top=$top',
+    ({ count, share, top }) => {
+      const perSecond = 0.5
+      const fullAt = 300 + (0.9 * PORTS) / perSecond
+      const line = createLine({ ports: PORTS, top })
+      const crowd = Array.from({ length: count }, (_, to) => establish(to, share * PORTS)).flat()
+      for (const atSeconds of listMoments(fullAt - 500, 10)) {
+        const leaked = 0.1 * PORTS + perSecond * Math.max(0, atSeconds - 300)
+        const pool = line.look(atSeconds, [...crowd, ...establish(200, leaked)])('tcp_connect')
+        if (atSeconds > 120 && atSeconds < 300) expect(pool.riskRatio).toBeLessThan(0.01)
+        if (atSeconds >= fullAt - 600) expect(pool.riskRatio).toBeGreaterThan(0.5)
+      }
+    },
+  )
+
+  test('follows a bounded number of them, and remembers no more of the rest', () => {
+    const line = createLine({ ports: PORTS })
+    for (const atSeconds of listMoments(60, 5)) {
+      const crowd = Array.from({ length: 250 }, (_, to) =>
+        establish(to, 30 + ((7 * to + atSeconds) % 250)),
+      )
+      line.look(atSeconds, crowd.flat())
+    }
+    expect(line.state()?.pools.tcp_connect?.forecast.tracks.length).toBeLessThanOrEqual(65)
+    expect(line.state()?.watch.biggest.length).toBeLessThanOrEqual(40)
+    expect(line.state()?.watch.growing.length).toBeLessThanOrEqual(10)
+    expect(line.state()?.watch.levels.live.length).toBeLessThanOrEqual(512)
+  })
+})
