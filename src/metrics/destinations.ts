@@ -102,8 +102,8 @@ export const destinationFamilies: readonly Family[] = [
     name: 'ephemeral_port_time_wait_release_ports',
     type: 'gauge',
     help:
-      "Ports in TIME_WAIT that come free within that many seconds (cumulative), from the kernel's own timers. Absent where the " +
-      'reader cannot see them.',
+      'Ports that TIME_WAIT alone holds and that come free within that many seconds (cumulative) unless another connection takes ' +
+      "them, from the kernel's own timers; what is in FIN_WAIT2 is not among them. Absent where the reader cannot see the timers.",
     labels: ['netns', 'within_seconds'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

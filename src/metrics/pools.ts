@@ -59,8 +59,8 @@ export const poolFamilies: readonly Family[] = [
     name: 'ephemeral_port_exhaustion_risk_ratio',
     help:
       'Probability, 0 to 1, that an allocation from the pool fails within ephemeral_port_forecast_horizon_seconds; 1 when it is ' +
-      "exhausted. Estimated from arrivals, closes and the kernel's TIME_WAIT timers; formula in README. Absent until enough " +
-      'samples were seen.',
+      "exhausted. Of tcp_connect that of the worst destination. Estimated from arrivals, closes and the kernel's TIME_WAIT " +
+      'timers; formula and assumptions in README. Absent until enough was seen to tell.',
     value: (pool) => pool.riskRatio,
   }),
   perPool({
@@ -68,7 +68,7 @@ export const poolFamilies: readonly Family[] = [
     help:
       'Expected time until no port is available; 0 when exhausted. Estimated from arrivals, closes and the ' +
       "kernel's TIME_WAIT timers; formula in README. Absent when the pool is not heading for exhaustion, which is known if " +
-      'ephemeral_port_exhaustion_risk_ratio is present, and until enough samples were seen.',
+      'ephemeral_port_exhaustion_risk_ratio is present, and until enough was seen to tell.',
     value: (pool) => pool.etaSeconds,
   }),
   perExporter({

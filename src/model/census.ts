@@ -30,7 +30,7 @@ export const USE = {
   tcp: 1,
   /** One that bind(0.0.0.0) collides with: every IPv4 socket, and every IPv6 one that is not IPV6_V6ONLY. */
   tcpIpv4: 2,
-  /** One that ends only when an application closes it. */
+  /** One that is not in TIME_WAIT; FIN_WAIT2 counts, because a TIME_WAIT of 60 s is still to follow when the peer closes. */
   tcpLive: 4,
   /** A TCP listener: closes the port to every connect(). */
   listener: 8,
@@ -156,7 +156,7 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   const state = batch.state[row] ?? STATE.unknown
   const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
   let bits = USE.tcp | (collidesWithIpv4(batch, row) ? USE.tcpIpv4 : 0)
-  if (!minisock && state !== STATE.timeWait) bits |= USE.tcpLive
+  if (state !== STATE.timeWait) bits |= USE.tcpLive
   if (batch.explicit || state === STATE.bound) bits |= USE.bound
   if (state === STATE.listen) bits |= USE.listener
   use(draft, port, bits)

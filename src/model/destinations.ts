@@ -17,7 +17,7 @@ export interface DestinationColumns {
   readonly taken: Uint32Array
   /** Of these in the half of the range that connect() tries first. */
   readonly takenFirstHalf: Uint32Array
-  /** Of these held by something that ends only when an application closes it. */
+  /** Of these not in TIME_WAIT: FIN_WAIT2 without owner counts, its TIME_WAIT is still to come. */
   readonly takenLive: Uint32Array
   /** TIME_WAIT ports that connect() may recycle now; not taken. */
   readonly reclaimable: Uint32Array
@@ -82,7 +82,7 @@ export function accountDestinations(
     if (twin >= 0 && isHeld(census, twin, local)) continue
     increment(taken, index)
     if ((local - firstPort) % 2 === 0) increment(takenFirstHalf, index)
-    if (hold[flow] === HOLD.live) increment(takenLive, index)
+    if (hold[flow] !== HOLD.timeWait) increment(takenLive, index)
   }
 
   twins?.forEach((twin, index) => {

@@ -8,9 +8,9 @@ export interface ForecastTrack {
   readonly key: string
   /** How many more allocations succeed now. */
   readonly availablePorts: number
-  /** Ports held by sockets that end only when an application closes them (TIME_WAIT not included), blocked ports not included. */
+  /** Ports held by sockets that are not in TIME_WAIT, ownerless FIN_WAIT2 included; blocked ports are not. */
   readonly livePorts: number
-  /** Ports that only TIME_WAIT (or ownerless FIN_WAIT2) holds and that cannot be recycled now. */
+  /** Ports that only TIME_WAIT holds and that cannot be recycled now. */
   readonly timeWaitPorts: number
   /** TIME_WAIT ports that tcp_tw_reuse lets connect() recycle now; they are available. */
   readonly reclaimablePorts: number

@@ -9,9 +9,9 @@ export interface BindPorts {
   readonly capacity: number
   readonly available: number
   readonly unused: number
-  /** Not available, and held by something that ends only when an application closes it. */
+  /** Not available, and held by something that is not in TIME_WAIT. */
   readonly live: number
-  /** Not available, and held by minisocks alone. */
+  /** Not available, and held by TIME_WAIT alone. */
   readonly timeWait: number
 }
 
@@ -30,7 +30,7 @@ export interface Ports {
   readonly openFirstHalf: number
   readonly tcp: BindPorts
   readonly udp: BindPorts
-  /** Ports that minisocks alone hold, by whole seconds until they are free. */
+  /** Ports that TIME_WAIT alone holds, by whole seconds until they are free. */
   readonly releasing: Uint32Array
 }
 

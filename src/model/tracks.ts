@@ -75,7 +75,7 @@ function scheduleExpiry(
   const schedules = tracked.map(() => new Array<number>(EXPIRY_SECONDS).fill(0))
   for (let flow = 0; flow < census.flows.flowCount(); flow++) {
     // First what stands in the row itself: it spares most rows the look-ups.
-    if (hold[flow] === HOLD.live || hold[flow] === HOLD.reclaimable) continue
+    if (hold[flow] !== HOLD.timeWait) continue
     const schedule = schedules[positions[destination[flow] ?? 0] ?? -1]
     if (schedule === undefined) continue
     const local = port[flow] ?? 0

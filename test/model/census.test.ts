@@ -140,6 +140,12 @@ describe('countPorts() releases a port', () => {
     expect(released(timeWait(expiresMs))).toEqual(want)
   })
 
+  test('never while a FIN_WAIT2 without owner holds it, whose TIME_WAIT is yet to come', () => {
+    const halfClosed = { ...timeWait(30_000), ...elsewhere, state: 5 }
+    expect(released(halfClosed)).toEqual([0, 0, 0, 0, 0])
+    expect(released(timeWait(3000), halfClosed)).toEqual([0, 0, 0, 0, 0])
+  })
+
   test('never while an application holds it too', () => {
     expect(released(timeWait(3000), { ...connection, ...elsewhere })).toEqual([0, 0, 0, 0, 0])
   })
