@@ -26,10 +26,10 @@ export interface ForecastInput {
   readonly capacityPorts: number
   /** Ports closed to every allocation of the pool whatever the destination (listeners, bound); 0 for udp and tcp_bind. */
   readonly blockedPorts: number
-  /** Tcp ActiveOpens of the whole namespace (a counter), where known. */
-  readonly activeOpens: number | undefined
-  /** True where TIME_WAIT can become reclaimable by tcp_tw_reuse after a delay. */
-  readonly reuse: boolean
+  /** Names the set of ports: under another name it is another set, if one of the same size. */
+  readonly range: string
+  /** The age at which tcp_tw_reuse lets connect() recycle a TIME_WAIT; undefined where it never does. */
+  readonly reuseDelaySeconds: number | undefined
   /** Every destination that matters (bounded by the caller, at most about 50), one for tcp_bind and udp. */
   readonly tracks: readonly ForecastTrack[]
   /** Keys that were among the tracks of the last sample and go on without a track; any other that is absent is idle. */
@@ -52,7 +52,7 @@ export interface ForecastState {
   readonly sinceSeconds: number
   readonly atSeconds: number
   readonly samples: number
-  readonly capacityPorts: number
+  readonly range: string
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
   /** Tracks too small to be watched closely, with the live ports they had. */
@@ -83,7 +83,8 @@ export function advanceForecast(
     atSeconds: input.atSeconds,
     capacityPorts: input.capacityPorts,
     blockedPorts: input.blockedPorts,
-    rangeChanged: before !== undefined && before.capacityPorts !== input.capacityPorts,
+    rangeChanged: before !== undefined && before.range !== input.range,
+    reuseDelaySeconds: input.reuseDelaySeconds,
   }
   const watched = new Map(before?.tracks.map((track) => [track.key, track]))
   const rested = new Map(before?.resting.map((track) => [track.key, track.livePorts]))
@@ -111,7 +112,7 @@ export function advanceForecast(
     sinceSeconds: before?.sinceSeconds ?? input.atSeconds,
     atSeconds: input.atSeconds,
     samples: (before?.samples ?? 0) + 1,
-    capacityPorts: input.capacityPorts,
+    range: input.range,
     blockedPorts: input.blockedPorts,
     tracks: tracks.map((one) => one.state),
     resting,

@@ -22,9 +22,10 @@ export function isReclaimable(batch: SocketBatch, row: number, settings: NetSett
   return settings.tcpTwReuse === 2 && staysOnLoopback(batch, row)
 }
 
-/** Whether some TIME_WAIT may become reclaimable at all under these settings. */
-export function allowsReuse(settings: NetSettings): boolean {
-  return Boolean(settings.tcpTimestamps) && Boolean(settings.tcpTwReuse)
+/** The age at which some TIME_WAIT may become reclaimable under these settings; undefined where none does. */
+export function takeReuseDelay(settings: NetSettings): number | undefined {
+  const allowed = Boolean(settings.tcpTimestamps) && Boolean(settings.tcpTwReuse)
+  return allowed ? settings.tcpTwReuseDelayMs / 1000 : undefined
 }
 
 function staysOnLoopback(batch: SocketBatch, row: number): boolean {

@@ -1,7 +1,7 @@
 // The reducer of one namespace: state x reading -> next state and what the sample learned. The same call is the
 // production loop, the replay of recorded readings and the test harness.
 
-import type { NamespaceReading, NetSettings } from '../observation.ts'
+import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
 import { type Census, createCensusTaker, type Listener, USE } from './census.ts'
 import { accountDestinations, rememberListeners } from './destinations.ts'
@@ -17,7 +17,7 @@ import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
-import { allowsReuse } from './reuse.ts'
+import { takeReuseDelay } from './reuse.ts'
 import {
   listeningPorts,
   renderDestinations,
@@ -148,8 +148,8 @@ export function createStep(options: ModelOptions): Step {
           ...input,
           atSeconds: context.atSeconds,
           capacityPorts: pool.capacityPorts,
-          activeOpens: reading.activeOpens,
-          reuse: pool.pool === 'tcp_connect' && allowsReuse(settings),
+          range: nameRange(settings),
+          reuseDelaySeconds: pool.pool === 'tcp_connect' ? takeReuseDelay(settings) : undefined,
         },
         { horizonSeconds: options.forecastHorizonSeconds },
       )
@@ -239,6 +239,11 @@ function countKnownPorts(
   const closed = presumeClosed(estimateHidden(ambiguousPorts, tests))
   for (const port of closed) census.portUse[port] = (census.portUse[port] ?? 0) | USE.bound
   return { ports: closed.size === 0 ? ports : countPorts(census, settings), ambiguousPorts }
+}
+
+function nameRange({ range, reserved }: NetSettings): string {
+  const name = ({ first, last }: PortRange) => `${first}-${last}`
+  return [range, ...reserved].map(name).join(' ')
 }
 
 function round(value: number | undefined, step: number): number | undefined {

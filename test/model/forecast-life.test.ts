@@ -44,8 +44,8 @@ const life: fc.Arbitrary<readonly ForecastInput[]> = fc
         atSeconds,
         capacityPorts,
         blockedPorts,
-        activeOpens: undefined,
-        reuse: false,
+        range: String(capacityPorts),
+        reuseDelaySeconds: 1,
         tracks: tracks.map((one): ForecastTrack => {
           const timeWaitPorts = timers ? sum(one.expiring) : one.timeWaitPorts
           const expiring = timers ? one.expiring : new Array<number>(60).fill(0)

@@ -12,6 +12,7 @@ const TIME_WAIT_SECONDS = 60
 
 export interface Pool {
   readonly capacityPorts?: number
+  readonly range?: string
   readonly blockedPorts?: number
   /** Connections that go into TIME_WAIT per second. */
   readonly closes?: (atSeconds: number) => number
@@ -31,8 +32,8 @@ export function readPool(pool: Pool, atSeconds: number): ForecastInput {
     atSeconds,
     capacityPorts,
     blockedPorts,
-    activeOpens: undefined,
-    reuse: false,
+    range: pool.range ?? String(capacityPorts),
+    reuseDelaySeconds: undefined,
     tracks: [
       { key: 'one', availablePorts, livePorts, timeWaitPorts, reclaimablePorts: 0, expiring },
     ],

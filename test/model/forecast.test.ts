@@ -108,6 +108,21 @@ describe('advanceForecast()', () => {
     expect(known.at(-1)).toEqual({ riskRatio: 0, etaSeconds: undefined })
   })
 
+  test('does not take a range of the same size elsewhere for load', () => {
+    const busy = { closes: () => 380, live: () => 1140 }
+    const there = listMoments(595, 5).map((at) => readPool(busy, at))
+    // Two fifths of the sockets are outside of it, and what follows them is inside.
+    const outside = (at: number) => 0.4 * Math.exp((600 - at) / 3)
+    const moved = {
+      range: 'elsewhere',
+      closes: (at: number) => 380 * (at < 600 ? 0.6 : 1 - outside(at)),
+      live: (at: number) => 1140 * (1 - outside(at)),
+    }
+    const here = listMoments(900, 5, 600).map((at) => readPool(moved, at))
+    const after = play([...there, ...here]).forecasts.slice(there.length)
+    expect(after.every(({ riskRatio = 1 }) => riskRatio < 0.1)).toBe(true)
+  })
+
   test('alerts at once when the range shrinks below what the load needs', () => {
     const closes = () => 190
     const wide = listMoments(300, 5).map((at) => readPool({ closes }, at))

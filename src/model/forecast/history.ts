@@ -145,11 +145,20 @@ export function advanceHistory(history: History, reading: HistoryReading): Histo
   }
 }
 
+/** Another range: live ports that are outside of it go by and by, and what follows them comes into it. */
+export function moveHistory(history: History, reading: HistoryReading): History {
+  const levelPorts = history.points.at(-1)?.livePorts ?? 0
+  const { atSeconds, livePorts } = reading
+  if (livePorts >= levelPorts - 3 * Math.sqrt(levelPorts)) return bridgeHistory(history, reading)
+  const restart = { levelPorts, lowestPorts: livePorts, atSeconds, returning: false }
+  return { ...bridgeHistory(history, { ...reading, livePorts: levelPorts }), livePorts, restart }
+}
+
 /**
  * Over an interval that says nothing about load: sockets went out of the range or came into it, or all closed at once. What
  * was opened in it is taken to be what the last minute would have opened.
  */
-export function bridgeHistory(history: History, reading: HistoryReading): History {
+function bridgeHistory(history: History, reading: HistoryReading): History {
   const last = history.points.at(-1)
   if (last === undefined) return startHistory(reading)
   const minute = history.points.find(

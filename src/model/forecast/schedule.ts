@@ -5,8 +5,6 @@ import type { ForecastTrack } from '../forecast.ts'
 
 /** TCP_TIMEWAIT_LEN, include/net/tcp.h. */
 export const TIME_WAIT_SECONDS = 60
-/** Under tcp_tw_reuse: that share of the held ports is younger than what counts as their lifetime; the rest are FIN_WAIT2. */
-const YOUNG_SHARE = 0.95
 /** The seconds before the last one, which show how many ports a second of this timetable should hold. */
 const REFERENCE_SECONDS = 5
 const LATE_LEAST_PORTS = 5
@@ -20,15 +18,20 @@ export interface Schedule {
 }
 
 /** Undefined where the source does not know the timers. `lateSeconds`: see advanceLateness(). */
-export function takeSchedule(track: ForecastTrack, lateSeconds: number): Schedule | undefined {
+export function takeSchedule(
+  track: ForecastTrack,
+  {
+    lateSeconds,
+    reuseDelaySeconds = TIME_WAIT_SECONDS,
+  }: { readonly lateSeconds: number; readonly reuseDelaySeconds?: number | undefined },
+): Schedule | undefined {
   const closed = listAges(track)
   const known = closed.reduce((sum, ports) => sum + ports, 0)
   if (track.timeWaitPorts > 0 && known < track.timeWaitPorts / 2) return undefined
-  if (track.reclaimablePorts > 0) {
-    let young = 0
-    let age = 0
-    while (age < TIME_WAIT_SECONDS && young < known * YOUNG_SHARE) young += closed[age++] ?? 0
-    return { closed, lifetimeSeconds: Math.max(1, age) }
+  // Where nothing was ever recycled the setting alone does not help: it may be for loopback only.
+  if (track.reclaimablePorts > 0 && reuseDelaySeconds < TIME_WAIT_SECONDS) {
+    const lifetimeSeconds = Math.max(1, Math.ceil(reuseDelaySeconds))
+    return { closed: closed.slice(0, lifetimeSeconds), lifetimeSeconds }
   }
   let overdue = ((closed[TIME_WAIT_SECONDS - 1] ?? 0) * lateSeconds) / (1 + lateSeconds)
   closed[TIME_WAIT_SECONDS - 1] = (closed[TIME_WAIT_SECONDS - 1] ?? 0) - overdue

@@ -3,7 +3,7 @@
 import type { ForecastTrack } from '../forecast.ts'
 import { type Arrivals, takeArrivals } from './arrivals.ts'
 import { takeGrowth } from './growth.ts'
-import { advanceHistory, bridgeHistory, type History, startHistory } from './history.ts'
+import { advanceHistory, type History, moveHistory, startHistory } from './history.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'
 import { advanceSurges, type Surges, takeStaying } from './surges.ts'
@@ -26,6 +26,7 @@ export interface PoolReading {
   readonly capacityPorts: number
   readonly blockedPorts: number
   readonly rangeChanged: boolean
+  readonly reuseDelaySeconds: number | undefined
 }
 
 export interface TrackReading extends PoolReading {
@@ -62,10 +63,10 @@ export function advanceTrack(
     atSeconds: pool.atSeconds,
     livePorts: track.livePorts + pool.blockedPorts,
     timeWaitPorts: track.timeWaitPorts,
-    schedule: takeSchedule(track, lateSeconds),
+    schedule: takeSchedule(track, { lateSeconds, ...pool }),
     capacityPorts: pool.capacityPorts,
   }
-  const advance = pool.rangeChanged ? bridgeHistory : advanceHistory
+  const advance = pool.rangeChanged ? moveHistory : advanceHistory
   const history =
     known === undefined
       ? startHistory(reading, pool.rangeChanged ? undefined : pool.seen)
@@ -88,6 +89,7 @@ export function takeTrackOutlook(
   {
     capacityPorts,
     blockedPorts,
+    reuseDelaySeconds,
     horizonSeconds,
   }: PoolReading & { readonly horizonSeconds: number },
 ): Outlook {
@@ -97,7 +99,7 @@ export function takeTrackOutlook(
     return { riskRatio: 0, etaSeconds: undefined }
   }
   const { holdSeconds, closes, opened } = takeClosing(history)
-  const schedule = takeSchedule(track, state.lateSeconds)
+  const schedule = takeSchedule(track, { lateSeconds: state.lateSeconds, reuseDelaySeconds })
   const { rate, rateBefore, slope, ageSeconds } = arrivals
   const settled =
     slope === 0 && holdSeconds > 0

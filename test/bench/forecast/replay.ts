@@ -11,6 +11,8 @@ export interface Moment {
 
 export const HORIZON_SECONDS = 900
 export const ALERT_RATIO = 0.5
+/** tcp_tw_reuse_delay of the simulation. */
+const REUSE_DELAY_SECONDS = 1
 
 export function replay(
   run: Pick<Run, 'readings'>,
@@ -18,7 +20,13 @@ export function replay(
 ): readonly Moment[] {
   let state: ForecastState | undefined
   return run.readings.map((reading) => {
-    const next = advanceForecast(state, reading, { horizonSeconds })
+    const range = String(reading.capacityPorts)
+    const reuseDelaySeconds = reading.reuse ? REUSE_DELAY_SECONDS : undefined
+    const next = advanceForecast(
+      state,
+      { ...reading, range, reuseDelaySeconds },
+      { horizonSeconds },
+    )
     state = next.state
     return { reading, ...next.forecast }
   })

@@ -41,7 +41,6 @@ export interface Reading {
   readonly atSeconds: number
   readonly capacityPorts: number
   readonly blockedPorts: number
-  readonly activeOpens: number
   readonly reuse: boolean
   readonly tracks: readonly Track[]
 }
@@ -90,7 +89,6 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
   const elapsed = traffic.map(() => 0)
   const readings: Reading[] = []
   let capacity = scenario.capacityPorts
-  let activeOpens = 0
   let nextReading = 0
 
   for (const { destination, ports, hold } of scenario.initial ?? []) {
@@ -125,7 +123,6 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
         const closesAt = at + source.hold(atSeconds, random) * TICKS_PER_SECOND
         if (scenario.reuse) recycle(into, tick, capacity, random)
         into.live++
-        activeOpens++
         scheduleClose(into, closesAt, source.timeWait)
         next += random.exponential(1)
       }
@@ -145,7 +142,6 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
         atSeconds,
         capacityPorts: capacity,
         blockedPorts: 0,
-        activeOpens,
         reuse: scenario.reuse === true,
         tracks: destinations.map((one, index) =>
           readTrack(one, String(index), tick, capacity, scenario.reuse === true),
