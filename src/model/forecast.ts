@@ -16,6 +16,11 @@ export interface ForecastTrack {
   readonly reclaimablePorts: number
   /** timeWaitPorts by remaining life: entry i = ports that come free between second i and i+1; 60 entries. */
   readonly expiring: readonly number[]
+  /**
+   * Ports that were held at the last sample and are free now. Given where connections to several destinations share a port,
+   * whose timers then tell nothing: the next connection renews it.
+   */
+  readonly leftPorts?: number | undefined
   /** Live ports at the last sample of a destination that was not among its tracks; undefined where that is not known. */
   readonly earlierLivePorts?: number | undefined
 }

@@ -30,10 +30,13 @@ export interface Ports {
   readonly openFirstHalf: number
   readonly tcp: BindPorts
   readonly udp: BindPorts
+  /** A bit for each port that bind(0) cannot have, by port number. */
+  readonly tcpHeld: Uint8Array
   /** Ports that TIME_WAIT alone holds, by whole seconds until they are free. */
   readonly releasing: Uint32Array
 }
 
+const PORTS = 65536
 /** Bits that close a port to every connect(). */
 export const BLOCKING = USE.listener | USE.bound
 
@@ -50,6 +53,7 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
   const neverVisited = last - first === 2 ? last : -1
 
   const releasing = new Uint32Array(EXPIRY_SECONDS)
+  const tcpHeld = new Uint8Array(PORTS / 8)
   const tcp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
   const udp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
   let [tcpUsed, blockedByListener, blockedByBound, openFirstHalf] = [0, 0, 0, 0]
@@ -67,10 +71,13 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
     tcp.capacity++
     if ((use & USE.tcp) === 0) tcp.unused++
     if ((use & tcpCollision) === 0) tcp.available++
-    else if ((use & USE.tcpLive) !== 0) tcp.live++
     else {
-      tcp.timeWait++
-      increment(releasing, census.portExpirySeconds[port] ?? 0)
+      tcpHeld[port >> 3] = (tcpHeld[port >> 3] ?? 0) | (1 << (port & 7))
+      if ((use & USE.tcpLive) !== 0) tcp.live++
+      else {
+        tcp.timeWait++
+        increment(releasing, census.portExpirySeconds[port] ?? 0)
+      }
     }
     if ((use & USE.listener) !== 0) blockedByListener++
     else if ((use & USE.bound) !== 0) blockedByBound++
@@ -88,12 +95,22 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
     openFirstHalf,
     tcp,
     udp,
+    tcpHeld,
     releasing,
   }
 }
 
+/** Ports that were held and are no more. */
+export function countLeft(held: Uint8Array, now: Uint8Array): number {
+  let left = 0
+  for (let i = 0; i < held.length; i++) {
+    for (let bits = (held[i] ?? 0) & ~(now[i] ?? 0); bits !== 0; bits &= bits - 1) left++
+  }
+  return left
+}
+
 function usablePorts({ range, reserved }: NetSettings): Uint8Array {
-  const usable = new Uint8Array(65536)
+  const usable = new Uint8Array(PORTS)
   usable.fill(1, range.first, range.last + 1)
   for (const { first, last } of reserved) usable.fill(0, first, last + 1)
   return usable

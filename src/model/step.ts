@@ -15,7 +15,7 @@ import {
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { BLOCKING, countPorts, type Ports } from './ports.ts'
+import { BLOCKING, countLeft, countPorts, type Ports } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -46,6 +46,8 @@ export interface ModelState {
   readonly worst: Destination | undefined
   /** Destinations that the forecast follows. */
   readonly watch: Watch
+  /** Ports that bind(0) could not have. */
+  readonly tcpHeld: Uint8Array
   /** Listeners in the range, gone ones included while sockets are left at their port. */
   readonly listeners: readonly Listener[]
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
@@ -101,6 +103,7 @@ export function createStep(options: ModelOptions): Step {
     })
     const members = rankDestinations(census.flows, columns, options.top, state?.members ?? [])
 
+    const leftPorts = countLeft(state?.tcpHeld ?? ports.tcpHeld, ports.tcpHeld)
     const blockedPorts = ports.blockedByListener + ports.blockedByBound
     const { watch, ...watched } = advanceWatch(state?.watch, {
       flows: census.flows,
@@ -123,14 +126,14 @@ export function createStep(options: ModelOptions): Step {
         },
         {
           pool: modelBindPool('tcp_bind', ports.tcp),
-          input: { blockedPorts: 0, tracks: [trackPorts(ports.tcp, ports.releasing)] },
+          input: { blockedPorts: 0, tracks: [trackPorts(ports.tcp, leftPorts)] },
         },
       )
     }
     if (protocols.includes('udp')) {
       now.push({
         pool: modelBindPool('udp', ports.udp),
-        input: { blockedPorts: 0, tracks: [trackPorts(ports.udp, undefined)] },
+        input: { blockedPorts: 0, tracks: [trackPorts(ports.udp)] },
       })
     }
 
@@ -188,6 +191,7 @@ export function createStep(options: ModelOptions): Step {
         members,
         worst: pools[0]?.worstDestination,
         watch,
+        tcpHeld: ports.tcpHeld,
         listeners: listenersSeen,
         pools: histories,
         owners: owners?.state,

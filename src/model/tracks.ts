@@ -50,15 +50,16 @@ export function nameTrack({ source, destination }: Destination): string {
   return `${source} ${destination}`
 }
 
-/** The track of a pool that knows no destination. */
-export function trackPorts(ports: BindPorts, releasing: Uint32Array | undefined): ForecastTrack {
+/** The track of a pool that knows no destination. `leftPorts`: see ForecastTrack. */
+export function trackPorts(ports: BindPorts, leftPorts?: number): ForecastTrack {
   return {
     key: '',
     availablePorts: ports.available,
     livePorts: ports.live,
     timeWaitPorts: ports.timeWait,
     reclaimablePorts: 0,
-    expiring: Array.from(releasing ?? new Uint32Array(EXPIRY_SECONDS)),
+    expiring: [],
+    leftPorts,
   }
 }
 

@@ -20,7 +20,7 @@ interface Connection {
   readonly closesAt: number
 }
 
-/** Every connection is held for a second on average; each destination chooses from the whole range. */
+/** Ends when a connection finds no port. Each is held for a second on average; destinations choose from the whole range. */
 export function* connectByChance(
   { ports, destinations, rate, peerSeconds = 0 }: Traffic,
   moments: readonly number[],
@@ -32,7 +32,7 @@ export function* connectByChance(
   let at = 0
   for (const moment of moments) {
     for (; at <= moment; at += TICK_SECONDS) {
-      connections.forEach((open, to) => {
+      for (const [to, open] of connections.entries()) {
         const mine = free[to] ?? []
         connections[to] = open.filter((one) => {
           if (endsAt(one) > at) return true
@@ -43,10 +43,10 @@ export function* connectByChance(
         const most = TICK_SECONDS * rateNow
         for (let due = random.exponential(1); due < most; due += random.exponential(1)) {
           const port = mine.splice(Math.floor(random.next() * mine.length), 1)[0]
-          if (port === undefined) throw new Error('The range is full')
+          if (port === undefined) return
           connections[to]?.push({ port, closesAt: at + random.exponential(1) })
         }
-      })
+      }
     }
     const now = at
     yield [

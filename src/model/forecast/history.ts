@@ -1,7 +1,7 @@
 // What is remembered of one track: reading after reading -> a bounded list of points, dense for the last seconds and thin
 // for the last hour, from which every rate is taken. Openings are what nothing reports: change in live ports plus closes.
 
-import { guessInterval, listIntervals, placeRise } from './intervals.ts'
+import { guessInterval, type Interval, listIntervals, placeRise } from './intervals.ts'
 import { advanceRestart, type Restart } from './restart.ts'
 import { type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 
@@ -36,6 +36,8 @@ export interface HistoryReading {
   readonly livePorts: number
   readonly timeWaitPorts: number
   readonly schedule: Schedule | undefined
+  /** Ports that came free since the last sample, where they were counted. */
+  readonly leftPorts: number | undefined
   readonly capacityPorts: number
 }
 
@@ -115,7 +117,7 @@ export function advanceHistory(history: History, reading: HistoryReading): Histo
   const span = atSeconds - last.atSeconds
   const intervals =
     reading.schedule === undefined
-      ? [guessInterval(history.timeWaitPorts, reading.timeWaitPorts, span)]
+      ? [listUntimed(history, reading, span)]
       : listIntervals(reading.schedule, span)
   const drift = level - from.livePorts
   const jitter = advanceJitter(history, drift, span)
@@ -181,6 +183,17 @@ function bridgeHistory(history: History, reading: HistoryReading): History {
     timeWaitPorts: reading.timeWaitPorts,
     restart: undefined,
   }
+}
+
+function listUntimed(
+  history: History,
+  { timeWaitPorts, leftPorts }: HistoryReading,
+  span: number,
+): Interval {
+  if (leftPorts === undefined) return guessInterval(history.timeWaitPorts, timeWaitPorts, span)
+  // Less than none closed where a port in TIME_WAIT was opened again: it is live and not new.
+  const closes = timeWaitPorts - history.timeWaitPorts + leftPorts
+  return { olderSeconds: span, youngerSeconds: 0, closes, variance: Math.abs(closes) }
 }
 
 function extend(

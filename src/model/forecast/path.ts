@@ -28,6 +28,8 @@ export interface Books {
   /** TIME_WAIT ports by age in seconds. */
   readonly closed: readonly number[]
   readonly lifetimeSeconds: number
+  /** Share of that life that ports owe to other connections that took them while they were held: these open no new port. */
+  readonly renewedRatio: number
   /** Holding time of what the load explains, and the rate that live ports correspond to so far. */
   readonly holdSeconds: number
   readonly settledRate: number
@@ -77,7 +79,7 @@ export function createProjection(books: Books, moments: readonly number[]): Proj
   const margins = new Float64Array(moments.length)
   const starts = new Float64Array(moments.length)
   const paces = new Float64Array(moments.length)
-  const memory = holdSeconds + (books.timeWait ? lifetime : 0)
+  const life = holdSeconds + (books.timeWait ? lifetime : 0)
 
   return (course, count = moments.length) => {
     let settled = books.settledRate
@@ -86,12 +88,16 @@ export function createProjection(books: Books, moments: readonly number[]): Proj
     let live = books.missingPorts
     let piled = 0
     let last = 0
+    let fresh = 1
+    // Where new ports become rarer as ports become fewer, chance is called back the sooner.
+    const recall = (course.rate * books.renewedRatio) / Math.max(1, books.availablePorts)
+    const memory = life / (1 + life * recall)
     for (let i = 0; i < count; i++) {
       const at = moments[i] ?? 0
       const step = at - last
       last = at
       if (step > 0) {
-        const rate = takeRate(course, at - step / 2)
+        const rate = fresh * takeRate(course, at - step / 2)
         const next = rate + (settled - rate) * (settling[i] ?? 0)
         const pile =
           course.growth === 0
@@ -114,6 +120,11 @@ export function createProjection(books: Books, moments: readonly number[]): Proj
       }
       const known = noticed[i] ?? 0
       const free = (still[i] ?? 0) - live - closes + gone + noise.offsetPorts * (1 - known)
+      // The fewer ports are free, the more of the connections meet one that is held already.
+      if (books.renewedRatio > 0) {
+        const share = Math.min(1, Math.max(0, free) / Math.max(1, books.availablePorts))
+        fresh = 1 - books.renewedRatio * (1 - share)
+      }
       const flow = books.dispersion * opens * (at > memory ? memory / at : 1)
       const restless = noise.variance * (1 - known * known)
       const variance = flow + restless + Math.max(0, piled) + 0.25

@@ -17,7 +17,7 @@ export interface Schedule {
   readonly lifetimeSeconds: number
 }
 
-/** Undefined where the source does not know the timers. `lateSeconds`: see advanceLateness(). */
+/** Undefined where no timer is known, or none tells. `lateSeconds`: see advanceLateness(). */
 export function takeSchedule(
   track: ForecastTrack,
   {
@@ -25,6 +25,7 @@ export function takeSchedule(
     reuseDelaySeconds = TIME_WAIT_SECONDS,
   }: { readonly lateSeconds: number; readonly reuseDelaySeconds?: number | undefined },
 ): Schedule | undefined {
+  if (track.leftPorts !== undefined) return undefined
   const closed = listAges(track)
   const known = closed.reduce((sum, ports) => sum + ports, 0)
   if (track.timeWaitPorts > 0 && known < track.timeWaitPorts / 2) return undefined

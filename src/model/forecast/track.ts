@@ -5,6 +5,7 @@ import { type Arrivals, takeArrivals } from './arrivals.ts'
 import { takeGrowth } from './growth.ts'
 import { advanceHistory, type History, moveHistory, startHistory } from './history.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
+import { takeRenewal } from './renewal.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'
 import { advanceSurges, type Surges, takeStaying } from './surges.ts'
 
@@ -64,6 +65,7 @@ export function advanceTrack(
     livePorts: track.livePorts + pool.blockedPorts,
     timeWaitPorts: track.timeWaitPorts,
     schedule: takeSchedule(track, { lateSeconds, ...pool }),
+    leftPorts: track.leftPorts,
     capacityPorts: pool.capacityPorts,
   }
   const advance = pool.rangeChanged ? moveHistory : advanceHistory
@@ -99,7 +101,10 @@ export function takeTrackOutlook(
     return { riskRatio: 0, etaSeconds: undefined }
   }
   const { holdSeconds, closes, opened } = takeClosing(history)
-  const schedule = takeSchedule(track, { lateSeconds: state.lateSeconds, reuseDelaySeconds })
+  const schedule =
+    track.leftPorts === undefined
+      ? takeSchedule(track, { lateSeconds: state.lateSeconds, reuseDelaySeconds })
+      : takeRenewal(history.points, track.timeWaitPorts)
   const { rate, rateBefore, slope, ageSeconds } = arrivals
   const settled =
     slope === 0 && holdSeconds > 0
@@ -117,6 +122,10 @@ export function takeTrackOutlook(
       missingPorts: 0,
       closed: schedule?.closed ?? spreadEvenly(track.timeWaitPorts),
       lifetimeSeconds: schedule?.lifetimeSeconds ?? TIME_WAIT_SECONDS,
+      renewedRatio:
+        track.leftPorts === undefined || schedule === undefined
+          ? 0
+          : 1 - TIME_WAIT_SECONDS / schedule.lifetimeSeconds,
       holdSeconds,
       settledRate: settled,
       timeWait: closes >= 1 || Math.max(opened, history.jitter) < NO_TIME_WAIT_LEAST_OPENED,
