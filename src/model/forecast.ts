@@ -21,8 +21,16 @@ export interface ForecastTrack {
    * whose timers then tell nothing: the next connection renews it.
    */
   readonly leftPorts?: number | undefined
-  /** Live ports at the last sample of a destination that was not among its tracks; undefined where that is not known. */
-  readonly earlierLivePorts?: number | undefined
+  /** Of a destination that was not among the tracks of the last sample; undefined where nothing is known of it. */
+  readonly earlier?: Earlier | undefined
+}
+
+/** What is remembered of a destination that nobody follows. */
+export interface Earlier {
+  /** Its live ports at the last sample. */
+  readonly livePorts: number
+  /** It has held about as many since then. */
+  readonly sinceSeconds: number
 }
 
 export interface ForecastInput {
@@ -60,8 +68,8 @@ export interface ForecastState {
   readonly range: string
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
-  /** Tracks too small to be watched closely, with the live ports they had. */
-  readonly resting: readonly { readonly key: string; readonly livePorts: number }[]
+  /** Tracks too small to be watched closely. */
+  readonly resting: readonly (Earlier & { readonly key: string })[]
 }
 
 /** Before that, the forecast is unknown: a rate needs two intervals to be more than a guess. */
@@ -71,6 +79,10 @@ const LEAST_SECONDS = 10
 const REST_SHARE = 0.05
 /** ...once it has been so small for so long. */
 const REST_SECONDS = 300
+/** After a longer gap the past says nothing about now. */
+const LONGEST_GAP_SECONDS = 900
+/** What is more likely than not is said even of a track that is not known well. */
+const LIKELY_RATIO = 0.5
 /** Nothing is certain before it has happened. */
 const HIGHEST_RISK = 0.9999
 const MOST_TRACKS = 64
@@ -82,8 +94,9 @@ export function advanceForecast(
   input: ForecastInput,
   options: ForecastOptions,
 ): { state: ForecastState; forecast: Forecast } {
+  const elapsed = input.atSeconds - (state?.atSeconds ?? Number.NEGATIVE_INFINITY)
   // A clock that steps back is another clock.
-  const before = state !== undefined && state.atSeconds < input.atSeconds ? state : undefined
+  const before = elapsed > 0 && elapsed <= LONGEST_GAP_SECONDS ? state : undefined
   const pool = {
     atSeconds: input.atSeconds,
     capacityPorts: input.capacityPorts,
@@ -92,25 +105,27 @@ export function advanceForecast(
     reuseDelaySeconds: input.reuseDelaySeconds,
   }
   const watched = new Map(before?.tracks.map((track) => [track.key, track]))
-  const rested = new Map(before?.resting.map((track) => [track.key, track.livePorts]))
+  const rested = new Map(before?.resting.map((track) => [track.key, track]))
   const tracks: { readonly track: ForecastTrack; readonly state: TrackState }[] = []
-  const resting: { key: string; livePorts: number }[] = []
+  const resting: (Earlier & { key: string })[] = []
   for (const track of listTracks(before, input)) {
     const known = watched.get(track.key)
     const rests = isResting(track, input.blockedPorts)
     if (rests && (known === undefined || input.atSeconds - known.busyAtSeconds >= REST_SECONDS)) {
-      resting.push({ key: track.key, livePorts: track.livePorts })
+      const { key, livePorts, earlier } = track
+      const sinceSeconds =
+        known?.history.seenFromSeconds ?? (rested.get(key) ?? earlier)?.sinceSeconds
+      resting.push({ key, livePorts, sinceSeconds: sinceSeconds ?? input.atSeconds })
       continue
     }
-    const livePorts = rested.get(track.key) ?? track.earlierLivePorts
-    const seen = before !== undefined &&
-      livePorts !== undefined && {
-        // What held nothing was idle before too.
-        fromSeconds: livePorts === 0 ? before.sinceSeconds : before.atSeconds,
+    const earlier = rested.get(track.key) ?? track.earlier
+    const seen = before &&
+      earlier && {
+        fromSeconds: Math.max(before.sinceSeconds, earlier.sinceSeconds),
         toSeconds: before.atSeconds,
-        livePorts: before.blockedPorts + livePorts,
+        livePorts: before.blockedPorts + earlier.livePorts,
       }
-    const state = advanceTrack(known, track, { ...pool, rests, seen: seen || undefined })
+    const state = advanceTrack(known, track, { ...pool, rests, seen })
     tracks.push({ track, state })
   }
   const next: ForecastState = {
@@ -132,11 +147,15 @@ export function advanceForecast(
   const outlooks = tracks.map((one) =>
     takeTrackOutlook(one.state, one.track, { ...pool, ...options }),
   )
+  const riskRatio = Math.min(HIGHEST_RISK, Math.max(0, ...outlooks.map((one) => one.riskRatio)))
+  if (riskRatio < LIKELY_RATIO && outlooks.some(({ known }) => !known)) {
+    return { state: next, forecast: { riskRatio: undefined, etaSeconds: undefined } }
+  }
   const etas = outlooks.flatMap(({ etaSeconds }) => (etaSeconds === undefined ? [] : [etaSeconds]))
   return {
     state: next,
     forecast: {
-      riskRatio: Math.min(HIGHEST_RISK, Math.max(0, ...outlooks.map((one) => one.riskRatio))),
+      riskRatio,
       etaSeconds: etas.length === 0 ? undefined : Math.min(...etas),
     },
   }

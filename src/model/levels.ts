@@ -3,6 +3,7 @@
 
 import type { DestinationColumns } from './destinations.ts'
 import { type FlowTable, KEY_WORDS } from './flows.ts'
+import type { Earlier } from './forecast.ts'
 import { createComparison, takeBest } from './ranking.ts'
 
 /** Row i of every column is one destination. */
@@ -13,6 +14,10 @@ export interface Levels {
   readonly live: Float64Array
   /** Ports taken, averaged over the last minutes. */
   readonly mean: Float64Array
+  /** Since when it has a row. */
+  readonly sinceSeconds: Float64Array
+  /** Since when there are rows at all. */
+  readonly startedSeconds: number
   /** A destination without a row took less than `leastPorts`; where it is false, some with more had no place either. */
   readonly complete: boolean
   readonly leastPorts: number
@@ -28,8 +33,8 @@ export interface LevelsNow {
   readonly levels: Levels
   /** Destinations with a row, in its order. */
   readonly indexes: readonly number[]
-  /** What live connections of a destination took at the last sample; undefined where that is not known. */
-  readonly earlierLive: (index: number) => number | undefined
+  /** What was known of a destination at the last sample. */
+  readonly earlier: (index: number) => Earlier | undefined
 }
 
 export function advanceLevels(
@@ -54,12 +59,21 @@ export function advanceLevels(
     keys.set(flows.keys().subarray(index * KEY_WORDS, (index + 1) * KEY_WORDS), row * KEY_WORDS)
   })
   const live = Float64Array.from(indexes, (index) => columns.takenLive[index] ?? 0)
+  const sinceSeconds = Float64Array.from(indexes, (index) => {
+    const row = rows.get(index)
+    return (row === undefined ? undefined : before?.sinceSeconds[row]) ?? atSeconds
+  })
+  const startedSeconds = before?.startedSeconds ?? atSeconds
+  const complete = indexes.length < MOST_ROWS
   return {
-    levels: { atSeconds, keys, live, mean, complete: indexes.length < MOST_ROWS, leastPorts },
+    levels: { atSeconds, keys, live, mean, sinceSeconds, startedSeconds, complete, leastPorts },
     indexes,
-    earlierLive: (index) => {
+    earlier: (index) => {
       const row = rows.get(index)
-      return row === undefined ? (before?.complete ? 0 : undefined) : before?.live[row]
+      if (before === undefined || (row === undefined && !before.complete)) return undefined
+      return row === undefined
+        ? { livePorts: 0, sinceSeconds: before.startedSeconds }
+        : { livePorts: before.live[row] ?? 0, sinceSeconds: before.sinceSeconds[row] ?? atSeconds }
     },
   }
 }

@@ -29,7 +29,7 @@ export function trackDestinations(
     reclaimablePorts: 0,
     expiring: new Array<number>(EXPIRY_SECONDS).fill(0),
   }
-  const rows = tracked.map(({ index, name, earlierLivePorts }, position): ForecastTrack => {
+  const rows = tracked.map(({ index, name, earlier }, position): ForecastTrack => {
     const taken = columns.taken[index] ?? 0
     const live = columns.takenLive[index] ?? 0
     return {
@@ -39,7 +39,7 @@ export function trackDestinations(
       timeWaitPorts: taken - live,
       reclaimablePorts: columns.reclaimable[index] ?? 0,
       expiring: expiring[position] ?? [],
-      earlierLivePorts,
+      earlier,
     }
   })
   return [...rows, others]

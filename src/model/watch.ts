@@ -1,6 +1,7 @@
 // Which destinations the forecast follows, whatever has a row: accounts and the last watch -> the next one. The biggest are
 // followed and, should one of the others be about to overtake them, those that grow the fastest.
 
+import type { Earlier } from './forecast.ts'
 import { advanceLevels, type Levels, type LevelsNow, type LevelsReading } from './levels.ts'
 import {
   enterDestination,
@@ -17,8 +18,7 @@ export interface Watch {
 }
 
 export interface WatchedMember extends RankedMember {
-  /** Ports that its live connections took at the last sample; undefined where that is not known. */
-  readonly earlierLivePorts: number | undefined
+  readonly earlier: Earlier | undefined
 }
 
 /** They stay while they are among the biggest twice as many. */
@@ -44,14 +44,14 @@ export function advanceWatch(
     ({ index }) => !followed.has(index),
   )
   for (const { index } of growing) followed.add(index)
-  const earlier = [...(before?.biggest ?? []), ...(before?.growing ?? [])]
+  const last = [...(before?.biggest ?? []), ...(before?.growing ?? [])]
   return {
     watch: { biggest, growing, levels: now.levels },
     members: [...biggest, ...growing].map((member) => ({
       ...member,
-      earlierLivePorts: now.earlierLive(member.index),
+      earlier: now.earlier(member.index),
     })),
-    left: earlier.filter(({ key }) => {
+    left: last.filter(({ key }) => {
       const index = flows.findDestination(key)
       return index >= 0 && !followed.has(index)
     }),

@@ -40,13 +40,35 @@ describe('advanceForecast()', () => {
     ])
   })
 
-  test('is not sure that nothing will happen when little is free and ten seconds were quiet', () => {
+  test('does not know that nothing will happen when little is free and ten seconds were quiet', () => {
     const still = { capacityPorts: 60, live: () => 57 }
-    const soon = watch(still, listMoments(10, 5))
-    expect(soon.riskRatio).toBeGreaterThan(0.05)
+    expect(watch(still, listMoments(10, 5)).riskRatio).toBeUndefined()
+    const soon = watch(still, listMoments(120, 5))
+    expect(soon.riskRatio).toBeGreaterThan(0.01)
     expect(soon.riskRatio).toBeLessThan(0.5)
     const late = watch(still, listMoments(1800, 5))
     expect(late.riskRatio).toBeLessThan(soon.riskRatio ?? 0)
+  })
+
+  test.each([5, 10, 20])(
+    'never calls a leak of %s/s safe that was running when it started',
+    (perSecond) => {
+      const free = 600 * perSecond
+      const leak: Pool = {
+        closes: () => 230,
+        live: (at) => 28_232 - 13_800 - free + perSecond * at,
+      }
+      const moments = listMoments(300, 5)
+      play(moments.map((at) => readPool(leak, at))).forecasts.forEach(({ riskRatio }, i) => {
+        if (riskRatio !== undefined) expect(riskRatio).toBeGreaterThan(0.5)
+        if ((moments[i] ?? 0) >= 120) expect(riskRatio).toBeDefined()
+      })
+    },
+  )
+
+  test('says when a pool is so far from exhaustion that nothing in it can be a danger', () => {
+    const { forecasts } = play(listMoments(60, 5).map((at) => readPool({ closes: () => 140 }, at)))
+    expect(forecasts.slice(2).every(({ riskRatio }) => riskRatio === 0)).toBe(true)
   })
 
   test('says 1 and 0 s at the first sample when the pool is exhausted', () => {
@@ -90,7 +112,12 @@ describe('advanceForecast()', () => {
 
   test('forgets what was before a gap of an hour, and does not call the time between a load', () => {
     const moments = [...listMoments(300, 5), ...listMoments(3930, 5, 3900)]
-    expect(watch(BUSY, moments)).toEqual({ riskRatio: 0, etaSeconds: undefined })
+    const { forecasts } = play(moments.map((at) => readPool(BUSY, at)))
+    expect(forecasts.at(-1)).toEqual({ riskRatio: 0, etaSeconds: undefined })
+    expect(forecasts.slice(-7, -5).map(({ riskRatio }) => riskRatio)).toEqual([
+      undefined,
+      undefined,
+    ])
   })
 
   test('does not take a changed range for load', () => {

@@ -1,4 +1,4 @@
-// The page of a recorded scenario: the same reading three times, five seconds apart by a fixed clock, through the model and
+// The page of a recorded scenario: the same reading three times, a minute apart by a fixed clock, through the model and
 // the renderer. Nothing in it depends on when or where it is made.
 
 import { type Format, renderFamilies } from '../../src/metrics/render.ts'
@@ -9,7 +9,7 @@ import { buildNamespace } from './namespace.ts'
 import { sampleBuild } from './sample-snapshot.ts'
 
 const SAMPLES = 3
-const INTERVAL_SECONDS = 5
+const INTERVAL_SECONDS = 60
 const HORIZON_SECONDS = 900
 const FIRST_AT_UNIX_SECONDS = 1_764_000_000
 

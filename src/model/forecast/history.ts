@@ -43,8 +43,6 @@ export interface HistoryReading {
 
 /** Nothing is known more exactly than that. */
 const LEAST_VARIANCE = 0.1
-/** After a longer gap the past says nothing about now. */
-const LONGEST_GAP_SECONDS = 900
 /** Spacing of points by age. */
 const SPACING = [
   { ageSeconds: 20, seconds: 0.9 },
@@ -98,8 +96,6 @@ export function advanceHistory(history: History, reading: HistoryReading): Histo
   const last = history.points.at(-1)
   if (last === undefined) return startHistory(reading)
   const { atSeconds } = reading
-  if (atSeconds - last.atSeconds > LONGEST_GAP_SECONDS) return startHistory(reading)
-
   const restart = advanceRestart(history, reading)
   if (restart !== undefined && history.restart === undefined) {
     // Within the interval of the collapse nobody can tell what came back from what is new.

@@ -6,11 +6,14 @@ import { type Books, createProjection, listMoments } from './path.ts'
 
 export interface Outlook {
   readonly riskRatio: number
+  /** False while too little was seen to call a low risk one. */
+  readonly known: boolean
   /** The moment by which a failure is as likely as not if everything goes on as it does; undefined when there is none in a day. */
   readonly etaSeconds: number | undefined
 }
 
 export interface OutlookParts extends Likely {
+  readonly known: boolean
   readonly books: Books
   readonly horizonSeconds: number
 }
@@ -21,14 +24,14 @@ const GLANCE_WIDTH = 4
 /** The time to a failure needs fewer courses than its probability. */
 const ENDLESS_EVERY = 8
 
-export function takeOutlook({ books, horizonSeconds, ...parts }: OutlookParts): Outlook {
+export function takeOutlook({ books, horizonSeconds, known, ...parts }: OutlookParts): Outlook {
   const lastSeconds = Math.max(FARTHEST_SECONDS, horizonSeconds)
   const few = listMoments(horizonSeconds, lastSeconds, GLANCE_WIDTH)
   const glance = createProjection(books, few)
   const isRisky = !isSafe(glance(takeWorst(parts, 0), few.indexOf(horizonSeconds) + 1))
   // It takes half of the courses to give a time.
   if (!isRisky && isSafe(glance(takeWorst(parts, 0.5))))
-    return { riskRatio: 0, etaSeconds: undefined }
+    return { riskRatio: 0, known, etaSeconds: undefined }
 
   const moments = listMoments(horizonSeconds, lastSeconds)
   const project = createProjection(books, moments)
@@ -42,7 +45,7 @@ export function takeOutlook({ books, horizonSeconds, ...parts }: OutlookParts): 
   const endless = listEndless(parts, ENDLESS_EVERY)
   const byMoment = { sums: new Float64Array(moments.length), weight: 1 / endless.length }
   for (const course of endless) takePassage(project(course), byMoment)
-  return { riskRatio, etaSeconds: takeMedian(moments, byMoment.sums) }
+  return { riskRatio, known, etaSeconds: takeMedian(moments, byMoment.sums) }
 }
 
 function isSafe({ margins, count }: Path): boolean {

@@ -4,6 +4,7 @@ import type { ForecastTrack } from '../forecast.ts'
 import { type Arrivals, takeArrivals } from './arrivals.ts'
 import { takeGrowth } from './growth.ts'
 import { advanceHistory, type History, moveHistory, startHistory } from './history.ts'
+import { isKnown } from './knowledge.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
 import { takeRenewal } from './renewal.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'
@@ -89,6 +90,7 @@ export function takeTrackOutlook(
   state: TrackState,
   track: ForecastTrack,
   {
+    atSeconds,
     capacityPorts,
     blockedPorts,
     reuseDelaySeconds,
@@ -98,7 +100,7 @@ export function takeTrackOutlook(
   const { history, arrivals } = state
   const dispersion = takeDispersion(state.scatter)
   if (isQuiet(state, track.availablePorts / capacityPorts, { capacityPorts, horizonSeconds })) {
-    return { riskRatio: 0, etaSeconds: undefined }
+    return { riskRatio: 0, known: true, etaSeconds: undefined }
   }
   const { holdSeconds, closes, opened } = takeClosing(history)
   const schedule =
@@ -136,6 +138,11 @@ export function takeTrackOutlook(
     growth,
     staying: takeStaying(state.surges, arrivals, history.points.at(-1)?.atSeconds ?? 0),
     horizonSeconds,
+    known: isKnown(growth, {
+      watchedSeconds: atSeconds - history.seenFromSeconds,
+      availablePorts: track.availablePorts,
+      horizonSeconds,
+    }),
   }
   const outlook = takeOutlook(parts)
   const { restart } = history
@@ -144,7 +151,7 @@ export function takeTrackOutlook(
   const restored = takeOutlook({ ...parts, books: { ...parts.books, missingPorts } })
   if (restart.returning) return restored
   const riskRatio = outlook.riskRatio + RETURN_RATIO * (restored.riskRatio - outlook.riskRatio)
-  return { riskRatio, etaSeconds: restored.etaSeconds }
+  return { ...restored, riskRatio }
 }
 
 /** How much wider than a Poisson process counts scatter around the rate: 1 or more. */
