@@ -33,6 +33,8 @@ const NOISE_SECONDS = 120
 const NOISE_LEAST_POINTS = 5
 
 const DIFFERENT_DEVIATIONS = 3
+/** What a shorter time shows does not contradict a longer one: with a look every second chance would do so once a few minutes. */
+const LEAST_SECONDS = 4
 /** Of a hundred looks at a pool, about five meet one that piles up. */
 const PRIOR_RATIO = 0.05
 /** Piles stand out of the noise by an order of magnitude, where there are any. */
@@ -76,8 +78,10 @@ export function takeGrowth(
       Math.sqrt(parts.dispersion * chance + 1 + (EXPLAINED_DOUBT * explained) ** 2) / seconds
     const reach = DIFFERENT_DEVIATIONS * deviation
     if (slope - reach > high || slope + reach < low) break
-    low = Math.max(low, slope - reach)
-    high = Math.min(high, slope + reach)
+    if (seconds >= LEAST_SECONDS) {
+      low = Math.max(low, slope - reach)
+      high = Math.min(high, slope + reach)
+    }
     found = { first: i, slope, deviation }
   }
   if (found === undefined) return undefined

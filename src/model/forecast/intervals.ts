@@ -64,17 +64,19 @@ export function placeRise(
   rise: number,
 ): (agoSeconds: number) => number {
   const evenly = (ago: number) => 1 - ago / spanSeconds
-  if (schedule === undefined || spanSeconds >= schedule.lifetimeSeconds - 1) return evenly
+  if (schedule === undefined || spanSeconds > schedule.lifetimeSeconds + STEP_SECONDS) return evenly
+  // Of the oldest second a part has gone.
+  const oldest = Math.min(spanSeconds, schedule.lifetimeSeconds - 2)
   const speed = (ago: number) => {
     const fromSeconds = Math.max(0, ago - 0.5)
     return countClosed(schedule.closed, { fromSeconds, toSeconds: fromSeconds + 1 })
   }
-  const [start, end] = [speed(spanSeconds), speed(0)]
+  const [start, end] = [speed(oldest), speed(0)]
   const change = end - start
   const chance = CHANGED_DEVIATIONS * Math.sqrt(start + end + 1)
   if (Math.abs(change) < chance || change * rise < 0) return evenly
   return (ago) => {
     if (ago <= 0) return 1
-    return ago >= spanSeconds ? 0 : Math.min(1, Math.max(0, (speed(ago) - start) / change))
+    return ago >= oldest ? 0 : Math.min(1, Math.max(0, (speed(ago) - start) / change))
   }
 }

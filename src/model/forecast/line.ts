@@ -13,9 +13,9 @@ const NEXT_RATIO = 1.08
  */
 const WANDER_LIMIT = 1.5
 
-/** Of at least that length; undefined where there is none. */
+/** Of at least that length; undefined where there is none, or where one step explains as long a time better. */
 export function findLine(look: Look, leastSeconds: number): Stretch | undefined {
-  let best: Stretch | undefined
+  let best: (Stretch & { readonly explained: number }) | undefined
   let [seconds, sumT, sumTT, sumY, sumTY, within] = [0, 0, 0, 0, 0, 0]
   let next = Math.max(LEAST_SECONDS, leastSeconds)
   for (let i = 1; i < look.count; i++) {
@@ -47,9 +47,25 @@ export function findLine(look: Look, leastSeconds: number): Stretch | undefined 
       slopeDeviation: Math.sqrt(noise / (spread + within)),
       fading: 0,
       ageSeconds: seconds,
+      explained: slope * slope * spread,
     }
   }
-  return best && bendLine(look, best)
+  if (best === undefined || explainByStep(look, best.first) > best.explained) return undefined
+  const { explained: _, ...line } = best
+  return bendLine(look, line)
+}
+
+/** How much of the squares around the mean rate of the stretch goes with the best of all single steps. */
+function explainByStep(look: Look, first: number): number {
+  const [seconds, opened] = [look.ago[first] ?? 0, look.opened[first] ?? 0]
+  let most = 0
+  for (let i = 1; i < first; i++) {
+    const after = look.ago[i] ?? 0
+    const before = seconds - after
+    const apart = (look.opened[i] ?? 0) / after - (opened - (look.opened[i] ?? 0)) / before
+    most = Math.max(most, (apart * apart * after * before) / seconds)
+  }
+  return most
 }
 
 function staysWithin(

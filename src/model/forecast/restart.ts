@@ -28,6 +28,12 @@ const HOT_DEVIATIONS = 6
 const HOT_SECONDS = 5
 /** When nothing came back for so long, it was an end. */
 const PATIENCE_SECONDS = 60
+/** When so manyth of them are back, the others are on their way. */
+const RETURNED_PART = 20
+/** Clients whose connections all closed at once mostly come back... */
+const RETURN_RATIO = 0.85
+/** ...and do so soon: of those that do, 1 in e has not begun after so long. */
+const RETURN_SECONDS = 5
 
 export function advanceRestart(history: History, reading: HistoryReading): Restart | undefined {
   const { atSeconds, livePorts } = reading
@@ -40,13 +46,19 @@ export function advanceRestart(history: History, reading: HistoryReading): Resta
       usual * COLLAPSE_SHARE + COLLAPSE_DEVIATIONS * Math.sqrt(usual),
     )
     // Clients that are quick are back before anybody looks: then only the closes tell.
-    const closed = countAtOnce(
+    const { closed, ageSeconds } = countAtOnce(
       reading.schedule,
       atSeconds - (history.points.at(-1)?.atSeconds ?? 0),
       least,
     )
     if (usual - livePorts < least && closed < least) return undefined
-    return { levelPorts: usual, lowestPorts: livePorts, atSeconds, returning: closed >= least }
+    const returning = closed >= least && livePorts > usual - closed + usual / RETURNED_PART
+    return {
+      levelPorts: usual,
+      lowestPorts: livePorts,
+      atSeconds: atSeconds - ageSeconds,
+      returning,
+    }
   }
   const { levelPorts } = running
   if (livePorts >= levelPorts - 3 * Math.sqrt(levelPorts)) return undefined
@@ -57,8 +69,15 @@ export function advanceRestart(history: History, reading: HistoryReading): Resta
     levelPorts,
     lowestPorts,
     atSeconds: progress ? atSeconds : running.atSeconds,
-    returning: running.returning || livePorts > lowestPorts + levelPorts / 20,
+    returning: running.returning || livePorts > lowestPorts + levelPorts / RETURNED_PART,
   }
+}
+
+/** Probability that what closed comes back, given that it has not begun to. */
+export function takeReturning(restart: Restart, atSeconds: number): number {
+  if (restart.returning) return 1
+  const late = RETURN_RATIO * Math.exp((restart.atSeconds - atSeconds) / RETURN_SECONDS)
+  return late / (late + 1 - RETURN_RATIO)
 }
 
 /** Mean live ports of the last minutes; 0 where too little was seen of them. */
@@ -75,23 +94,29 @@ function takeUsual({ points, seenFromSeconds }: History, atSeconds: number): num
   return seconds < USUAL_LEAST_SECONDS ? 0 : portSeconds / seconds
 }
 
-/** Closes beyond the usual in a short spell since the last sample that has ended; 0 where they are fewer than `least`. */
-function countAtOnce(schedule: Schedule | undefined, spanSeconds: number, least: number): number {
-  if (schedule === undefined || schedule.lifetimeSeconds < TIME_WAIT_SECONDS) return 0
+/** Closes beyond the usual in a short spell since the last sample that has ended, and how long ago; none fewer than `least`. */
+function countAtOnce(
+  schedule: Schedule | undefined,
+  spanSeconds: number,
+  least: number,
+): { readonly closed: number; readonly ageSeconds: number } {
+  const none = { closed: 0, ageSeconds: 0 }
+  if (schedule === undefined || schedule.lifetimeSeconds < TIME_WAIT_SECONDS) return none
   const { closed } = schedule
-  if (countClosed(closed, { fromSeconds: 0, toSeconds: spanSeconds + 1 }) < least) return 0
+  if (countClosed(closed, { fromSeconds: 0, toSeconds: spanSeconds + 1 }) < least) return none
   const usual = Float64Array.from(closed).sort()[Math.floor(closed.length / 2)] ?? 0
   const chance = HOT_DEVIATIONS * Math.sqrt(usual + 1)
   const isHot = (age: number) => (closed[age] ?? 0) > HOT_RATIO * usual + chance
   const isUsual = (age: number) => (closed[age] ?? 0) <= usual + chance
-  const end = Math.min(closed.length - 1, Math.ceil(spanSeconds))
-  if (!isUsual(0) || !isUsual(end)) return 0
-  let excess = 0
-  let seconds = 0
+  // The oldest second is half gone: what was usual before it is not seen.
+  const end = Math.min(TIME_WAIT_SECONDS - 2, Math.ceil(spanSeconds))
+  if (!isUsual(0) || !isUsual(end)) return none
+  let [excess, seconds, ageSeconds] = [0, 0, 0]
   for (let age = 0; age < end; age++) {
     if (!isHot(age)) continue
     excess += (closed[age] ?? 0) - usual
+    if (seconds === 0) ageSeconds = age
     seconds++
   }
-  return seconds <= HOT_SECONDS ? excess : 0
+  return seconds <= HOT_SECONDS ? { closed: excess, ageSeconds } : none
 }

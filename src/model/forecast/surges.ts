@@ -94,11 +94,13 @@ export function takeStaying(surges: Surges, arrivals: Arrivals, atSeconds: numbe
   if (running === undefined && last !== undefined && last.endedAtSeconds === atSeconds) {
     return { lasting: (seconds) => (seconds > 0 ? FALLING_RATIO : 1), rateBack: last.base }
   }
-  const rateBack = running?.base ?? arrivals.rateBefore
-  const rise = arrivals.rate - rateBack
-  if (rise <= 0) return { lasting: () => 1, rateBack }
+  const base = running?.base ?? arrivals.rateBefore
+  const rise = arrivals.rate - base
+  if (rise <= 0) return { lasting: () => 1, rateBack: base }
   const age = running === undefined ? arrivals.ageSeconds : atSeconds - takeStart(running)
   const similar = surges.ended.filter((one) => one.rise * SIMILAR_RATIO > rise)
+  // The rate before a rise that has no look of its own yet has the bursts before it in it.
+  const rateBack = Math.min(base, running?.base ?? similar.at(-1)?.base ?? base)
   const stay = STAY_RATIO * DISCOURAGED_RATIO ** similar.length
   const lasting = (seconds: number) => {
     const longer = similar.filter((one) => one.seconds * LONGER_RATIO + LONGER_SECONDS > seconds)

@@ -7,6 +7,7 @@ import { advanceHistory, type History, moveHistory, startHistory } from './histo
 import { isKnown } from './knowledge.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
 import { takeRenewal } from './renewal.ts'
+import { takeReturning } from './restart.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'
 import { advanceSurges, type Surges, takeStaying } from './surges.ts'
 
@@ -50,8 +51,6 @@ const HOLD_MOST_SECONDS = 600
 const HOLD_LEAST_CLOSES = 20
 /** When none of so many connections, or of ports that came and went, has left a TIME_WAIT, none will. */
 const NO_TIME_WAIT_LEAST_OPENED = 20
-/** Clients whose connections all closed at once mostly come back. */
-const RETURN_RATIO = 0.85
 /** A track that uses less than this share and opens too little to fill half of the rest needs no closer look. */
 const QUIET_SHARE = 0.1
 
@@ -149,9 +148,9 @@ export function takeTrackOutlook(
   if (restart === undefined) return outlook
   const missingPorts = Math.max(0, restart.levelPorts - track.livePorts - blockedPorts)
   const restored = takeOutlook({ ...parts, books: { ...parts.books, missingPorts } })
-  if (restart.returning) return restored
-  const riskRatio = outlook.riskRatio + RETURN_RATIO * (restored.riskRatio - outlook.riskRatio)
-  return { ...restored, riskRatio }
+  const back = takeReturning(restart, atSeconds)
+  const riskRatio = outlook.riskRatio + back * (restored.riskRatio - outlook.riskRatio)
+  return { ...(back < 0.5 ? outlook : restored), riskRatio }
 }
 
 /** How much wider than a Poisson process counts scatter around the rate: 1 or more. */

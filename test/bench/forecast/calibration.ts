@@ -2,6 +2,7 @@
 // often what was given a chance came true.
 
 import { baselines } from './baselines.ts'
+import { takeGrace } from './demands.ts'
 import { createRandom } from './random.ts'
 import { HORIZON_SECONDS, replay } from './replay.ts'
 import { simulate } from './simulation.ts'
@@ -25,15 +26,16 @@ export interface Bin {
 
 const INSTANTS = 10
 const WARM_UP_SECONDS = 120
-const INTERVAL_SECONDS = 5
 const BINS = 5
 
 /** Instants drawn evenly from the time between onset and failure, the first two minutes left out. */
-export function judgeTrace(seed: string): readonly Judged[] {
+export function judgeTrace(seed: string, intervalSeconds: number): readonly Judged[] {
   const random = createRandom(seed)
   const trace = createTrace(random, HORIZON_SECONDS)
-  const run = simulate(trace, random, INTERVAL_SECONDS)
-  const from = Math.max(WARM_UP_SECONDS, trace.onsetSeconds)
+  const run = simulate(trace, random, intervalSeconds)
+  // Before the first sample that comes later than the usual one nobody can know of it.
+  const graceSeconds = takeGrace(intervalSeconds)
+  const from = Math.max(WARM_UP_SECONDS, trace.onsetSeconds + graceSeconds)
   const failed = run.failedAtSeconds ?? Number.POSITIVE_INFINITY
   const to = Math.min(failed, trace.onsetSeconds + WATCHED_SECONDS)
   if (to <= from) return []

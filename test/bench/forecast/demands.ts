@@ -18,13 +18,25 @@ export interface Verdict {
 }
 
 const WARM_UP_SECONDS = 120
+/** What is asked is asked at this interval; a longer one may be late by as much as it is longer. */
+const USUAL_INTERVAL_SECONDS = 5
 const ETA_AT_SECONDS = 600
+
+export function takeGrace(intervalSeconds: number): number {
+  return Math.max(0, intervalSeconds - USUAL_INTERVAL_SECONDS)
+}
 
 export function judge(
   demand: Demand,
-  parts: { scenario: Scenario; run: Run; moments: readonly Moment[] },
+  parts: {
+    readonly scenario: Scenario
+    readonly run: Run
+    readonly moments: readonly Moment[]
+    readonly intervalSeconds: number
+  },
 ): Verdict {
   const { scenario, run } = parts
+  const graceSeconds = takeGrace(parts.intervalSeconds)
   const moments = parts.moments.filter((one) => one.reading.atSeconds >= WARM_UP_SECONDS)
   const failedAtSeconds = run.failedAtSeconds
   const highestRisk = Math.max(0, ...moments.map((one) => one.riskRatio ?? 0))
@@ -35,8 +47,12 @@ export function judge(
     etaError: undefined,
     byTheLetter: undefined,
   }
-  if (demand.kind === 'safe') {
-    const alerts = moments.filter(isAlert).length
+  if (demand.kind === 'safe' || demand.kind === 'passing') {
+    const from = scenario.onsetSeconds
+    const to = demand.kind === 'safe' ? from : from + demand.withinSeconds + graceSeconds
+    const alerts = moments.filter(
+      (one) => isAlert(one) && (one.reading.atSeconds < from || one.reading.atSeconds >= to),
+    ).length
     const complaints = [
       ...(failedAtSeconds === undefined ? [] : ['the scenario itself failed']),
       ...(alerts === 0 ? [] : [`${alerts} samples with an alert`]),
@@ -50,20 +66,25 @@ export function judge(
     (one) => isAlert(one) && one.reading.atSeconds >= scenario.onsetSeconds,
   )
   const alertAt = first?.reading.atSeconds
+  const early = moments.find((one) => isAlert(one) && one.reading.atSeconds < scenario.onsetSeconds)
+  const cry = early === undefined ? [] : ['alert before the onset']
   if (demand.kind === 'step') {
     const alertSeconds = (alertAt ?? failedAtSeconds) - scenario.onsetSeconds
-    const late = alertSeconds > demand.withinSeconds
-    const complaints = late ? [`alert ${alertSeconds.toFixed(1)} s after the onset`] : []
-    return { ...verdict, met: !late, alertSeconds, complaints }
+    const late = alertSeconds > demand.withinSeconds + graceSeconds
+    const complaints = [
+      ...cry,
+      ...(late ? [`alert ${alertSeconds.toFixed(1)} s after the onset`] : []),
+    ]
+    return { ...verdict, met: complaints.length === 0, alertSeconds, complaints }
   }
-  const early = moments.find((one) => isAlert(one) && one.reading.atSeconds < scenario.onsetSeconds)
   const alertSeconds = failedAtSeconds - (alertAt ?? failedAtSeconds)
-  const needed =
+  const asked =
     demand.kind === 'gradual'
       ? demand.leadSeconds
       : (failedAtSeconds - scenario.onsetSeconds) * demand.leftRatio
+  const needed = Math.max(0, asked - graceSeconds)
   const complaints = [
-    ...(early === undefined ? [] : ['alert before the onset']),
+    ...cry,
     ...(alertSeconds >= needed
       ? []
       : [`alert only ${alertSeconds.toFixed(0)} s before the failure`]),

@@ -37,6 +37,34 @@ export function renderScenarios(results: readonly ScenarioResult[]): string {
   )
 }
 
+/** The short form for an interval that is benched with less. */
+export function renderInterval({
+  intervalSeconds,
+  results,
+  judged,
+  used,
+}: {
+  readonly intervalSeconds: number
+  readonly results: readonly ScenarioResult[]
+  readonly judged: readonly Judged[]
+  readonly used: number
+}): string {
+  const rows = results.map(({ name, demand, verdicts }) => [
+    name,
+    `${verdicts.filter((one) => one.met).length} of ${verdicts.length}`,
+    describeOutcome(demand, verdicts),
+  ])
+  const bins = takeBins(judged).map(({ count, meanRisk, frequency }) => {
+    return `${count}: ${meanRisk.toFixed(2)} / ${frequency.toFixed(2)}`
+  })
+  return [
+    `A sample every ${intervalSeconds} s:\n`,
+    renderTable(['scenario', 'seeds that met it', 'seen'], rows),
+    `${used} random traces: Brier score ${takeBrier(judged).toFixed(4)}; instants: mean risk / failed in five bins`,
+    `${bins.join('; ')}\n`,
+  ].join('\n')
+}
+
 /** What is asked with an allowance where the letter makes none, and why nobody can do without. */
 export function renderAllowance(results: readonly ScenarioResult[], oracle: OracleScore): string {
   const lines = results.flatMap(({ name, demand, verdicts }) => {
@@ -52,10 +80,19 @@ export function renderAllowance(results: readonly ScenarioResult[], oracle: Orac
   return `${lines.join('\n')}\n`
 }
 
-export function checkScenarios(results: readonly ScenarioResult[]): readonly Check[] {
-  return results.flatMap(({ name, demand, verdicts }) => {
-    const met = verdicts.every((one) => one.met)
-    const checks: Check[] = [{ claim: `${name}: ${describeDemand(demand)}`, met }]
+export function checkScenarios(
+  results: readonly ScenarioResult[],
+  intervalSeconds?: number,
+): readonly Check[] {
+  return results.flatMap(({ name: scenario, demand, verdicts }) => {
+    const missed = verdicts.filter((one) => !one.met).length
+    const met = missed <= (intervalSeconds === undefined ? 0 : takeAllowed(demand))
+    const name = `${describeInterval(intervalSeconds)}${scenario}`
+    const seeds =
+      intervalSeconds === undefined
+        ? ''
+        : `, ${verdicts.length - missed} of ${verdicts.length} seeds`
+    const checks: Check[] = [{ claim: `${name}: ${describeDemand(demand)}${seeds}`, met }]
     if (demand.kind === 'gradual' && demand.etaError !== undefined) {
       const error = takeMedian(listEtaErrors(verdicts))
       const claim = `${name}: median ETA error at 10 min at most ${demand.etaError * 100} %`
@@ -113,27 +150,36 @@ export function renderCalibration(judged: readonly Judged[]): string {
 
 export function checkCalibration(judged: readonly Judged[]): readonly Check[] {
   const base = takeMean(judged.map((one) => one.outcome))
-  const score = takeBrier(judged)
-  const best = Math.min(
-    ...baselines.map((_, i) => takeBrier(judged, (one) => one.baselines[i] ?? 0)),
-  )
   const reliable = (bin: Bin) => Math.abs(bin.meanRisk - bin.frequency) <= RELIABILITY
   return [
     {
       claim: `base rate ${base.toFixed(2)} is between 0.2 and 0.6`,
       met: base >= 0.2 && base <= 0.6,
     },
-    {
-      claim: `Brier score ${score.toFixed(4)} is at most half of the best baseline's ${best.toFixed(4)}`,
-      met: score <= best / 2,
-    },
-    {
-      claim: `Brier score ${score.toFixed(4)} is at most half of the base rate's ${(base * (1 - base)).toFixed(4)}`,
-      met: score <= (base * (1 - base)) / 2,
-    },
+    ...checkBrier(judged),
     {
       claim: `reliability within ${RELIABILITY} in five bins`,
       met: takeBins(judged).every(reliable),
+    },
+  ]
+}
+
+/** What can be asked of fewer traces, whose bins hold too few to be judged. */
+export function checkBrier(judged: readonly Judged[], intervalSeconds?: number): readonly Check[] {
+  const base = takeMean(judged.map((one) => one.outcome))
+  const score = takeBrier(judged)
+  const best = Math.min(
+    ...baselines.map((_, i) => takeBrier(judged, (one) => one.baselines[i] ?? 0)),
+  )
+  const name = `${describeInterval(intervalSeconds)}Brier score ${score.toFixed(4)}`
+  return [
+    {
+      claim: `${name} is at most half of the best baseline's ${best.toFixed(4)}`,
+      met: score <= best / 2,
+    },
+    {
+      claim: `${name} is at most half of the base rate's ${(base * (1 - base)).toFixed(4)}`,
+      met: score <= (base * (1 - base)) / 2,
     },
   ]
 }
@@ -143,10 +189,21 @@ export function renderTable(head: readonly string[], rows: readonly (readonly st
   return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`
 }
 
+/** Seeds that may miss it at another interval: none may cry wolf. */
+function takeAllowed(demand: Demand): number {
+  return demand.kind === 'safe' || demand.kind === 'passing' ? 0 : 1
+}
+
+function describeInterval(intervalSeconds: number | undefined): string {
+  return intervalSeconds === undefined ? '' : `every ${intervalSeconds} s: `
+}
+
 function describeDemand(demand: Demand): string {
   switch (demand.kind) {
     case 'safe':
       return 'no alert'
+    case 'passing':
+      return `no alert after the first ${demand.withinSeconds} s of it`
     case 'gradual':
       return `alert at least ${demand.leadSeconds / 60} min before the failure, and no end to it`
     case 'step':
@@ -159,7 +216,7 @@ function describeDemand(demand: Demand): string {
 function describeOutcome(demand: Demand, verdicts: readonly Verdict[]): string {
   const complaint = verdicts.find((one) => one.complaints.length > 0)?.complaints[0]
   const trouble = complaint === undefined ? '' : `; ${complaint}`
-  if (demand.kind === 'safe') {
+  if (demand.kind === 'safe' || demand.kind === 'passing') {
     const highest = Math.max(...verdicts.map((one) => one.highestRisk))
     return `highest risk ${highest.toFixed(2)}${trouble}`
   }

@@ -2,12 +2,15 @@
 // Shares are of the capacity; a rate r with holding time H settles at r x (60 s + H) ports.
 
 import type { Random } from './random.ts'
+import { leakOn, restartAt, scaleDownAt, shrinkTo, stepTo } from './shapes.ts'
 import type { Scenario } from './simulation.ts'
 import { CAPACITY_PORTS, leak, rateFor, requests, scenario, step } from './traffic.ts'
 
 /** What the bench demands of a scenario. */
 export type Demand =
   | { readonly kind: 'safe' }
+  /** What may pass for a danger at first: no alert but for so long after the onset. */
+  | { readonly kind: 'passing'; readonly withinSeconds: number }
   /** Alert at least that long before the first failure, and stay; ETA error at ten minutes where given. */
   | {
       readonly kind: 'gradual'
@@ -28,40 +31,9 @@ export interface NamedScenario {
   readonly create: (random: Random) => Scenario
 }
 
-function stepTo(share: number, minutes: number): (random: Random) => Scenario {
-  return (random) => {
-    const holdSeconds = 1
-    const onsetSeconds = 300 + random.between(0, 5)
-    return scenario({
-      name: `step to ${share}`,
-      durationSeconds: minutes * 60,
-      onsetSeconds,
-      traffic: [
-        requests({
-          rate: step(rateFor(0.4, holdSeconds), rateFor(share, holdSeconds), onsetSeconds),
-          holdSeconds,
-        }),
-      ],
-    })
-  }
-}
-
-function leakOn(share: number, portsPerSecond: number): (random: Random) => Scenario {
-  return (random) => {
-    const onsetSeconds = 300 + random.between(0, 5)
-    return scenario({
-      name: `leak of ${portsPerSecond}/s`,
-      durationSeconds: 600 + (1.1 * (1 - share) * CAPACITY_PORTS) / portsPerSecond,
-      onsetSeconds,
-      traffic: [
-        requests({ rate: () => rateFor(share, 1), holdSeconds: 1 }),
-        leak(portsPerSecond, onsetSeconds),
-      ],
-    })
-  }
-}
-
 const safe: Demand = { kind: 'safe' }
+/** A range that somebody made small; chance weighs more in it. */
+const SMALL_PORTS = 1000
 
 export const namedScenarios: readonly NamedScenario[] = [
   {
@@ -122,6 +94,11 @@ export const namedScenarios: readonly NamedScenario[] = [
     create: (random) => restartAt(300 + random.between(0, 5), 0.3, 0.2),
   },
   {
+    name: 'scale-down: 45 % of long-lived connections close for good',
+    demand: { kind: 'passing', withinSeconds: 15 },
+    create: (random) => scaleDownAt(300 + random.between(0, 5), 0.45, 0.2),
+  },
+  {
     name: 'long-lived connections up to 50 %',
     demand: safe,
     create: (random) => {
@@ -150,6 +127,23 @@ export const namedScenarios: readonly NamedScenario[] = [
     name: 'range shrunk from 28,232 to 16,000 at 40 %',
     demand: safe,
     create: (random) => shrinkTo(16_000, 300 + random.between(0, 5)),
+  },
+  {
+    name: 'steady at 80 % of 1,000 ports',
+    demand: safe,
+    create: () =>
+      scenario({
+        name: 'small',
+        capacityPorts: SMALL_PORTS,
+        durationSeconds: 1800,
+        onsetSeconds: 0,
+        traffic: [requests({ rate: () => rateFor(0.8, 1, SMALL_PORTS), holdSeconds: 1 })],
+      }),
+  },
+  {
+    name: 'load step to a plateau of 85 % of 1,000 ports',
+    demand: safe,
+    create: stepTo(0.85, 25, SMALL_PORTS),
   },
   { name: 'step to 105 %', demand: { kind: 'step', withinSeconds: 90 }, create: stepTo(1.05, 25) },
   { name: 'step to 120 %', demand: { kind: 'step', withinSeconds: 20 }, create: stepTo(1.2, 25) },
@@ -196,7 +190,11 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'linear ramp of arrivals from 30 % by 2 % a minute',
-    demand: { kind: 'gradual', leadSeconds: 300 },
+    demand: {
+      kind: 'gradual',
+      leadSeconds: 300,
+      slopePortsPerSecond: (0.02 * CAPACITY_PORTS) / 60,
+    },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
@@ -238,33 +236,3 @@ export const namedScenarios: readonly NamedScenario[] = [
     create: (random) => shrinkTo(10_500, 300 + random.between(0, 5)),
   },
 ]
-
-export function restartAt(atSeconds: number, liveShare: number, requestShare: number): Scenario {
-  const ports = Math.round(liveShare * CAPACITY_PORTS)
-  return scenario({
-    name: 'restart',
-    durationSeconds: atSeconds + 900,
-    onsetSeconds: atSeconds,
-    traffic: [
-      requests({ rate: () => rateFor(requestShare, 1), holdSeconds: 1 }),
-      {
-        destination: 0,
-        rate: (at) => (at >= atSeconds && at < atSeconds + 5 ? ports / 5 : 0),
-        hold: () => Number.POSITIVE_INFINITY,
-        timeWait: true,
-      },
-    ],
-    initial: [{ destination: 0, ports, hold: () => Number.POSITIVE_INFINITY }],
-    restarts: [{ atSeconds, destination: 0 }],
-  })
-}
-
-function shrinkTo(capacityPorts: number, atSeconds: number): Scenario {
-  return scenario({
-    name: 'shrink',
-    durationSeconds: 1500,
-    onsetSeconds: atSeconds,
-    traffic: [requests({ rate: () => rateFor(0.4, 1), holdSeconds: 1 })],
-    shrink: { atSeconds, capacityPorts },
-  })
-}

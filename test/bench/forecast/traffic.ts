@@ -38,6 +38,8 @@ export function step(before: number, after: number, atSeconds: number): (at: num
   return (at) => (at < atSeconds ? before : after)
 }
 
-export function scenario(parts: Omit<Scenario, 'capacityPorts'>): Scenario {
+export function scenario(
+  parts: Omit<Scenario, 'capacityPorts'> & { readonly capacityPorts?: number },
+): Scenario {
   return { capacityPorts: CAPACITY_PORTS, ...parts }
 }
