@@ -77,6 +77,32 @@ describe('architecture', () => {
     expect(forbidden).toEqual([])
   })
 
+  test('the simulation of the forecast bench knows nothing of what it judges', () => {
+    const bench = join(root, 'test/bench/forecast')
+    const judges = ['calibration', 'replay', 'replay-scenario', 'run']
+    const worlds = readdirSync(bench).filter(
+      (name) => name.endsWith('.ts') && !judges.includes(name.replace('.ts', '')),
+    )
+    expect(worlds).toContain('simulation.ts')
+    const importsSource = worlds.filter((name) =>
+      /src\/model|from '[^']*\/src\//.test(readFileSync(join(bench, name), 'utf8')),
+    )
+    expect(importsSource).toEqual([])
+    const world = [
+      'simulation.ts',
+      'scenarios.ts',
+      'shapes.ts',
+      'traces.ts',
+      'traffic.ts',
+      'random.ts',
+    ]
+    for (const name of world) {
+      const text = readFileSync(join(bench, name), 'utf8')
+      const imported = [...text.matchAll(/from '\.\/([^']+)'/g)].map(([, file]) => file)
+      expect(imported.filter((file) => !world.includes(file ?? ''))).toEqual([])
+    }
+  })
+
   test('every row of the table rules some file', () => {
     const unused = mayImport.filter(([pattern]) => !files.some((file) => pattern.test(file)))
     expect(unused).toEqual([])

@@ -12,6 +12,8 @@ export interface Arrivals extends Omit<Stretch, 'first'> {
 
 /** Two stretches differ when they are so many standard errors apart: with thousands of looks an hour, 3 would cry wolf. */
 const MOST_VARIANCES = 5 ** 2
+/** A count of few is skewed: five standard errors above its mean are so many more (Cornish and Fisher: (z2 - 1) / 6). */
+const SKEW = 4
 /** A line has to explain so much longer a stretch than a level does... */
 const LINE_ADVANTAGE = 1.5
 /** ...and to rise or fall by so many standard errors. */
@@ -62,7 +64,8 @@ function isOneRate(look: Look, first: number): boolean {
     const part = look.ago[i] ?? 1
     // Of two nested stretches the difference varies by what the shorter one has more (counts in turn are independent).
     const variance = (look.variance[i] ?? 0) - chance * part * part
-    const apart = Math.abs((look.opened[i] ?? 0) - rate * part) - 0.5
+    const more = (look.opened[i] ?? 0) - rate * part
+    const apart = Math.abs(more) - (more > 0 ? SKEW * look.dispersion : 0.5)
     if (apart > 0 && apart * apart > MOST_VARIANCES * Math.max(variance, 1e-9 * part * part)) {
       return false
     }

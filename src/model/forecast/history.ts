@@ -51,7 +51,9 @@ const SPACING = [
   { ageSeconds: 900, seconds: 45 },
   { ageSeconds: 3600, seconds: 220 },
 ] as const
-const JITTER_LEAST_WEIGHT = 0.05
+/** The mean is one of twenty intervals, and of a hundred seconds where these are more. */
+const JITTER_INTERVALS = 20
+const JITTER_SECONDS = 100
 
 /** Begins a history. `seen`: where the track was watched before and idle. */
 export function startHistory(
@@ -215,7 +217,8 @@ function advanceJitter(history: History, drift: number, span: number): number {
   const scale = span / Math.max(0.1, last.atSeconds - before.atSeconds)
   const surprise = (drift - (last.livePorts - before.livePorts) * scale) ** 2 / (1 + scale)
   const bounded = boundJitter(surprise, last.livePorts, last.livePorts + drift)
-  const weight = Math.max(JITTER_LEAST_WEIGHT, 1 / (1 + history.jitterLooks))
+  const most = Math.max(JITTER_INTERVALS, JITTER_SECONDS / span)
+  const weight = Math.max(1 / most, 1 / (1 + history.jitterLooks))
   return history.jitter + weight * (bounded - history.jitter)
 }
 

@@ -9,6 +9,8 @@ export interface Look {
   readonly opened: Float64Array
   /** Variance of that count. */
   readonly variance: Float64Array
+  /** Connections that open together, as it seems. */
+  readonly dispersion: number
 }
 
 /** A time up to now through which the rate was one level, or one line. */
@@ -39,5 +41,5 @@ export function lookBack(points: readonly Point[], dispersion: number): Look {
     opened[i] = now.openedPorts - point.openedPorts
     variance[i] = dispersion * (now.openedVariance - point.openedVariance)
   }
-  return { count, ago, opened, variance }
+  return { count, ago, opened, variance, dispersion }
 }

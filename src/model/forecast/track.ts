@@ -42,7 +42,7 @@ export interface TrackReading extends PoolReading {
 }
 
 const SCATTER_WEIGHT = 0.01
-/** One surprise counts for at most so much: a change of load is not scatter. */
+/** One surprise counts for at most so many times what is usual: a change of load is not scatter. */
 const SCATTER_MOST = 9
 /** Two standard errors of that mean when arrivals are Poisson: what is less is no reason to doubt that they are. */
 const SCATTER_DOUBT = 0.2
@@ -167,7 +167,9 @@ function advanceScatter({ arrivals, scatter }: TrackState, history: History): nu
     Math.max(expected, to.openedVariance - from.openedVariance) +
     (arrivals.rateDeviation * seconds) ** 2
   const surprise = (to.openedPorts - from.openedPorts - expected) ** 2 / Math.max(1, chance)
-  return scatter + SCATTER_WEIGHT * (Math.min(SCATTER_MOST, surprise) - scatter)
+  return (
+    scatter + SCATTER_WEIGHT * (Math.min(SCATTER_MOST * Math.max(1, scatter), surprise) - scatter)
+  )
 }
 
 function isQuiet(

@@ -47,6 +47,17 @@ export const namedScenarios: readonly NamedScenario[] = [
         traffic: [requests({ rate: () => rateFor(0.65, 1), holdSeconds: 1 })],
       }),
   },
+  {
+    name: 'steady at 65 %, connections opened 25 at a time',
+    demand: safe,
+    create: () =>
+      scenario({
+        name: 'clumps',
+        durationSeconds: 1800,
+        onsetSeconds: 0,
+        traffic: [{ ...requests({ rate: () => rateFor(0.65, 1), holdSeconds: 1 }), clump: 25 }],
+      }),
+  },
   { name: 'load step to a plateau of 85 %', demand: safe, create: stepTo(0.85, 25) },
   { name: 'load step to a plateau of 95 %', demand: safe, create: stepTo(0.95, 25) },
   {

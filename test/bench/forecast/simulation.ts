@@ -12,6 +12,8 @@ export interface Traffic {
   readonly rate: (atSeconds: number) => number
   /** How long a connection that opens at that moment stays; Infinity is a leak. */
   readonly hold: (atSeconds: number, random: Random) => number
+  /** So many open at once, as a page that fans out does; 1 where nothing is said. */
+  readonly clump?: number
   /** True when our side closes first and TIME_WAIT stays with us. */
   readonly timeWait: boolean
 }
@@ -116,14 +118,17 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
       if (source === undefined || into === undefined) continue
       const rate = source.rate(atSeconds)
       const before = elapsed[i] ?? 0
-      const after = before + rate / TICKS_PER_SECOND
+      const clump = source.clump ?? 1
+      const after = before + rate / clump / TICKS_PER_SECOND
       let next = due[i] ?? 0
       while (next < after) {
-        const at = tick + ((next - before) / rate) * TICKS_PER_SECOND
-        const closesAt = at + source.hold(atSeconds, random) * TICKS_PER_SECOND
-        if (scenario.reuse) recycle(into, tick, capacity, random)
-        into.live++
-        scheduleClose(into, closesAt, source.timeWait)
+        const at = tick + (next - before) / (after - before)
+        for (let one = 0; one < clump; one++) {
+          const closesAt = at + source.hold(atSeconds, random) * TICKS_PER_SECOND
+          if (scenario.reuse) recycle(into, tick, capacity, random)
+          into.live++
+          scheduleClose(into, closesAt, source.timeWait)
+        }
         next += random.exponential(1)
       }
       due[i] = next
