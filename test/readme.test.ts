@@ -32,6 +32,31 @@ function renderExcerpt(): string {
   return ['```', ...lines, '```', ''].join('\n')
 }
 
+/** Scenarios that say the most, and columns: name, seeds that met what was asked, what was seen. */
+const SCENARIOS =
+  /plateau of 95|bursts|restart|scale-down|step to 1[025]|leak of|UDP|ramp|latency|second destination/
+
+function renderForecast(): string {
+  const results = readFileSync(
+    new URL('bench/forecast/RESULTS.md', import.meta.url),
+    'utf8',
+  ).replace(/## Other intervals[\s\S]*/, '')
+  const lines = results.split('\n')
+  const scenarios = lines
+    .map((line) => line.split(' | '))
+    .filter(([name = '', , met = '']) => SCENARIOS.test(name) && / of \d+$/.test(met))
+    .map(([name, , met, seen]) => `${name} | ${met} | ${seen} |`)
+  const scores = lines.slice(lines.indexOf('| forecast | Brier score |'))
+  return [
+    '',
+    '| scenario | seeds that met what was asked | seen |',
+    '| --- | --- | --- |',
+    ...scenarios,
+    '',
+    ...scores.slice(0, scores.indexOf('') + 1),
+  ].join('\n')
+}
+
 function fill(text: string, part: string, content: string): string {
   const pattern = new RegExp(`(<!-- ${part} -->\n)[\\s\\S]*?(<!-- /${part} -->)`)
   expect(text, `README has no part ${part}`).toMatch(pattern)
@@ -43,6 +68,7 @@ describe('README', () => {
     let wanted = fill(readme, 'metrics', `\n${renderMetricTable()}\n`)
     wanted = fill(wanted, 'options', `\n${renderOptionTable()}\n`)
     wanted = fill(wanted, 'excerpt', renderExcerpt())
+    wanted = fill(wanted, 'forecast', `${renderForecast()}\n`)
     await expect(wanted).toMatchFileSnapshot('../README.md')
   })
 

@@ -57,6 +57,7 @@ describe('the forecast of many destinations', () => {
       line.look(atSeconds, crowd.flat())
     }
     expect(line.state()?.pools.tcp_connect?.forecast.tracks.length).toBeLessThanOrEqual(65)
+    expect(line.state()?.watch.biggest.length).toBeGreaterThanOrEqual(20)
     expect(line.state()?.watch.biggest.length).toBeLessThanOrEqual(40)
     expect(line.state()?.watch.growing.length).toBeLessThanOrEqual(10)
     expect(line.state()?.watch.levels.live.length).toBeLessThanOrEqual(512)
