@@ -52,7 +52,8 @@ test('Prometheus scrapes the running program, and promtool accepts the live page
   if (!hasProgram('prometheus') || !hasProgram('promtool'))
     ctx.skip('needs prometheus and promtool')
   const port = await findFreePort()
-  await withProgram([`--web.listen-address=127.0.0.1:${port}`], async () => {
+  // One namespace: others on the machine come and go, with all their series.
+  await withProgram([`--web.listen-address=127.0.0.1:${port}`, '--netns=self'], async () => {
     const url = `http://127.0.0.1:${port}/metrics`
     await waitFor(async () => (await fetch(url)).ok || undefined)
     const page = await (await fetch(url)).text()
