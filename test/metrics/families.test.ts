@@ -81,8 +81,8 @@ describe('families', () => {
     const forecasts = families.filter(({ name }) => name.includes('exhaustion'))
     expect(forecasts).toHaveLength(2)
     for (const { help } of forecasts) {
-      expect(help).toMatch(
-        /from arrivals, closes and the kernel's TIME_WAIT timers; formula .*README/,
+      expect(help).toContain(
+        "from arrivals, closes and the kernel's TIME_WAIT timers; formula",
       )
     }
   })
