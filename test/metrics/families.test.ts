@@ -81,9 +81,7 @@ describe('families', () => {
     const forecasts = families.filter(({ name }) => name.includes('exhaustion'))
     expect(forecasts).toHaveLength(2)
     for (const { help } of forecasts) {
-      expect(help).toContain(
-        "from arrivals, closes and the kernel's TIME_WAIT timers; formula",
-      )
+      expect(help).toContain("from arrivals, closes and the kernel's TIME_WAIT timers; formula")
     }
   })
 })
