@@ -38,8 +38,9 @@ export const failureFamilies: readonly Family[] = [
     help:
       'The failures of ephemeral_port_allocation_failures_total by remote address:port and by whose process it was. The first 50 ' +
       'pairs of a namespace have a series; the pair other,other counts later ones, and failures that came too fast for the kernel to ' +
-      'keep more than their number. A new pair is 0 for 60 s, or --sample.peak-window where that is shorter, before it counts, so that ' +
-      'increase() sees its first failure. A namespace in which an allocation has failed is not quiet any more.',
+      'keep more than their number. A new pair is 0 until the last sample within 60 s, or within --sample.peak-window where that is shorter, ' +
+      'so that increase() sees its first failure; one of a namespace that ends before is never counted here. ' +
+      'A namespace in which an allocation has failed is not quiet any more.',
     labels: ['netns', 'destination', 'owner'],
     *samples(snapshot) {
       for (const { netns, destinations } of countedFailures(snapshot)) {

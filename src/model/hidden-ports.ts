@@ -94,6 +94,9 @@ export function noteTests(
   return kept
 }
 
+/** Fewer say nothing of the others: one closed port of one would close them all. */
+const LEAST_TESTED = 30
+
 export function estimateHidden(ambiguous: readonly number[], tests: PortTests): HiddenPorts {
   const closed = ambiguous.filter((port) => tests.get(port)?.closed)
   const untested = ambiguous.filter((port) => !tests.has(port))
@@ -101,7 +104,8 @@ export function estimateHidden(ambiguous: readonly number[], tests: PortTests): 
   return {
     closed: new Set(closed),
     untested: new Set(untested),
-    closedRatio: tested === 0 ? undefined : closed.length / tested,
+    closedRatio:
+      tested < Math.min(LEAST_TESTED, ambiguous.length) ? undefined : closed.length / tested,
   }
 }
 

@@ -50,6 +50,8 @@ export interface SampleOptions {
 
 /** A process that cannot be listed now and then is no reason to forget everything. */
 const BLIND_SAMPLES = 2
+/** Who failed a while ago may fail again: it is read at every sample for as long as the alert looks back. */
+const FAILING_SECONDS = 300
 
 /** Creates the sampling function; it keeps what is known of each namespace between calls. */
 export function createTakeSample(
@@ -87,10 +89,11 @@ export function createTakeSample(
     }
     blindSamples = 0
     const before = watched
+    // One that was met anew under another id is the same to the kernel.
+    const opens = () => new Map([...(options.opens ?? []), ...listProbeOpens(before.values())])
     watched = new Map(
       places.map((place) => {
-        const one =
-          before.get(place.id) ?? recallProbeOpens(startWatching(place, now), options.opens)
+        const one = before.get(place.id) ?? recallProbeOpens(startWatching(place, now), opens())
         one.place = place
         return [place.id, one]
       }),
@@ -149,14 +152,16 @@ export function createTakeSample(
 
   /** Reads what is due; returns what the first looks cost. */
   async function readDue(budgetSeconds: number, watch: Stopwatch): Promise<number> {
+    const now = clocks.monotonicSeconds()
     const due = { now: [] as Watched[], first: [] as Watched[], turn: [] as Watched[] }
     for (const one of watched.values()) {
       const { state, failure, boundPorts } = one
       const { own } = one.place
       if (blindSamples > 0 && !own) continue
       const failed = failure !== undefined
-      const usablePorts = ranges.countUsable(one)
-      due[judgeUrgency({ own, state, failed, boundPorts, usablePorts })].push(one)
+      const failing = now - one.failedAtSeconds < FAILING_SECONDS
+      const usablePorts = failed || failing ? undefined : ranges.countUsable(one)
+      due[judgeUrgency({ own, state, failed, failing, boundPorts, usablePorts })].push(one)
     }
     const allowances = allow(budgetSeconds)
     const changed = ranges.findChanged(due.turn)
@@ -240,6 +245,10 @@ export function createTakeSample(
     nameAll(now)
     names.retain(watched)
     const recorded = options.failureWatch?.read(watched.values())
+    const failing = new Set(recorded?.reading?.events.map(({ netns }) => netns))
+    for (const one of watched.values()) {
+      if (failing.has(lastingKeyOf(one))) one.failedAtSeconds = now
+    }
     const namespaces = describeAll()
     const durations = watch.stop()
     const failed = [...watched.values()].flatMap(({ failure }) => failure?.reason ?? [])

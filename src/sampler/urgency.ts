@@ -14,24 +14,31 @@ export interface Standing {
   readonly boundPorts: number | undefined
   /** Those of its range; undefined where that is not known either. */
   readonly usablePorts: number | undefined
+  /** Allocations were seen to fail in it lately, of whatever few ports a program confines itself to. */
+  readonly failing: boolean
 }
 
 /** Share of the usable ports that a namespace must be able to hold to be read at every sample. */
 const BUSY_RATIO = 0.2
 /** What was last read above this is read until it is seen to be below. */
 const CALM_RATIO = 0.15
-/** What was last forecast above this is read until it is seen to be below: nobody is to be paged by an old forecast. */
-export const CALM_RISK = 0.25
+/** What was last forecast above this, or sooner, is read until that is over: nobody is to be warned by an old forecast. */
+const CALM_RISK = 0.1
+const CALM_ETA_SECONDS = 3600
 /** Those of the default range. */
 const DEFAULT_PORTS = 28_232
 
 export function judgeUrgency(standing: Standing): Urgency {
-  const { own, state, failed, boundPorts, usablePorts = DEFAULT_PORTS } = standing
-  if (own || failed || boundPorts === undefined) return 'now'
+  const { own, state, failed, failing, boundPorts, usablePorts = DEFAULT_PORTS } = standing
+  if (own || failed || failing || boundPorts === undefined) return 'now'
   if (boundPorts >= BUSY_RATIO * usablePorts) return 'now'
   if (state === undefined) return 'first'
-  const calm = highestUtilization(state) < CALM_RATIO && highestRisk(state) < CALM_RISK
-  return calm ? 'turn' : 'now'
+  return isCalm(state) ? 'turn' : 'now'
+}
+
+function isCalm(state: NamespaceState): boolean {
+  if (highestUtilization(state) >= CALM_RATIO || highestRisk(state) >= CALM_RISK) return false
+  return state.pools.every(({ etaSeconds = Infinity }) => etaSeconds >= CALM_ETA_SECONDS)
 }
 
 /** Of all pools; 0 where none is known. */

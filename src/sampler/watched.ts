@@ -7,7 +7,7 @@ import type { Namespace, NamespaceState } from '../snapshot.ts'
 import type { Failure } from './failure.ts'
 import type { PodFacts } from './messages.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
-import { CALM_RISK, highestRisk, highestUtilization } from './urgency.ts'
+import { highestRisk, highestUtilization } from './urgency.ts'
 
 export interface Watched {
   place: Place
@@ -26,6 +26,8 @@ export interface Watched {
   readAtSeconds: number | undefined
   /** When its range was looked at last. */
   rangeAtSeconds: number
+  /** When an allocation was last seen to fail in it. */
+  failedAtSeconds: number
   detailed: boolean
   readonly probeMemory: ProbeMemory
   /** What was said of it last. */
@@ -34,6 +36,7 @@ export interface Watched {
 
 /** Whoever is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5
+const STILL_RISKY = 0.25
 const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
@@ -71,6 +74,7 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
     failure: undefined,
     readAtSeconds: undefined,
     rangeAtSeconds: 0,
+    failedAtSeconds: Number.NEGATIVE_INFINITY,
     detailed: false,
     probeMemory: startProbeMemory(),
     said: undefined,
@@ -81,7 +85,7 @@ export function startWatching(place: Place, nowSeconds: number): Watched {
 export function isDetailed(one: Watched, minUtilization: number): boolean {
   if (one.place.own || one.name?.netnsKind === 'host') return true
   if (one.state === undefined) return one.detailed
-  if (highestRisk(one.state) >= (one.detailed ? CALM_RISK : RISKY)) return true
+  if (highestRisk(one.state) >= (one.detailed ? STILL_RISKY : RISKY)) return true
   const limit = one.detailed ? minUtilization * LEAVE_RATIO : minUtilization
   return highestUtilization(one.state) >= limit
 }

@@ -115,18 +115,27 @@ describe('noteTests()', () => {
 })
 
 describe('estimateHidden()', () => {
+  const many = Array.from({ length: 60 }, (_, index) => 40_000 + index)
+
   test('knows nothing where nothing was tested', () => {
     const { closed, untested, closedRatio } = estimateHidden(ambiguous, none)
     expect([closed.size, untested.size, closedRatio]).toEqual([0, 4, undefined])
   })
 
   test('takes the tested for the rest', () => {
-    const tests = noted(none, { closed: [40_000], usable: [40_003] }, 1)
-    expect(estimateHidden(ambiguous, tests)).toEqual({
-      closed: new Set([40_000]),
-      untested: new Set([40_001, 40_002]),
+    const tests = noted(none, { closed: many.slice(0, 15), usable: many.slice(15, 30) }, 1)
+    expect(estimateHidden(many, tests)).toEqual({
+      closed: new Set(many.slice(0, 15)),
+      untested: new Set(many.slice(30)),
       closedRatio: 0.5,
     })
+  })
+
+  test('takes a few of many for nothing but themselves, and all for all', () => {
+    const few = noted(none, { closed: many.slice(0, 29) }, 1)
+    const { closed, closedRatio } = estimateHidden(many, few)
+    expect([closed.size, closedRatio]).toEqual([29, undefined])
+    expect(estimateHidden(many.slice(0, 4), few).closedRatio).toBe(1)
   })
 
   test('ignores the tests of ports that are not ambiguous any more', () => {

@@ -11,6 +11,7 @@ const calm: Standing = {
   failed: false,
   boundPorts: 10,
   usablePorts,
+  failing: false,
 }
 
 describe('judgeUrgency()', () => {
@@ -25,9 +26,18 @@ describe('judgeUrgency()', () => {
     ['one of which no bound is known', { boundPorts: undefined }],
     ['one that can hold a fifth of its ports', { boundPorts: Math.ceil(0.2 * usablePorts) }],
     ['one that was busy when it was last read', { state: stateAt(0.15), boundPorts: 0 }],
+    ['one in which allocations fail', { failing: true }],
+    [
+      'one that was to run out within the hour',
+      {
+        state: buildState({
+          pools: [buildPool({ utilizationRatio: 0.1, riskRatio: 0, etaSeconds: 3599 })],
+        }),
+      },
+    ],
     [
       'one that was heading for exhaustion when it was last read',
-      { state: buildState({ pools: [buildPool({ utilizationRatio: 0.1, riskRatio: 0.25 })] }) },
+      { state: buildState({ pools: [buildPool({ utilizationRatio: 0.1, riskRatio: 0.1 })] }) },
     ],
     [
       'a new one that can hold a fifth of its ports',

@@ -23,7 +23,7 @@ const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_
 
 /** What these change makes no difference that can occur, by what listMutants() calls them; the value says why. */
 export const HARMLESS: Readonly<Record<string, string>> = {
-  'EphemeralPortAllocationsFailing (critical): line 6: 5m -> 600s':
+  'EphemeralPortAllocationsFailing (critical): line 9: 5m -> 600s':
     'the failures of a namespace are forgotten no later than its name',
   'EphemeralPortBlockedPortsGrowing (warning): line 1: 0 -> 10':
     'keeps zeros out of the join; how many are too many is said by blockedPortsRatio',

@@ -17,7 +17,7 @@ import { listGroupingLabels, listSelectors, listThresholds } from '../../support
 const RUNBOOKS =
   'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter/blob/main/deploy/prometheus/runbooks/'
 const JOIN =
-  /\* on \(cluster, job, instance, netns\) group_left \(namespace, pod\)\s+(?:max by \(cluster, job, instance, netns, namespace, pod\) \(last_over_time\()?ephemeral_port_netns_info/
+  /\* on \(cluster, job, instance, netns\) group_left \(namespace, pod\)\s+(?:\(\s+max by \(cluster, job, instance, netns, namespace, pod\) \()?ephemeral_port_netns_info/
 /** Labels that Prometheus adds. */
 const TARGET = ['cluster', 'job', 'instance']
 
