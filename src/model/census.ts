@@ -86,7 +86,7 @@ type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   readonly flow: FlowUse
 }
 
-const PORTS = 65536
+export const PORTS = 65536
 /** Entries of an expiry schedule: one a second of TIME_WAIT. */
 export const EXPIRY_SECONDS = TIME_WAIT_MS / 1000
 

@@ -1,6 +1,6 @@
 // Which owner each used port counts for: census, ports and what is remembered -> ports by owner id, for each protocol.
 
-import { type Census, type CensusOwners, type Listener, USE } from './census.ts'
+import { type Census, type CensusOwners, type Listener, PORTS, USE } from './census.ts'
 import { claimOn, FIXED, hashNumber, OWNERLESS, OWNERLESS_ID, outclaims } from './owners-ids.ts'
 import type { Ports } from './ports.ts'
 
@@ -28,8 +28,6 @@ export interface SharingContext {
   /** Listeners, gone ones included that may have left accepted connections behind. */
   readonly listeners: readonly Listener[]
 }
-
-const PORTS = 65536
 
 /**
  * Creates the function that shares out the TCP ports, in memory of its own. A port with a listener, a bound socket or one

@@ -1,7 +1,7 @@
 // Ports of one namespace: census -> what the three pools have left, whatever the destination (PORT-MODEL, "Model").
 
 import type { NetSettings } from '../observation.ts'
-import { type Census, EXPIRY_SECONDS, USE } from './census.ts'
+import { type Census, EXPIRY_SECONDS, PORTS, USE } from './census.ts'
 
 /** What a pool has left that knows no destination: bind(0), and UDP altogether. */
 export interface BindPorts {
@@ -36,7 +36,6 @@ export interface Ports {
   readonly releasing: Uint32Array
 }
 
-const PORTS = 65536
 /** Bits that close a port to every connect(). */
 export const BLOCKING = USE.listener | USE.bound
 

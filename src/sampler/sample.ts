@@ -7,7 +7,7 @@ import type { World } from '../namespaces/world.ts'
 import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
 import { type Failure, judgeFailure } from './failure.ts'
-import type { FailureWatch } from './failure-watch.ts'
+import type { FailureWatch, Recorded } from './failure-watch.ts'
 import type { GivenName, Sample } from './messages.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Prober } from './prober.ts'
@@ -89,15 +89,23 @@ export function createTakeSample(
     }
     blindSamples = 0
     const before = watched
-    // One that was met anew under another id is the same to the kernel.
-    const opens = () => new Map([...(options.opens ?? []), ...listProbeOpens(before.values())])
+    const met: Watched[] = []
     watched = new Map(
       places.map((place) => {
-        const one = before.get(place.id) ?? recallProbeOpens(startWatching(place, now), opens())
+        let one = before.get(place.id)
+        if (one === undefined) {
+          one = startWatching(place, now)
+          met.push(one)
+        }
         one.place = place
         return [place.id, one]
       }),
     )
+    if (met.length > 0) {
+      // One that has another id now is the same to the kernel.
+      const opens = new Map([...(options.opens ?? []), ...listProbeOpens(before.values())])
+      for (const one of met) recallProbeOpens(one, opens)
+    }
     register.retain(watched)
   }
 
@@ -215,6 +223,14 @@ export function createTakeSample(
     return name
   }
 
+  function noteFailing(recorded: Recorded | undefined, now: number): void {
+    const failing = new Set(recorded?.reading?.events.map(({ netns }) => netns))
+    if (failing.size === 0) return
+    for (const one of watched.values()) {
+      if (failing.has(lastingKeyOf(one))) one.failedAtSeconds = now
+    }
+  }
+
   function describeAll(): Sample['namespaces'] {
     const rows: {
       readonly netns: string
@@ -245,10 +261,7 @@ export function createTakeSample(
     nameAll(now)
     names.retain(watched)
     const recorded = options.failureWatch?.read(watched.values())
-    const failing = new Set(recorded?.reading?.events.map(({ netns }) => netns))
-    for (const one of watched.values()) {
-      if (failing.has(lastingKeyOf(one))) one.failedAtSeconds = now
-    }
+    noteFailing(recorded, now)
     const namespaces = describeAll()
     const durations = watch.stop()
     const failed = [...watched.values()].flatMap(({ failure }) => failure?.reason ?? [])

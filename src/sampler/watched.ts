@@ -50,13 +50,9 @@ export function listProbeOpens(watched: Iterable<Watched>): ProbeOpens {
   )
 }
 
-/** To a namespace that is new to this worker. */
-export function recallProbeOpens(
-  one: Watched,
-  opens: ReadonlyMap<string, number> | undefined,
-): Watched {
-  if (isLasting(one.place)) one.probeMemory.opens = opens?.get(lastingKeyOf(one)) ?? 0
-  return one
+/** To a namespace that is met anew. */
+export function recallProbeOpens(one: Watched, opens: ReadonlyMap<string, number>): void {
+  if (isLasting(one.place)) one.probeMemory.opens = opens.get(lastingKeyOf(one)) ?? 0
 }
 
 export function startWatching(place: Place, nowSeconds: number): Watched {
@@ -131,7 +127,7 @@ function isSaid(one: Watched, said: Namespace): boolean {
 }
 
 /** Means the same to the next worker, as an id does not: a cookie is the kernel's. */
-export function lastingKeyOf({ place }: Pick<Watched, 'place'>): string {
+export function lastingKeyOf({ place }: Watched): string {
   const { own, cookie, inode, netInode, bornSeconds } = place
   if (own) return 'own'
   return cookie === undefined ? `inode/${inode ?? netInode} ${bornSeconds}` : `cookie/${cookie}`

@@ -18,6 +18,8 @@ function createNode(ids: readonly number[]) {
     bounds: new Map<number, number | Error>(),
     sockets: new Map<number, number>(),
     ranges: new Map<number, { first: number; last: number }>(),
+    /** In which allocations fail, as the kernel records it. */
+    failing: [] as readonly number[],
     /** Of looks at the range alone. */
     rangeRefusal: undefined as Error | undefined,
     refusals: new Map<number, Error>(),
@@ -78,7 +80,15 @@ function createNode(ids: readonly number[]) {
       kubernetes: false,
       monotonicSeconds: () => now,
     }),
-    failureWatch: undefined,
+    failureWatch: {
+      read: () => ({
+        instancePath: '',
+        reading: { rings: [], events: node.failing.map(failureIn), problem: undefined },
+        present: [],
+        named: [],
+      }),
+      collector: () => ({ collector: 'failures', success: true, durationSeconds: 0 }),
+    },
     prober: undefined,
     clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
     detailMinUtilization: 0.2,
@@ -104,6 +114,11 @@ function createNode(ids: readonly number[]) {
     },
     readsOf: (id: number) => node.reads.get(id) ?? 0,
   }
+}
+
+function failureIn(id: number) {
+  const [netns, owner] = [`inode/${4_000_000_000 + id} undefined`, undefined]
+  return { cpu: 0, pid: 1, netns, owner, source: '10.0.0.5', destination: '10.0.0.9:443', count: 1 }
 }
 
 const nameOf = (id: number) => `inode/${4_000_000_000 + id}`
@@ -189,6 +204,19 @@ describe('takeSample() of many namespaces', () => {
     node.ranges.set(2, { first: 40_000, last: 40_099 })
     await sample(1, 0)
     expect([readsOf(2), readsOf(150)]).toEqual([1, 0])
+  })
+
+  test('reads one in which allocations fail at every sample, until that is five minutes ago', async () => {
+    const { node, sample, readsOf } = createNode(upTo(201))
+    await sample(10, 1)
+    node.failing = [7]
+    await sample()
+    node.failing = []
+    const before = readsOf(7)
+    await sample(59)
+    expect(readsOf(7)).toBe(before + 59)
+    await sample(10)
+    expect(readsOf(7)).toBeLessThanOrEqual(before + 60)
   })
 
   test('a forecast is not left standing when its namespace has become quiet', async () => {
