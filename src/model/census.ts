@@ -176,7 +176,7 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   flow.hold = holdOf(batch, row, minisock, draft.settings)
   flow.expirySeconds = 0
   flow.owner = owner ?? OWNERLESS
-  if (flow.hold !== HOLD.live) {
+  if (state === STATE.timeWait) {
     if (!minisock) draft.expiryKnown = false
     const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
     flow.expirySeconds = Math.min(EXPIRY_SECONDS - 1, Math.trunc(remainingMs / 1000))
