@@ -63,9 +63,7 @@ async function scrape(home: string): Promise<string> {
     [`--web.listen-address=127.0.0.1:${port}`],
     async () => {
       const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
-      const ready = () => waitFor(async () => (await get('/-/ready')).ok || undefined)
-      // npx itself takes seconds on a busy machine.
-      await ready().catch(ready)
+      await waitFor(async () => (await get('/-/ready')).ok || undefined)
       return await (await get('/metrics')).text()
     },
     { command: npx(home) },

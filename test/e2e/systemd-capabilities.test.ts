@@ -69,10 +69,7 @@ async function readPage(use: readonly DropIn[]): Promise<{ page: string; netns: 
     }
     return await withProgram(
       [...args, '--sample.cpu-budget=1'],
-      async (program) =>
-        await waitFor(ask)
-          .catch(() => waitFor(ask))
-          .catch(() => expect.fail(program.stderr())),
+      async (program) => await waitFor(ask).catch(() => expect.fail(program.stderr())),
       { command: renderCommand(use) },
     )
   })
