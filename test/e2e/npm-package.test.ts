@@ -46,12 +46,23 @@ function run(cwd: string, args: readonly string[]): string {
   return execFileSync('npm', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-/** An empty folder with the package installed into it. */
+/** A connection to the registry that hangs is given up soon; what is in npm's cache is not asked for again. */
+const NETWORK = ['--prefer-offline', '--fetch-timeout=20000', '--fetch-retry-maxtimeout=10000']
+const ATTEMPTS = 3
+
+/** An empty folder with the package installed into it. The registry may fail, each attempt has a folder of its own. */
 function install(name: string, options: readonly string[]): string {
-  const home = join(folder, name)
-  mkdirSync(home)
-  run(home, ['install', ...options, '--no-audit', '--no-fund', join(folder, packed.filename)])
-  return home
+  const tarball = join(folder, packed.filename)
+  for (let attempt = 1; ; attempt++) {
+    const home = join(folder, `${name}-${attempt}`)
+    mkdirSync(home)
+    try {
+      run(home, ['install', ...options, ...NETWORK, '--no-audit', '--no-fund', tarball])
+      return home
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error
+    }
+  }
 }
 
 const npx = (home: string) => ['env', '-C', home, 'npx', 'ephemeral-port-exporter']
@@ -90,7 +101,7 @@ test('the package holds the program, its terms and its documents, and nothing el
   expect(paths.filter((path) => path.startsWith('dist/')).sort()).toEqual(sources.sort())
 })
 
-describe('installed in an empty folder', () => {
+describe('installed in an empty folder', { timeout: 300_000 }, () => {
   test('runs by npx, and reads the kernel exactly', async () => {
     const home = install('whole', [])
     const [command = '', ...args] = npx(home)
