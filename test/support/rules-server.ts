@@ -11,7 +11,7 @@ import type { Netns } from './actor.ts'
 
 /** Outside every range a test uses. */
 const PORT = 9090
-const START_MS = 20_000
+const START_MS = 60_000
 
 export interface Sample {
   readonly metric: Readonly<Record<string, string>>
@@ -36,7 +36,7 @@ export interface RulesServer {
   log(): string
 }
 
-/** Scrapes 127.0.0.1:10132 every second and evaluates the rules as often. */
+/** Scrapes 127.0.0.1:10132 every other second, so that an answer may take as long, and evaluates the rules every second. */
 export async function withRulesServer<T>(
   netns: Netns,
   options: {
@@ -52,7 +52,7 @@ export async function withRulesServer<T>(
     return path
   })
   const configuration = {
-    global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
+    global: { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' },
     rule_files: ruleFiles,
     scrape_configs: [
       {
