@@ -14,7 +14,7 @@ import { describeProfileNone } from './profile-none.ts'
 import { createRootfs } from './rootfs.ts'
 import { assembleTree, measureTree } from './tree.ts'
 
-const START_MS = 15_000
+const START_MS = 60_000
 
 const { values } = parseArgs({
   options: {

@@ -18,7 +18,7 @@ import { type FakeApiServer, podObject, startFakeApiServer } from '../support/fa
 import { findFreePort } from '../support/free-port.ts'
 import { randomId } from '../support/fresh-ids.ts'
 import { findHelm, renderChart } from '../support/helm.ts'
-import { buildImage, type Image, whyNoImage } from '../support/image-build.ts'
+import { buildImage, IMAGE_TIMEOUT_MS, type Image, whyNoImage } from '../support/image-build.ts'
 import { describeContainer, type Surroundings } from '../support/image-container.ts'
 import { type RenderedContainer, takeContainer } from '../support/kube-container.ts'
 import { waitFor, withProgram } from '../support/program.ts'
@@ -35,7 +35,7 @@ let image: Image = { tree: '', rootfs: '', remove: () => {} }
 
 beforeAll(() => {
   if (reason === undefined) image = buildImage()
-}, 120_000)
+}, IMAGE_TIMEOUT_MS)
 afterAll(() => image.remove())
 beforeEach((ctx) => {
   if (reason !== undefined) ctx.skip(reason)

@@ -13,6 +13,7 @@ import { findFreePort } from '../support/free-port.ts'
 import {
   buildImage,
   findNode24,
+  IMAGE_TIMEOUT_MS,
   type Image,
   REVISION,
   ROOT,
@@ -25,7 +26,7 @@ let image: Image = { tree: '', rootfs: '', remove: () => {} }
 
 beforeAll(() => {
   if (reason === undefined) image = buildImage()
-}, 120_000)
+}, IMAGE_TIMEOUT_MS)
 afterAll(() => image.remove())
 beforeEach((ctx) => {
   if (reason !== undefined) ctx.skip(reason)
@@ -98,7 +99,7 @@ describe('the tree', () => {
     expect(evaluate(code)).toEqual(names)
   })
 
-  test('for the other processor holds its own library', () => {
+  test('for the other processor holds its own library', { timeout: IMAGE_TIMEOUT_MS }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'image-other-'))
     try {
       const out = join(folder, 'tree')
@@ -120,7 +121,9 @@ describe('the tree', () => {
 })
 
 describe('the container', () => {
-  test('is started by npm run image, which says how large the tree is', async () => {
+  test('is started by npm run image, which says how large the tree is', {
+    timeout: IMAGE_TIMEOUT_MS,
+  }, async () => {
     const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
     expect(scripts.image).toBe('tsx deploy/image/smoke.ts')
     const args = ['deploy/image/smoke.ts', `--port=${await findFreePort()}`]

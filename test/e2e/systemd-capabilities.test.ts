@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { withNetns } from '../support/actor.ts'
 import { findFreePort } from '../support/free-port.ts'
-import { buildImage, type Image, whyNoImage } from '../support/image-build.ts'
+import { buildImage, IMAGE_TIMEOUT_MS, type Image, whyNoImage } from '../support/image-build.ts'
 import { waitFor, withProgram } from '../support/program.ts'
 import { type DropIn, readUnit, takeCapabilities, UNIT } from '../support/systemd-unit.ts'
 
@@ -21,7 +21,7 @@ beforeAll(() => {
   if (reason !== undefined) return
   image = buildImage()
   chmodSync(dirname(image.tree), 0o755)
-}, 120_000)
+}, IMAGE_TIMEOUT_MS)
 afterAll(() => image.remove())
 beforeEach((ctx) => {
   if (reason !== undefined) ctx.skip(reason)

@@ -26,6 +26,9 @@ export function whyNoImage(): string | undefined {
   return whyNotLive()
 }
 
+/** For whatever assembles the tree: npm and the compiler take half a minute, and many times that on a busy machine. */
+export const IMAGE_TIMEOUT_MS = 600_000
+
 /** Takes half a minute, most of it npm's. */
 export function buildImage(): Image {
   const folder = mkdtempSync(join(tmpdir(), 'image-'))
