@@ -62,22 +62,34 @@ test('Prometheus scrapes the running program, and promtool accepts the live page
     expect(lint).toBe('')
 
     await withPrometheus(port, async (query) => {
-      const up = await waitFor(async () => {
-        const [row] = await query('up{job="ports"} == 1')
-        return row
-      })
-      expect(up.value[1]).toBe('1')
-      const pools = await query('ephemeral_port_pool_capacity_ports')
+      // One scrape in vain, and for a moment there is nothing.
+      const untilThere = (text: string) =>
+        waitFor(async () => {
+          const rows = await query(text)
+          return rows.length > 0 ? rows : undefined
+        })
+      const [up] = await untilThere('up{job="ports"} == 1')
+      expect(up?.value[1]).toBe('1')
+      const pools = await untilThere('ephemeral_port_pool_capacity_ports')
       expect(pools.map(({ metric }) => metric.pool).sort()).toEqual([
         'tcp_bind',
         'tcp_connect',
         'udp',
       ])
-      const scraped = await query('scrape_samples_scraped')
-      const series = page.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length
-      // The first page lacks what the forecast does not know yet; none may be dropped on the way.
-      expect(Number(scraped[0]?.value[1])).toBeGreaterThanOrEqual(series)
-      const counters = await query('ephemeral_port_samples_total')
+      // Namespaces, forecasts and destinations come and go: a scrape is compared with the page of the same sample.
+      const { scraped, series } = await waitFor(async () => {
+        const rows = (await (await fetch(url)).text())
+          .split('\n')
+          .filter((line) => line !== '' && !line.startsWith('#'))
+        const own = rows.find((line) => line.startsWith('ephemeral_port_samples_total '))
+        const sample = `ephemeral_port_samples_total == ${own?.split(' ')[1]}`
+        const [row] = await query(`scrape_samples_scraped and on (job, instance) (${sample})`)
+        return row === undefined
+          ? undefined
+          : { scraped: Number(row.value[1]), series: rows.length }
+      })
+      expect(scraped, 'none is dropped on the way').toBe(series)
+      const counters = await untilThere('ephemeral_port_samples_total')
       expect(Number(counters[0]?.value[1])).toBeGreaterThan(0)
     })
   })
