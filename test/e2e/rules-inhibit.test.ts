@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { findFreePort } from '../support/free-port.ts'
 import { waitFor } from '../support/program.ts'
@@ -19,8 +20,16 @@ interface Known {
   readonly status: { readonly state: string }
 }
 
-/** Which of them reach somebody: everything but what another alert inhibits. */
-async function listNotified(alerts: readonly Labels[]): Promise<readonly Labels[]> {
+/**
+ * Proves which of them reach somebody, everything but what another alert inhibits, each as `describe` names it.
+ * Alertmanager hears of alerts before it knows what they inhibit, so that the answer is asked for until it is the right
+ * one, and once more when everything has been told.
+ */
+async function expectNotified(
+  alerts: readonly Labels[],
+  describe: (labels: Labels) => string,
+  expected: readonly string[],
+): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'alertmanager-'))
   const url = `http://127.0.0.1:${await findFreePort()}`
   const child = spawn(
@@ -42,12 +51,16 @@ async function listNotified(alerts: readonly Labels[]): Promise<readonly Labels[
       body: JSON.stringify(alerts.map((labels) => ({ labels }))),
     })
     expect(sent.status).toBe(200)
-    const known = await waitFor(async () => {
-      const all = (await (await fetch(`${url}/api/v2/alerts`)).json()) as Known[]
-      const isJudged = all.every(({ status }) => status.state !== 'unprocessed')
-      return all.length === alerts.length && isJudged ? all : undefined
-    })
-    return known.filter(({ status }) => status.state === 'active').map(({ labels }) => labels)
+    const listNotified = async () => {
+      const known = (await (await fetch(`${url}/api/v2/alerts`)).json()) as Known[]
+      const isJudged = known.every(({ status }) => status.state !== 'unprocessed')
+      if (known.length !== alerts.length || !isJudged) return 'not all judged yet'
+      const active = known.filter(({ status }) => status.state === 'active')
+      return active.map(({ labels }) => describe(labels)).sort()
+    }
+    await expect.poll(listNotified, { timeout: 45_000 }).toEqual(expected)
+    await delay(1000)
+    expect(await listNotified()).toEqual(expected)
   } finally {
     child.kill('SIGKILL')
     await ended
@@ -67,10 +80,6 @@ function allOf(netns: string, pool: string): Labels[] {
   )
   return aboutPools.map((row) => ({ ...target, ...row, netns, pool }))
 }
-function summary(labels: readonly Labels[]): readonly string[] {
-  return labels.map((one) => `${one.alertname} ${one.severity} ${one.netns} ${one.pool}`).sort()
-}
-
 test('The inhibit rules leave one page for each exhausted pool, and hide nothing of other pools', async (ctx) => {
   if (program === undefined && process.env.CI !== 'true')
     ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')
@@ -83,7 +92,8 @@ test('The inhibit rules leave one page for each exhausted pool, and hide nothing
   )
   const cause = { ...target, alertname: 'EphemeralPortCloseWaitLeak', severity: 'warning' }
   const leak = { ...cause, netns: 'host', state: 'close_wait' }
-  expect(summary(await listNotified([...full, ...udp, ...high, leak]))).toEqual([
+  const describe = (one: Labels) => `${one.alertname} ${one.severity} ${one.netns} ${one.pool}`
+  await expectNotified([...full, ...udp, ...high, leak], describe, [
     'EphemeralPortAllocationsFailing critical host tcp_connect',
     'EphemeralPortCloseWaitLeak warning host undefined',
     'EphemeralPortExhausted critical host udp',
@@ -97,7 +107,7 @@ test('Failures of unknown namespaces are no second page beside an exhausted pool
   const critical = { severity: 'critical', job: 'j', pool: 'tcp_connect' }
   const failing = { ...critical, alertname: 'EphemeralPortAllocationsFailing' }
   const exhausted = { ...critical, alertname: 'EphemeralPortExhausted' }
-  const notified = await listNotified([
+  const alerts = [
     { ...exhausted, instance: 'i', netns: 'pod/shop/cart' },
     { ...failing, instance: 'i', netns: 'unknown' },
     { ...failing, instance: 'i', netns: 'pod/shop/web' },
@@ -107,8 +117,8 @@ test('Failures of unknown namespaces are no second page beside an exhausted pool
     { ...exhausted, instance: 'warning', netns: 'host', severity: 'warning' },
     { ...failing, instance: 'warning', netns: 'unknown' },
     { ...failing, instance: 'k', netns: 'unknown' },
-  ])
-  expect(notified.map((one) => `${one.instance} ${one.alertname} ${one.netns}`).sort()).toEqual([
+  ]
+  await expectNotified(alerts, (one) => `${one.instance} ${one.alertname} ${one.netns}`, [
     'i EphemeralPortAllocationsFailing pod/shop/web',
     'i EphemeralPortExhausted pod/shop/cart',
     'k EphemeralPortAllocationsFailing unknown',
@@ -127,8 +137,8 @@ test('An exporter that does not answer is one alert, and others go on', async (c
   )
   const here = aboutExporter.map((row) => ({ ...target, ...row, netns: 'host' }))
   const there = { ...target, alertname: 'EphemeralPortSamplesStale', severity: 'warning' }
-  const notified = await listNotified([...here, { ...there, instance: 'k' }])
-  expect(notified.map(({ alertname, instance }) => `${alertname} ${instance}`).sort()).toEqual([
+  const alerts = [...here, { ...there, instance: 'k' }]
+  await expectNotified(alerts, ({ alertname, instance }) => `${alertname} ${instance}`, [
     'EphemeralPortExporterDown i',
     'EphemeralPortSamplesStale k',
   ])
