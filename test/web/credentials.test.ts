@@ -2,6 +2,7 @@ import { compare, hashSync } from 'bcryptjs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { createCredentialCheck, parseBasic, type Verdict } from '../../src/web/credentials.ts'
+import { cpuMsOf } from '../support/cpu-time.ts'
 
 const hashes = { open: hashSync('open sesame', 4), other: hashSync('other', 5) }
 const users = new Map([
@@ -66,9 +67,10 @@ describe('createCredentialCheck()', () => {
     expect(ask('alice', 'open sesame')).toBe('admitted')
     expect(ask('alice', 'wrong')).toBe('refused')
     expect(asked).toHaveLength(2)
-    const before = performance.now()
-    for (let i = 0; i < 1000; i++) void ask('alice', 'open sesame')
-    expect((performance.now() - before) / 1000).toBeLessThan(1)
+    const askOften = () => {
+      for (let i = 0; i < 1000; i++) void ask('alice', 'open sesame')
+    }
+    expect(cpuMsOf(askOften) / 1000).toBeLessThan(1)
   })
 
   test('compares again when the hash of a user changes', async () => {
