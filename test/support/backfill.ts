@@ -108,6 +108,8 @@ async function prepareData(
       continue
     }
     try {
+      // Who was at it may have finished between our look and our claim.
+      if (existsSync(directory)) continue
       const snapshot = await build(backfill, building, log)
       for (const old of readdirSync(cache).filter(isFinished)) {
         rmSync(join(cache, old), { recursive: true, force: true })
@@ -128,8 +130,9 @@ function claim(building: string): boolean {
     writeFileSync(owner, `${process.pid}`)
     return true
   } catch {
-    const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : process.pid
-    if (!existsSync(`/proc/${pid}`)) rmSync(building, { recursive: true, force: true })
+    // Neither file nor number: its owner has only just made the directory.
+    const pid = existsSync(owner) ? Number(readFileSync(owner, 'utf8')) : 0
+    if (pid > 0 && !existsSync(`/proc/${pid}`)) rmSync(building, { recursive: true, force: true })
     return false
   }
 }
