@@ -11,7 +11,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Outside every range a test uses, as are the ports pages are read from. */
 const LISTEN_PORT = 10132
 const READ_PORTS = { first: 11_000, count: 9_000 } as const
-const START_MS = 15_000
+const START_MS = 60_000
+const ANSWER_MS = 30_000
 const STOP_MS = 5_000
 
 export interface Answer {
@@ -41,9 +42,11 @@ export function createExporterOperations() {
         path,
         localPort,
         agent: false,
-        timeout: 5000,
+        timeout: ANSWER_MS,
       })
-      asked.on('timeout', () => asked.destroy(new Error(`No answer to GET ${path} for 5 s`)))
+      asked.on('timeout', () =>
+        asked.destroy(new Error(`No answer to GET ${path} for ${ANSWER_MS} ms`)),
+      )
       asked.on('error', reject)
       asked.on('response', (answer) => {
         const chunks: Buffer[] = []
