@@ -38,7 +38,8 @@ export function openTracefs(): TracefsPlace {
   return {
     place,
     close: () => {
-      spawnSync('umount', [place])
+      // Lazily, since somebody may have a file of it open for a moment yet, and it would be busy.
+      spawnSync('umount', ['-l', place])
       rmdirSync(place)
     },
   }

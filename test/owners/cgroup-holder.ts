@@ -134,7 +134,7 @@ async function end(child: HolderProcess): Promise<void> {
 
 /** The kernel counts a dead process out of its cgroup a moment after its parent has heard of it. */
 async function removeEmptied(directory: string): Promise<void> {
-  for (let tries = 50; existsSync(directory); tries--) {
+  for (let tries = 500; existsSync(directory); tries--) {
     try {
       rmdirSync(directory)
     } catch (error) {
