@@ -34,10 +34,11 @@ describe('probePort()', () => {
       await call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40099' })
       const to = { address: '127.0.0.1', port: 8001 }
       await call('open', { bind: to, listen: 100 })
+      // Before the kernel chooses any port, so that it cannot choose this one.
+      const listening = await call('open', { bind: { address: '::1', port: 40_050 }, listen: 1 })
       const connected = await call('open', { connect: to })
       const hidden = await call('open', { bind: { address: '127.0.0.1', port: 0 }, connect: to })
       const bound = await call('open', { bind: { address: '127.0.0.77', port: 0 } })
-      const listening = await call('open', { bind: { address: '::1', port: 40_050 }, listen: 1 })
       const taken = [connected, hidden, bound, listening].map(({ locals }) => locals[0]?.port ?? 0)
       const free = Array.from({ length: 100 }, (_, index) => 40_000 + index).find(
         (port) => !taken.includes(port),
