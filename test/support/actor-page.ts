@@ -85,10 +85,15 @@ export async function readFreshPage(netns: Netns): Promise<Page> {
   const askedAtMs = Date.now()
   for (;;) {
     const page = await readPage(netns)
-    if (startedAtSeconds(page) * 1000 > askedAtMs) return page
+    if (startedAtSeconds(page) * 1000 > askedAtMs && hasReadings(page)) return page
     if (Date.now() > askedAtMs + FRESH_MS) throw new Error(`No new sample within ${FRESH_MS} ms`)
     await delay(Math.max(POLL_MS, nextSampleAtMs(page) - Date.now()))
   }
+}
+
+/** A machine that stands still makes a sample stale before it is read: the page then keeps its time and nothing else. */
+function hasReadings(page: Page): boolean {
+  return page.value('ephemeral_port_scrape_collector_success', { collector: 'sockets' }) === 1
 }
 
 function nextSampleAtMs(page: Page): number {

@@ -42,7 +42,7 @@ export async function withNodeExporter<T>(
         if (!answer.ok) throw new Error(`GET /metrics gave ${answer.status}`)
         return answer.text()
       }
-      const readOf = async (netns: string) => parsePage(linesOf(await readText(), netns))
+      const pageOf = (netns: string, text: string) => parsePage(linesOf(text, netns))
       async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
         const deadline = Date.now() + DEADLINE_MS
         for (;;) {
@@ -58,7 +58,7 @@ export async function withNodeExporter<T>(
       return use({
         program,
         read: async () => parsePage(await readText()),
-        readOf,
+        readOf: async (netns) => pageOf(netns, await readText()),
         readSnapshot: async () => {
           const answer = await fetch(`http://${address}/api/v1/snapshot`)
           if (!answer.ok) throw new Error(`GET /api/v1/snapshot gave ${answer.status}`)
@@ -68,10 +68,9 @@ export async function withNodeExporter<T>(
         readFreshOf: async (netns) => {
           const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
           const timestamp = 'ephemeral_port_netns_last_read_timestamp_seconds'
-          await until(
-            (page) => (page.find(timestamp, { netns }) ?? 0) > askedAtSeconds || undefined,
+          return until(({ find, text }) =>
+            (find(timestamp, { netns }) ?? 0) > askedAtSeconds ? pageOf(netns, text) : undefined,
           )
-          return readOf(netns)
         },
         until,
       })
