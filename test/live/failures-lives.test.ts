@@ -57,6 +57,26 @@ async function endBy(signal: NodeJS.Signals, { program: { child, ended } }: Node
   return (await ended()).status
 }
 
+/** A program that is held up for 1.5 s ends all the same and leaves to the next one what hangs: that says nothing here. */
+const UNDISTURBED_MS = 1400
+const MOST_TRIES = 3
+
+/** How a program ends once it is `ready`, and what it leaves behind. Asks another when the machine stood still meanwhile. */
+async function endAnother(
+  signal: NodeJS.Signals,
+  ready: (exporter: NodeExporter) => Promise<unknown>,
+  tries = MOST_TRIES,
+): Promise<{ status: number | string | null; left: readonly string[] }> {
+  const { afterMs, ...end } = await withFailureExporter({ place: place() }, async (exporter) => {
+    await ready(exporter)
+    const startMs = performance.now()
+    const status = await endBy(signal, exporter)
+    const afterMs = performance.now() - startMs
+    return { status, afterMs, left: instancesOf(place(), exporter.program.child.pid) }
+  })
+  return afterMs < UNDISTURBED_MS || tries === 1 ? end : endAnother(signal, ready, tries - 1)
+}
+
 describe('--collector.failures', { timeout: 180_000 }, () => {
   test('goes on counting when the worker dies, and counts what happens meanwhile once', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
@@ -111,30 +131,26 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       return path
     })
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      await withFailureExporter({ place: place() }, async (exporter) => {
+      const end = await endAnother(signal, async (exporter) => {
         const { pid } = exporter.program.child
-        const path = await untilInstance(place(), pid)
+        await untilInstance(place(), pid)
         await afterSamples(exporter, 2)
         expect(existsSync(killed)).toBe(false)
         expect(instancesOf(place(), pid)).toHaveLength(1)
-        expect(await endBy(signal, exporter)).toBe(0)
-        expect(existsSync(path)).toBe(false)
-        expect(instancesOf(place(), pid)).toEqual([])
       })
+      expect(end).toEqual({ status: 0, left: [] })
     }
   })
 
   test('clears away as well what the worker was making when the end came', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
     for (let turn = 0; turn < 3; turn++) {
-      await withFailureExporter({ place: place() }, async (exporter) => {
-        const { pid } = exporter.program.child
-        await expect
-          .poll(() => instancesOf(place(), pid), { timeout: 20_000, interval: 1 })
-          .toHaveLength(1)
-        expect(await endBy('SIGTERM', exporter)).toBe(0)
-        expect(instancesOf(place(), pid)).toEqual([])
-      })
+      const end = await endAnother('SIGTERM', ({ program: { child } }) =>
+        expect
+          .poll(() => instancesOf(place(), child.pid), { timeout: 20_000, interval: 1 })
+          .toHaveLength(1),
+      )
+      expect(end).toEqual({ status: 0, left: [] })
     }
   })
 
