@@ -64,6 +64,8 @@ describe('owners of ports', { timeout: 120_000 }, () => {
           pod: `${TOP}/kubepods.slice/kubepods-pod${podUid.replaceAll('-', '_')}.slice`,
           cgroup: `${TOP}/batch`,
         }
+        // The program looks for directories when it sees the first socket of one, and then not for some seconds.
+        for (const path of [unit('web'), unit('short'), paths.pod, paths.cgroup]) cgroups.make(path)
         move(actor, paths.container)
         await withNodeExporter(FLAGS, async ({ readFreshOf, readSnapshot }) => {
           await readFreshOf(netns)
