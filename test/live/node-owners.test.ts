@@ -17,7 +17,7 @@ const FLAGS = [
 const TOP = `/owners-test-${process.pid}.slice`
 const SERVER = { address: '127.0.0.1', port: 8001 }
 const OTHER_SERVER = { address: '127.0.0.1', port: 8002 }
-/** The default range begins behind it. */
+/** In the default range: it counts among the ports in use. */
 const LISTENER = { address: '127.0.0.1', port: 40_000 }
 
 /** Owners of a protocol's ports as `kind name`. */
@@ -36,8 +36,11 @@ async function connect(netns: Netns, count: number, to = SERVER) {
 }
 
 async function listen(netns: Netns, bind = SERVER): Promise<number> {
-  const { sockets } = await netns.call('open', { bind, listen: 1000, reuseAddress: true })
-  return sockets[0] ?? -1
+  const request = { bind, listen: 1000, reuseAddress: true }
+  const { sockets, refusal } = await netns.call('open', request)
+  const [socket] = sockets
+  if (socket === undefined) throw new Error(`Cannot listen on ${bind.port}: ${refusal}`)
+  return socket
 }
 
 /** Closes connections from the client's side first, so that each leaves a TIME_WAIT on the client's port. */
@@ -74,8 +77,10 @@ describe('owners of ports', { timeout: 120_000 }, () => {
             move(actor, path)
             return connect(actor, count)
           }
-          const ofUnit = await hold(unit('web'), 20)
+          // Before the kernel may choose its port for a connection.
+          move(actor, unit('web'))
           await listen(actor, LISTENER)
+          const ofUnit = await connect(actor, 20)
           await actor.call('open', { protocol: 'udp', bind: { ...SERVER, port: 0 }, count: 4 })
           await hold(unit('short'), 3)
           const ofContainer = await hold(paths.container, 10)
