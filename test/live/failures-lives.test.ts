@@ -36,8 +36,9 @@ let tracefs: TracefsPlace
 let clients: Clients
 
 const place = () => tracefs.place
-const fail = (netns: Netns, attempts: number) =>
-  clients.start({ netnsPath: pathOf(netns), kind: 'tcp', to: v4, attempts }).attempt()
+const startClient = (netns: Netns, attempts: number) =>
+  clients.start({ netnsPath: pathOf(netns), kind: 'tcp', to: v4, attempts })
+const fail = (netns: Netns, attempts: number) => startClient(netns, attempts).attempt()
 
 beforeAll(() => {
   if (skipReason !== undefined || program === undefined) return
@@ -96,9 +97,11 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
           const path = await untilInstance(place(), exporter.program.child.pid)
 
           for (const turn of [1, 2]) {
+            // All that takes time comes before: the attempts must be over when the next worker starts.
+            const client = startClient(netns, 40)
             writeFileSync(file, '')
-            await expect.poll(deaths, { timeout: 20_000 }).toBe(turn)
-            await fail(netns, 40)
+            await expect.poll(deaths, { timeout: 20_000, interval: 5 }).toBe(turn)
+            await client.attempt()
             // What another exporter tries that starts just now.
             expect(removeInstance(path)).toBe(false)
             expect(exporter.program.stderr().split('Reading sockets')).toHaveLength(turn + 1)
