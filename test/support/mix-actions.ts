@@ -173,7 +173,7 @@ export const actions: Readonly<Record<string, Action>> = {
 
   // Accepted sockets, or their TIME_WAITs, outlive the listener.
   hiddenAccepted: async (scene) => {
-    const listener = await openListenerInRange(scene)
+    const listener = await openListenerInRange(scene, 5)
     if (listener === undefined) return 0
     const accepted = await connectFromOutside(scene, listener, scene.random.chance(1 / 2))
     await scene.netns.call('close', { sockets: [listener.socket] })
@@ -245,11 +245,15 @@ interface Listener {
   readonly port: number
 }
 
-async function openListenerInRange(scene: Scene): Promise<Listener | undefined> {
-  const bind = { address: '127.0.0.1', port: anyPort(scene) }
-  const { sockets } = await scene.netns.call('open', { bind, listen: 50, reuseAddress: true })
-  const [socket] = sockets
-  return socket === undefined ? undefined : { socket, port: bind.port }
+/** `ports` is how many it tries at most: which of them are free is the kernel's choice as well. */
+async function openListenerInRange(scene: Scene, ports = 1): Promise<Listener | undefined> {
+  for (let left = ports; left > 0; left--) {
+    const bind = { address: '127.0.0.1', port: anyPort(scene) }
+    const { sockets } = await scene.netns.call('open', { bind, listen: 50, reuseAddress: true })
+    const [socket] = sockets
+    if (socket !== undefined) return { socket, port: bind.port }
+  }
+  return undefined
 }
 
 /** The client's port is outside the range, so that only the accepted socket counts. */
