@@ -108,22 +108,27 @@ export interface History {
   stop(): Promise<ReadonlyMap<string, readonly number[]>>
 }
 
-/** Reads page after page, quicker than they change. */
-export function keepHistory(
-  { read }: NodeExporter,
+/** Reads page after page, quicker than they change. Has read the first when it comes back. */
+export async function keepHistory(
+  { read, until }: NodeExporter,
   names: readonly string[] = [TOTAL, BY_DESTINATION],
-): History {
+): Promise<History> {
   const values = new Map<string, number[]>()
   let stopped = false
+  noteAll(await until((page) => page))
   const done = (async () => {
     while (!stopped) {
-      const page = await read().catch(() => undefined)
-      for (const name of names) {
-        for (const { labels, value } of page?.list(name) ?? []) note(name, labels, value)
-      }
       await delay(40)
+      const page = await read().catch(() => undefined)
+      if (page !== undefined) noteAll(page)
     }
   })()
+
+  function noteAll(page: Page): void {
+    for (const name of names) {
+      for (const { labels, value } of page.list(name)) note(name, labels, value)
+    }
+  }
 
   function note(name: string, labels: Labels, value: number): void {
     const key = [name, ...Object.values(labels)].join(' ')

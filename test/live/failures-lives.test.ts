@@ -91,7 +91,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
         await withFailureExporter({ place: place(), env }, async (exporter) => {
           const deaths = () => exporter.program.stderr().split('Sampling worker died').length - 1
           await untilCounting(exporter, [name])
-          const history = keepHistory(exporter)
+          const history = await keepHistory(exporter)
           await fail(netns, 30)
           expect(totalOf(await afterSamples(exporter, 2), name)).toBe(30)
           const path = await untilInstance(place(), exporter.program.child.pid)

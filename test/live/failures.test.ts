@@ -74,7 +74,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             await withFailureExporter({ place: tracefs.place }, async (exporter) => {
               await untilCounting(exporter, spaces.map(nameOf))
               expect((await exporter.read()).list(BY_DESTINATION)).toEqual([])
-              const history = keepHistory(exporter)
+              const history = await keepHistory(exporter)
 
               const wanted = spaces.map(() => new Map<string, number>())
               const attempts = spaces.flatMap((netns, index) =>
@@ -178,7 +178,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       const options = { place: tracefs.place, intervalMs: 5000 }
       await withFailureExporter(options, async (exporter) => {
         await untilCounting(exporter, [name])
-        const history = keepHistory(exporter)
+        const history = await keepHistory(exporter)
         const client = clients.start({
           netnsPath: pathOf(netns),
           kind: 'tcp',
@@ -231,7 +231,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       const name = nameOf(netns)
       await withFailureExporter({ place: tracefs.place }, async (exporter) => {
         await untilCounting(exporter, [name])
-        const history = keepHistory(exporter)
+        const history = await keepHistory(exporter)
         // A program that keeps to ten ports of its own.
         const slice = { connect: v4, localPortRange: { first: 40_500, last: 40_509 } }
         expect(await call('open', { ...slice, count: 11 })).toMatchObject({

@@ -158,7 +158,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
       await withFailureExporter({ ...quick, flags: PROBE }, (prober) =>
         withFailureExporter(quick, async (other) => {
           await Promise.all([prober, other].map((exporter) => untilCounting(exporter, [name])))
-          const history = keepHistory(prober, [TOTAL, OPENED])
+          const history = await keepHistory(prober, [TOTAL, OPENED])
           const closed = (page: Page) =>
             page.find('ephemeral_port_blocked_ports', { netns: name, holder: 'bound' })
           await prober.until((page) => closed(page) === 8 || undefined)
@@ -207,7 +207,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
       const name = nameOf(netns)
       await withFailureExporter({ place: '/nowhere', flags: PROBE }, async (exporter) => {
         const blocked = 'ephemeral_port_blocked_ports'
-        const history = keepHistory(exporter, [blocked])
+        const history = await keepHistory(exporter, [blocked])
         const bound = { netns: name, holder: 'bound' }
         await exporter.until((page) => page.find(blocked, bound) === 250 || undefined)
         // The first estimate may be right by chance, and whoever else is on the machine has a share of the tests.
@@ -243,7 +243,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
         await withFailureExporter(options, async (exporter) => {
           const restarts = 'ephemeral_port_worker_restarts_total'
           await exporter.until((page) => page.find(OPENED, { netns: name }))
-          const history = keepHistory(exporter, [OPENED])
+          const history = await keepHistory(exporter, [OPENED])
           for (const turn of [1, 2]) {
             await afterSamples(exporter, 5)
             writeFileSync(file, '')
