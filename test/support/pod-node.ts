@@ -15,13 +15,7 @@ import { whyNotLive } from './live.ts'
 import { type NodeExporter, withNodeExporter } from './node-page.ts'
 import { hasProgram } from './tools.ts'
 
-export const INTERVAL_MS = 500
-const FLAGS = [
-  '--collector.kubernetes',
-  `--sample.interval=${INTERVAL_MS}ms`,
-  '--sample.cpu-budget=1',
-  '--detail.min-utilization=0',
-]
+const FLAGS = ['--collector.kubernetes', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 export const TOP = `/pods-test-${process.pid}`
 export const RANGED = '11111111-0000-4000-8000-000000000005'
 export const PLAIN = '11111111-0000-4000-8000-000000000006'
@@ -50,7 +44,7 @@ export interface PodNode {
   /** Runs the program as in a pod of the node. */
   readonly withExporter: (
     use: (exporter: NodeExporter) => Promise<void>,
-    options?: { readonly flags?: readonly string[]; readonly unprivileged?: boolean },
+    options?: { readonly intervalMs?: number; readonly unprivileged?: boolean },
   ) => Promise<void>
 }
 
@@ -91,8 +85,8 @@ async function withPodNode(root: string, use: (node: PodNode) => Promise<void>):
             containers.start(pathOf(podUid, containerId)),
           move: ({ pid }, podUid, containerId) =>
             writeFileSync(`${root}${pathOf(podUid, containerId)}/cgroup.procs`, String(pid)),
-          withExporter: (run, { flags = [], unprivileged = false } = {}) =>
-            withNodeExporter([...FLAGS, ...flags], run, {
+          withExporter: (run, { intervalMs = 500, unprivileged = false } = {}) =>
+            withNodeExporter([...FLAGS, `--sample.interval=${intervalMs}ms`], run, {
               command: [
                 ...['unshare', '--mount', 'sh', '-c', IN_A_POD, account],
                 ...(unprivileged ? ['setpriv', ...NOBODY] : []),
