@@ -8,7 +8,6 @@ import { expect, test } from 'vitest'
 import type { WorkerOptions } from '../../src/sampler/messages.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'
 import type { Page } from '../support/actor-page.ts'
-import { openLibc } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
 import { watchNamespaces } from '../support/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
@@ -30,14 +29,6 @@ function countShown(page: Page, members: readonly Member[]): number {
   return rows.filter(({ labels }) => names.has(labels.netns ?? '')).length
 }
 
-/** Counts those that the kernel still has, which takes them down in the background. */
-function watchAll(members: readonly Member[]): () => number {
-  return watchNamespaces(
-    openLibc(),
-    members.map(({ pid }) => pid),
-  )
-}
-
 test('neither descriptor nor namespace leaks over a thousand namespaces that come and go', {
   timeout: 240_000,
 }, async (ctx) => {
@@ -47,7 +38,7 @@ test('neither descriptor nor namespace leaks over a thousand namespaces that com
       const counts: number[] = []
       for (let round = 0; round < ROUNDS; round++) {
         const members = await crowd.create({ count: PER_ROUND, sockets: 4 })
-        const countAlive = watchAll(members)
+        const countAlive = watchNamespaces(members)
         await until((page) => countShown(page, members) === PER_ROUND || undefined)
         expect(countAlive()).toBe(PER_ROUND)
         await crowd.end(members)
@@ -80,7 +71,7 @@ test('neither leaks when the worker dies again and again inside one of a hundred
           const deathsOf = (page: Page) => page.value('ephemeral_port_worker_restarts_total')
           for (let deaths = 0; deaths < KILLS; deaths++) {
             const members = await crowd.create({ count: PER_ROUND, sockets: 4 })
-            const countAlive = watchAll(members)
+            const countAlive = watchNamespaces(members)
             await until((page) => isAllRead(page, members))
             writeFileSync(file, '')
             // All are on the page of the death as well, of which the next worker has opened nothing yet.

@@ -4,12 +4,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/actor-page.ts'
-import { openLibc } from '../support/libc.ts'
 import { whyNotLive } from '../support/live.ts'
-import { watchNamespaces } from '../support/netns-alive.ts'
+import { endAndFree, watchNamespaces } from '../support/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
 import { withNodeExporter } from '../support/node-page.ts'
 
@@ -61,9 +59,8 @@ describe('--netns=all', { timeout: 180_000 }, () => {
         for (let turn = 0; turn < 12 && reused < 3 && before !== undefined; turn++) {
           const old = before
           await until((page) => isComplete(page, [old]))
-          await crowd.end([old])
-          // The kernel frees it in the background, and others may be quicker to get its inode.
-          await delay(200)
+          await endAndFree(crowd, [old])
+          // Others may be quicker to get its inode.
           const made = await crowd.create({ count: 3, rangePorts: 700 + 100 * turn })
           const next = made.find(({ inode }) => inode === old.inode) ?? made[0]
           if (next === undefined) throw new Error('No namespace was made')
@@ -121,10 +118,7 @@ describe('--netns=all', { timeout: 180_000 }, () => {
     await withNetnsCrowd((crowd) =>
       withNodeExporter(FLAGS, async ({ until }) => {
         const members = await crowd.create({ count: 50, sockets: 20 })
-        const countAlive = watchNamespaces(
-          openLibc(),
-          members.map(({ pid }) => pid),
-        )
+        const countAlive = watchNamespaces(members)
         await until((page) => isComplete(page, members))
         const [held] = members
         if (held === undefined) throw new Error('No namespace was made')

@@ -3,11 +3,11 @@
 import { spawn } from 'node:child_process'
 import { randomInt, randomUUID } from 'node:crypto'
 import { existsSync, statSync } from 'node:fs'
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Page } from '../support/actor-page.ts'
 import { whyNotLive } from '../support/live.ts'
 import { withNamedNetns } from '../support/named-netns.ts'
+import { endAndFree } from '../support/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
 import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
 
@@ -92,9 +92,8 @@ test('without a capability a successor with the same inode is another namespace'
           const start = samplesOf(
             await until((page) => (samplesOf(page) > shown ? page : undefined)),
           )
-          await crowd.end(old)
-          // The kernel frees it in the background, and others may be quicker to get its inode.
-          await delay(300)
+          await endAndFree(crowd, old)
+          // Others may be quicker to get its inode.
           const next = await crowd.create({ count: 3 })
           const hasInode = next.some((member) => hiddenNameOf(member) === netns)
           if (hasInode && samplesOf(await read()) === start) {

@@ -1,7 +1,10 @@
 // Which network namespaces the kernel still has, whoever keeps them: each is given an id in our own one, which keeps nothing
 // alive and which the kernel takes away as soon as nobody holds the namespace any more (net/core/net_namespace.c: cleanup_net).
 
-import { check, errnoName, type Libc } from './libc.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { check, errnoName, type Libc, openLibc } from './libc.ts'
+import type { Member, NetnsCrowd } from './netns-crowd.ts'
 import { askRoute, encodeAttribute } from './rtnetlink.ts'
 
 const RTM = { newId: 88, getId: 90 } as const
@@ -9,10 +12,13 @@ const NETNSA = { id: 1, pid: 2 } as const
 /** Far above those that the kernel chooses itself. */
 const FIRST_ID = 1_000_000
 const ENOENT = -2
+/** A namespace loses its id some milliseconds before its inode. */
+const INODE_MS = 200
 
 /** Begins with the namespaces of these processes; each call returns how many of them are left. */
-export function watchNamespaces(libc: Libc, pids: readonly number[]): () => number {
-  const ids = pids.map((pid, index) => {
+export function watchNamespaces(members: readonly Member[]): () => number {
+  const libc = openLibc()
+  const ids = members.map(({ pid }, index) => {
     const id = FIRST_ID + index
     const body = encodeRequest([
       [NETNSA.id, id],
@@ -22,6 +28,14 @@ export function watchNamespaces(libc: Libc, pids: readonly number[]): () => numb
     return id
   })
   return () => ids.filter((id) => isAlive(libc, id)).length
+}
+
+/** Ends them, and comes back when others may get their inodes. */
+export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]): Promise<void> {
+  const countAlive = watchNamespaces(members)
+  await crowd.end(members)
+  await expect.poll(countAlive, { timeout: 20_000, interval: 10 }).toBe(0)
+  await delay(INODE_MS)
 }
 
 function isAlive(libc: Libc, id: number): boolean {

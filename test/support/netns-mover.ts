@@ -7,8 +7,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { openLibc } from './libc.ts'
 import { unshareNetns } from './netns.ts'
 
-const MOST_MOVES = 20
-/** In which the kernel frees a namespace that was left. */
+const MOST_MOVES = 200
+/** In which the kernel mostly frees a namespace that was left. */
 const FREEING_MS = 30
 
 const libc = openLibc()
