@@ -205,22 +205,27 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
       await call('open', { connect: v4, count: 250 })
       await call('open', { bind: { ...v4, port: 0 }, connect: other, count: 250 })
       const name = nameOf(netns)
-      await withFailureExporter({ place: '/nowhere', flags: PROBE }, async (exporter) => {
+      // Of a host that uses fewer ports nothing is tested, which would take its share.
+      const flags = ['--collector.probe', '--detail.min-utilization=0.1']
+      await withFailureExporter({ place: '/nowhere', flags }, async (exporter) => {
         const blocked = 'ephemeral_port_blocked_ports'
         const history = await keepHistory(exporter, [blocked])
         const bound = { netns: name, holder: 'bound' }
         await exporter.until((page) => page.find(blocked, bound) === 250 || undefined)
-        // The first estimate may be right by chance, and whoever else is on the machine has a share of the tests.
+        // The first estimate may be right by chance.
         const page = await afterSamples(exporter, 20)
         expect(page.find(blocked, bound)).toBe(250)
         const pool = { netns: name, pool: 'tcp_connect' }
         expect(page.value('ephemeral_port_pool_available_ports', pool)).toBe(500)
         expect((await call('fill', { connect: v4 })).count).toBe(500)
 
-        // Of the 500 at most 200 were tested, by chance about half of them closed: with 200, ten standard deviations around it.
-        const [, estimate] = (await history.stop()).get(`${blocked} ${name} bound`) ?? []
-        expect(estimate).toBeGreaterThan(110)
-        expect(estimate).toBeLessThan(390)
+        // Of the 500 at most 200 were tested at first, by chance about half of them closed: with 200, ten standard deviations
+        // around it. Before that nothing is known.
+        const seen = (await history.stop()).get(`${blocked} ${name} bound`) ?? []
+        const estimates = seen.filter((value) => value !== 0)
+        expect(estimates.length).toBeGreaterThan(0)
+        expect(Math.min(...estimates)).toBeGreaterThan(110)
+        expect(Math.max(...estimates)).toBeLessThan(390)
       })
     })
   })
