@@ -104,7 +104,7 @@ export async function untilPairs(
 }
 
 export interface History {
-  /** Ends the reading; what each counter was, in the order of the pages, equal neighbours once. */
+  /** Ends the reading with the page of now; what each counter was, in the order of the pages, equal neighbours once. */
   stop(): Promise<ReadonlyMap<string, readonly number[]>>
 }
 
@@ -141,6 +141,7 @@ export async function keepHistory(
     async stop() {
       stopped = true
       await done
+      noteAll(await until((page) => page))
       return values
     },
   }
