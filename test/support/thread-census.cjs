@@ -12,10 +12,13 @@ const moduleOf = (path) => pathToFileURL(`${dist}/${path}`).href
 /** Network namespaces of all threads, by thread. */
 function takeCensus() {
   return Object.fromEntries(
-    readdirSync('/proc/self/task').map((tid) => [
-      tid,
-      readlinkSync(`/proc/self/task/${tid}/ns/net`),
-    ]),
+    readdirSync('/proc/self/task').flatMap((tid) => {
+      try {
+        return [[tid, readlinkSync(`/proc/self/task/${tid}/ns/net`)]]
+      } catch {
+        return [] // it has ended
+      }
+    }),
   )
 }
 
