@@ -37,10 +37,10 @@ export const plainSettings: Settings = {
 
 /**
  * Every combination of what decides whether a TIME_WAIT may be reused; twelve consecutive seeds meet all of them. By the
- * delay either all TIME_WAITs are old enough or none is: a mix lives for seconds only.
+ * delay either all TIME_WAITs are old enough or none is: a mix lives for seconds, on a busy machine for many.
  */
 const reuseSettings = [0, 1, 2].flatMap((twReuse) =>
-  [1, 25_000].flatMap((twReuseDelayMs) =>
+  [1, 50_000].flatMap((twReuseDelayMs) =>
     [0, 1].map((timestamps) => ({ twReuse, twReuseDelayMs, timestamps })),
   ),
 )
