@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -89,19 +89,28 @@ function adoptClient(child: ChildProcess): Client {
   }
 }
 
-/** A control group of its own, as systemd gives a service: `<name>`. Undefined where none can be made. */
-export function makeUnit(name: string): { add(pid: number): void; remove(): void } | undefined {
+export interface Unit {
+  readonly name: string
+  add(pid: number): void
+  remove(): void
+}
+
+/** A control group of its own, as systemd gives a service, of this process alone. Undefined where none can be made. */
+export function makeUnit(prefix: string): Unit | undefined {
+  const name = `${prefix}-${process.pid}.service`
   for (const root of ['/sys/fs/cgroup/unified', '/sys/fs/cgroup']) {
     const path = `${root}/${name}`
     try {
       mkdirSync(path)
-      return {
-        add: (pid) => writeFileSync(`${path}/cgroup.procs`, `${pid}\n`),
-        remove: () => rmdirSync(path),
-      }
     } catch {
-      // not a cgroup v2, or not ours to change
+      continue // there is none, or it is not ours to change
     }
+    const remove = () => rmdirSync(path)
+    const members = `${path}/cgroup.procs`
+    if (existsSync(members)) {
+      return { name, add: (pid) => writeFileSync(members, `${pid}\n`), remove }
+    }
+    remove() // a directory like any other, beside the hierarchies of version 1
   }
   return undefined
 }

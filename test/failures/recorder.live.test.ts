@@ -94,10 +94,7 @@ afterAll(() => {
 describe('openRecorder()', () => {
   test('finds number, destination and owner of every client, in each of three namespaces', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
-    const units = ['shop', 'mail', 'backup'].map((unit) => {
-      const unitName = `ephemeral-test-${unit}.service`
-      return { unitName, unit: makeUnit(unitName) }
-    })
+    const units = ['shop', 'mail', 'backup'].map((unit) => makeUnit(`ephemeral-test-${unit}`))
     const cases = [
       ['tcp', v4, 11],
       ['tcp', v6, 12],
@@ -119,13 +116,13 @@ describe('openRecorder()', () => {
               const want = new Map<string, number>()
               for (const [kind, to, attempts] of cases.slice(index)) {
                 const client = startClient(netns, kind, to, attempts + index)
-                units[index]?.unit?.add(client.pid)
+                units[index]?.add(client.pid)
                 const { withoutPort } = await client.attempt()
                 expect(withoutPort, kind).toBe(attempts + index)
                 const destination = to === v6 ? '[::1]:8001' : '127.0.0.1:8001'
-                const owner = units[index]?.unit
-                  ? units[index]?.unitName
-                  : parseCgroupPath(readCgroupPath('/proc', client.pid) ?? '').name
+                const owner =
+                  units[index]?.name ??
+                  parseCgroupPath(readCgroupPath('/proc', client.pid) ?? '').name
                 const key = `${destination} ${owner}`
                 want.set(key, (want.get(key) ?? 0) + withoutPort)
               }
@@ -149,7 +146,7 @@ describe('openRecorder()', () => {
       )
     } finally {
       await clients.close()
-      for (const { unit } of units) unit?.remove()
+      for (const unit of units) unit?.remove()
     }
   })
 

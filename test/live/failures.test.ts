@@ -51,10 +51,7 @@ afterAll(() => {
 describe('--collector.failures', { timeout: 180_000 }, () => {
   test('names number, destination and owner of every client, in three namespaces at once', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
-    const units = ['shop', 'mail', 'backup'].map((unit) => {
-      const name = `ephemeral-live-${unit}.service`
-      return { name, unit: makeUnit(name) }
-    })
+    const units = ['shop', 'mail', 'backup'].map((unit) => makeUnit(`ephemeral-live-${unit}`))
     const cases = [
       ['tcp', v4, 11],
       ['tcp', v6, 12],
@@ -81,9 +78,9 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
                 cases.slice(index).map(async ([kind, to, count]) => {
                   const attempts = count + 10 * index
                   const client = clients.start({ netnsPath: pathOf(netns), kind, to, attempts })
-                  const { name, unit } = units[index] ?? {}
+                  const unit = units[index]
                   unit?.add(client.pid)
-                  const owner = unit && name !== undefined ? name : ownerOf(client.pid)
+                  const owner = unit?.name ?? ownerOf(client.pid)
                   expect(await client.attempt()).toEqual({
                     withoutPort: attempts,
                     connected: 0,
@@ -121,7 +118,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       )
     } finally {
       await clients.close()
-      for (const { unit } of units) unit?.remove()
+      for (const unit of units) unit?.remove()
     }
   })
 
