@@ -9,8 +9,8 @@ import { askRoute, encodeAttribute } from './rtnetlink.ts'
 
 const RTM = { newId: 88, getId: 90 } as const
 const NETNSA = { id: 1, pid: 2 } as const
-/** Far above those that the kernel chooses itself. */
-const FIRST_ID = 1_000_000
+/** Far above those that the kernel chooses itself, and a thousand for each process that counts. Fits into 31 bits. */
+const FIRST_ID = 1_000_000 + (process.pid % 1_000_000) * 1000
 const ENOENT = -2
 /** A namespace loses its id some milliseconds before its inode. */
 const INODE_MS = 200
