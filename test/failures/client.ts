@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { removeEmptied } from '../owners/cgroup-holder.ts'
 import type { Endpoint } from '../support/libc.ts'
 
 export type ClientKind = 'tcp' | 'mptcp' | 'uring' | 'uring-async'
@@ -92,7 +93,7 @@ function adoptClient(child: ChildProcess): Client {
 export interface Unit {
   readonly name: string
   add(pid: number): void
-  remove(): void
+  remove(): Promise<void>
 }
 
 /** A control group of its own, as systemd gives a service, of this process alone. Undefined where none can be made. */
@@ -105,12 +106,15 @@ export function makeUnit(prefix: string): Unit | undefined {
     } catch {
       continue // there is none, or it is not ours to change
     }
-    const remove = () => rmdirSync(path)
     const members = `${path}/cgroup.procs`
     if (existsSync(members)) {
-      return { name, add: (pid) => writeFileSync(members, `${pid}\n`), remove }
+      return {
+        name,
+        add: (pid) => writeFileSync(members, `${pid}\n`),
+        remove: () => removeEmptied(path),
+      }
     }
-    remove() // a directory like any other, beside the hierarchies of version 1
+    rmdirSync(path) // like any other, beside the hierarchies of version 1
   }
   return undefined
 }

@@ -146,7 +146,7 @@ describe('openRecorder()', () => {
       )
     } finally {
       await clients.close()
-      for (const unit of units) unit?.remove()
+      for (const unit of units) await unit?.remove()
     }
   })
 

@@ -118,7 +118,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       )
     } finally {
       await clients.close()
-      for (const unit of units) unit?.remove()
+      for (const unit of units) await unit?.remove()
     }
   })
 

@@ -133,7 +133,7 @@ async function end(child: HolderProcess): Promise<void> {
 }
 
 /** The kernel counts a dead process out of its cgroup a moment after its parent has heard of it. */
-async function removeEmptied(directory: string): Promise<void> {
+export async function removeEmptied(directory: string): Promise<void> {
   for (let tries = 500; existsSync(directory); tries--) {
     try {
       rmdirSync(directory)
