@@ -44,7 +44,9 @@ export function assembleTree({ root, out, target, revision }: TreeOptions): void
     const platform = ['--os=linux', `--cpu=${target.cpu}`, `--libc=${target.libc}`]
     run('npm', ['ci', '--omit=dev', '--ignore-scripts', '--loglevel=error', ...platform], staging)
     const installed = join(staging, 'node_modules')
-    for (const path of listFiles(installed).filter((path) => isKept(path, target))) {
+    const kept = listFiles(installed).filter((path) => isKept(path, target))
+    checkLibrary(kept, target)
+    for (const path of kept) {
       const copy = join(out, 'node_modules', path)
       mkdirSync(dirname(copy), { recursive: true })
       copyFileSync(join(installed, path), copy)
@@ -61,6 +63,15 @@ export function assembleTree({ root, out, target, revision }: TreeOptions): void
     const file = join(out, path)
     chmodSync(file, statSync(file).isDirectory() ? 0o755 : 0o644)
   }
+}
+
+/**
+ * Throws where the library that asks the kernel is not among the `kept` files: npm leaves out an optional package that it
+ * cannot fetch, without a word, and the image would read /proc only.
+ */
+export function checkLibrary(kept: readonly string[], { cpu, libc }: Target): void {
+  if (kept.some((path) => path.endsWith('/koffi.node'))) return
+  throw new Error(`npm has installed no koffi for linux, ${cpu}, ${libc}: could it be fetched?`)
 }
 
 /** The manifest of the tree: no scripts, no dependencies to install; `gitHead` is where the program looks for its revision. */

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { listFiles, measureTree, renderManifest } from '../../../deploy/image/tree.ts'
+import { checkLibrary, listFiles, measureTree, renderManifest } from '../../../deploy/image/tree.ts'
 
 function withTree<T>(files: Readonly<Record<string, string>>, use: (folder: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'tree-'))
@@ -38,6 +38,21 @@ describe('renderManifest()', () => {
 
   test('says nothing of the revision when it is not known', () => {
     expect(JSON.parse(renderManifest(manifest, undefined))).not.toHaveProperty('gitHead')
+  })
+})
+
+describe('checkLibrary()', () => {
+  const target = { cpu: 'arm64', libc: 'glibc' } as const
+
+  test('is content with the library that asks the kernel', () => {
+    const kept = ['koffi/index.js', '@koromix/koffi-linux-arm64/linux_arm64/koffi.node']
+    expect(() => checkLibrary(kept, target)).not.toThrow()
+  })
+
+  test('refuses a tree that npm has left it out of', () => {
+    expect(() => checkLibrary(['koffi/index.js'], target)).toThrow(
+      'npm has installed no koffi for linux, arm64, glibc: could it be fetched?',
+    )
   })
 })
 
