@@ -70,7 +70,8 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             await Promise.all(spaces.map((netns) => exhaust(netns, v4, v6)))
             await withFailureExporter({ place: tracefs.place }, async (exporter) => {
               await untilCounting(exporter, spaces.map(nameOf))
-              expect((await exporter.read()).list(BY_DESTINATION)).toEqual([])
+              const before = await exporter.read()
+              expect(spaces.flatMap((netns) => [...pairsOf(before, nameOf(netns))])).toEqual([])
               const history = await keepHistory(exporter)
 
               const wanted = spaces.map(() => new Map<string, number>())
@@ -153,8 +154,11 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             slow.map(() => ({ withoutPort: 0, connected: 0, other: 1 })),
           )
           const page = await afterSamples(exporter, 2)
-          expect(page.list(BY_DESTINATION)).toEqual([])
-          for (const netns of [...names, 'unknown']) expect(totalOf(page, netns)).toBe(0)
+          // Somebody else on the machine may really have run out of ports.
+          for (const netns of [...names, 'unknown']) {
+            expect(pairsOf(page, netns)).toEqual(new Map())
+            expect(totalOf(page, netns)).toBe(0)
+          }
 
           // It would have seen them.
           await start(v4, 3).attempt()
