@@ -3,12 +3,16 @@
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { renderFamilies } from '../src/metrics/render.ts'
 import { renderGolden } from './support/golden-page.ts'
+import { sampleBuild, sampleSnapshot } from './support/sample-snapshot.ts'
 import { openScenario, scenarioNames } from './support/scenario.ts'
 import { type Truths, truths, truthsByProcfs } from './support/scenario-truths.ts'
 
 const OPENMETRICS = 'dual-stack'
 const BY_PROCFS = 'bound-idle-leak'
+/** Built by hand: with counted failures and tried allocations as well, which no recording has. */
+const EVERY_FAMILY = 'every-family'
 
 /** Values by what scenario-truths.ts calls the series. */
 function parseSeries(page: string): ReadonlyMap<string, number> {
@@ -99,11 +103,23 @@ test(`${OPENMETRICS} as OpenMetrics has the same series`, async () => {
   await expect(page).toMatchFileSnapshot(`golden/${OPENMETRICS}.openmetrics`)
 })
 
+test(`${EVERY_FAMILY} has a series of every family`, async () => {
+  const page = await renderFamilies(sampleSnapshot, sampleBuild, 'text')
+  const families = [...page.matchAll(/^# TYPE (\S+) /gm)].map(([, family]) => family)
+  const series = new Set([...parseSeries(page).keys()].map((name) => name.replace(/\{.*/, '')))
+  expect(families.length).toBeGreaterThan(40)
+  expect(
+    families.filter((name) => !series.has(name?.replace('ephemeral_port_', '') ?? '')),
+  ).toEqual([])
+  await expect(page).toMatchFileSnapshot(`golden/${EVERY_FAMILY}.prom`)
+})
+
 test('no golden page is left over from a scenario that is gone', () => {
   const wanted = [
     ...scenarioNames.map((name) => `${name}.prom`),
     `${BY_PROCFS}.procfs.prom`,
     `${OPENMETRICS}.openmetrics`,
+    `${EVERY_FAMILY}.prom`,
   ]
   const found = readdirSync(fileURLToPath(new URL('golden/', import.meta.url)))
   expect(found.filter((name) => !wanted.includes(name))).toEqual([])
