@@ -103,14 +103,9 @@ test(`${OPENMETRICS} as OpenMetrics has the same series`, async () => {
   await expect(page).toMatchFileSnapshot(`golden/${OPENMETRICS}.openmetrics`)
 })
 
-test(`${EVERY_FAMILY} has a series of every family`, async () => {
+// That it has a sample of each is proved where the families are.
+test(`the page of ${EVERY_FAMILY} is the golden one`, async () => {
   const page = await renderFamilies(sampleSnapshot, sampleBuild, 'text')
-  const families = [...page.matchAll(/^# TYPE (\S+) /gm)].map(([, family]) => family)
-  const series = new Set([...parseSeries(page).keys()].map((name) => name.replace(/\{.*/, '')))
-  expect(families.length).toBeGreaterThan(40)
-  expect(
-    families.filter((name) => !series.has(name?.replace('ephemeral_port_', '') ?? '')),
-  ).toEqual([])
   await expect(page).toMatchFileSnapshot(`golden/${EVERY_FAMILY}.prom`)
 })
 

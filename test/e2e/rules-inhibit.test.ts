@@ -80,6 +80,7 @@ function allOf(netns: string, pool: string): Labels[] {
   )
   return aboutPools.map((row) => ({ ...target, ...row, netns, pool }))
 }
+
 test('The inhibit rules leave one page for each exhausted pool, and hide nothing of other pools', async (ctx) => {
   if (program === undefined && process.env.CI !== 'true')
     ctx.skip('needs Alertmanager (Debian: apt-get install prometheus-alertmanager)')
