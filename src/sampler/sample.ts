@@ -263,11 +263,13 @@ export function createTakeSample(
     const recorded = options.failureWatch?.read(watched.values())
     noteFailing(recorded, now)
     const namespaces = describeAll()
+    // First, so that this less the durations is never later than the sample began.
+    const takenAtSeconds = clocks.unixSeconds()
     const durations = watch.stop()
     const failed = [...watched.values()].flatMap(({ failure }) => failure?.reason ?? [])
     const listed = !('reason' in places)
     return {
-      takenAtSeconds: clocks.unixSeconds(),
+      takenAtSeconds,
       durations,
       namespaces,
       failures: listed ? failed : [...failed, places.reason],

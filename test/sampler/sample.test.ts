@@ -13,6 +13,8 @@ function* failHalfway(error: Error): NamespaceReading['batches'] {
   throw error
 }
 
+const STARTED_AT_SECONDS = 1_700_000_000
+
 /** Plays one answer after another; a clock that moves a second each time it is asked. */
 function createScript(answers: readonly (() => NamespaceReading | Promise<NamespaceReading>)[]) {
   let turn = 0
@@ -35,7 +37,7 @@ function createScript(answers: readonly (() => NamespaceReading | Promise<Namesp
     listeners: true,
   })
   return createSampling(source, step, {
-    unixSeconds: () => 1_700_000_000,
+    unixSeconds: () => STARTED_AT_SECONDS + now++,
     monotonicSeconds: () => now++,
     cpuSeconds: () => now / 10,
   })
@@ -52,6 +54,9 @@ describe('takeSample()', () => {
       { collector: 'sockets', success: true, durationSeconds: discover + read + model },
     ])
     expect(sample.cpuSeconds).toBeGreaterThan(0)
+    expect(sample.takenAtSeconds - (discover + read + model)).toBeLessThanOrEqual(
+      STARTED_AT_SECONDS,
+    )
   })
 
   test.each([

@@ -12,7 +12,7 @@ export interface NodeExporter {
   read(): Promise<Page>
   /** What the page says of one namespace, and of the exporter. */
   readOf(netns: string): Promise<Page>
-  /** That page, read from the kernel after this call. */
+  /** That page, of a read that began after this call, so that it knows everything done before. */
   readFreshOf(netns: string): Promise<Page>
   /** Of /api/v1/snapshot. */
   readSnapshot(): Promise<Snapshot>
@@ -67,10 +67,15 @@ export async function withNodeExporter<T>(
         },
         readFreshOf: async (netns) => {
           const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
-          const timestamp = 'ephemeral_port_netns_last_read_timestamp_seconds'
-          return until(({ find, text }) =>
-            (find(timestamp, { netns }) ?? 0) > askedAtSeconds ? pageOf(netns, text) : undefined,
-          )
+          const name = 'ephemeral_port_netns_last_read_timestamp_seconds'
+          const readAfter = (seconds: number) =>
+            until((page) => {
+              const timestamp = page.find(name, { netns }) ?? 0
+              return timestamp > seconds ? { timestamp, text: page.text } : undefined
+            })
+          // The timestamp is that of the end: only the read after the next is sure to begin after it.
+          const { timestamp } = await readAfter(askedAtSeconds)
+          return pageOf(netns, (await readAfter(timestamp)).text)
         },
         until,
       })
