@@ -35,6 +35,9 @@ export function furnishNetns(libc: Libc): void {
   addAddress(libc, 'lo', 'fd00::1', 128)
   // Filling a pool must not fail because a listener's queue is full.
   writeFileSync('/proc/sys/net/core/somaxconn', '65535')
+  // A delayed ACK that the peer's FIN overtakes on another CPU is answered from TIME_WAIT, and that by a RST, which by
+  // default ends the TIME_WAIT.
+  writeFileSync('/proc/sys/net/ipv4/tcp_rfc1337', '1')
 }
 
 /** NB: without ARP a packet is sent at once to nobody; with it, connect() would fail after three seconds. */
