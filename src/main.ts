@@ -6,21 +6,21 @@ import { diagnose } from './cli/doctor.ts'
 import { renderFindings } from './cli/finding.ts'
 import { listExposedPorts } from './cli/own-port.ts'
 import { renderStatus, renderStatusJson, statusExitCode } from './cli/status.ts'
+import { type Config, ConfigError, readConfig } from './config/config.ts'
 import { renderHelp } from './config/help.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
 import { createFailureLog } from './failure-log.ts'
 import { createInstanceName } from './failures/instance.ts'
 import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
-import { readInClusterSettings } from './owners/kubernetes-cluster.ts'
-import { openPodNames, type PodNames } from './owners/pod-names.ts'
-import type { PodFacts, WorkerOptions } from './sampler/messages.ts'
+import { readInClusterSettings } from './pods/cluster.ts'
+import { openPodNames, type PodNames } from './pods/pod-names.ts'
+import type { Pod, WorkerOptions } from './sample.ts'
 import { type Sampler, type SamplerEvents, startSampler } from './sampler/sampler.ts'
 import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
 import { createApp } from './web/app.ts'
 import { ListenError, startServer } from './web/listen.ts'
-import type { Protection } from './web/protection.ts'
+import type { Protection } from './web/protection/protection.ts'
 
 const EXIT_OK = 0
 const EXIT_BAD_USAGE = 2
@@ -118,7 +118,7 @@ async function serve(config: Config, build: Build): Promise<void> {
 /** TLS, basic authentication and the like, where a file asks for them. */
 async function openProtection(config: Config, log: Log): Promise<Protection | undefined> {
   if (config.webConfigFile === undefined) return undefined
-  const web = await import('./web/protection.ts')
+  const web = await import('./web/protection/protection.ts')
   const protection = web.openProtection(config.webConfigFile, {
     changed: () => log.info('Took over the changed web configuration'),
     refused: (problems) =>
@@ -136,7 +136,7 @@ async function openProtection(config: Config, log: Log): Promise<Protection | un
 function openPods(
   config: Config,
   log: Log,
-  tell: (pods: readonly PodFacts[]) => void,
+  tell: (pods: readonly Pod[]) => void,
 ): PodNames | undefined {
   // One sample does not wait for an answer.
   if (!config.collectors.kubernetes || isSingle(config)) return undefined

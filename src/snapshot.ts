@@ -151,10 +151,13 @@ export interface NamespaceState {
 
 export type NetnsKind = 'host' | 'self' | 'pod' | 'container' | 'named' | 'inode'
 
-export interface Namespace {
+export interface NetnsName {
   /** Given once, and never to two namespaces. */
   readonly netns: string
   readonly netnsKind: NetnsKind
+}
+
+export interface Namespace extends NetnsName {
   /** Of the file /proc/<pid>/ns/net; undefined where that may not be looked at. */
   readonly inode: number | undefined
   /** Of a process in it, 64 hex digits; undefined where there is none. */

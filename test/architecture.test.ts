@@ -7,10 +7,16 @@ import { describe, expect, test } from 'vitest'
 const root = join(import.meta.dirname, '..')
 const src = join(root, 'src')
 
-/** Top to bottom is the direction of the data. The first pattern that fits a file rules it. */
+const CONTRACT = 'observation|snapshot|sample'
+
+/**
+ * Top to bottom is the direction of the data. The first pattern that fits a file rules it. A folder is one thread or none:
+ * sampler/ and ledger/ belong to the main thread, worker/ and what it calls to the sampling thread, model/ to neither.
+ */
 const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^observation\.ts$/, /^$/],
   [/^snapshot\.ts$/, /^observation\.ts$/],
+  [/^sample\.ts$/, /^(observation|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:util)$/],
   [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
@@ -18,40 +24,52 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
   ],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
-  [/^owners\/kubernetes/, /^(owners\/kubernetes-.*|node:(http|https|tls))$/],
-  [/^owners\//, /^(observation\.ts|snapshot\.ts|owners\/.*|kernel\/proc-file\.ts|node:fs)$/],
+  [/^pods\//, /^((sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
+  [/^owners\//, /^((observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:fs)$/],
   [
     /^failures\//,
-    /^(observation\.ts|snapshot\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:.*)$/,
+    /^((observation|sample)\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:(crypto|fs))$/,
   ],
-  [/^model\//, /^(observation\.ts|snapshot\.ts|model\/.*|ipaddr\.js)$/],
+  [/^ledger\//, /^((sample|snapshot)\.ts|ledger\/.*)$/],
+  [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
+  [/^model\//, /^((observation|snapshot)\.ts|model\/.*|ipaddr\.js)$/],
   [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
   [/^namespaces\//, /^(observation\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
   [
-    /^sampler\/(messages|supervisor|worker|sample|ranges|watched|node-names|failure-.*|prober|thread-cpu|thread-pool)\.ts$/,
-    /^(observation\.ts|snapshot\.ts|model\/(step|hidden-ports)\.ts|kernel\/.*|namespaces\/.*|owners\/.*|failures\/.*|sources\/sources?\.ts|sampler\/.*|node:(fs|fs\/promises|worker_threads))$/,
+    /^worker\//,
+    new RegExp(
+      `^((${CONTRACT})\\.ts|model/(step|hidden-ports)\\.ts|(kernel|namespaces|owners|failures|probes|worker)/.*|sources/sources\\.ts|node:(fs|worker_threads))$`,
+    ),
   ],
-  [/^sampler\//, /^(observation\.ts|snapshot\.ts|sampler\/.*)$/],
+  [
+    /^sampler\//,
+    new RegExp(
+      `^((${CONTRACT})\\.ts|sampler/.*|ledger/.*|failures/instance\\.ts|kernel/(descriptors|tracefs)\\.ts|node:(fs/promises|worker_threads))$`,
+    ),
+  ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
   [/^metrics\//, /^(snapshot\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
-  [/^web\/app\.ts$/, /^(snapshot\.ts|web\/.*|metrics\/.*|express)$/],
-  [/^web\/bcrypt-worker\.ts$/, /^(web\/bcrypt-messages\.ts|bcryptjs|node:worker_threads)$/],
-  [/^web\/yaml-tree\.ts$/, /^yaml$/],
+  [/^web\/app\.ts$/, /^(snapshot\.ts|web\/[^/]*|metrics\/.*|express)$/],
   [
-    /^web\/(web-config.*|live-web-config|tls-.*)\.ts$/,
-    /^(web\/.*|config\/problem\.ts|node:(crypto|fs|http|path|tls))$/,
+    /^web\/protection\/bcrypt-worker\.ts$/,
+    /^(web\/protection\/bcrypt-messages\.ts|bcryptjs|node:worker_threads)$/,
+  ],
+  [/^web\/protection\/yaml-tree\.ts$/, /^yaml$/],
+  [
+    /^web\/protection\//,
+    /^(web\/.*|config\/problem\.ts|node:(crypto|fs|http|https|net|path|tls|worker_threads))$/,
   ],
   [
     /^web\//,
     /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
   ],
   [/^cli\//, /^(snapshot\.ts|cli\/.*)$/],
-  [/^config(\.ts|\/.*)$/, /^(config\/.*|cli\/(health|text)\.ts|yaml|node:(net|util))$/],
+  [/^config\//, /^(sample\.ts|config\/.*|cli\/(health|text)\.ts|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
   [
     /^main\.ts$/,
-    /^(?!kernel\/|model\/|sources\/|namespaces\/|koffi|prom-client|express|systeminformation)/,
+    /^(?!worker\/|kernel\/|model\/|sources\/|namespaces\/|koffi|prom-client|express|systeminformation)/,
   ],
 ]
 
@@ -75,6 +93,32 @@ describe('architecture', () => {
     expect(rule, 'no row of the table rules this file').toBeDefined()
     const forbidden = importsOf(file).filter((name) => !rule?.[1].test(name))
     expect(forbidden).toEqual([])
+  })
+
+  test('no import leads back to where it began', () => {
+    const circles: string[][] = []
+    const done = new Set<string>()
+    function follow(file: string, path: readonly string[]): void {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file])
+      if (done.has(file) || path.includes(file)) return
+      for (const next of importsOf(file)) if (files.includes(next)) follow(next, [...path, file])
+      done.add(file)
+    }
+    for (const file of files) follow(file, [])
+    expect(circles).toEqual([])
+  })
+
+  test('the main thread never reaches code of the sampling thread', () => {
+    const reached = new Set<string>()
+    function reach(file: string): void {
+      if (reached.has(file) || !files.includes(file)) return
+      reached.add(file)
+      for (const next of importsOf(file)) reach(next)
+    }
+    reach('main.ts')
+    expect([...reached]).toContain('sampler/supervisor.ts')
+    const sampling = /^(worker|namespaces|model|sources|probes)\/|^failures\/(?!instance\.ts$)/
+    expect([...reached].filter((file) => sampling.test(file))).toEqual([])
   })
 
   test('the simulation of the forecast bench knows nothing of what it judges', () => {
@@ -112,8 +156,8 @@ describe('architecture', () => {
     const users = (name: RegExp) =>
       files.filter((file) => importsOf(file).some((s) => name.test(s)))
     expect(users(/^koffi$/)).toEqual(['kernel/libc.ts'])
-    expect(users(/^bcryptjs$/)).toEqual(['web/bcrypt-worker.ts'])
-    expect(users(/^yaml$/)).toEqual(['config/file.ts', 'web/yaml-tree.ts'])
+    expect(users(/^bcryptjs$/)).toEqual(['web/protection/bcrypt-worker.ts'])
+    expect(users(/^yaml$/)).toEqual(['config/file.ts', 'web/protection/yaml-tree.ts'])
     expect(users(/^express$/)).toEqual(['web/app.ts'])
     expect(users(/^systeminformation$/)).toEqual(['sources/systeminformation.ts'])
     expect(users(/^node:child_process$/)).toEqual(['sources/systeminformation.ts'])

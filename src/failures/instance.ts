@@ -7,8 +7,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
+import { codeOf, findTracefs, tracefsRefusal, writeTraceFile } from '../kernel/tracefs.ts'
 import { SourceError } from '../observation.ts'
-import { codeOf, findTracefs, tracefsRefusal, writeTraceFile } from './tracefs.ts'
 
 export const INSTANCE_PREFIX = 'ephemeral_port_exporter.'
 /** Room for about 850 events a CPU; the kernel starts an instance with 1.4 MB a CPU. */

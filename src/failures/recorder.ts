@@ -2,20 +2,27 @@
 // FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with it.
 
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
-import { renderAddress, renderEndpoint } from '../model/addresses.ts'
-import { DecodeError } from '../observation.ts'
 import {
   type EventFormat,
   type PageFormat,
   parseEventFormat,
   parsePageFormat,
-} from './event-format.ts'
-import type { FailureEvent, FailureReading, Resolvers, RingCount } from './failure-reading.ts'
+} from '../kernel/trace-event-format.ts'
+import { decodeRingPage, type FailureRecord } from '../kernel/trace-ring-page.ts'
+import { parseGoneEvents } from '../kernel/trace-ring-stats.ts'
+import { codeOf, readTraceFile, tracefsRefusal } from '../kernel/tracefs.ts'
+import { renderAddress, renderEndpoint } from '../model/addresses.ts'
+import { DecodeError } from '../observation.ts'
+import type { FailureEvent, FailureReading, RingCount } from '../sample.ts'
 import { openInstance } from './instance.ts'
-import { decodeRingPage, type FailureRecord } from './ring-page.ts'
-import { parseGoneEvents } from './ring-stats.ts'
 import { markProbingThread } from './traced-threads.ts'
-import { codeOf, readTraceFile, tracefsRefusal } from './tracefs.ts'
+
+/** What the reader of events asks while their threads may still live. */
+export interface Resolvers {
+  /** The key of the namespace that a thread is in, ELSEWHERE, or undefined where that cannot be known. */
+  readonly netnsOf: (pid: number) => string | undefined
+  readonly ownerOf: (pid: number) => string | undefined
+}
 
 export interface Recorder {
   /** For holdInstance() and removeInstance(), by whoever outlives the thread. */

@@ -21,7 +21,7 @@ import {
   type OwnersBy,
   outclaims,
   takeOwner,
-} from './owners-ids.ts'
+} from './owners/ids.ts'
 import { isReclaimable, TIME_WAIT_MS } from './reuse.ts'
 
 /** Bits of Census.portUse: what some socket does with the port. */

@@ -3,7 +3,7 @@
 
 import type { DestinationColumns } from './destinations.ts'
 import { type FlowTable, KEY_WORDS } from './flows.ts'
-import type { Earlier } from './forecast.ts'
+import type { Earlier } from './forecast/reading.ts'
 import { createComparison, takeBest } from './ranking.ts'
 
 /** Row i of every column is one destination. */

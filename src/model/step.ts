@@ -5,14 +5,14 @@ import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
 import { type Census, createCensusTaker, type Listener, USE } from './census.ts'
 import { accountDestinations, rememberListeners } from './destinations.ts'
-import { advanceForecast, type ForecastInput, type ForecastState } from './forecast.ts'
+import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
 import {
   estimateHidden,
   listAmbiguousPorts,
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
-import { createOwnersModel, type NameOwners, type OwnersState } from './owners.ts'
+import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { BLOCKING, countLeft, countPorts, type Ports } from './ports.ts'

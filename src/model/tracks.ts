@@ -4,7 +4,7 @@ import type { Destination } from '../snapshot.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { HOLD } from './flows.ts'
-import type { ForecastTrack } from './forecast.ts'
+import type { ForecastTrack } from './forecast/reading.ts'
 import { type BindPorts, BLOCKING, type Ports } from './ports.ts'
 import type { WatchedMember } from './watch.ts'
 

@@ -1,6 +1,6 @@
 // Names of namespaces: what is known of one -> the label netns, given once and never to two. Pure.
 
-import type { NetnsKind } from '../snapshot.ts'
+import type { NetnsName } from '../snapshot.ts'
 
 export interface NameFacts {
   /** `host` for the initial namespace, or the one that stands for it; `self` for our own otherwise. */
@@ -17,11 +17,6 @@ export interface NameFacts {
   readonly processAgeSeconds: number | undefined
   /** Whether pods' names are being asked for. */
   readonly kubernetes: boolean
-}
-
-export interface NetnsName {
-  readonly netns: string
-  readonly netnsKind: NetnsKind
 }
 
 /** How long a pod's series wait for its name. */

@@ -1,18 +1,18 @@
 // The main thread's side of the failures collector: counters that survive the worker, and the end of the tracing instance.
 
 import { holdInstance, removeInstance } from '../failures/instance.ts'
+import { findTracefs } from '../kernel/tracefs.ts'
 import {
   advanceLedger,
   emptyLedger,
   type FailureLedger,
   renderFailures,
   renderUnknownFailures,
-} from '../failures/ledger.ts'
-import { locateFailure } from '../failures/locate.ts'
-import { findTracefs } from '../failures/tracefs.ts'
+} from '../ledger/ledger.ts'
+import { locateFailure } from '../ledger/locate.ts'
 import { SourceError } from '../observation.ts'
+import type { Recorded } from '../sample.ts'
 import type { AllocationFailures, Namespace } from '../snapshot.ts'
-import type { Recorded } from './failure-watch.ts'
 
 export interface FailureBooks {
   /** Books what one sample recorded; undefined leaves everything unknown. */

@@ -3,10 +3,10 @@
 
 import type { FailureReason, Reader } from '../observation.ts'
 import { failureReasons } from '../observation.ts'
+import type { Pod, Sample, WorkerOptions } from '../sample.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
 import { createFailureBooks } from './failure-books.ts'
-import type { PodFacts, Sample, WorkerOptions } from './messages.ts'
 import { type Supervisor, type SupervisorEvents, startSupervisor } from './supervisor.ts'
 
 export interface SamplerOptions extends Budget {
@@ -40,7 +40,7 @@ export interface Sampler {
   currentSnapshot(): Snapshot | undefined
   readiness(): { readonly ready: boolean; readonly reason: string }
   /** All pods of this node that are known now. */
-  tellPods(pods: readonly PodFacts[]): void
+  tellPods(pods: readonly Pod[]): void
   stop(): Promise<void>
 }
 

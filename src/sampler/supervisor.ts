@@ -6,13 +6,13 @@ import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descrip
 import type {
   FromWorker,
   GivenName,
-  PodFacts,
+  Pod,
+  ProbeOpens,
   Sample,
   ToWorker,
+  WorkerData,
   WorkerOptions,
-} from './messages.ts'
-import type { ProbeOpens } from './watched.ts'
-import type { WorkerData } from './worker.ts'
+} from '../sample.ts'
 
 export interface SupervisorEvents {
   /** The worker's source is open: samples may be asked for. */
@@ -30,7 +30,7 @@ export interface Supervisor {
   /** Asks the running worker for a sample; without one that has opened its source it does nothing. */
   requestSample(budgetSeconds: number): void
   /** Tells the running worker and those to come. */
-  tellPods(pods: readonly PodFacts[]): void
+  tellPods(pods: readonly Pod[]): void
   /** Ends the worker, for good, and resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -48,7 +48,7 @@ const TERMINATE_DEADLINE_MS = 5000
 export function startSupervisor(
   options: WorkerOptions,
   events: SupervisorEvents,
-  entry = new URL('./worker.js', import.meta.url),
+  entry = new URL('../worker/worker.js', import.meta.url),
 ): Supervisor {
   let worker: Worker | undefined
   let open = false
@@ -57,7 +57,7 @@ export function startSupervisor(
   let deaths = 0
   /** Why the running worker will have ended, as far as is known. */
   let cause = ''
-  let pods: readonly PodFacts[] = []
+  let pods: readonly Pod[] = []
   let given = new Map<string, GivenName[1]>()
   let opens: ProbeOpens = []
   let deadline: NodeJS.Timeout | undefined

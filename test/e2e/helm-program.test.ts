@@ -8,9 +8,9 @@ import { createServer as createSecureServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
-import { type Config, ConfigError, readConfig } from '../../src/config.ts'
-import { parseWebConfig } from '../../src/web/web-config.ts'
+import { parseWebConfig } from '../../src/web/protection/web-config.ts'
 import { findFreePort } from '../support/free-port.ts'
 import {
   CHART,

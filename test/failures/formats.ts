@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseEventFormat, parsePageFormat } from '../../src/failures/event-format.ts'
+import { parseEventFormat, parsePageFormat } from '../../src/kernel/trace-event-format.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures/tracefs')
 

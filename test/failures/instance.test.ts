@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { createInstanceName, INSTANCE_PREFIX, renderFilter } from '../../src/failures/instance.ts'
 import { countsAsKernel } from '../../src/failures/traced-threads.ts'
-import { findTracefs, tracefsRefusal } from '../../src/failures/tracefs.ts'
+import { findTracefs, tracefsRefusal } from '../../src/kernel/tracefs.ts'
 import { SourceError } from '../../src/observation.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'instance-'))

@@ -1,6 +1,6 @@
 // Readings of the kernel's record as tests write them down.
 
-import type { FailureEvent, FailureReading, RingCount } from '../../src/failures/failure-reading.ts'
+import type { FailureEvent, FailureReading, RingCount } from '../../src/sample.ts'
 
 export function buildEvent(part: Partial<FailureEvent> = {}): FailureEvent {
   return {

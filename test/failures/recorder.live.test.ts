@@ -3,18 +3,18 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createInstanceName, removeInstance } from '../../src/failures/instance.ts'
+import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
+import { readCgroupPath, readNetnsInode } from '../../src/failures/traced-threads.ts'
+import { openLibc } from '../../src/kernel/libc.ts'
 import {
   advanceLedger,
   emptyLedger,
   type FailureLedger,
   renderFailures,
   renderUnknownFailures,
-} from '../../src/failures/ledger.ts'
-import { probePorts } from '../../src/failures/probe-port.ts'
-import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
-import { readCgroupPath, readNetnsInode } from '../../src/failures/traced-threads.ts'
-import { openLibc } from '../../src/kernel/libc.ts'
+} from '../../src/ledger/ledger.ts'
 import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
+import { probePorts } from '../../src/probes/port.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
 import { inNetnsOf } from '../support/in-netns.ts'
 import { type Endpoint, openLibc as openTestLibc } from '../support/libc.ts'

@@ -11,8 +11,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
+import { buildRingPage, type PlannedEvent } from '../kernel/trace-ring-page-builder.ts'
 import { currentFormat, readFixture } from './formats.ts'
-import { buildRingPage, type PlannedEvent } from './ring-page-builder.ts'
 
 const EVENT = 'events/sock/inet_sock_set_state'
 const PAGE_BYTES = currentFormat.layout.bytes

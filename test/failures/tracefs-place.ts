@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TRACEFS_PLACES } from '../../src/failures/tracefs.ts'
+import { TRACEFS_PLACES } from '../../src/kernel/tracefs.ts'
 import { whyNotLive } from '../support/live.ts'
 
 export interface TracefsPlace {

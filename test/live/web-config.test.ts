@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/free-port.ts'
 import { type Program, waitFor, withProgram } from '../support/program.ts'
 import { createTestAuthority } from '../support/test-certificates.ts'
-import { createWebConfigFolder, type WebConfigFolder } from '../web/web-config-folder.ts'
+import { createWebConfigFolder, type WebConfigFolder } from '../web/protection/web-config-folder.ts'
 
 const authority = createTestAuthority()
 const certificate = authority.issue(['127.0.0.1'])

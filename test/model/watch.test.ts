@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createRandom } from '../bench/forecast/random.ts'
-import { listMoments } from './forecast-play.ts'
+import { listMoments } from './forecast/forecast-play.ts'
 import { createLine, establish } from './step-play.ts'
 
 const PORTS = 600

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Sample, WorkerOptions } from '../../src/sampler/messages.ts'
+import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
 import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
 import type { Snapshot } from '../../src/snapshot.ts'

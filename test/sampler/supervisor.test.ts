@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { Sample, WorkerOptions } from '../../src/sampler/messages.ts'
+import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type Supervisor, startSupervisor } from '../../src/sampler/supervisor.ts'
 
 const options = { procfs: '/proc' } as WorkerOptions

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
-import type { PodListSource } from '../../src/owners/kubernetes-list.ts'
+import type { PodListSource } from '../../src/pods/list.ts'
 import { createTestAuthority, type TestCertificate } from './test-certificates.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void

@@ -5,8 +5,8 @@ import {
   createPodDirectory,
   type PodDirectory,
   type PodDirectoryOptions,
-} from '../../src/owners/kubernetes-directory.ts'
-import type { Pod } from '../../src/owners/kubernetes-pods.ts'
+} from '../../src/pods/directory.ts'
+import type { Pod } from '../../src/sample.ts'
 import { type FakeApiServer, sourceOf, startFakeApiServer } from './fake-api-server.ts'
 import { createManualClock, type ManualClock } from './manual-clock.ts'
 

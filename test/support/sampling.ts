@@ -2,11 +2,11 @@
 
 import type { Step } from '../../src/model/step.ts'
 import { createOneNamespaceWorld } from '../../src/namespaces/world.ts'
-import type { Sample } from '../../src/sampler/messages.ts'
-import { createNodeNames } from '../../src/sampler/node-names.ts'
-import { createTakeSample, type SampleClocks } from '../../src/sampler/sample.ts'
+import type { Sample } from '../../src/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import type { Source } from '../../src/sources/source.ts'
+import { createNodeNames } from '../../src/worker/node-names.ts'
+import { createTakeSample, type SampleClocks } from '../../src/worker/take-sample.ts'
 
 type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
 

@@ -10,7 +10,7 @@ import {
   type RunningServer,
   startServer,
 } from '../../src/web/listen.ts'
-import { holdClosingClock } from './closing-clock.ts'
+import { holdClosingClock } from './protection/closing-clock.ts'
 
 const running: RunningServer[] = []
 const hasIpv6 = networkInterfaces().lo?.some(({ family }) => family === 'IPv6') ?? false

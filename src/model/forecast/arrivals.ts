@@ -1,9 +1,9 @@
 // How fast a track's connections are being opened: points -> the longest stretch up to now that one rate, or one straight
 // line of rates, explains within chance, with its rate, slope and age.
 
-import type { Point } from './history.ts'
 import { findLine } from './line.ts'
 import { type Look, lookBack, type Stretch } from './look.ts'
+import type { Point } from './points.ts'
 
 export interface Arrivals extends Omit<Stretch, 'first'> {
   /** The rate before the stretch; equal to `rate` where nothing is known of it. */

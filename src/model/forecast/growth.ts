@@ -2,7 +2,7 @@
 // pile's own closes would end it. Growth that follows from a change of load (Little's law) is no pile.
 
 import type { Arrivals } from './arrivals.ts'
-import type { Point } from './history.ts'
+import type { Point } from './points.ts'
 
 export interface Growth {
   /** Live ports per second beyond what the load explains, with its standard error. */

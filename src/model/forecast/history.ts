@@ -2,44 +2,9 @@
 // for the last hour, from which every rate is taken. Openings are what nothing reports: change in live ports plus closes.
 
 import { guessInterval, type Interval, listIntervals, placeRise } from './intervals.ts'
-import { advanceRestart, type Restart } from './restart.ts'
-import { type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
-
-export interface Point {
-  readonly atSeconds: number
-  /** Connections opened since the track is known. */
-  readonly openedPorts: number
-  /** How far chance moves that count: its variance. */
-  readonly openedVariance: number
-  /** Live ports, those of a restart that have yet to come back included. */
-  readonly livePorts: number
-}
-
-export interface History {
-  /** Oldest first, never empty. */
-  readonly points: readonly Point[]
-  /** As last read. */
-  readonly livePorts: number
-  readonly timeWaitPorts: number
-  /** Live ports before this moment are assumed, not seen. */
-  readonly seenFromSeconds: number
-  /** Mean square of what chance does to live ports in one interval. */
-  readonly jitter: number
-  /** Intervals that went into it. */
-  readonly jitterLooks: number
-  readonly restart: Restart | undefined
-}
-
-export interface HistoryReading {
-  readonly atSeconds: number
-  /** Live and blocked ports. */
-  readonly livePorts: number
-  readonly timeWaitPorts: number
-  readonly schedule: Schedule | undefined
-  /** Ports that came free since the last sample, where they were counted. */
-  readonly leftPorts: number | undefined
-  readonly capacityPorts: number
-}
+import type { History, HistoryReading, Point } from './points.ts'
+import { advanceRestart } from './restart.ts'
+import { TIME_WAIT_SECONDS } from './schedule.ts'
 
 /** Nothing is known more exactly than that. */
 const LEAST_VARIANCE = 0.1

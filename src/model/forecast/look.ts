@@ -1,6 +1,6 @@
 // The points of a track seen from now, newest first, as columns: how long ago, and what was opened since.
 
-import type { Point } from './history.ts'
+import type { Point } from './points.ts'
 
 export interface Look {
   readonly count: number

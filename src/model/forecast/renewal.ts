@@ -1,7 +1,7 @@
 // Ports that several connections may hold, one after the other or at once: a new TIME_WAIT at a held port renews it, and no
 // timer says when it comes free. Points -> the timetable that follows from the ports that came and went.
 
-import type { Point } from './history.ts'
+import type { Point } from './points.ts'
 import { type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 
 /** What lasts longer than that is as good as for ever. */

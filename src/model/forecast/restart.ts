@@ -1,17 +1,8 @@
 // A restart of the clients: most live connections close at once and as many come back. History and reading -> the level that
 // is being restored, so that the storm of openings is not taken for a load that goes on.
 
-import type { History, HistoryReading } from './history.ts'
+import type { History, HistoryReading, Restart } from './points.ts'
 import { countClosed, type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
-
-export interface Restart {
-  /** Live ports before. */
-  readonly levelPorts: number
-  readonly lowestPorts: number
-  /** When something last came back. */
-  readonly atSeconds: number
-  readonly returning: boolean
-}
 
 /** The level that a fall is measured against is that of so long: the end of a burst is no collapse. */
 const USUAL_SECONDS = 120

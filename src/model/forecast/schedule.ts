@@ -1,7 +1,7 @@
 // The kernel's own timetable of TIME_WAIT: one reading of a track -> how many connections closed how long ago, and how long
 // a TIME_WAIT of this track holds its port.
 
-import type { ForecastTrack } from '../forecast.ts'
+import type { ForecastTrack } from './reading.ts'
 
 /** TCP_TIMEWAIT_LEN, include/net/tcp.h. */
 export const TIME_WAIT_SECONDS = 60

@@ -2,7 +2,7 @@
 // were seen to end, and from them the probability that the present rise is still there in t seconds.
 
 import type { Arrivals } from './arrivals.ts'
-import type { Point } from './history.ts'
+import type { Point } from './points.ts'
 
 export interface Surges {
   /** Newest last. */

@@ -1,11 +1,12 @@
 // One destination from sample to sample: its last state and its reading -> its next state, and what is to be expected of it.
 
-import type { ForecastTrack } from '../forecast.ts'
 import { type Arrivals, takeArrivals } from './arrivals.ts'
 import { takeGrowth } from './growth.ts'
-import { advanceHistory, type History, moveHistory, startHistory } from './history.ts'
+import { advanceHistory, moveHistory, startHistory } from './history.ts'
 import { isKnown } from './knowledge.ts'
 import { type Outlook, type OutlookParts, takeOutlook } from './outlook.ts'
+import type { History } from './points.ts'
+import type { ForecastTrack } from './reading.ts'
 import { takeRenewal } from './renewal.ts'
 import { takeReturning } from './restart.ts'
 import { advanceLateness, TIME_WAIT_SECONDS, takeSchedule } from './schedule.ts'

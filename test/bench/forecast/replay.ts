@@ -1,6 +1,6 @@
 // A simulated run through the estimator, as the sampler would feed it: run -> what was forecast at each reading.
 
-import { advanceForecast, type ForecastState } from '../../../src/model/forecast.ts'
+import { advanceForecast, type ForecastState } from '../../../src/model/forecast/forecast.ts'
 import type { Reading, Run } from './simulation.ts'
 
 export interface Moment {

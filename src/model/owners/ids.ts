@@ -1,0 +1,128 @@
+// Who holds a socket, as a number: cgroup id or uid of a row -> a small index of this census, and back. Names come later.
+
+import { FLAG, type SocketBatch, STATE } from '../../observation.ts'
+
+/** Stand for an owner in place of an id, which is never negative. */
+export const OWNERLESS_ID = -2
+export const UNKNOWN_ID = -1
+
+/** Indexes of the same two in every table of owners. */
+export const OWNERLESS = 0
+export const UNKNOWN = 1
+
+/** Added to the index of a port's holder when no connection can contend with it. */
+export const FIXED = 2 ** 30
+
+/** The root of the tree, which is also what a process reports that only cgroup v1 has put somewhere (PORT-MODEL 14). */
+const ROOT_CGROUP_ID = 1
+
+export type OwnersBy = 'cgroup' | 'user'
+
+/** Distinct numbers by the order in which they were first asked for. Integers up to 2^53 either way. */
+export interface NumberTable {
+  clear(): void
+  count(): number
+  /** The index of the number, added when new. */
+  index(value: number): number
+  value(index: number): number
+}
+
+const INITIAL_ROWS = 64
+const SLOTS_PER_ROW = 4
+
+/** Open addressing over typed arrays: 100,000 look-ups make no object. */
+export function createNumberTable(): NumberTable {
+  let values = new Float64Array(INITIAL_ROWS)
+  let slots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
+  let count = 0
+  // Sockets of one owner often follow one another.
+  let lastValue = Number.NaN
+  let lastIndex = 0
+
+  /** The slot that holds the value, or the free one where it belongs. Slots hold index + 1, 0 is free. */
+  function slotOf(value: number): number {
+    const mask = slots.length - 1
+    for (let slot = hashNumber(value) & mask; ; slot = (slot + 1) & mask) {
+      const index = (slots[slot] ?? 0) - 1
+      if (index < 0 || values[index] === value) return slot
+    }
+  }
+
+  function grow(): void {
+    const grown = new Float64Array(values.length * 2)
+    grown.set(values)
+    values = grown
+    slots = new Int32Array(values.length * SLOTS_PER_ROW)
+    for (let index = 0; index < count; index++) slots[slotOf(values[index] ?? 0)] = index + 1
+  }
+
+  return {
+    clear() {
+      slots.fill(0)
+      count = 0
+      lastValue = Number.NaN
+    },
+    count: () => count,
+    index(value) {
+      if (value === lastValue) return lastIndex
+      const slot = slotOf(value)
+      let index = (slots[slot] ?? 0) - 1
+      if (index < 0) {
+        index = count++
+        values[index] = value
+        slots[slot] = index + 1
+        if (count === values.length) grow()
+      }
+      lastValue = value
+      lastIndex = index
+      return index
+    },
+    value: (index) => values[index] ?? UNKNOWN_ID,
+  }
+}
+
+/** Empties a table of owners: then it holds the two that have no id, at their indexes. */
+export function clearOwners(owners: NumberTable): void {
+  owners.clear()
+  owners.index(OWNERLESS_ID)
+  owners.index(UNKNOWN_ID)
+}
+
+/** The index of the row's owner. The kernel gives minisocks and requests none: cgroup 0, uid 0 (PORT-MODEL 9). */
+export function takeOwner(
+  owners: NumberTable,
+  by: OwnersBy,
+  batch: SocketBatch,
+  row: number,
+): number {
+  if (by === 'cgroup') {
+    const id = batch.cgroupId[row] ?? 0
+    if (id > ROOT_CGROUP_ID) return owners.index(id)
+  }
+  const state = batch.state[row]
+  const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
+  if (minisock || state === STATE.timeWait || state === STATE.synRecv) return OWNERLESS
+  return by === 'cgroup' ? UNKNOWN : owners.index(batch.uid[row] ?? 0)
+}
+
+/**
+ * Which of several owners a port counts for: the one whose claim on it is highest. A hash, so that they share their common
+ * ports evenly, that the order of sockets does not matter, and that a port keeps its owner while the sockets stay.
+ */
+export function claimOn(port: number, salt: number): number {
+  let hash = Math.imul(salt ^ Math.imul(port + 1, 0x9e3779b1), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}
+
+export function hashNumber(value: number): number {
+  const high = Math.floor(value / 2 ** 32)
+  const hash = Math.imul((value >>> 0) ^ Math.imul(high, 0x85ebca6b), 0x9e3779b1)
+  return (hash ^ (hash >>> 15)) >>> 0
+}
+
+/** The same for ids alone: whether the first is to have the port. */
+export function outclaims(port: number, id: number, rival: number): boolean {
+  const difference = claimOn(port, hashNumber(id)) - claimOn(port, hashNumber(rival))
+  return difference > 0 || (difference === 0 && id > rival)
+}

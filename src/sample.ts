@@ -1,0 +1,153 @@
+// Contract ACROSS the threads: what the sampling thread and the main thread tell each other. Plain values only.
+
+import type { FailureReason, Reader } from './observation.ts'
+import type { Namespace, NetnsName, Snapshot } from './snapshot.ts'
+
+/** What a worker is started with, as Node's workerData. */
+export interface WorkerData {
+  readonly options: WorkerOptions
+  /** Where the worker notes the descriptors that it has open (kernel/descriptors.ts). */
+  readonly descriptors: Int32Array<SharedArrayBuffer>
+  /** Names that earlier workers gave. */
+  readonly given: readonly GivenName[]
+  /** Connections that the probes of earlier workers made. */
+  readonly opens: ProbeOpens
+}
+
+/** The settings of the sampling thread. */
+export interface WorkerOptions {
+  readonly source: Reader | 'auto'
+  readonly procfs: string
+  /** Where cgroup v2 is mounted; undefined: wherever the mount table says. */
+  readonly cgroup: string | undefined
+  readonly platform: string
+  readonly ownPort: number | undefined
+  /** False: only the namespace that the source sees by itself. */
+  readonly everyNamespace: boolean
+  readonly top: number
+  readonly detailMinUtilization: number
+  readonly peakWindowSeconds: number
+  readonly forecastHorizonSeconds: number
+  readonly destinations: boolean
+  readonly listeners: boolean
+  readonly owners: boolean
+  /** Whether the names of pods will be told. */
+  readonly kubernetes: boolean
+  /** The name of the tracing instance; undefined where failures are not counted. */
+  readonly failures: string | undefined
+  /** Where tracefs is mounted; undefined: in one of the usual places. */
+  readonly tracefs: string | undefined
+  /** Whether allocations are tried. */
+  readonly probe: boolean
+}
+
+/** What is kept of a pod of this node, from the list of the Kubernetes API. */
+export interface Pod {
+  /** As the kubelet writes it in cgroup paths, with dashes. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** net.ipv4.ip_local_port_range of the pod's spec, as text; undefined where the spec sets none. */
+  readonly portRange: string | undefined
+  /** net.ipv4.ip_local_reserved_ports of the pod's spec, as text; undefined where the spec sets none. */
+  readonly reservedPorts: string | undefined
+  /** Names of the containers that have been started, by id (64 hexadecimal digits). */
+  readonly containers: Readonly<Record<string, string>>
+}
+
+/** A namespace keeps its name when the worker is started again. */
+export type GivenName = readonly [key: string, name: NetnsName]
+
+/** The part of a Snapshot that the worker knows. */
+export interface Sample {
+  readonly takenAtSeconds: number
+  readonly durations: Snapshot['durations']
+  /** In the order of the page; a name alone stands for a namespace of which nothing has changed since the last sample. */
+  readonly namespaces: readonly (Namespace | string)[]
+  /** Reasons of the reads that failed in this sample. */
+  readonly failures: readonly FailureReason[]
+  readonly collectors: Snapshot['collectors']
+  /** CPU time that the sample cost its thread, the first look at new namespaces apart. */
+  readonly cpuSeconds: number
+  /** Failed allocations, where they are recorded. */
+  readonly recorded: Recorded | undefined
+  /** Names that were given in this sample, by lasting key. */
+  readonly named: readonly GivenName[]
+  readonly opens: ProbeOpens
+  /** What the names of pods and of their containers are still wanted of. */
+  readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
+}
+
+export type ToWorker =
+  | {
+      readonly type: 'sample'
+      /** CPU time that it should cost at most. */
+      readonly budgetSeconds: number
+    }
+  | { readonly type: 'pods'; readonly pods: readonly Pod[] }
+
+export type FromWorker =
+  | {
+      readonly type: 'opened'
+      readonly reader: Reader
+      readonly traits: Readonly<Record<string, boolean | string>>
+      /** Why the sources that would be better do not work here. */
+      readonly refusals: readonly string[]
+    }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'sampled'; readonly sample: Sample }
+
+/** A namespace that is not watched, as with --netns=self: its failures are nobody's here, and are not counted. */
+export const ELSEWHERE = 'elsewhere'
+
+/** Failed allocations that differ in nothing but the time. */
+export interface FailureEvent {
+  /** In whose ring the kernel put them. */
+  readonly cpu: number
+  /** Of the thread that called connect(), as the initial PID namespace counts. */
+  readonly pid: number
+  /** Key of the namespace of the thread, or ELSEWHERE; undefined where the thread had gone. */
+  readonly netns: string | undefined
+  /** Name of the owner of the thread; undefined where it is not known. */
+  readonly owner: string | undefined
+  /** The local address that routing chose, `10.0.0.5`. */
+  readonly source: string
+  /** `10.0.0.9:443`, `[2001:db8::1]:443`; v4-mapped addresses as IPv4. */
+  readonly destination: string
+  readonly count: number
+}
+
+/** One CPU's ring, by the kernel's own counters. */
+export interface RingCount {
+  readonly cpu: number
+  /** Events that have left the ring since the instance exists: `overrun + read events`. */
+  readonly gone: number
+  /** Records of this reading that are not the event: others wrote them. */
+  readonly strangers: number
+}
+
+/** The rings in which nothing happened are left out, but for the first reading of a recorder. */
+export interface FailureReading {
+  readonly rings: readonly RingCount[]
+  readonly events: readonly FailureEvent[]
+  /** What could not be decoded; it counts all the same, without a destination. */
+  readonly problem: string | undefined
+}
+
+/** What the failures collector recorded in one sample. */
+export interface Recorded {
+  /** Path of the tracing instance, which whoever outlives the worker holds and one day removes. */
+  readonly instancePath: string
+  /** Undefined when it could not be read this time: nothing is lost. */
+  readonly reading: FailureReading | undefined
+  /** Keys of all namespaces that exist. A key means the same to the next worker. */
+  readonly present: readonly string[]
+  /** Keys of the namespaces that have a name, with that name. */
+  readonly named: readonly (readonly [key: string, netns: string])[]
+}
+
+/**
+ * How many connections of our own probes each namespace counts, by its lasting key. The next worker leaves them out of
+ * connections_opened_total too.
+ */
+export type ProbeOpens = readonly (readonly [key: string, opens: number])[]

@@ -1,0 +1,194 @@
+// The group tls_server_config of a web configuration file: keys -> what to serve TLS with. Pure: files are named here and
+// read in tls-files.ts.
+
+import { dirname, isAbsolute, join } from 'node:path'
+import type { SecureVersion } from 'node:tls'
+import { quote } from '../../config/problem.ts'
+import {
+  type ClientAuthType,
+  cipherSuites,
+  clientAuthTypes,
+  curves,
+  renderCipherList,
+  tlsVersions,
+} from './tls-names.ts'
+import {
+  type Fields,
+  list,
+  readFields,
+  readItems,
+  readName,
+  readSwitch,
+  readText,
+} from './web-config-fields.ts'
+import type { Tree } from './yaml-tree.ts'
+
+/** PEM, or the file that holds it. */
+export type Pem = {
+  /** The key that names it, in words for a problem. */
+  readonly origin: string
+} & ({ readonly text: string } | { readonly file: string })
+
+export interface TlsSettings {
+  readonly cert: Pem
+  readonly key: Pem
+  readonly clientCa: Pem | undefined
+  readonly clientAuth: ClientAuthType
+  /** Undefined where any name will do. */
+  readonly clientAllowedSans: readonly string[] | undefined
+  readonly minVersion: SecureVersion
+  readonly maxVersion: SecureVersion
+  /** As OpenSSL writes them. */
+  readonly ciphers: string
+  readonly curves: string | undefined
+  readonly preferServerCiphers: boolean
+}
+
+const keys = [
+  'cert',
+  'cert_file',
+  'key',
+  'key_file',
+  'client_ca',
+  'client_ca_file',
+  'client_auth_type',
+  'client_allowed_sans',
+  'min_version',
+  'max_version',
+  'cipher_suites',
+  'prefer_server_cipher_suites',
+  'curve_preferences',
+] as const
+type TlsFields = Fields<(typeof keys)[number]>
+
+const authTypes: ReadonlyMap<string, ClientAuthType> = new Map([
+  ...clientAuthTypes.map((name) => [name, name] as const),
+  // The older name, which the exporter-toolkit still takes.
+  ['RequireClientCert', 'RequireAnyClientCert'] as const,
+])
+
+/** Undefined without TLS, and where `problems` grew. */
+export function readTlsSettings(
+  tree: Tree,
+  path: string,
+  problems: string[],
+): TlsSettings | undefined {
+  const before = problems.length
+  const field = readFields(tree, { group: 'tls_server_config', keys }, problems)
+  if (tree.kind !== 'map' || tree.fields.length === 0) return undefined
+
+  const cert = readOwnPem(field, 'cert', path, problems)
+  const key = readOwnPem(field, 'key', path, problems)
+  const minVersion = readName(field('min_version'), tlsVersions, problems) ?? 'TLSv1.2'
+  const maxVersion = readName(field('max_version'), tlsVersions, problems) ?? 'TLSv1.3'
+  if (minVersion > maxVersion) {
+    problems.push(
+      `Cannot use max_version (${field('max_version')?.where}): it is below min_version`,
+    )
+  }
+  const ciphers = readNames(field, 'cipher_suites', cipherSuites, problems)
+  const chosenCurves = readNames(field, 'curve_preferences', curves, problems)
+  const settings = {
+    minVersion,
+    maxVersion,
+    ciphers: renderCipherList(ciphers),
+    curves:
+      chosenCurves.length > 0
+        ? chosenCurves.map((name) => curves.get(name) ?? name).join(':')
+        : undefined,
+    preferServerCiphers: readSwitch(field('prefer_server_cipher_suites'), problems) ?? true,
+    ...readClientAuth(field, path, problems),
+  }
+  if (problems.length > before || cert === undefined || key === undefined) return undefined
+  return { cert, key, ...settings }
+}
+
+function readClientAuth(field: TlsFields, path: string, problems: string[]) {
+  const authField = field('client_auth_type')
+  const before = problems.length
+  const clientAuth = readName(authField, authTypes, problems) ?? 'NoClientCert'
+  const known = problems.length === before
+  const clientCa = readPem(field, 'client_ca', path, problems)
+  const sans = readItems(field('client_allowed_sans'), 'names', problems)
+  const verifies =
+    clientAuth === 'RequireAndVerifyClientCert' || clientAuth === 'VerifyClientCertIfGiven'
+  if (known && clientCa !== undefined && clientAuth === 'NoClientCert') {
+    problems.push(
+      `Cannot use ${clientCa.origin}: without a client_auth_type no client is asked for a certificate`,
+    )
+  }
+  // Go would take the authorities of the system, so that anybody with a public certificate came in.
+  if (verifies && clientCa === undefined) {
+    problems.push(
+      `Missing client_ca_file or client_ca: client_auth_type ${clientAuth} (${authField?.where}) needs it`,
+    )
+  }
+  if (known && sans !== undefined && !clientAuth.startsWith('Require')) {
+    problems.push(
+      `Cannot use client_allowed_sans (${field('client_allowed_sans')?.where}): it needs the client_auth_type RequireAnyClientCert or RequireAndVerifyClientCert`,
+    )
+  }
+  return { clientAuth, clientCa, clientAllowedSans: sans?.map(({ text }) => text) }
+}
+
+/** Of the server itself, so that it must be there. */
+function readOwnPem(
+  field: TlsFields,
+  name: 'cert' | 'key',
+  path: string,
+  problems: string[],
+): Pem | undefined {
+  const before = problems.length
+  const pem = readPem(field, name, path, problems)
+  if (pem === undefined && problems.length === before) {
+    problems.push(`Missing ${name}_file or ${name} in tls_server_config`)
+  }
+  return pem
+}
+
+function readPem(
+  field: TlsFields,
+  name: 'cert' | 'key' | 'client_ca',
+  path: string,
+  problems: string[],
+): Pem | undefined {
+  const [inlineField, fileField] = [field(name), field(`${name}_file`)]
+  const text = readText(inlineField, 'PEM as text', problems)
+  const file = readText(fileField, 'the path of a file', problems)
+  if (text !== undefined && file !== undefined) {
+    problems.push(`Cannot use ${name} (${inlineField?.where}): ${name}_file is given as well`)
+  }
+  if (file !== undefined) {
+    // NB: a key pasted here must not be repeated.
+    if (/\p{Cc}|-----BEGIN/u.test(file)) {
+      const where = `${name}_file (${fileField?.where})`
+      problems.push(
+        `Cannot use ${where}: expected the path of a file, PEM itself belongs in ${name}`,
+      )
+      return undefined
+    }
+    const absolute = isAbsolute(file) ? file : join(dirname(path), file)
+    return { origin: `${name}_file ${quote(absolute)}`, file: absolute }
+  }
+  return text === undefined ? undefined : { origin: `${name} (${inlineField?.where})`, text }
+}
+
+function readNames(
+  field: TlsFields,
+  key: 'cipher_suites' | 'curve_preferences',
+  names: ReadonlyMap<string, string>,
+  problems: string[],
+): readonly string[] {
+  // An empty list means the default to the exporter-toolkit.
+  const given = field(key)
+  if (given?.value.kind === 'list' && given.value.items.length === 0) return []
+  const items = readItems(given, 'names', problems) ?? []
+  for (const { text, where } of items) {
+    if (!names.has(text)) {
+      problems.push(
+        `Cannot use ${quote(text)} for ${key} (${where}): expected ${list([...names.keys()])}`,
+      )
+    }
+  }
+  return items.map(({ text }) => text)
+}

@@ -1,0 +1,166 @@
+// A web configuration file of the exporter-toolkit: text -> what guards the web server, or every problem at once. Pure.
+// https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+
+import { validateHeaderValue } from 'node:http'
+import { quote } from '../../config/problem.ts'
+import { parseGoDurationMs, type RateLimit } from './rate-limit.ts'
+import { isEmpty, list, readFields, readSwitch, readText } from './web-config-fields.ts'
+import { readTlsSettings, type TlsSettings } from './web-config-tls.ts'
+import { parseYamlTree, type Tree } from './yaml-tree.ts'
+
+export interface WebConfig {
+  /** Undefined for plain HTTP. */
+  readonly tls: TlsSettings | undefined
+  /** bcrypt hashes by name; nobody is asked where there are none. */
+  readonly users: ReadonlyMap<string, string>
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly rateLimit: RateLimit | undefined
+  /** What the user should know and may have meant otherwise; sentences without a full stop. */
+  readonly notes: readonly string[]
+}
+
+export type Outcome<T> = T | { readonly problems: readonly string[] }
+
+/** The headers that the exporter-toolkit lets its users set, and the values where only some make sense. */
+const headerValues: ReadonlyMap<string, readonly string[]> = new Map([
+  ['Content-Security-Policy', []],
+  ['X-Frame-Options', ['deny', 'sameorigin']],
+  ['X-Content-Type-Options', ['nosniff']],
+  ['X-XSS-Protection', []],
+  ['Strict-Transport-Security', []],
+])
+
+/**
+ * Above this cost one comparison takes longer than a scraper waits. Below 4 bcrypt itself is not defined. `$2$` and `$2x$`
+ * are older and broken forms.
+ */
+const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/
+
+/** Relative paths in the file are relative to `path`, which is also for the words of problems. */
+export function parseWebConfig(
+  text: string,
+  path: string,
+): Outcome<{ readonly config: WebConfig }> {
+  const parsed = parseYamlTree(text, path)
+  if ('problems' in parsed) return parsed
+  const problems: string[] = []
+  const notes: string[] = []
+  const field = readFields(
+    parsed.tree,
+    { keys: ['tls_server_config', 'http_server_config', 'basic_auth_users', 'rate_limit'] },
+    problems,
+  )
+  const treeOf = (key: Parameters<typeof field>[0]): Tree =>
+    field(key)?.value ?? { kind: 'text', text: '', where: path }
+
+  const tls = readTlsSettings(treeOf('tls_server_config'), path, problems)
+  const headers = readHttpConfig(treeOf('http_server_config'), problems, notes)
+  const users = readUsers(treeOf('basic_auth_users'), problems)
+  const rateLimit = readRateLimit(treeOf('rate_limit'), problems)
+  if (problems.length > 0) return { problems }
+
+  if (users.size > 0 && tls === undefined) {
+    notes.push('Passwords are sent in the clear: basic_auth_users is set without tls_server_config')
+  }
+  if (
+    tls !== undefined &&
+    !['NoClientCert', 'RequireAndVerifyClientCert'].includes(tls.clientAuth)
+  ) {
+    notes.push(
+      `client_auth_type ${tls.clientAuth} keeps nobody out, only RequireAndVerifyClientCert does`,
+    )
+  }
+  return { config: { tls, users, headers, rateLimit, notes } }
+}
+
+function readHttpConfig(tree: Tree, problems: string[], notes: string[]): WebConfig['headers'] {
+  const field = readFields(
+    tree,
+    { group: 'http_server_config', keys: ['http2', 'headers'] },
+    problems,
+  )
+  if (readSwitch(field('http2'), problems)) {
+    notes.push('HTTP/2 is not offered, clients get HTTP/1.1: http2 is true and has no effect')
+  }
+  const names = [...headerValues.keys()]
+  const headers = field('headers')
+  if (headers === undefined) return []
+  const header = readFields(headers.value, { group: 'headers', keys: names }, problems)
+  return names.flatMap((name) => {
+    const given = header(name)
+    const allowed = headerValues.get(name) ?? []
+    const value = readText(given, allowed.length > 0 ? list(allowed) : 'text', problems)
+    if (value === undefined) return []
+    if (allowed.length > 0 ? allowed.includes(value) : isHeaderValue(name, value)) {
+      return [[name, value] as const]
+    }
+    const expected = allowed.length > 0 ? list(allowed) : 'one line of printable text'
+    problems.push(`Cannot use ${quote(value)} for ${name} (${given?.where}): expected ${expected}`)
+    return []
+  })
+}
+
+function isHeaderValue(name: string, value: string): boolean {
+  try {
+    validateHeaderValue(name, value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function readUsers(tree: Tree, problems: string[]): ReadonlyMap<string, string> {
+  const users = new Map<string, string>()
+  if (tree.kind !== 'map') {
+    if (!isEmpty(tree)) {
+      problems.push(
+        `Cannot use basic_auth_users (${tree.where}): expected users as "name: bcrypt hash"`,
+      )
+    }
+    return users
+  }
+  for (const { name, where, value } of tree.fields) {
+    if (name === '' || name.includes(':')) {
+      problems.push(
+        `Cannot use a name in basic_auth_users (${where}): expected one without a colon`,
+      )
+    } else if (value.kind !== 'text' || !BCRYPT.test(value.text)) {
+      // NB: what was given may be the password itself, and is repeated nowhere.
+      problems.push(
+        `Cannot use the password of ${quote(name)} (${where}): expected a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 14, as "htpasswd -nBC 10 NAME" makes it`,
+      )
+    } else users.set(name, value.text)
+  }
+  return users
+}
+
+function readRateLimit(tree: Tree, problems: string[]): RateLimit | undefined {
+  const field = readFields(tree, { group: 'rate_limit', keys: ['interval', 'burst'] }, problems)
+  const [interval, burst] = [field('interval'), field('burst')]
+  const durations = 'a duration like 500ms, 1s or 1m30s, or 0 for no limit'
+  const intervalText = readText(interval, durations, problems)
+  const burstText = readText(burst, 'a whole number from 1 on', problems)
+  if (intervalText === undefined) {
+    if (burstText !== undefined) {
+      problems.push(`Cannot use burst (${burst?.where}): rate_limit has no interval`)
+    }
+    return undefined
+  }
+  const intervalMs = parseGoDurationMs(intervalText)
+  if (intervalMs === undefined) {
+    problems.push(
+      `Cannot use ${quote(intervalText)} for interval (${interval?.where}): expected ${durations}`,
+    )
+    return undefined
+  }
+  if (intervalMs === 0) return undefined
+  if (!/^[1-9]\d{0,8}$/.test(burstText ?? '')) {
+    problems.push(
+      burstText === undefined
+        ? `Missing burst in rate_limit (${tree.where}): without it no request would pass`
+        : `Cannot use ${quote(burstText)} for burst (${burst?.where}): expected a whole number from 1 on`,
+    )
+    return undefined
+  }
+  return { intervalMs, burst: Number(burstText) }
+}

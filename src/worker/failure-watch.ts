@@ -1,0 +1,125 @@
+// The worker's side of the failures collector: reads what the kernel recorded and says in which namespace it happened.
+
+import { openRecorder, type Recorder } from '../failures/recorder.ts'
+import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/traced-threads.ts'
+import { type Mark, visibleInodeOf } from '../namespaces/processes.ts'
+import { DecodeError, SourceError } from '../observation.ts'
+import { ELSEWHERE, type FailureReading, type Recorded } from '../sample.ts'
+import type { Snapshot } from '../snapshot.ts'
+import { lastingKeyOf, type Watched } from './watched.ts'
+
+export interface FailureWatch {
+  /** Call it once a sample, outside every other namespace. Undefined while there is no recorder. */
+  read(watched: Iterable<Watched>): Recorded | undefined
+  collector(): Snapshot['collectors'][number]
+}
+
+export interface FailureWatchOptions {
+  /** Of the instance, the same for every worker of the process. */
+  readonly name: string
+  /** Where tracefs is mounted; undefined: in one of the usual places. */
+  readonly tracefs: string | undefined
+  readonly procfs: string
+  readonly everyNamespace: boolean
+  readonly monotonicSeconds: () => number
+  readonly nameProcess: (cgroupPath: string) => string
+}
+
+/** tracefs may be mounted later. */
+const RETRY_SECONDS = 60
+
+export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
+  const { procfs, monotonicSeconds } = options
+  const countsAlike = countsAsKernel(procfs)
+  let recorder: Recorder | undefined
+  let problem: string | undefined
+  let triedAtSeconds = Number.NEGATIVE_INFINITY
+  let durationSeconds = 0
+
+  function open(): void {
+    if (recorder !== undefined || monotonicSeconds() - triedAtSeconds < RETRY_SECONDS) return
+    triedAtSeconds = monotonicSeconds()
+    problem = attempt(() => {
+      const places = options.tracefs === undefined ? undefined : [options.tracefs]
+      recorder = openRecorder({ places, name: options.name, procfs })
+    })
+  }
+
+  /** Of a thread that may not be looked at the inode of net/tcp still tells where it is. */
+  function readMark(pid: number): string | undefined {
+    const inode = readNetnsInode(procfs, pid)
+    if (inode !== undefined) return nameMark('ns', inode)
+    const netInode = visibleInodeOf(`${procfs}/${pid}/net/tcp`)
+    return netInode === undefined ? undefined : nameMark('net', netInode)
+  }
+
+  function readRecorder(opened: Recorder, keyByMark: ReadonlyMap<string, string>) {
+    let reading: FailureReading | undefined
+    problem = attempt(() => {
+      reading = opened.read({
+        netnsOf: (pid) => {
+          const mark = countsAlike ? readMark(pid) : undefined
+          if (mark === undefined) return undefined
+          return keyByMark.get(mark) ?? (options.everyNamespace ? undefined : ELSEWHERE)
+        },
+        ownerOf: (pid) => {
+          const path = countsAlike ? readCgroupPath(procfs, pid) : undefined
+          return path === undefined ? undefined : options.nameProcess(path)
+        },
+      })
+    })
+    problem ??= reading?.problem
+    return reading
+  }
+
+  return {
+    read(watched) {
+      const before = monotonicSeconds()
+      open()
+      const keys = [...watched].map((one) => ({ one, key: lastingKeyOf(one) }))
+      const marks = keys.flatMap(({ one, key }) =>
+        listMarks(one).map((mark) => [mark, key] as const),
+      )
+      const opened = recorder
+      const recorded = opened && {
+        instancePath: opened.instancePath,
+        reading: readRecorder(opened, new Map(marks)),
+        present: keys.map(({ key }) => key),
+        named: keys.flatMap(({ one: { name }, key }): [string, string][] =>
+          name === undefined ? [] : [[key, name.netns]],
+        ),
+      }
+      durationSeconds = monotonicSeconds() - before
+      return recorded
+    },
+    collector: () => ({
+      collector: 'failures',
+      success: problem === undefined,
+      durationSeconds,
+      problem,
+    }),
+  }
+}
+
+function listMarks({ place }: Watched): string[] {
+  const inode = place.own ? visibleInodeOf('/proc/thread-self/ns/net') : place.inode
+  const netInode = place.own ? visibleInodeOf('/proc/thread-self/net/tcp') : place.netInode
+  return [
+    ...(inode === undefined ? [] : [nameMark('ns', inode)]),
+    ...(netInode === undefined ? [] : [nameMark('net', netInode)]),
+  ]
+}
+
+function nameMark(by: Mark['by'], inode: number): string {
+  return `${by} ${inode}`
+}
+
+function attempt(call: () => void): string | undefined {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    if (error instanceof SourceError || error instanceof DecodeError) return error.message
+    throw error
+  }
+}

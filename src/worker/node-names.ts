@@ -1,0 +1,206 @@
+// Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods that
+// the main thread tells, all live here; none of them ever waits.
+
+import { existsSync } from 'node:fs'
+import { readProcFile, readProcList } from '../kernel/proc-file.ts'
+import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
+import type { SpecSettings } from '../namespaces/world.ts'
+import { DecodeError, SourceError } from '../observation.ts'
+import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
+import { findCgroupRoot } from '../owners/cgroup-root.ts'
+import { type CgroupTree, createCgroupTree } from '../owners/cgroup-tree.ts'
+import { nameOwner, nameUser } from '../owners/owner.ts'
+import { createUserNames } from '../owners/user-names.ts'
+import type { Pod, Sample } from '../sample.ts'
+import type { OwnerName } from '../snapshot.ts'
+import type { Watched } from './watched.ts'
+
+export interface NodeNames {
+  /** Whether the names of pods will be told. */
+  readonly kubernetes: boolean
+  /** Whether cgroup ids can be resolved. */
+  readonly cgroups: boolean
+  setPods(pods: readonly Pod[]): void
+  /** Fills in whose namespace it is, as far as that is known by now. */
+  identify(one: Watched): void
+  /** What the spec of the pod says about its ports; undefined without a pod. */
+  specOf(pod: Pod | undefined): SpecSettings | undefined
+  /** Names owners of sockets of the namespace of that id. */
+  nameOwnersOf(
+    namespace: number,
+  ): (by: 'cgroup' | 'user', ids: ReadonlySet<number>) => (id: number) => OwnerName | undefined
+  /** Forgets what only other namespaces than these needed. */
+  retain(namespaces: ReadonlyMap<number, unknown>): void
+  /** Names the owner of a process by its cgroup. */
+  nameProcess(cgroupPath: string): string
+  collectors(): Sample['collectors']
+  wanted(): Sample['wanted']
+}
+
+export interface NodeNamesOptions {
+  readonly procfs: string
+  /** Undefined: wherever the mount table says. */
+  readonly cgroup: string | undefined
+  readonly owners: boolean
+  readonly kubernetes: boolean
+  readonly monotonicSeconds: () => number
+}
+
+/** The first processes of a namespace say whose it is; a helper of the runtime's may be among them for a moment. */
+const PIDS_ASKED = 5
+
+export function createNodeNames(options: NodeNamesOptions): NodeNames {
+  const { procfs, kubernetes } = options
+  const tree = options.owners ? openTree(options.cgroup) : undefined
+  const userNames = createUserNames()
+  const idsOf = new Map<number, ReadonlySet<number>>()
+  const identities = new Map<string, CgroupIdentity>()
+  let pods: ReadonlyMap<string, Pod> = new Map()
+  let containerNames: ReadonlyMap<string, string> = new Map()
+  let wantedPods = new Set<string>()
+  let wantedContainers = new Set<string>()
+  /** Of the last look at the tree. */
+  let problem =
+    options.owners && options.cgroup !== undefined && tree === undefined
+      ? `Cannot read the cgroup v2 tree: there is none at ${options.cgroup}; owners are users`
+      : undefined
+  let seconds = 0
+
+  function want({ podUid, containerId }: Pick<CgroupIdentity, 'podUid' | 'containerId'>): void {
+    if (!kubernetes || podUid === undefined) return
+    const pod = pods.get(podUid)
+    if (pod === undefined) wantedPods.add(podUid)
+    else if (containerId !== undefined && !containerNames.has(containerId)) {
+      wantedContainers.add(containerId)
+    }
+  }
+
+  function refresh(cgroups: CgroupTree, ids: ReadonlySet<number>): void {
+    const before = options.monotonicSeconds()
+    try {
+      if (cgroups.refresh(ids) !== 'idle') problem = undefined
+    } catch (error) {
+      if (!(error instanceof SourceError)) throw error
+      problem = error.message
+    }
+    seconds += options.monotonicSeconds() - before
+  }
+
+  function nameCgroup(id: number): OwnerName | undefined {
+    const path = tree?.resolve(id)
+    return path === undefined ? undefined : namePath(path)
+  }
+
+  function namePath(path: string): OwnerName {
+    let identity = identities.get(path)
+    if (identity === undefined) {
+      identity = parseCgroupPath(path)
+      identities.set(path, identity)
+    }
+    want(identity)
+    return nameOwner(identity, { containerNames })
+  }
+
+  return {
+    kubernetes,
+    cgroups: tree !== undefined,
+    setPods(told) {
+      pods = new Map(told.map((pod) => [pod.uid, pod]))
+      containerNames = new Map(told.flatMap(nameContainers))
+    },
+    identify(one) {
+      if (one.name === undefined && one.podUid === undefined && !one.place.own) {
+        const identity = findIdentity(procfs, one.place.pids.slice(0, PIDS_ASKED))
+        one.containerId ??= identity?.containerId
+        one.podUid = identity?.podUid
+      }
+      if (one.podUid === undefined) return
+      one.pod ??= pods.get(one.podUid)
+      want({ podUid: one.podUid })
+    },
+    specOf: (pod) => pod && readSpec(pod),
+    nameOwnersOf: (namespace) => (by, ids) => {
+      idsOf.set(namespace, ids)
+      if (by === 'user') return (id) => nameUser(id, userNames())
+      if (tree !== undefined) refresh(tree, ids)
+      return nameCgroup
+    },
+    retain(namespaces) {
+      for (const id of idsOf.keys()) if (!namespaces.has(id)) idsOf.delete(id)
+      tree?.retain(new Set([...idsOf.values()].flatMap((ids) => [...ids])))
+      if (identities.size > MOST_IDENTITIES) identities.clear()
+    },
+    nameProcess: (path) => namePath(path).owner,
+    collectors() {
+      const success = problem === undefined
+      const row = { collector: 'owners', success, durationSeconds: seconds, problem }
+      seconds = 0
+      return options.owners ? [row] : []
+    },
+    wanted() {
+      const wanted = { podUids: [...wantedPods], containerIds: [...wantedContainers] }
+      wantedPods = new Set()
+      wantedContainers = new Set()
+      return wanted
+    },
+  }
+}
+
+/** By id; in full, because several pods of a node have a container of one name. */
+function nameContainers({ namespace, name, containers }: Pod): [string, string][] {
+  return Object.entries(containers).map(([id, container]) => [
+    id,
+    `${namespace}/${name}/${container}`,
+  ])
+}
+
+/** Parsed paths kept; they are parsed again when there were more. */
+const MOST_IDENTITIES = 10_000
+
+/** Undefined where the machine has no cgroup v2: sockets then go by their user. */
+function openTree(cgroup: string | undefined): CgroupTree | undefined {
+  const mounted = cgroup ?? findCgroupRoot(readProcList('/proc/thread-self/mountinfo') ?? '')
+  if (mounted === undefined) return undefined
+  // Hybrid hosts have it one level down.
+  const root = [mounted, `${mounted}/unified`].find((path) =>
+    existsSync(`${path}/cgroup.controllers`),
+  )
+  return root === undefined ? undefined : createCgroupTree({ root })
+}
+
+/** The first of those processes that is of a pod, else of a container. */
+function findIdentity(procfs: string, pids: readonly number[]): CgroupIdentity | undefined {
+  const identities = pids.flatMap((pid) => readIdentity(`${procfs}/${pid}/cgroup`) ?? [])
+  return (
+    identities.find(({ podUid }) => podUid !== undefined) ??
+    identities.find(({ containerId }) => containerId !== undefined)
+  )
+}
+
+function readIdentity(file: string): CgroupIdentity | undefined {
+  try {
+    const path = parseProcCgroup(readProcFile(file) ?? '')
+    return path === undefined ? undefined : parseCgroupPath(path)
+  } catch (error) {
+    if (error instanceof SourceError) return undefined
+    throw error
+  }
+}
+
+/** A value that is none is left out: the kubelet would not have started such a pod. */
+function readSpec({ portRange, reservedPorts }: Pod): SpecSettings {
+  return {
+    ...(portRange !== undefined && unlessMalformed(() => ({ range: parsePortRange(portRange) }))),
+    ...(reservedPorts !== undefined &&
+      unlessMalformed(() => ({ reserved: parseReservedPorts(reservedPorts) }))),
+  }
+}
+
+function unlessMalformed<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,134 @@
+// The worker's side of the probe collector: what is tried inside a namespace while it is read.
+
+import { markProbingThread } from '../failures/traced-threads.ts'
+import type { Libc } from '../kernel/libc.ts'
+import { choosePorts, levelShares, noteTests, type PortTests } from '../model/hidden-ports.ts'
+import { SourceError } from '../observation.ts'
+import { canaryPools, probeAllocation } from '../probes/canary.ts'
+import { probePorts } from '../probes/port.ts'
+import type { NamespaceState, Probe, Snapshot } from '../snapshot.ts'
+
+/** What the prober remembers of one namespace. */
+export interface ProbeMemory {
+  probes: readonly Probe[]
+  probedAtSeconds: number
+  tests: PortTests
+  /** Ports of its share that it has not used yet: below one where many namespaces share. */
+  credit: number
+  /** connect() calls of ours that Tcp ActiveOpens counts. */
+  opens: number
+}
+
+export interface Prober {
+  /** What to tell the model of the ports; undefined where testing them is not worth it. */
+  testsOf(memory: ProbeMemory, state: NamespaceState | undefined): PortTests | undefined
+  /** Tries what is due. To be called inside the namespace. */
+  probe(memory: ProbeMemory, ambiguousPorts: readonly number[] | undefined): void
+  /** Ends a sample: what is tried next belongs to another. */
+  collector(): Snapshot['collectors'][number]
+}
+
+export interface ProberOptions {
+  readonly libc: Libc
+  readonly procfs: string
+  readonly monotonicSeconds: () => number
+  readonly random: () => number
+  /** Of the pool tcp_connect: below it nobody depends on the last port. */
+  readonly detailMinUtilization: number
+}
+
+/** In one sample, of all namespaces together: 50 us each. */
+const PORTS_TESTED = 200
+/** A canary in a full pool makes the kernel search for 20 ms: it may take one percent of the time. */
+const REST_FACTOR = 100
+
+export function startProbeMemory(): ProbeMemory {
+  return {
+    probes: [],
+    probedAtSeconds: Number.NEGATIVE_INFINITY,
+    tests: new Map(),
+    credit: 0,
+    opens: 0,
+  }
+}
+
+/** Makes the calling thread known as one that probes, so that what it is refused does not count. */
+export function createProber(options: ProberOptions): Prober {
+  const { libc, procfs, monotonicSeconds, random } = options
+  /** Whoever cannot be told apart must not be refused a port: it would count as a failure. */
+  const unmarked = markThread(procfs)
+  let problem: string | undefined
+  /** Whether some port was tested since collector() was called. */
+  let tested = false
+  let durationSeconds = 0
+  let left = PORTS_TESTED
+  /** How many ports the namespaces of this sample are in doubt about; those of the last one decide the shares. */
+  let wants: number[] = []
+  let share = PORTS_TESTED
+
+  function allocate(memory: ProbeMemory): void {
+    const cost = memory.probes.reduce((sum, probe) => sum + probe.durationSeconds, 0)
+    if (monotonicSeconds() - memory.probedAtSeconds < REST_FACTOR * cost) return
+    memory.probedAtSeconds = monotonicSeconds()
+    memory.probes = canaryPools.flatMap(
+      (pool) => probeAllocation(libc, pool, monotonicSeconds) ?? [],
+    )
+  }
+
+  function testPorts(memory: ProbeMemory, ambiguous: readonly number[]): void {
+    wants.push(ambiguous.length)
+    memory.credit = Math.min(memory.credit + share, Math.max(share, 1))
+    const limit = Math.min(Math.floor(memory.credit), left)
+    const chosen = choosePorts(ambiguous, memory.tests, { limit, random })
+    memory.credit -= chosen.length
+    left -= chosen.length
+    const answers = probePorts(libc, chosen)
+    if (chosen.length > 0) {
+      // What one namespace refuses is not undone by the next.
+      problem = (tested ? problem : undefined) ?? answers.problem
+      tested = true
+    }
+    memory.opens += answers.usable.length
+    const nowSeconds = monotonicSeconds()
+    memory.tests = noteTests(memory.tests, answers, { ambiguous, nowSeconds })
+  }
+
+  return {
+    testsOf(memory, state) {
+      const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
+      const isWorth = (pool?.utilizationRatio ?? 0) >= options.detailMinUtilization
+      return isWorth && unmarked === undefined ? memory.tests : undefined
+    },
+    probe(memory, ambiguousPorts) {
+      const before = monotonicSeconds()
+      allocate(memory)
+      if (ambiguousPorts !== undefined) testPorts(memory, ambiguousPorts)
+      durationSeconds += monotonicSeconds() - before
+    },
+    collector() {
+      const told = unmarked ?? problem
+      const row = {
+        collector: 'probe',
+        success: told === undefined,
+        durationSeconds,
+        problem: told,
+      }
+      durationSeconds = 0
+      tested = false
+      share = levelShares(PORTS_TESTED, wants)
+      wants = []
+      left = PORTS_TESTED
+      return row
+    },
+  }
+}
+
+function markThread(procfs: string): string | undefined {
+  try {
+    markProbingThread(procfs)
+    return undefined
+  } catch (error) {
+    if (error instanceof SourceError) return error.message
+    throw error
+  }
+}

@@ -1,0 +1,74 @@
+// The worker thread: blocking system calls live here. Opens the source once, then takes a sample whenever it is asked.
+
+import { parentPort, workerData } from 'node:worker_threads'
+import { noteDescriptors } from '../kernel/descriptors.ts'
+import { type Libc, openLibc } from '../kernel/libc.ts'
+import { createStep } from '../model/step.ts'
+import { openWorld } from '../namespaces/open-world.ts'
+import { DecodeError, SourceError } from '../observation.ts'
+import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
+import { type OpenedSource, openSource } from '../sources/sources.ts'
+import { createFailureWatch } from './failure-watch.ts'
+import { createNodeNames } from './node-names.ts'
+import { createProber } from './prober.ts'
+import { createTakeSample } from './take-sample.ts'
+import { createThreadCpuClock } from './thread-cpu.ts'
+
+if (parentPort === null) throw new Error('Cannot run outside a worker thread')
+const port = parentPort
+const { options, descriptors, given, opens }: WorkerData = workerData
+const answer = (message: FromWorker) => port.postMessage(message)
+const monotonicSeconds = () => performance.now() / 1000
+let libc: Libc | undefined
+
+const opened = await open()
+if (opened !== undefined) {
+  const { source, refusals } = opened
+  const names = createNodeNames({ ...options, monotonicSeconds })
+  const takeSample = createTakeSample({
+    world: openWorld(source, { ...options, monotonicSeconds, libc }),
+    step: createStep(options),
+    names,
+    failureWatch:
+      options.failures === undefined
+        ? undefined
+        : createFailureWatch({
+            ...options,
+            name: options.failures,
+            monotonicSeconds,
+            nameProcess: names.nameProcess,
+          }),
+    clocks: {
+      unixSeconds: () => Date.now() / 1000,
+      monotonicSeconds,
+      cpuSeconds: createThreadCpuClock(),
+    },
+    prober:
+      options.probe && libc !== undefined
+        ? createProber({ ...options, libc, monotonicSeconds, random: Math.random })
+        : undefined,
+    detailMinUtilization: options.detailMinUtilization,
+    given,
+    opens: new Map(opens),
+  })
+  port.on('message', async (request: ToWorker) => {
+    if (request.type === 'pods') names.setPods(request.pods)
+    else answer({ type: 'sampled', sample: await takeSample(request.budgetSeconds) })
+  })
+  answer({ type: 'opened', reader: source.reader, traits: source.traits, refusals })
+}
+
+async function loadLibc(): Promise<Libc> {
+  libc ??= noteDescriptors(await openLibc(), descriptors)
+  return libc
+}
+
+async function open(): Promise<OpenedSource | undefined> {
+  try {
+    return await openSource(options.source, { ...options, openLibc: loadLibc })
+  } catch (error) {
+    if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
+    answer({ type: 'refused', message: error.message })
+    return undefined
+  }
+}

@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest'
+import { locateFailure } from '../../src/ledger/locate.ts'
+import type { DestinationRow } from '../../src/snapshot.ts'
+import { sampleState } from '../support/sample-snapshot.ts'
+
+const failure = { source: '10.0.0.5', destination: '10.0.0.9:443' }
+
+function namespace(key: string, row: Partial<DestinationRow> = {}) {
+  const rows = [{ ...failure, usedPorts: 990, timeWaitPorts: 0, utilizationRatio: 0.99, ...row }]
+  return { key, state: { ...sampleState, destinations: { count: 1, rows, other: undefined } } }
+}
+
+describe('locateFailure()', () => {
+  test('finds the namespace that has exhausted the destination', () => {
+    const namespaces = [namespace('a', { destination: '10.0.0.9:80' }), namespace('b')]
+    expect(locateFailure(namespaces, failure)).toBe('b')
+  })
+
+  test('finds it by sockets that are bound to a device', () => {
+    expect(locateFailure([namespace('a', { source: '10.0.0.5%3' })], failure)).toBe('a')
+  })
+
+  test('finds it by the worst destination where no rows are kept', () => {
+    const [connect] = sampleState.pools
+    if (connect === undefined) throw new Error('The sample has no pool')
+    const worst = (utilizationRatio: number) => ({
+      ...sampleState,
+      destinations: undefined,
+      pools: [{ ...connect, worstDestination: failure, utilizationRatio }],
+    })
+    expect(locateFailure([{ key: 'a', state: worst(1) }], failure)).toBe('a')
+    expect(locateFailure([{ key: 'a', state: worst(0.5) }], failure)).toBeUndefined()
+  })
+
+  test.each([
+    ['another source', [namespace('a', { source: '10.0.0.6' })]],
+    ['ports to spare', [namespace('a', { utilizationRatio: 0.8 })]],
+    ['two that could be it', [namespace('a'), namespace('b')]],
+    ['no reading', [{ key: 'a', state: undefined }]],
+  ])('does not guess with %s', (_name, namespaces) => {
+    expect(locateFailure(namespaces, failure)).toBeUndefined()
+  })
+})

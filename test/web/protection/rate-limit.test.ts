@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest'
+import { createRateLimiter, parseGoDurationMs } from '../../../src/web/protection/rate-limit.ts'
+
+test('createRateLimiter() lets a burst pass and then one for each interval', () => {
+  let now = 0
+  const passes = createRateLimiter({ intervalMs: 1000, burst: 3 }, () => now)
+  const count = (asked: number) => Array.from({ length: asked }, passes).filter(Boolean).length
+  expect(count(5)).toBe(3)
+  now = 999
+  expect(count(5)).toBe(0)
+  now = 2000
+  expect(count(5)).toBe(2)
+  now = 1_000_000
+  expect(count(5)).toBe(3)
+})
+
+test.each([
+  ['0', 0],
+  ['1s', 1000],
+  ['1.5s', 1500],
+  ['1h1m1s1ms', 3_661_001],
+  ['250us', 0.25],
+  ['', undefined],
+  ['1', undefined],
+  ['-1s', undefined],
+  ['1d', undefined],
+  ['s', undefined],
+])('parseGoDurationMs() reads %j as %j', (text, ms) => {
+  expect(parseGoDurationMs(text)).toBe(ms)
+})

@@ -1,0 +1,299 @@
+import { describe, expect, test } from 'vitest'
+import { createStep } from '../../src/model/step.ts'
+import type { World } from '../../src/namespaces/world.ts'
+import { DecodeError, SourceError } from '../../src/observation.ts'
+import type { Namespace } from '../../src/snapshot.ts'
+import { createNodeNames } from '../../src/worker/node-names.ts'
+import { createTakeSample } from '../../src/worker/take-sample.ts'
+import { plainSocket } from '../support/netlink-builder.ts'
+import { buildPlace } from '../support/place.ts'
+import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
+
+const READ_SECONDS = 0.004
+
+/** A node of the test's making: what each namespace holds, what it is bounded by, and how often it was read. */
+function createNode(ids: readonly number[]) {
+  const node = {
+    ids: [...ids],
+    bounds: new Map<number, number | Error>(),
+    sockets: new Map<number, number>(),
+    ranges: new Map<number, { first: number; last: number }>(),
+    /** In which allocations fail, as the kernel records it. */
+    failing: [] as readonly number[],
+    /** Of looks at the range alone. */
+    rangeRefusal: undefined as Error | undefined,
+    refusals: new Map<number, Error>(),
+    reads: new Map<number, number>(),
+    listing: undefined as Error | undefined,
+  }
+  let now = 1000
+  let cpu = 0
+  const placeOf = (id: number) =>
+    buildPlace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
+  const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
+  const world: World = {
+    list: () => {
+      if (node.listing) throw node.listing
+      return node.ids.map(placeOf)
+    },
+    boundPorts: ({ id }) => {
+      const bound = node.bounds.get(id) ?? 5
+      if (bound instanceof Error) throw bound
+      return bound
+    },
+    readRange: ({ id }) => {
+      if (node.rangeRefusal) throw node.rangeRefusal
+      return rangeOf(id)
+    },
+    read: ({ id }, use) => {
+      node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
+      cpu += READ_SECONDS
+      const refusal = node.refusals.get(id)
+      if (refusal) throw refusal
+      const range = rangeOf(id)
+      const sockets = Array.from({ length: node.sockets.get(id) ?? 0 }, (_, index) => ({
+        ...plainSocket,
+        localPort: range.first + index,
+      }))
+      return use(
+        createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets }]), {
+          ...plainSettings,
+          range,
+        }),
+      )
+    },
+  }
+  const takeSample = createTakeSample({
+    world,
+    step: createStep({
+      top: 10,
+      peakWindowSeconds: 60,
+      forecastHorizonSeconds: 900,
+      destinations: true,
+      owners: false,
+      listeners: true,
+    }),
+    names: createNodeNames({
+      procfs: '/proc',
+      cgroup: undefined,
+      owners: false,
+      kubernetes: false,
+      monotonicSeconds: () => now,
+    }),
+    failureWatch: {
+      read: () => ({
+        instancePath: '',
+        reading: { rings: [], events: node.failing.map(failureIn), problem: undefined },
+        present: [],
+        named: [],
+      }),
+      collector: () => ({ collector: 'failures', success: true, durationSeconds: 0 }),
+    },
+    prober: undefined,
+    clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
+    detailMinUtilization: 0.2,
+  })
+  const said = new Map<string, Namespace>()
+  return {
+    ...node,
+    node,
+    /** Takes samples; gives what the main thread would then know. */
+    async sample(times = 1, budgetSeconds = 0.1) {
+      let failures: readonly string[] = []
+      let namespaces: Namespace[] = []
+      for (let time = 0; time < times; time++) {
+        now += 5
+        const sample = await takeSample(budgetSeconds)
+        failures = sample.failures
+        namespaces = sample.namespaces.flatMap((one) =>
+          typeof one === 'string' ? (said.get(one) ?? []) : one,
+        )
+        for (const one of namespaces) said.set(one.netns, one)
+      }
+      return { failures, namespaces, names: namespaces.map(({ netns }) => netns) }
+    },
+    readsOf: (id: number) => node.reads.get(id) ?? 0,
+  }
+}
+
+function failureIn(id: number) {
+  const [netns, owner] = [`inode/${4_000_000_000 + id} undefined`, undefined]
+  return { cpu: 0, pid: 1, netns, owner, source: '10.0.0.5', destination: '10.0.0.9:443', count: 1 }
+}
+
+const nameOf = (id: number) => `inode/${4_000_000_000 + id}`
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+
+describe('takeSample() of many namespaces', () => {
+  test('reads our own at every sample and quiet ones in turn, by a small part of the budget', async () => {
+    const { sample, readsOf } = createNode(upTo(101))
+    await sample(2)
+    expect(readsOf(1)).toBe(2)
+    expect(upTo(101).every((id) => readsOf(id) > 0)).toBe(true)
+    const before = upTo(101).reduce((sum, id) => sum + readsOf(id), 0)
+    await sample(20)
+    const turns = upTo(101).reduce((sum, id) => sum + readsOf(id), 0) - before - 20
+    expect(readsOf(1)).toBe(22)
+    // 2.5 ms a sample, 4 ms a read.
+    expect(turns).toBeGreaterThanOrEqual(11)
+    expect(turns).toBeLessThanOrEqual(15)
+    expect(Math.max(...upTo(101).slice(1).map(readsOf))).toBeLessThanOrEqual(2)
+  })
+
+  test('new ones appear as fast as 2.5 budgets allow, those that hold most first', async () => {
+    const { node, sample, readsOf } = createNode([1])
+    await sample()
+    node.ids = upTo(201)
+    node.bounds.set(150, 100)
+    node.bounds.set(160, 6000)
+    await sample()
+    const read = upTo(201).filter((id) => readsOf(id) > 0)
+    expect(read).toContain(150)
+    expect(read).toContain(160)
+    expect(read.length - 2).toBe(Math.ceil(0.25 / READ_SECONDS))
+    const { names } = await sample(4)
+    expect(names).toHaveLength(201)
+  })
+
+  test('reads one that can hold a fifth of its ports at every sample', async () => {
+    const { node, sample, readsOf } = createNode([1, 2])
+    await sample()
+    node.bounds.set(2, 6000)
+    node.sockets.set(2, 6000)
+    await sample(3)
+    expect(readsOf(2)).toBe(4)
+    // It may be empty now, but what is said of it is not: read until it is seen to be calm.
+    node.bounds.set(2, 0)
+    node.sockets.set(2, 0)
+    const { namespaces } = await sample()
+    expect(readsOf(2)).toBe(5)
+    expect(namespaces[1]?.state?.protocols[0]?.usedPorts).toBe(0)
+  })
+
+  test('notices a smaller range although nothing else changes', async () => {
+    const { node, sample } = createNode([1, ...upTo(31).slice(1)])
+    await sample(2, 1)
+    node.ranges.set(7, { first: 40_000, last: 40_099 })
+    const { namespaces } = await sample(4, 0)
+    const seven = namespaces.find(({ netns }) => netns === nameOf(7))
+    expect(seven?.state?.settings.usablePorts).toBe(100)
+  })
+
+  test('lists no quiet one out of turn only because its range may not be looked at', async () => {
+    const { node, sample, readsOf } = createNode(upTo(51))
+    await sample(2, 1)
+    node.rangeRefusal = new SourceError('permission', 'Cannot enter')
+    const before = upTo(51).reduce((sum, id) => sum + readsOf(id), 0)
+    await sample(10)
+    const turns = upTo(51).reduce((sum, id) => sum + readsOf(id), 0) - before - 10
+    // 2.5 ms a sample, 4 ms a read.
+    expect(turns).toBeLessThanOrEqual(8)
+    // Whatever else is wrong, reading says why.
+    node.rangeRefusal = new SourceError('vanished', 'Cannot open')
+    const vanishing = readsOf(2)
+    await sample(6)
+    expect(readsOf(2)).toBeGreaterThan(vanishing)
+  })
+
+  test('reads a new one of few ports at once when it can hold a fifth of them', async () => {
+    const { node, sample, readsOf } = createNode([1])
+    await sample()
+    node.ids = upTo(201)
+    node.bounds.set(150, 100)
+    node.bounds.set(2, 25)
+    node.ranges.set(2, { first: 40_000, last: 40_099 })
+    await sample(1, 0)
+    expect([readsOf(2), readsOf(150)]).toEqual([1, 0])
+  })
+
+  test('reads one in which allocations fail at every sample, until that is five minutes ago', async () => {
+    const { node, sample, readsOf } = createNode(upTo(201))
+    await sample(10, 1)
+    node.failing = [7]
+    await sample()
+    node.failing = []
+    const before = readsOf(7)
+    await sample(59)
+    expect(readsOf(7)).toBe(before + 59)
+    await sample(10)
+    expect(readsOf(7)).toBeLessThanOrEqual(before + 60)
+  })
+
+  test('a forecast is not left standing when its namespace has become quiet', async () => {
+    const { node, sample } = createNode(upTo(201))
+    const risk = (namespaces: readonly Namespace[]) =>
+      namespaces
+        .find(({ netns }) => netns === nameOf(2))
+        ?.state?.pools.map(({ riskRatio = 0 }) => riskRatio) ?? []
+    await sample(10, 1)
+    for (let sockets = 0; sockets <= 4000; sockets += 200) {
+      node.bounds.set(2, 5700)
+      node.sockets.set(2, sockets)
+      await sample(1)
+    }
+    expect(Math.max(...risk((await sample()).namespaces))).toBeGreaterThan(0.5)
+    node.bounds.set(2, 0)
+    node.sockets.set(2, 0)
+    expect(Math.max(...risk((await sample(12)).namespaces))).toBeLessThan(0.25)
+  })
+
+  test('says less of quiet ones, all of busy ones, and changes its mind slowly', async () => {
+    const { node, sample } = createNode([1, 2])
+    const detailOf = async (sockets: number) => {
+      node.bounds.set(2, 28_232)
+      node.sockets.set(2, sockets)
+      return (await sample()).namespaces.map(({ detailed }) => detailed)
+    }
+    expect(await detailOf(5600)).toEqual([true, false])
+    expect(await detailOf(5700)).toEqual([true, true])
+    expect(await detailOf(5600)).toEqual([true, true])
+    expect(await detailOf(4300)).toEqual([true, true])
+    expect(await detailOf(4200)).toEqual([true, false])
+  })
+
+  test('one that cannot be read costs the others nothing and comes back at once', async () => {
+    const { node, sample } = createNode([1, 2, 3])
+    await sample()
+    node.refusals.set(2, new SourceError('permission', 'Cannot enter'))
+    node.bounds.set(2, 28_000)
+    const { namespaces, failures } = await sample()
+    expect(failures).toEqual(['permission'])
+    expect(namespaces.map(({ state }) => state !== undefined)).toEqual([true, false, true])
+    node.refusals.clear()
+    node.bounds.set(2, 1)
+    expect((await sample()).namespaces.every(({ state }) => state !== undefined)).toBe(true)
+  })
+
+  test('a bound that cannot be read means that the sockets must be', async () => {
+    const { node, sample, readsOf } = createNode([1, 2])
+    node.bounds.set(2, new DecodeError('Cannot parse sockstat', 0))
+    await sample(3)
+    expect(readsOf(2)).toBe(3)
+  })
+
+  test('forgets nothing when the namespaces cannot be listed, but says so before long', async () => {
+    const { node, sample } = createNode([1, 2])
+    const before = (await sample(3)).namespaces[1]?.state
+    expect(before?.pools[0]?.riskRatio).toBeDefined()
+    node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')
+    const blind = await sample(2)
+    expect(blind.failures).toEqual(['exhausted'])
+    expect(blind.namespaces.map(({ state }) => state !== undefined)).toEqual([true, true])
+    const later = await sample()
+    expect(later.namespaces.map(({ failure }) => failure?.reason)).toEqual([undefined, 'exhausted'])
+    node.listing = undefined
+    const { namespaces, names } = await sample()
+    expect(names).toEqual(['self', nameOf(2)])
+    // Known without waiting: the forecast remembers what it saw.
+    expect(namespaces[1]?.state?.pools[0]?.riskRatio).toBeDefined()
+  })
+
+  test('series of a vanished namespace go at once, and its name is free', async () => {
+    const { node, sample } = createNode([1, 2])
+    await sample()
+    node.ids = [1]
+    expect((await sample()).names).toEqual(['self'])
+    node.ids = [1, 2]
+    expect((await sample()).names).toEqual(['self', nameOf(2)])
+  })
+})

@@ -1,0 +1,231 @@
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { createFailureLog } from '../../src/failure-log.ts'
+import { markProbingThread } from '../../src/failures/traced-threads.ts'
+import { SourceError } from '../../src/observation.ts'
+import type { NamespaceState, Pool } from '../../src/snapshot.ts'
+import { createProber, startProbeMemory } from '../../src/worker/prober.ts'
+import { createFakeSockets, ERRNO } from '../failures/fake-sockets.ts'
+import { sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
+
+vi.mock(import('../../src/failures/traced-threads.ts'), async (importOriginal) => ({
+  ...(await importOriginal()),
+  markProbingThread: vi.fn(),
+}))
+
+const mark = vi.mocked(markProbingThread)
+beforeEach(() => {
+  mark.mockReset().mockReturnValue({ threadId: 7, threadName: 'prober' })
+})
+
+/** The clock moves that far whenever somebody binds. */
+function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, bindSeconds = 0) {
+  const clock = { now: 1000, connects: 0 }
+  const sockets = createFakeSockets(refusals)
+  const libc = {
+    ...sockets,
+    bind: (fd: number, address: Uint8Array) => {
+      clock.now += bindSeconds
+      sockets.bind(fd, address)
+    },
+    connect: (fd: number, address: Uint8Array) => {
+      clock.connects++
+      sockets.connect(fd, address)
+    },
+  }
+  const prober = createProber({
+    libc,
+    procfs: '/proc',
+    monotonicSeconds: () => clock.now,
+    random: () => 0,
+    detailMinUtilization: 0.2,
+  })
+  const countOf = (name: string) => sockets.calls.filter(([call]) => call === name).length
+  return { prober, clock, countOf }
+}
+
+const [connectPool, bindPool] = sampleState.pools as [Pool, Pool]
+const stateOf = (utilizationRatio: number): NamespaceState => ({
+  ...sampleState,
+  pools: [
+    { ...bindPool, utilizationRatio: 1 },
+    { ...connectPool, utilizationRatio },
+  ],
+})
+
+describe('testsOf()', () => {
+  test('asks for tests where the pool of connect() is used that much', () => {
+    const { prober } = createProbing()
+    const memory = startProbeMemory()
+    expect(prober.testsOf(memory, stateOf(0.2))).toBe(memory.tests)
+    expect(prober.testsOf(memory, stateOf(0.19))).toBeUndefined()
+    expect(prober.testsOf(memory, { ...sampleState, pools: [bindPool] })).toBeUndefined()
+    // Nothing is known of a namespace that is new.
+    expect(prober.testsOf(memory, undefined)).toBeUndefined()
+  })
+
+  test('asks for none from a thread that nobody could tell from an application', () => {
+    mark.mockImplementation(() => {
+      throw new SourceError('permission', 'Cannot name the thread')
+    })
+    const { prober } = createProbing()
+    expect(prober.testsOf(startProbeMemory(), stateOf(1))).toBeUndefined()
+    prober.probe(startProbeMemory(), undefined)
+    for (let again = 0; again < 2; again++) {
+      expect(prober.collector()).toMatchObject({
+        collector: 'probe',
+        success: false,
+        problem: 'Cannot name the thread',
+      })
+    }
+  })
+})
+
+describe('probe()', () => {
+  test('allocates a TCP and a UDP port as an application would', () => {
+    const { prober } = createProbing({}, 0.25)
+    const memory = startProbeMemory()
+    prober.probe(memory, undefined)
+    expect(memory.probes).toEqual([
+      { pool: 'tcp_bind', success: true, durationSeconds: 0.25 },
+      { pool: 'udp', success: true, durationSeconds: 0.25 },
+    ])
+    expect(prober.collector().durationSeconds).toBe(0.5)
+    expect(prober.collector().durationSeconds).toBe(0)
+  })
+
+  test('lets a namespace rest for a hundred times what the canary took there', () => {
+    const { prober, clock, countOf } = createProbing({ bind: ERRNO.EADDRINUSE }, 0.02)
+    const [full, other] = [startProbeMemory(), startProbeMemory()]
+    prober.probe(full, undefined)
+    const { probes } = full
+    expect(probes.map(({ success }) => success)).toEqual([false, false])
+    const start = full.probedAtSeconds
+    for (clock.now of [start + 0.04, start + 3.99]) prober.probe(full, undefined)
+    expect(countOf('bind')).toBe(2)
+    expect(full.probes).toBe(probes)
+    // Another one has not taken anything.
+    prober.probe(other, undefined)
+    expect(countOf('bind')).toBe(4)
+    clock.now = start + 4.01
+    prober.probe(full, undefined)
+    expect(countOf('bind')).toBe(6)
+  })
+
+  test('says nothing of a pool where no socket is to be had', () => {
+    const { prober } = createProbing({ socket: ERRNO.EMFILE })
+    const memory = startProbeMemory()
+    prober.probe(memory, undefined)
+    expect(memory.probes).toEqual([])
+  })
+
+  test('tests no port unless it is told which are in doubt', () => {
+    const { prober, countOf } = createProbing()
+    prober.probe(startProbeMemory(), undefined)
+    expect(countOf('connect')).toBe(0)
+    expect(prober.collector().problem).toBeUndefined()
+  })
+
+  test('remembers what the tests said, and how many of them opened a connection', () => {
+    const { prober } = createProbing({ connect: ERRNO.EINPROGRESS })
+    const memory = startProbeMemory()
+    prober.probe(memory, [40_000, 40_001, 40_002])
+    expect([...memory.tests.keys()].sort()).toEqual([40_000, 40_001, 40_002])
+    expect(memory.opens).toBe(3)
+    prober.probe(memory, [40_000])
+    expect([memory.opens, [...memory.tests.keys()]]).toEqual([4, [40_000]])
+  })
+
+  test('counts no connection for a port that is closed', () => {
+    const { prober } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const memory = startProbeMemory()
+    prober.probe(memory, [40_000, 40_001])
+    expect(memory.opens).toBe(0)
+    expect([...memory.tests.values()].map(({ closed }) => closed)).toEqual([true, true])
+  })
+
+  test('tests at most 200 ports in a sample, and the others in the next', () => {
+    const { prober, countOf } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const memory = startProbeMemory()
+    const ambiguous = Array.from({ length: 300 }, (_, index) => 40_000 + index)
+    prober.probe(memory, ambiguous)
+    expect([countOf('connect'), memory.tests.size]).toEqual([200, 200])
+    prober.collector()
+    prober.probe(memory, ambiguous)
+    expect([countOf('connect'), memory.tests.size]).toEqual([400, 300])
+  })
+})
+
+describe('the allowance of a sample', () => {
+  const portsOf = (count: number) => Array.from({ length: count }, (_, index) => 40_000 + index)
+
+  /** Namespaces that are in doubt about so many ports each; what each tested in each of the samples. */
+  function play(wants: readonly number[], samples: number): number[][] {
+    const { prober, clock } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
+    const all = wants.map((want) => ({ ambiguous: portsOf(want), memory: startProbeMemory() }))
+    return Array.from({ length: samples }, () => {
+      const tested = all.map(({ memory, ambiguous }) => {
+        const before = clock.connects
+        prober.probe(memory, ambiguous)
+        return clock.connects - before
+      })
+      prober.collector()
+      return tested
+    })
+  }
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+  test('is shared by all namespaces, and what one does not need goes to the others', () => {
+    const samples = play([500, 20, 500, 500], 4)
+    expect(samples.slice(1)).toEqual(Array(3).fill([60, 20, 60, 60]))
+    for (const tested of samples) expect(sum(tested)).toBeLessThanOrEqual(200)
+  })
+
+  test('goes round where there are more namespaces than ports to test', () => {
+    const samples = play(Array(500).fill(3), 16)
+    for (const tested of samples) expect(sum(tested)).toBeLessThanOrEqual(200)
+    const perNamespace = samples[0]?.map((_, index) => sum(samples.map((one) => one[index] ?? 0)))
+    expect(Math.min(...(perNamespace ?? []))).toBeGreaterThanOrEqual(4)
+  })
+})
+
+describe('collector()', () => {
+  test('says why ports could not be tested, until they can', () => {
+    const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
+    const { prober } = createProbing(answers)
+    const problem = /^Cannot test ports: setsockopt/
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector()).toMatchObject({
+      success: false,
+      problem: expect.stringMatching(problem),
+    })
+    // A sample without tests is no better news.
+    prober.probe(startProbeMemory(), undefined)
+    expect(prober.collector().problem).toMatch(problem)
+    // Neither is one in which nothing is in doubt any more.
+    prober.probe(startProbeMemory(), [])
+    expect(prober.collector().problem).toMatch(problem)
+    delete answers.setsockopt
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector()).toMatchObject({ success: true, problem: undefined })
+  })
+
+  test('is logged once, whatever ports the tests of each sample begin with', () => {
+    const { prober } = createProbing({ setsockopt: ERRNO.ENOPROTOOPT })
+    const warn = vi.fn()
+    const tell = createFailureLog({ debug: warn, info: warn, warn, error: warn })
+    for (const port of [40_000, 41_000, 42_000]) {
+      prober.probe(startProbeMemory(), [port])
+      tell({ ...sampleSnapshot, namespaces: [], collectors: [prober.collector()] })
+    }
+    expect(warn).toHaveBeenCalledOnce()
+  })
+
+  test('does not forget what one namespace refused because the next did not', () => {
+    const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
+    const { prober } = createProbing(answers)
+    prober.probe(startProbeMemory(), [40_000])
+    delete answers.setsockopt
+    prober.probe(startProbeMemory(), [40_000])
+    expect(prober.collector().success).toBe(false)
+  })
+})
