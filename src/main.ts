@@ -204,24 +204,16 @@ async function openSampler(
   events: SamplerEvents,
 ): Promise<Sampler> {
   const worker: WorkerOptions = {
-    source: config.source,
-    procfs: config.procfs,
-    cgroup: config.cgroup,
-    everyNamespace: config.netns === 'all',
+    ...config,
+    ...config.collectors,
     platform: process.platform,
     ownPort,
-    top: config.top,
-    detailMinUtilization: config.detailMinUtilization,
-    peakWindowSeconds: config.peakWindowSeconds,
-    forecastHorizonSeconds: config.forecastHorizonSeconds,
-    ...config.collectors,
     kubernetes: config.collectors.kubernetes && !isSingle(config),
     // A counter of one sample says nothing.
     failures:
       config.collectors.failures && config.command === 'serve' && process.platform === 'linux'
         ? createInstanceName(process.pid)
         : undefined,
-    tracefs: config.tracefs,
   }
   const budget = {
     configuredIntervalMs: config.sampleIntervalMs,

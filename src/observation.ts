@@ -121,6 +121,8 @@ export interface NamespaceReading {
   readonly udpListenersKnown: boolean
   /** What tells who holds a socket: the column cgroupId, or where it says nothing uid; undefined where neither does. */
   readonly ownersBy: 'cgroup' | 'user' | undefined
+  /** Whether the calling thread is in the namespace while `batches` are read, so that allocations can be tried in it. */
+  readonly canProbe: boolean
   /** Consumed once, in order; reading may throw SourceError or DecodeError while it goes on. */
   readonly batches: Iterable<SocketBatch>
   /** Tcp ActiveOpens of the namespace, undefined where unknown. */

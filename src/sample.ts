@@ -17,13 +17,15 @@ export interface WorkerData {
 /** The settings of the sampling thread. */
 export interface WorkerOptions {
   readonly source: Reader | 'auto'
+  /** Where procfs is mounted, without a slash at the end. */
   readonly procfs: string
-  /** Where cgroup v2 is mounted; undefined: wherever the mount table says. */
+  /** Where cgroup v2 is mounted, without a slash at the end; undefined: wherever the mount table says. */
   readonly cgroup: string | undefined
   readonly platform: string
   readonly ownPort: number | undefined
   /** False: only the namespace that the source sees by itself. */
   readonly everyNamespace: boolean
+  /** Rows kept for each namespace. */
   readonly top: number
   readonly detailMinUtilization: number
   readonly peakWindowSeconds: number

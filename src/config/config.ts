@@ -1,6 +1,7 @@
 // Configuration: command line, environment and YAML file -> one frozen Config, or every problem at once. The table of
 // options is config/options.ts; pure but for the `readFile` that is passed in.
 
+import type { WorkerOptions } from '../sample.ts'
 import { parseArgv } from './argv.ts'
 import { parseEnv } from './env.ts'
 import { parseConfigFile } from './file.ts'
@@ -15,7 +16,30 @@ import {
 } from './options.ts'
 import { quote } from './problem.ts'
 
-export interface Config {
+/**
+ * Settings of the sampling thread keep the names that sample.ts gives them: `Config` holds them as they are, and main.ts
+ * hands them on.
+ */
+type SamplingSettings = Pick<
+  WorkerOptions,
+  | 'source'
+  | 'procfs'
+  | 'cgroup'
+  | 'tracefs'
+  | 'everyNamespace'
+  | 'top'
+  | 'detailMinUtilization'
+  | 'peakWindowSeconds'
+  | 'forecastHorizonSeconds'
+>
+
+/** Collectors that a flag of their name switches; `failures` gets its tracing instance in main.ts. */
+type Collectors = Pick<
+  WorkerOptions,
+  'destinations' | 'owners' | 'listeners' | 'probe' | 'kubernetes'
+> & { readonly failures: boolean }
+
+export interface Config extends SamplingSettings {
   readonly command: Command
   readonly showHelp: boolean
   readonly showVersion: boolean
@@ -25,29 +49,9 @@ export interface Config {
   readonly telemetryPath: string
   readonly webConfigFile: string | undefined
   readonly exporterMetrics: boolean
-  readonly source: Settings['source']
-  /** Without a slash at the end. */
-  readonly procfs: string
-  /** Likewise; undefined where the mount table is to say. */
-  readonly cgroup: string | undefined
-  /** Likewise. */
-  readonly tracefs: string | undefined
-  readonly netns: Settings['netns']
   readonly sampleIntervalMs: number
   readonly cpuBudgetRatio: number
-  readonly peakWindowSeconds: number
-  readonly forecastHorizonSeconds: number
-  /** Rows kept for each namespace. */
-  readonly top: number
-  readonly detailMinUtilization: number
-  readonly collectors: {
-    readonly destinations: boolean
-    readonly owners: boolean
-    readonly listeners: boolean
-    readonly failures: boolean
-    readonly probe: boolean
-    readonly kubernetes: boolean
-  }
+  readonly collectors: Collectors
   readonly log: { readonly level: Settings['log.level']; readonly format: Settings['log.format'] }
 }
 
@@ -166,7 +170,7 @@ function nameSettings(settings: Settings, command: Command): Config {
     procfs: settings['path.procfs'],
     cgroup: settings['path.cgroup'],
     tracefs: settings['path.tracefs'],
-    netns: settings.netns,
+    everyNamespace: settings.netns === 'all',
     sampleIntervalMs: settings['sample.interval'],
     cpuBudgetRatio: settings['sample.cpu-budget'],
     peakWindowSeconds: settings['sample.peak-window'] / 1000,

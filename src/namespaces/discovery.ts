@@ -1,12 +1,22 @@
 // Stage "discover": /proc and the directory of named namespaces -> the network namespaces there are now, each with an id
 // that is never given to another, although the kernel gives a freed inode away again at once (PORT-MODEL 14).
 
-import { readStartSeconds, readUptimeSeconds } from '../kernel/proc-stat.ts'
+import { readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
 import { createNamedFiles, type NamedFile } from './named.ts'
 import { isRuntimeName } from './names.ts'
 import type { InsideView, Place } from './place.ts'
 import { createProcessScan, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
+import {
+  findHidden,
+  isCookie,
+  isHidden,
+  isWatched,
+  type Known,
+  sharesFile,
+  wasThere,
+  watchOldest,
+} from './recognize.ts'
 
 export interface DiscoveryOptions {
   readonly procfs: string
@@ -18,30 +28,8 @@ export interface DiscoveryOptions {
   readonly inspect: (path: string) => InsideView | undefined
 }
 
-interface Known {
-  readonly id: number
-  readonly own: boolean
-  inode: number | undefined
-  readonly netInode: number | undefined
-  readonly cookie: bigint | undefined
-  /** Start of the process it was first known by: with the inode it means the same to another run. */
-  bornSeconds: number | undefined
-  pids: readonly number[]
-  files: readonly NamedFile[]
-  /** A process of it by which it is known again. */
-  watched: WatchedProcess | undefined
-}
-
-interface WatchedProcess {
-  readonly pid: number
-  readonly startSeconds: number
-  /** Of /proc/<pid>: cheaper to look at than the start, and never the same for two processes, though it may change. */
-  inode: number | undefined
-}
-
 /** The one that is looked at may have left, or be another user's. */
 const MOST_PIDS_TRIED = 3
-const MOST_COMPARED = 20
 
 /** By the inode of ns/net, and by that of net/tcp inside. */
 type FilesBy = Readonly<Record<Mark['by'], ReadonlyMap<number, readonly NamedFile[]>>>
@@ -127,37 +115,23 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     const names = filesBy[mark.by].get(mark.inode) ?? []
     const last = known[mark.by].get(mark.inode)
     const before = last?.own ? undefined : last
-    const stillWatched = before !== undefined && isWatched(before, pids)
+    const stillWatched = before !== undefined && isWatched(before, pids, procfs)
     const same = stillWatched || (before !== undefined && isSame(before, pids, names))
     const one = same && before !== undefined ? before : meet({ mark, pids }, names)
     if (one === undefined) return
-    if (!stillWatched) one.watched = watchOldest(pids)
+    if (!stillWatched) one.watched = watchOldest(pids, procfs)
     one.bornSeconds ??= one.watched?.startSeconds
     one.pids = pids
     one.files = names
     found.add(one)
   }
 
-  /** The one process that is always looked at is still there, and still the same. */
-  function isWatched({ watched }: Known, pids: readonly number[]): boolean {
-    if (watched === undefined || !pids.includes(watched.pid)) return false
-    const inode = visibleInodeOf(`${procfs}/${watched.pid}`)
-    if (inode !== undefined && inode === watched.inode) return true
-    watched.inode = inode
-    return readStartSeconds(procfs, watched.pid) === watched.startSeconds
-  }
-
   function isSame(one: Known, pids: readonly number[], files: readonly NamedFile[]): boolean {
-    if (files.some(({ key }) => one.files.some((file) => file.key === key))) return true
-    if (one.pids.some((pid) => pids.includes(pid) && wasThere(pid))) return true
+    if (sharesFile(one, files)) return true
+    const stayed = one.pids.filter((pid) => pids.includes(pid))
+    if (stayed.some((pid) => wasThere(pid, procfs, uptimeSeconds))) return true
     if (one.cookie === undefined) return false
     return inspect(entranceOf(pids[0] ?? 0))?.cookie === one.cookie
-  }
-
-  /** Whether that pid was the same process at the last look. */
-  function wasThere(pid: number): boolean {
-    const startSeconds = readStartSeconds(procfs, pid)
-    return startSeconds !== undefined && startSeconds < uptimeSeconds
   }
 
   /**
@@ -167,31 +141,19 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   function meet({ mark, pids }: ProcessGroup, files: readonly NamedFile[]): Known | undefined {
     const [pid = 0] = pids
     const [file] = files
-    const byFile = known.all.find((one) =>
-      one.files.some(({ key }) => files.some((other) => other.key === key)),
-    )
+    const byFile = known.all.find((one) => sharesFile(one, files))
     if (byFile !== undefined && !byFile.own) return byFile
     const view = file === undefined ? inspect(entranceOf(pid)) : views.get(file.key)
     if (view !== undefined && mark.by === 'ns' && view.inode !== mark.inode) return undefined
     const netInode = view?.netInode ?? visibleInodeOf(`${procfs}/${pid}/net/tcp`)
     const before = known.all.find((one) => isCookie(one, view))
     if (before !== undefined) return before
-    const hidden = mark.by === 'ns' ? findHidden(netInode) : undefined
+    const hidden = mark.by === 'ns' ? findHidden(known, netInode, procfs) : undefined
     if (hidden !== undefined) {
       hidden.inode = mark.inode
       return hidden
     }
     return create(mark.by === 'ns' ? mark.inode : undefined, { cookie: view?.cookie, netInode })
-  }
-
-  /** One all of whose processes were hidden from us up to now, and whose process is still there. */
-  function findHidden(netInode: number | undefined): Known | undefined {
-    const one = known.net.get(netInode ?? 0)
-    if (one === undefined || one.own || one.inode !== undefined) return undefined
-    const { watched } = one
-    const isThere =
-      watched !== undefined && readStartSeconds(procfs, watched.pid) === watched.startSeconds
-    return isThere ? one : undefined
   }
 
   /** A namespace without processes, kept by its file; or one more name of one that was found already. */
@@ -204,9 +166,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     }
     // Most likely that of processes that are hidden from us, which nothing links to it.
     if (view === undefined && isRuntimeName(file.name) && found.all.some(isHidden)) return
-    const before = known.all.find(
-      (one) => isCookie(one, view) || one.files.some(({ key }) => key === file.key),
-    )
+    const before = known.all.find((one) => isCookie(one, view) || sharesFile(one, [file]))
     const one = before ?? create(file.inode, view)
     one.pids = []
     one.watched = undefined
@@ -232,18 +192,6 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     }
   }
 
-  /** The oldest of the first few, since pids start again from the lowest. */
-  function watchOldest(pids: readonly number[]): Known['watched'] {
-    let oldest: WatchedProcess | undefined
-    for (const pid of pids.slice(0, MOST_COMPARED)) {
-      const startSeconds = readStartSeconds(procfs, pid)
-      if (startSeconds === undefined || startSeconds >= (oldest?.startSeconds ?? Infinity)) continue
-      oldest = { pid, startSeconds, inode: undefined }
-    }
-    if (oldest !== undefined) oldest.inode = visibleInodeOf(`${procfs}/${oldest.pid}`)
-    return oldest
-  }
-
   function entranceOf(pid: number): string {
     return `${procfs}/${pid}/ns/net`
   }
@@ -255,14 +203,6 @@ const inodeOf = ({ inode }: NamedFile) => inode
 
 function look(file: string): number | undefined {
   return visibleInodeOf(`/proc/thread-self/${file}`)
-}
-
-function isHidden({ inode, own }: Known): boolean {
-  return inode === undefined && !own
-}
-
-function isCookie({ cookie }: Known, view: InsideView | undefined): boolean {
-  return cookie !== undefined && cookie === view?.cookie
 }
 
 function describe(

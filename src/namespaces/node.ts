@@ -18,25 +18,25 @@ export interface NodeOptions {
   /** Whether `procfs` is of another PID namespace than ours. */
   readonly foreign: boolean
   readonly monotonicSeconds: () => number
-  /** Reads the namespace of the calling thread through netlink; without it, all are read through /proc. */
-  readonly netlink: { readonly libc: Libc; readonly read: () => NamespaceReading } | undefined
+  /** Enters namespaces, and reads the one that the calling thread is in; without it, all are read through /proc. */
+  readonly entering: { readonly libc: Libc; readonly read: () => NamespaceReading } | undefined
 }
 
 const OWN_NET = '/proc/thread-self/net'
 
 export function createNodeWorld(options: NodeOptions): World {
-  const { procfs, netlink } = options
-  const enter = netlink === undefined ? undefined : createNamespaceDoor(netlink.libc)
+  const { procfs, entering } = options
+  const enter = entering === undefined ? undefined : createNamespaceDoor(entering.libc)
   const discovery = createDiscovery({
     ...options,
-    inspect: (path) => (enter && netlink ? inspect(enter, netlink.libc, path) : undefined),
+    inspect: (path) => (enter && entering ? inspect(enter, entering.libc, path) : undefined),
   })
 
   function readInside<T>(
     place: Place,
     use: (reading: NamespaceReading) => T,
   ): { readonly value: T } | SourceError {
-    if (enter === undefined || netlink === undefined)
+    if (enter === undefined || entering === undefined)
       return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
     let refused: SourceError | undefined
     let isOther = false
@@ -45,7 +45,7 @@ export function createNodeWorld(options: NodeOptions): World {
       try {
         const result = enter(path, () => {
           inside = true
-          return isPlace(place, netlink.libc) ? { value: use(netlink.read()) } : undefined
+          return isPlace(place, entering.libc) ? { value: use(entering.read()) } : undefined
         })
         if (result !== undefined) return result
         isOther = true
@@ -72,15 +72,15 @@ export function createNodeWorld(options: NodeOptions): World {
     },
     readRange(place) {
       const [path] = place.entrances
-      if (place.own || enter === undefined || netlink === undefined) return undefined
+      if (place.own || enter === undefined || entering === undefined) return undefined
       if (path === undefined) return undefined
       return enter(path, () => {
-        if (isPlace(place, netlink.libc)) return readPortRange('/proc/sys')
+        if (isPlace(place, entering.libc)) return readPortRange('/proc/sys')
         throw new SourceError('vanished', `Cannot read the range: ${path} is another namespace now`)
       })
     },
     read(place, use, spec) {
-      if (place.own) return use(netlink ? netlink.read() : readOwnDirectory())
+      if (place.own) return use(entering ? entering.read() : readOwnDirectory())
       const result = readInside(place, use)
       if (!(result instanceof SourceError)) return result.value
       const [pid] = place.pids

@@ -54,6 +54,8 @@ export async function openNetlinkSource(
   const memory = { buffer: new Uint8Array(DATAGRAM_BYTES), batch: createDumpBatch() }
   return {
     reader: 'netlink',
+    synchronous: true,
+    entersNamespaces: true,
     traits: {
       exactness: exactnessOf(capabilities),
       bound_idle: capabilities.boundIdle,
@@ -74,6 +76,7 @@ export async function openNetlinkSource(
         tcpBoundKnown: exactnessOf(capabilities) === 'exact',
         udpListenersKnown: capabilities.udpDiag && capabilities.portChoice,
         ownersBy: capabilities.cgroupId ? 'cgroup' : 'user',
+        canProbe: true,
         batches: readSockets(libc, settings, capabilities, memory),
         activeOpens: readActiveOpens(`${OWN_NET}/snmp`),
       }

@@ -40,6 +40,8 @@ export function openProcfsSource({ procfs, platform }: SourceOptions): Synchrono
 export function createProcfsSource({ procfs }: { readonly procfs: string }): SynchronousSource {
   return {
     reader: 'procfs',
+    synchronous: true,
+    entersNamespaces: false,
     traits: { exactness: 'upper_bound' },
     read() {
       const place = findNamespace(procfs)
@@ -84,6 +86,7 @@ export function readDirectory(
     tcpBoundKnown: false,
     udpListenersKnown: false,
     ownersBy: 'user',
+    canProbe: false,
     batches: readTables(directory, tables, settings.range),
     activeOpens: readActiveOpens(`${directory}/snmp`),
   }

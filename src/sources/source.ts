@@ -3,18 +3,29 @@
 import type { Libc } from '../kernel/libc.ts'
 import type { NamespaceReading, Reader } from '../observation.ts'
 
-export interface Source {
+interface OpenSource {
   readonly reader: Reader
   /** What the self-test found, for the log. */
   readonly traits: Readonly<Record<string, boolean | string>>
-  /** Looks once. Throws SourceError or DecodeError, here or while the batches are consumed. */
-  read(): NamespaceReading | Promise<NamespaceReading>
 }
 
-/** One that can be used inside a switched namespace. */
-export interface SynchronousSource extends Source {
+/** A source that answers before it returns. Beside it, other namespaces can be read through /proc/<pid>/net. */
+export interface SynchronousSource extends OpenSource {
+  readonly synchronous: true
+  /** Whether read() looks at the namespace that the calling thread is in, so that others are read by entering them. */
+  readonly entersNamespaces: boolean
+  /** Looks once. Throws SourceError or DecodeError, here or while the batches are consumed. */
   read(): NamespaceReading
 }
+
+/** A source that waits for other programs, and knows one namespace. */
+export interface AsynchronousSource extends OpenSource {
+  readonly synchronous: false
+  /** Looks once. Rejects with SourceError or DecodeError. */
+  read(): Promise<NamespaceReading>
+}
+
+export type Source = SynchronousSource | AsynchronousSource
 
 export interface SourceOptions {
   /** Where /proc is, without a slash at the end. */

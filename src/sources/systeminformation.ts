@@ -8,7 +8,6 @@ import { readProcFile, refusal } from '../kernel/proc-file.ts'
 import { parseTcpSocketCount } from '../kernel/proc-snmp.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
-  type NamespaceReading,
   type NetSettings,
   type PortRange,
   type Protocol,
@@ -22,7 +21,7 @@ import {
   parseMacosPortRange,
   parseNetshDynamicPort,
 } from './portable-range.ts'
-import type { Source, SourceOptions } from './source.ts'
+import type { AsynchronousSource, Source, SourceOptions } from './source.ts'
 
 export interface SystemInformationOptions {
   readonly platform: string
@@ -32,10 +31,6 @@ export interface SystemInformationOptions {
   /** For tests on other platforms: networkConnections(), and a program's standard output. */
   readonly listConnections?: () => Promise<readonly ConnectionRow[]>
   readonly run?: (program: string, args: readonly string[]) => Promise<string>
-}
-
-export interface SystemInformationSource extends Source {
-  read(): Promise<NamespaceReading>
 }
 
 const PROGRAM_TIMEOUT_MS = 10_000
@@ -58,9 +53,10 @@ export function createSystemInformationSource({
   ownPort = () => undefined,
   listConnections = listNetworkConnections,
   run = runProgram,
-}: SystemInformationOptions): SystemInformationSource {
+}: SystemInformationOptions): AsynchronousSource {
   return {
     reader: 'systeminformation',
+    synchronous: false,
     traits: { exactness: 'upper_bound' },
     async read() {
       const { settings, protocols } = await readPlatform(platform, procfs, run)
@@ -86,6 +82,7 @@ export function createSystemInformationSource({
         tcpBoundKnown: false,
         udpListenersKnown: false,
         ownersBy: undefined,
+        canProbe: false,
         batches: batches.filter((batch) => batch.length > 0),
         activeOpens: undefined,
       }

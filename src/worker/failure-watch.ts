@@ -6,7 +6,7 @@ import { type Mark, visibleInodeOf } from '../namespaces/processes.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { ELSEWHERE, type FailureReading, type Recorded } from '../sample.ts'
 import type { Snapshot } from '../snapshot.ts'
-import { lastingKeyOf, type Watched } from './watched.ts'
+import { type Identity, lastingKeyOf, type Watched } from './watched.ts'
 
 export interface FailureWatch {
   /** Call it once a sample, outside every other namespace. Undefined while there is no recorder. */
@@ -76,16 +76,16 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
     read(watched) {
       const before = monotonicSeconds()
       open()
-      const keys = [...watched].map((one) => ({ one, key: lastingKeyOf(one) }))
-      const marks = keys.flatMap(({ one, key }) =>
-        listMarks(one).map((mark) => [mark, key] as const),
+      const keys = [...watched].map(({ identity }) => ({ identity, key: lastingKeyOf(identity) }))
+      const marks = keys.flatMap(({ identity, key }) =>
+        listMarks(identity).map((mark) => [mark, key] as const),
       )
       const opened = recorder
       const recorded = opened && {
         instancePath: opened.instancePath,
         reading: readRecorder(opened, new Map(marks)),
         present: keys.map(({ key }) => key),
-        named: keys.flatMap(({ one: { name }, key }): [string, string][] =>
+        named: keys.flatMap(({ identity: { name }, key }): [string, string][] =>
           name === undefined ? [] : [[key, name.netns]],
         ),
       }
@@ -101,7 +101,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
   }
 }
 
-function listMarks({ place }: Watched): string[] {
+function listMarks({ place }: Identity): string[] {
   const inode = place.own ? visibleInodeOf('/proc/thread-self/ns/net') : place.inode
   const netInode = place.own ? visibleInodeOf('/proc/thread-self/net/tcp') : place.netInode
   return [

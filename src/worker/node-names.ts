@@ -13,7 +13,7 @@ import { nameOwner, nameUser } from '../owners/owner.ts'
 import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { OwnerName } from '../snapshot.ts'
-import type { Watched } from './watched.ts'
+import type { Identity } from './watched.ts'
 
 export interface NodeNames {
   /** Whether the names of pods will be told. */
@@ -22,7 +22,7 @@ export interface NodeNames {
   readonly cgroups: boolean
   setPods(pods: readonly Pod[]): void
   /** Fills in whose namespace it is, as far as that is known by now. */
-  identify(one: Watched): void
+  identify(identity: Identity): void
   /** What the spec of the pod says about its ports; undefined without a pod. */
   specOf(pod: Pod | undefined): SpecSettings | undefined
   /** Names owners of sockets of the namespace of that id. */
@@ -108,15 +108,16 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       pods = new Map(told.map((pod) => [pod.uid, pod]))
       containerNames = new Map(told.flatMap(nameContainers))
     },
-    identify(one) {
-      if (one.name === undefined && one.podUid === undefined && !one.place.own) {
-        const identity = findIdentity(procfs, one.place.pids.slice(0, PIDS_ASKED))
-        one.containerId ??= identity?.containerId
-        one.podUid = identity?.podUid
+    identify(identity) {
+      const { name, place } = identity
+      if (name === undefined && identity.podUid === undefined && !place.own) {
+        const found = findIdentity(procfs, place.pids.slice(0, PIDS_ASKED))
+        identity.containerId ??= found?.containerId
+        identity.podUid = found?.podUid
       }
-      if (one.podUid === undefined) return
-      one.pod ??= pods.get(one.podUid)
-      want({ podUid: one.podUid })
+      if (identity.podUid === undefined) return
+      identity.pod ??= pods.get(identity.podUid)
+      want({ podUid: identity.podUid })
     },
     specOf: (pod) => pod && readSpec(pod),
     nameOwnersOf: (namespace) => (by, ids) => {

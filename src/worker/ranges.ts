@@ -28,7 +28,7 @@ const RANGES_LOOKED_AT = 10
 
 export function createRangeWatch({ world, names, clocks }: RangeWatchOptions): RangeWatch {
   /** Where it may not be looked at, it is what the spec of the pod says, which may come to be known later. */
-  function look({ place, pod }: Watched): PortRange | 'failed' | undefined {
+  function look({ identity: { place, pod } }: Watched): PortRange | 'failed' | undefined {
     const inSpec = names.specOf(pod)?.range
     try {
       return world.readRange(place) ?? inSpec
@@ -41,7 +41,7 @@ export function createRangeWatch({ world, names, clocks }: RangeWatchOptions): R
     const range = look(one)
     // Reading will say why.
     if (range === 'failed') return true
-    const known = one.state?.settings
+    const known = one.last.state?.settings
     return (
       range !== undefined && (range.first !== known?.firstPort || range.last !== known.lastPort)
     )
@@ -49,15 +49,16 @@ export function createRangeWatch({ world, names, clocks }: RangeWatchOptions): R
 
   return {
     countUsable(one) {
-      if (one.state !== undefined || one.place.own) return one.state?.settings.usablePorts
+      const { state } = one.last
+      if (state !== undefined || one.identity.place.own) return state?.settings.usablePorts
       const range = look(one)
       return typeof range === 'object' ? range.last - range.first + 1 : undefined
     },
     findChanged(waiting) {
       const now = clocks.monotonicSeconds()
-      const turn = waiting.toSorted((a, b) => a.rangeAtSeconds - b.rangeAtSeconds)
+      const turn = waiting.toSorted((a, b) => a.last.rangeAtSeconds - b.last.rangeAtSeconds)
       return turn.slice(0, RANGES_LOOKED_AT).filter((one) => {
-        one.rangeAtSeconds = now
+        one.last.rangeAtSeconds = now
         return isChanged(one)
       })
     },

@@ -155,8 +155,9 @@ describe('step() carries on after a failed read', () => {
     const takeSample = createSampling(
       {
         reader: 'netlink',
+        synchronous: false,
         traits: {},
-        read: () => answers[turn++]?.() ?? Promise.reject(new Error('the script is over')),
+        read: async () => answers[turn++]?.() ?? Promise.reject(new Error('the script is over')),
       },
       createStep(options),
       {

@@ -33,6 +33,7 @@ describe('createProcfsSource()', () => {
     expect(reading).toEqual({
       netns: 'self',
       ownersBy: 'user',
+      canProbe: false,
       reader: 'procfs',
       exactness: 'upper_bound',
       rangeOrigin: 'sysctl',

@@ -66,6 +66,7 @@ describe('createSystemInformationSource() on Linux', () => {
       rangeOrigin: 'sysctl',
       settings: expect.objectContaining({ range: { first: 40000, last: 40999 }, tcpTwReuse: 2 }),
       protocols: ['tcp'],
+      canProbe: false,
       activeOpens: undefined,
       tcpBoundKnown: false,
       udpListenersKnown: false,

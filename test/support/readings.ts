@@ -65,6 +65,7 @@ export function createReading(
     tcpBoundKnown: true,
     udpListenersKnown: true,
     ownersBy: 'cgroup',
+    canProbe: true,
     batches,
     activeOpens: undefined,
   }

@@ -6,7 +6,8 @@ import type { Sample } from '../../src/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import type { Source } from '../../src/sources/source.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
-import { createTakeSample, type SampleClocks } from '../../src/worker/take-sample.ts'
+import type { SampleClocks } from '../../src/worker/reading.ts'
+import { createTakeSample } from '../../src/worker/take-sample.ts'
 
 type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
 

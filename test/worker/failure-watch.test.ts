@@ -45,7 +45,9 @@ const inodeOf = (namespace: string) => statSync(join(procfs, namespace)).ino
 function watch(part: Partial<Place>, netns?: string): Watched {
   const place = buildPlace({ id: 0, bornSeconds: 12, ...part })
   const name = netns === undefined ? undefined : ({ netns, netnsKind: 'inode' } as const)
-  return { ...startWatching(place, 0), name }
+  const watched = startWatching(place, 0)
+  watched.identity.name = name
+  return watched
 }
 
 function createWatch(everyNamespace = true, tracefs?: string) {

@@ -24,7 +24,8 @@ function watch(seen: PortRange | Error | undefined, inSpec?: PortRange) {
     clocks: { monotonicSeconds: () => 5 },
   })
   const fresh = startWatching(buildPlace(), 0)
-  const read = { ...startWatching(buildPlace(), 0), state: buildState() }
+  const read = startWatching(buildPlace(), 0)
+  read.last.state = buildState()
   return {
     changed: ranges.findChanged([read]).length === 1,
     usable: ranges.countUsable(fresh),
@@ -68,14 +69,21 @@ describe('createRangeWatch()', () => {
       names: { specOf: () => undefined },
       clocks: { monotonicSeconds: () => ++now },
     })
-    const all = Array.from({ length: 20 }, (_, id) => ({
-      ...startWatching(buildPlace({ id }), 0),
-      state: buildState(),
-    }))
+    const all = Array.from({ length: 20 }, (_, id) => {
+      const one = startWatching(buildPlace({ id }), 0)
+      one.last.state = buildState()
+      return one
+    })
     for (let sample = 0; sample < 4; sample++) expect(ranges.findChanged(all)).toEqual([])
     expect(seen).toHaveLength(40)
-    expect(all.every(({ place: { id } }) => seen.filter((one) => one === id).length === 2)).toBe(
-      true,
-    )
+    expect(
+      all.every(
+        ({
+          identity: {
+            place: { id },
+          },
+        }) => seen.filter((one) => one === id).length === 2,
+      ),
+    ).toBe(true)
   })
 })

@@ -21,8 +21,9 @@ function createScript(answers: readonly (() => NamespaceReading | Promise<Namesp
   let now = 0
   const source = {
     reader: 'netlink' as const,
+    synchronous: false as const,
     traits: {},
-    read: () => {
+    read: async () => {
       const answer = answers[turn++]
       if (answer === undefined) throw new Error('the script is over')
       return answer()

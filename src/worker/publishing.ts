@@ -1,0 +1,84 @@
+// What a sample says of the namespaces: what is known of each -> its row, or its name alone where nothing has changed.
+
+import type { Sample } from '../sample.ts'
+import type { Namespace } from '../snapshot.ts'
+import { highestRisk, highestUtilization } from './urgency.ts'
+import type { LastRead, Watched } from './watched.ts'
+
+/** Somebody who is paged wants to know because of whom, however few ports are in use. */
+const RISKY = 0.5
+const STILL_RISKY = 0.25
+const NO_PROBES: Namespace['probes'] = []
+/** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
+const LEAVE_RATIO = 0.75
+
+/** Lists the rows in the order of the page, and notes what was published. */
+export function publishAll(
+  watched: Iterable<Watched>,
+  detailMinUtilization: number,
+): Sample['namespaces'] {
+  const rows: {
+    readonly netns: string
+    readonly own: boolean
+    readonly row: Sample['namespaces'][number]
+  }[] = []
+  for (const one of watched) {
+    const { published } = one
+    published.detailed = isDetailed(one, detailMinUtilization)
+    const row = describeNamespace(one)
+    if (row === undefined) continue
+    const { own } = one.identity.place
+    rows.push({ netns: row.netns, own, row: row === published.row ? row.netns : row })
+    published.row = row
+  }
+  return rows
+    .sort((a, b) => Number(b.own) - Number(a.own) || (a.netns < b.netns ? -1 : 1))
+    .map(({ row }) => row)
+}
+
+/** Whether all rows are exported: always of our own namespace and of the host, else while some pool is used that much. */
+function isDetailed({ identity, last, published }: Watched, minUtilization: number): boolean {
+  if (identity.place.own || identity.name?.netnsKind === 'host') return true
+  if (last.state === undefined) return published.detailed
+  if (highestRisk(last.state) >= (published.detailed ? STILL_RISKY : RISKY)) return true
+  const limit = published.detailed ? minUtilization * LEAVE_RATIO : minUtilization
+  return highestUtilization(last.state) >= limit
+}
+
+/** Undefined while it has no name, or nothing was learned of it yet. */
+function describeNamespace(one: Watched): Namespace | undefined {
+  const { identity, last, published } = one
+  const { name, place, pod } = identity
+  if (name === undefined || (last.state === undefined && last.failure === undefined)) {
+    return undefined
+  }
+  if (published.row !== undefined && isPublished(one, published.row)) return published.row
+  return {
+    ...name,
+    inode: place.inode,
+    containerId: identity.containerId,
+    podUid: identity.podUid,
+    pod: pod && { namespace: pod.namespace, name: pod.name },
+    detailed: published.detailed,
+    state: last.failure === undefined ? last.state : undefined,
+    failure: last.failure,
+    allocationFailures: undefined,
+    probes: probesOf(last),
+  }
+}
+
+/** What was tried when it was read last; nothing is known of one that cannot be read. */
+function probesOf({ failure, probeMemory }: LastRead): Namespace['probes'] {
+  return failure === undefined ? probeMemory.probes : NO_PROBES
+}
+
+/** Whether nothing has changed since that row was published. */
+function isPublished({ identity, last, published }: Watched, row: Namespace): boolean {
+  return (
+    last.failure === row.failure &&
+    (last.failure !== undefined || last.state === row.state) &&
+    published.detailed === row.detailed &&
+    probesOf(last) === row.probes &&
+    identity.pod?.name === row.pod?.name
+  )
+}
