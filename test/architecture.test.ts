@@ -30,7 +30,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^failures\//,
     /^((observation|sample)\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:(crypto|fs))$/,
   ],
-  [/^ledger\//, /^((sample|snapshot)\.ts|ledger\/.*)$/],
+  [/^ledger\//, /^((sample|snapshot)\.ts|model\/share-out\.ts|ledger\/.*)$/],
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
   [/^model\//, /^((observation|snapshot)\.ts|model\/.*|ipaddr\.js)$/],
   [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
@@ -54,10 +54,9 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^web\/protection\/bcrypt-worker\.ts$/,
     /^(web\/protection\/bcrypt-messages\.ts|bcryptjs|node:worker_threads)$/,
   ],
-  [/^web\/protection\/yaml-tree\.ts$/, /^yaml$/],
   [
     /^web\/protection\//,
-    /^(web\/.*|config\/problem\.ts|node:(crypto|fs|http|https|net|path|tls|worker_threads))$/,
+    /^(web\/.*|config\/(problem|yaml-tree)\.ts|node:(crypto|fs|http|https|net|path|tls|worker_threads))$/,
   ],
   [
     /^web\//,
@@ -117,7 +116,8 @@ describe('architecture', () => {
     }
     reach('main.ts')
     expect([...reached]).toContain('sampler/supervisor.ts')
-    const sampling = /^(worker|namespaces|model|sources|probes)\/|^failures\/(?!instance\.ts$)/
+    const sampling =
+      /^(worker|namespaces|sources|probes)\/|^model\/(?!share-out\.ts$)|^failures\/(?!instance\.ts$)/
     expect([...reached].filter((file) => sampling.test(file))).toEqual([])
   })
 
@@ -157,7 +157,7 @@ describe('architecture', () => {
       files.filter((file) => importsOf(file).some((s) => name.test(s)))
     expect(users(/^koffi$/)).toEqual(['kernel/libc.ts'])
     expect(users(/^bcryptjs$/)).toEqual(['web/protection/bcrypt-worker.ts'])
-    expect(users(/^yaml$/)).toEqual(['config/file.ts', 'web/protection/yaml-tree.ts'])
+    expect(users(/^yaml$/)).toEqual(['config/yaml-tree.ts'])
     expect(users(/^express$/)).toEqual(['web/app.ts'])
     expect(users(/^systeminformation$/)).toEqual(['sources/systeminformation.ts'])
     expect(users(/^node:child_process$/)).toEqual(['sources/systeminformation.ts'])

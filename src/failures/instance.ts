@@ -7,7 +7,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
-import { codeOf, findTracefs, tracefsRefusal, writeTraceFile } from '../kernel/tracefs.ts'
+import { codeOf } from '../kernel/proc-file.ts'
+import { findTracefs, tracefsRefusal, writeTraceFile } from '../kernel/tracefs.ts'
 import { SourceError } from '../observation.ts'
 
 export const INSTANCE_PREFIX = 'ephemeral_port_exporter.'

@@ -2,6 +2,7 @@
 // FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with it.
 
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
+import { codeOf } from '../kernel/proc-file.ts'
 import {
   type EventFormat,
   type PageFormat,
@@ -10,7 +11,7 @@ import {
 } from '../kernel/trace-event-format.ts'
 import { decodeRingPage, type FailureRecord } from '../kernel/trace-ring-page.ts'
 import { parseGoneEvents } from '../kernel/trace-ring-stats.ts'
-import { codeOf, readTraceFile, tracefsRefusal } from '../kernel/tracefs.ts'
+import { readTraceFile, tracefsRefusal } from '../kernel/tracefs.ts'
 import { renderAddress, renderEndpoint } from '../model/addresses.ts'
 import { DecodeError } from '../observation.ts'
 import type { FailureEvent, FailureReading, RingCount } from '../sample.ts'

@@ -10,6 +10,7 @@ import {
   type PortChoice,
   STATE_BIT_LISTEN,
 } from './diag-request.ts'
+import { encodeIpv4Endpoint } from './ipv4-endpoint.ts'
 import { type Libc, SystemError } from './libc.ts'
 
 export interface Capabilities {
@@ -150,7 +151,7 @@ function bindOutside(libc: Libc, fd: number, range: PortRange): number {
     const avoided = attempt < BIND_ATTEMPTS / 2 ? range : EVERY_PORT
     const port = portOutside(avoided, Math.random())
     try {
-      libc.bind(fd, encodeWildcard(port))
+      libc.bind(fd, encodeIpv4Endpoint([0, 0, 0, 0], port))
       return port
     } catch (error) {
       if (!(error instanceof SystemError) || !BIND_AGAIN.includes(error.code)) throw error
@@ -169,9 +170,4 @@ export function portOutside(range: PortRange, fraction: number): number {
   }
   const index = Math.floor(fraction * (below + above))
   return index < below ? FIRST_UNPRIVILEGED_PORT + index : firstAbove + (index - below)
-}
-
-/** struct sockaddr_in for 0.0.0.0 and `port`. */
-function encodeWildcard(port: number): Uint8Array {
-  return Uint8Array.of(AF_INET, 0, port >> 8, port & 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 }

@@ -63,7 +63,8 @@ function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ENXIO'].includes(codeOf(error) ?? '')
 }
 
-function codeOf(error: unknown): string | undefined {
+/** The code of an error of Node, `ENOENT`; undefined where it has none. */
+export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
   return typeof error.code === 'string' ? error.code : undefined
 }

@@ -4,6 +4,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
+import { codeOf } from './proc-file.ts'
 
 /** Where systemd and the kernel itself mount it; the second is what it was before Linux 4.1, and still leads there. */
 export const TRACEFS_PLACES = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'] as const
@@ -38,11 +39,6 @@ export function tracefsRefusal(error: unknown): SourceError {
   return new SourceError(reason, `Cannot record failed allocations: ${detail}${advice}`, {
     cause: error,
   })
-}
-
-export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
 }
 
 export function readTraceFile(path: string): string {

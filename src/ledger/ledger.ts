@@ -2,6 +2,7 @@
 // Kept by the main thread, so that the counters survive the worker. What the kernel counted is compared with what is in the
 // books already, so nothing counts twice, and what a dead worker took with it still counts, without its destination.
 
+import { shareOut } from '../model/share-out.ts'
 import { ELSEWHERE, type FailureEvent, type FailureReading } from '../sample.ts'
 import type { AllocationFailures } from '../snapshot.ts'
 import {
@@ -12,7 +13,6 @@ import {
   publishAccount,
   renderAccount,
 } from './account.ts'
-import { shareOut } from './share-out.ts'
 
 export interface FailureLedger {
   /** By CPU what RingCount.gone was when it was last booked. */

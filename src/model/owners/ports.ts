@@ -2,6 +2,7 @@
 
 import { type Census, type CensusOwners, type Listener, PORTS, USE } from '../census.ts'
 import type { Ports } from '../ports.ts'
+import { shareOut } from '../share-out.ts'
 import { claimOn, FIXED, hashNumber, OWNERLESS, OWNERLESS_ID, outclaims } from './ids.ts'
 
 /** Ports by owner id; ids without a port are not in it. */
@@ -170,21 +171,17 @@ function divideCounts(
   return shares
 }
 
-/** What a sum of quotas may be off by. */
-const ROUNDING = 1e-6
-
-/** Whole numbers that add up to `total`, as the quotas do: rounded down, the rest to the largest remainders. */
+/** Whole numbers that add up to `total`, as the quotas do; of equal remainders the lowest owner comes first. */
 export function apportion(
   total: number,
   quotas: ReadonlyMap<number, number>,
 ): ReadonlyMap<number, number> {
-  const floors = [...quotas].map(([ownerId, quota]) => {
-    const whole = Math.floor(quota + ROUNDING)
-    return { ownerId, whole, remainder: quota - whole }
-  })
-  const left = total - floors.reduce((sum, { whole }) => sum + whole, 0)
-  floors.sort((a, b) => b.remainder - a.remainder || a.ownerId - b.ownerId)
-  return new Map(floors.map(({ ownerId, whole }, at) => [ownerId, whole + (at < left ? 1 : 0)]))
+  const owners = [...quotas].toSorted(([left], [right]) => left - right)
+  const parts = shareOut(
+    total,
+    owners.map(([, quota]) => quota),
+  )
+  return new Map(owners.map(([ownerId], at) => [ownerId, parts[at] ?? 0]))
 }
 
 function addTo(sums: Map<number, number>, ownerId: number, amount: number): void {

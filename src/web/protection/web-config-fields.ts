@@ -2,7 +2,7 @@
 // line, and quote a value only where it cannot be a secret. Pure.
 
 import { quote, suggest } from '../../config/problem.ts'
-import type { Field, Tree } from './yaml-tree.ts'
+import type { Field, Tree } from '../../config/yaml-tree.ts'
 
 /** Undefined for a key that is not there. */
 export type Fields<K extends string> = (key: K) => Field | undefined

@@ -4,6 +4,7 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { SecureVersion } from 'node:tls'
 import { quote } from '../../config/problem.ts'
+import type { Tree } from '../../config/yaml-tree.ts'
 import {
   type ClientAuthType,
   cipherSuites,
@@ -21,7 +22,6 @@ import {
   readSwitch,
   readText,
 } from './web-config-fields.ts'
-import type { Tree } from './yaml-tree.ts'
 
 /** PEM, or the file that holds it. */
 export type Pem = {

@@ -3,10 +3,10 @@
 
 import { validateHeaderValue } from 'node:http'
 import { quote } from '../../config/problem.ts'
+import { parseYamlTree, type Tree } from '../../config/yaml-tree.ts'
 import { parseGoDurationMs, type RateLimit } from './rate-limit.ts'
 import { isEmpty, list, readFields, readSwitch, readText } from './web-config-fields.ts'
 import { readTlsSettings, type TlsSettings } from './web-config-tls.ts'
-import { parseYamlTree, type Tree } from './yaml-tree.ts'
 
 export interface WebConfig {
   /** Undefined for plain HTTP. */

@@ -1,5 +1,4 @@
-// YAML text -> texts, lists and maps with the lines they stand in. Pure. A problem never repeats what the file holds, since
-// that may be a secret.
+// YAML text -> texts, lists and maps with the lines they stand in. Pure.
 
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml'
 
@@ -18,10 +17,18 @@ export interface Field {
   readonly value: Tree
 }
 
+/** Words for the parser's own error. Its message may quote the file, which may hold a secret. */
+export type Describe = (error: { readonly code: string; readonly message: string }) => string
+
+/** MULTILINE_IMPLICIT_KEY says enough without quoting the file. */
+const describeCode: Describe = ({ code }) =>
+  `not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`
+
 /** `path` is for the words of problems. Empty text is an empty text. */
 export function parseYamlTree(
   text: string,
   path: string,
+  describe: Describe = describeCode,
 ): { readonly tree: Tree } | { readonly problems: readonly string[] } {
   const lines = new LineCounter()
   const whereOf = (offset: number | undefined) => `${path}:${lines.linePos(offset ?? 0).line || 1}`
@@ -34,7 +41,7 @@ export function parseYamlTree(
     })
     if (document.errors.length > 0) {
       const problems = document.errors.map(
-        ({ code, pos }) => `Cannot parse ${whereOf(pos[0])}: ${describeCode(code)}`,
+        (error) => `Cannot parse ${whereOf(error.pos[0])}: ${describe(error)}`,
       )
       return { problems: [...new Set(problems)] }
     }
@@ -61,9 +68,4 @@ export function parseYamlTree(
     })
     return { kind: 'map', fields, where: whereOf(node.range?.[0]) }
   }
-}
-
-/** MULTILINE_IMPLICIT_KEY says enough; the message of the parser may quote the file. */
-function describeCode(code: string): string {
-  return `not valid YAML (${code.toLowerCase().replaceAll('_', ' ')})`
 }

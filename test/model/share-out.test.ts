@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { shareOut } from '../../src/ledger/share-out.ts'
+import { shareOut } from '../../src/model/share-out.ts'
 
 test.each([
   [10, [1], [10]],
