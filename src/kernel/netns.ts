@@ -18,8 +18,8 @@ const SOL_SOCKET = 1
 /** include/uapi/asm-generic/socket.h, Linux 5.14. */
 const SO_NETNS_COOKIE = 71
 
-/** Creates the door for the calling thread. It keeps one descriptor, that of the thread's own namespace. */
-export function createNamespaceDoor(libc: Libc): EnterNamespace {
+/** Creates the way in for the calling thread. It keeps one descriptor, that of the thread's own namespace. */
+export function createEnterNamespace(libc: Libc): EnterNamespace {
   const home = openSync(OWN_NAMESPACE, 'r')
   return (path, call) => {
     enter(libc, path)

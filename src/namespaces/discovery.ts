@@ -5,7 +5,7 @@ import { readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
 import { createNamedFiles, type NamedFile } from './named.ts'
 import { isRuntimeName } from './names.ts'
-import type { InsideView, Place } from './place.ts'
+import type { InsideView, NetNamespace } from './net-namespace.ts'
 import { createProcessScan, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
 import {
   findHidden,
@@ -36,7 +36,7 @@ type FilesBy = Readonly<Record<Mark['by'], ReadonlyMap<number, readonly NamedFil
 
 export interface Discovery {
   /** Call it once a sample. Throws SourceError or DecodeError when procfs fails. */
-  list(): readonly Place[]
+  list(): readonly NetNamespace[]
   /**
    * What was found under that id turned out to be another namespace from inside: a process may move on twice between two
    * looks, into one that got the freed inode. The next list has it under an id of its own.
@@ -58,7 +58,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   let uptimeSeconds = 0
   let lastId = 0
 
-  function list(): readonly Place[] {
+  function list(): readonly NetNamespace[] {
     takeFiles(listNamedFiles((file) => held.has(file)))
     const groups = scan(new Set(known.all.flatMap((one) => one.watched?.pid ?? [])))
     const found = indexByInodes([findOwn()])
@@ -208,7 +208,7 @@ function look(file: string): number | undefined {
 function describe(
   one: Known,
   { procfs, foreign, uptimeSeconds }: DiscoveryOptions & { readonly uptimeSeconds: number },
-): Place {
+): NetNamespace {
   const { id, own, inode, netInode, cookie, bornSeconds, files, watched } = one
   const others = one.pids.filter((pid) => pid !== watched?.pid)
   const pids = watched === undefined ? others : [watched.pid, ...others]

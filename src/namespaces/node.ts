@@ -2,15 +2,15 @@
 // (setns), or where that may not be, by /proc/<pid>/net, whose readings are upper bounds.
 
 import type { Libc } from '../kernel/libc.ts'
-import { createNamespaceDoor, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
+import { createEnterNamespace, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
 import { isInitialNamespace, readNetSettings, readPortRange } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
 import { createDiscovery } from './discovery.ts'
-import type { InsideView, Place } from './place.ts'
+import type { Namespaces, SpecSettings } from './namespaces.ts'
+import type { InsideView, NetNamespace } from './net-namespace.ts'
 import { visibleInodeOf } from './processes.ts'
-import type { SpecSettings, World } from './world.ts'
 
 export interface NodeOptions {
   readonly procfs: string
@@ -24,28 +24,30 @@ export interface NodeOptions {
 
 const OWN_NET = '/proc/thread-self/net'
 
-export function createNodeWorld(options: NodeOptions): World {
+export function createNodeNamespaces(options: NodeOptions): Namespaces {
   const { procfs, entering } = options
-  const enter = entering === undefined ? undefined : createNamespaceDoor(entering.libc)
+  const enter = entering === undefined ? undefined : createEnterNamespace(entering.libc)
   const discovery = createDiscovery({
     ...options,
     inspect: (path) => (enter && entering ? inspect(enter, entering.libc, path) : undefined),
   })
 
   function readInside<T>(
-    place: Place,
+    namespace: NetNamespace,
     use: (reading: NamespaceReading) => T,
   ): { readonly value: T } | SourceError {
     if (enter === undefined || entering === undefined)
       return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
     let refused: SourceError | undefined
     let isOther = false
-    for (const path of place.entrances) {
+    for (const path of namespace.entrances) {
       let inside = false
       try {
         const result = enter(path, () => {
           inside = true
-          return isPlace(place, entering.libc) ? { value: use(entering.read()) } : undefined
+          return isSameNamespace(namespace, entering.libc)
+            ? { value: use(entering.read()) }
+            : undefined
         })
         if (result !== undefined) return result
         isOther = true
@@ -56,46 +58,46 @@ export function createNodeWorld(options: NodeOptions): World {
         if (refused === undefined || error.reason === 'permission') refused = error
       }
     }
-    if (isOther) discovery.forget(place.id)
+    if (isOther) discovery.forget(namespace.id)
     return refused ?? new SourceError('vanished', 'Cannot enter the namespace: nothing leads there')
   }
 
   return {
     list: discovery.list,
-    boundPorts(place) {
-      const [pid] = place.pids
-      if (place.own) return readSocketBound(`${OWN_NET}/sockstat`)
+    boundPorts(namespace) {
+      const [pid] = namespace.pids
+      if (namespace.own) return readSocketBound(`${OWN_NET}/sockstat`)
       if (pid !== undefined) return readSocketBound(`${procfs}/${pid}/net/sockstat`)
-      const [path] = place.entrances
+      const [path] = namespace.entrances
       if (enter === undefined || path === undefined) return undefined
       return enter(path, () => readSocketBound(`${OWN_NET}/sockstat`))
     },
-    readRange(place) {
-      const [path] = place.entrances
-      if (place.own || enter === undefined || entering === undefined) return undefined
+    readRange(namespace) {
+      const [path] = namespace.entrances
+      if (namespace.own || enter === undefined || entering === undefined) return undefined
       if (path === undefined) return undefined
       return enter(path, () => {
-        if (isPlace(place, entering.libc)) return readPortRange('/proc/sys')
+        if (isSameNamespace(namespace, entering.libc)) return readPortRange('/proc/sys')
         throw new SourceError('vanished', `Cannot read the range: ${path} is another namespace now`)
       })
     },
-    read(place, use, spec) {
-      if (place.own) return use(entering ? entering.read() : readOwnDirectory())
-      const result = readInside(place, use)
+    read(namespace, use, spec) {
+      if (namespace.own) return use(entering ? entering.read() : readOwnDirectory())
+      const result = readInside(namespace, use)
       if (!(result instanceof SourceError)) return result.value
-      const [pid] = place.pids
+      const [pid] = namespace.pids
       if (pid === undefined || result.reason !== 'permission') throw result
-      return use(readForeign(`${procfs}/${pid}/net`, place, spec))
+      return use(readForeign(`${procfs}/${pid}/net`, namespace, spec))
     },
   }
 
-  function readForeign(directory: string, place: Place, spec: SpecSettings | undefined) {
+  function readForeign(directory: string, namespace: NetNamespace, spec: SpecSettings | undefined) {
     const inode = visibleInodeOf(`${directory}/tcp`)
-    if (place.netInode !== undefined && inode !== place.netInode) {
-      if (inode !== undefined) discovery.forget(place.id)
+    if (namespace.netInode !== undefined && inode !== namespace.netInode) {
+      if (inode !== undefined) discovery.forget(namespace.id)
       throw new SourceError('vanished', `Cannot read ${directory}: its process has left or ended`)
     }
-    const netns = place.ofInit ? 'host' : 'self'
+    const netns = namespace.ofInit ? 'host' : 'self'
     return readDirectory(directory, { netns, settings: undefined, spec })
   }
 }
@@ -128,7 +130,7 @@ function view(libc: Libc): InsideView {
  * Whether the thread is in the namespace that was meant: between discovery and reading a name, or a pid, may have become
  * another one's.
  */
-function isPlace({ cookie, netInode }: Place, libc: Libc): boolean {
+function isSameNamespace({ cookie, netInode }: NetNamespace, libc: Libc): boolean {
   if (cookie !== undefined) return cookie === readNamespaceCookie(libc)
   return netInode === undefined || netInode === visibleInodeOf(`${OWN_NET}/tcp`)
 }

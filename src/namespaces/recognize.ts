@@ -4,7 +4,7 @@
 import { readStartSeconds } from '../kernel/proc-stat.ts'
 import type { InodeIndex } from './by-inode.ts'
 import type { NamedFile } from './named.ts'
-import type { InsideView } from './place.ts'
+import type { InsideView } from './net-namespace.ts'
 import { visibleInodeOf } from './processes.ts'
 
 /** A namespace as the last look has left it. */

@@ -101,9 +101,9 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
   }
 }
 
-function listMarks({ place }: Identity): string[] {
-  const inode = place.own ? visibleInodeOf('/proc/thread-self/ns/net') : place.inode
-  const netInode = place.own ? visibleInodeOf('/proc/thread-self/net/tcp') : place.netInode
+function listMarks({ namespace }: Identity): string[] {
+  const inode = namespace.own ? visibleInodeOf('/proc/thread-self/ns/net') : namespace.inode
+  const netInode = namespace.own ? visibleInodeOf('/proc/thread-self/net/tcp') : namespace.netInode
   return [
     ...(inode === undefined ? [] : [nameMark('ns', inode)]),
     ...(netInode === undefined ? [] : [nameMark('net', netInode)]),

@@ -28,17 +28,17 @@ export function createNaming(
   }
 
   function choose({ identity }: Watched, nowSeconds: number): NetnsName | undefined {
-    const { place } = identity
-    const isHost = place.ofInit || identity.initial
+    const { namespace } = identity
+    const isHost = namespace.ofInit || identity.initial
     return chooseName({
-      special: isHost ? 'host' : place.own ? 'self' : undefined,
+      special: isHost ? 'host' : namespace.own ? 'self' : undefined,
       podUid: identity.podUid,
       pod: identity.pod,
       containerId: identity.containerId,
-      names: place.names,
-      inode: place.inode ?? place.netInode,
+      names: namespace.names,
+      inode: namespace.inode ?? namespace.netInode,
       ageSeconds: nowSeconds - identity.firstSeenSeconds,
-      processAgeSeconds: place.processAgeSeconds,
+      processAgeSeconds: namespace.processAgeSeconds,
       kubernetes: names.kubernetes,
     })
   }
@@ -52,7 +52,7 @@ export function createNaming(
         names.identify(identity)
         const unread = last.state === undefined && last.failure === undefined
         if (identity.name !== undefined || unread) continue
-        const key = isLasting(identity.place) ? lastingKeyOf(identity) : undefined
+        const key = isLasting(identity.namespace) ? lastingKeyOf(identity) : undefined
         const name = takeGiven(key) ?? choose(one, nowSeconds)
         if (name === undefined) continue
         identity.name = { ...name, netns: register.give(id, name.netns) }

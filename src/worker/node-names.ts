@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs'
 import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
-import type { SpecSettings } from '../namespaces/world.ts'
+import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
@@ -109,9 +109,9 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       containerNames = new Map(told.flatMap(nameContainers))
     },
     identify(identity) {
-      const { name, place } = identity
-      if (name === undefined && identity.podUid === undefined && !place.own) {
-        const found = findIdentity(procfs, place.pids.slice(0, PIDS_ASKED))
+      const { name, namespace } = identity
+      if (name === undefined && identity.podUid === undefined && !namespace.own) {
+        const found = findIdentity(procfs, namespace.pids.slice(0, PIDS_ASKED))
         identity.containerId ??= found?.containerId
         identity.podUid = found?.podUid
       }

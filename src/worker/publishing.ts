@@ -27,7 +27,7 @@ export function publishAll(
     published.detailed = isDetailed(one, detailMinUtilization)
     const row = describeNamespace(one)
     if (row === undefined) continue
-    const { own } = one.identity.place
+    const { own } = one.identity.namespace
     rows.push({ netns: row.netns, own, row: row === published.row ? row.netns : row })
     published.row = row
   }
@@ -38,7 +38,7 @@ export function publishAll(
 
 /** Whether all rows are exported: always of our own namespace and of the host, else while some pool is used that much. */
 function isDetailed({ identity, last, published }: Watched, minUtilization: number): boolean {
-  if (identity.place.own || identity.name?.netnsKind === 'host') return true
+  if (identity.namespace.own || identity.name?.netnsKind === 'host') return true
   if (last.state === undefined) return published.detailed
   if (highestRisk(last.state) >= (published.detailed ? STILL_RISKY : RISKY)) return true
   const limit = published.detailed ? minUtilization * LEAVE_RATIO : minUtilization
@@ -48,14 +48,14 @@ function isDetailed({ identity, last, published }: Watched, minUtilization: numb
 /** Undefined while it has no name, or nothing was learned of it yet. */
 function describeNamespace(one: Watched): Namespace | undefined {
   const { identity, last, published } = one
-  const { name, place, pod } = identity
+  const { name, namespace, pod } = identity
   if (name === undefined || (last.state === undefined && last.failure === undefined)) {
     return undefined
   }
   if (published.row !== undefined && isPublished(one, published.row)) return published.row
   return {
     ...name,
-    inode: place.inode,
+    inode: namespace.inode,
     containerId: identity.containerId,
     podUid: identity.podUid,
     pod: pod && { namespace: pod.namespace, name: pod.name },

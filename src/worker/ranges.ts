@@ -1,7 +1,7 @@
-// Port ranges of namespaces whose sockets are not listed now: world, and what pods say -> who has another range than was
+// Port ranges of namespaces whose sockets are not listed now: namespaces, and what pods say -> who has another range than was
 // known. A look costs 0.1 ms.
 
-import type { World } from '../namespaces/world.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { PortRange } from '../observation.ts'
 import type { NodeNames } from './node-names.ts'
 import { judgeFailure } from './read-failure.ts'
@@ -18,7 +18,7 @@ export interface RangeWatch {
 }
 
 export interface RangeWatchOptions {
-  readonly world: Pick<World, 'readRange'>
+  readonly namespaces: Pick<Namespaces, 'readRange'>
   readonly names: Pick<NodeNames, 'specOf'>
   readonly clocks: { readonly monotonicSeconds: () => number }
 }
@@ -26,12 +26,12 @@ export interface RangeWatchOptions {
 /** In one sample. */
 const RANGES_LOOKED_AT = 10
 
-export function createRangeWatch({ world, names, clocks }: RangeWatchOptions): RangeWatch {
+export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOptions): RangeWatch {
   /** Where it may not be looked at, it is what the spec of the pod says, which may come to be known later. */
-  function look({ identity: { place, pod } }: Watched): PortRange | 'failed' | undefined {
+  function look({ identity: { namespace, pod } }: Watched): PortRange | 'failed' | undefined {
     const inSpec = names.specOf(pod)?.range
     try {
-      return world.readRange(place) ?? inSpec
+      return namespaces.readRange(namespace) ?? inSpec
     } catch (error) {
       return judgeFailure(error).reason === 'permission' ? inSpec : 'failed'
     }
@@ -50,7 +50,7 @@ export function createRangeWatch({ world, names, clocks }: RangeWatchOptions): R
   return {
     countUsable(one) {
       const { state } = one.last
-      if (state !== undefined || one.identity.place.own) return state?.settings.usablePorts
+      if (state !== undefined || one.identity.namespace.own) return state?.settings.usablePorts
       const range = look(one)
       return typeof range === 'object' ? range.last - range.first + 1 : undefined
     },

@@ -1,7 +1,7 @@
 // Reading of the namespaces that are due: its sockets -> model -> what is known of it now.
 
 import type { Step } from '../model/step.ts'
-import type { World } from '../namespaces/world.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
 import type { NodeNames } from './node-names.ts'
@@ -22,7 +22,7 @@ export interface SampleClocks {
 }
 
 export interface ReadingOptions {
-  readonly world: World
+  readonly namespaces: Namespaces
   readonly step: Step
   readonly names: NodeNames
   readonly clocks: SampleClocks
@@ -40,8 +40,14 @@ export interface Reading {
 /** A program that failed a while ago may fail again: its namespace is read at every sample for as long as alerts look back. */
 const FAILING_SECONDS = 300
 
-export function createReading({ world, step, names, clocks, prober }: ReadingOptions): Reading {
-  const ranges = createRangeWatch({ world, names, clocks })
+export function createReading({
+  namespaces,
+  step,
+  names,
+  clocks,
+  prober,
+}: ReadingOptions): Reading {
+  const ranges = createRangeWatch({ namespaces, names, clocks })
   let turnCredit = 0
 
   /** Returns the CPU seconds that it cost. */
@@ -50,7 +56,7 @@ export function createReading({ world, step, names, clocks, prober }: ReadingOpt
     const before = clocks.cpuSeconds()
     const spec = names.specOf(identity.pod)
     try {
-      await world.read(identity.place, (reading) => advance(one, reading, watch), spec)
+      await namespaces.read(identity.namespace, (reading) => advance(one, reading, watch), spec)
       last.failure = undefined
     } catch (error) {
       last.failure = judgeFailure(error)
@@ -74,7 +80,7 @@ export function createReading({ world, step, names, clocks, prober }: ReadingOpt
       {
         atSeconds,
         unixSeconds: clocks.unixSeconds(),
-        nameOwners: names.nameOwnersOf(identity.place.id),
+        nameOwners: names.nameOwnersOf(identity.namespace.id),
         portTests: probing?.testsOf(memory, last.state),
       },
     )
@@ -91,7 +97,7 @@ export function createReading({ world, step, names, clocks, prober }: ReadingOpt
     const due: Record<Urgency, Watched[]> = { now: [], first: [], turn: [] }
     for (const one of list.all.values()) {
       const { state, failure, boundPorts, failedAtSeconds } = one.last
-      const { own } = one.identity.place
+      const { own } = one.identity.namespace
       if (list.blind && !own) continue
       const failed = failure !== undefined
       const failing = now - failedAtSeconds < FAILING_SECONDS
@@ -106,7 +112,7 @@ export function createReading({ world, step, names, clocks, prober }: ReadingOpt
       if (list.blind) return
       for (const { identity, last } of list.all.values()) {
         try {
-          last.boundPorts = world.boundPorts(identity.place)
+          last.boundPorts = namespaces.boundPorts(identity.namespace)
         } catch (error) {
           judgeFailure(error)
           last.boundPorts = undefined

@@ -23,8 +23,8 @@ export interface SampleOptions extends ReadingOptions {
 export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
-  const { world, names, clocks, failureWatch, prober } = options
-  const list = createWatchList(world, options.opens)
+  const { names, clocks, failureWatch, prober } = options
+  const list = createWatchList(options.namespaces, options.opens)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
 

@@ -1,7 +1,7 @@
 // The namespaces that are watched: those there are now, each with what is remembered of it from earlier samples.
 
-import type { Place } from '../namespaces/place.ts'
-import type { World } from '../namespaces/world.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
+import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import { type Failure, judgeFailure } from './read-failure.ts'
 import { listProbeOpens, recallProbeOpens, startWatching, type Watched } from './watched.ts'
 
@@ -18,16 +18,16 @@ export interface WatchList {
 const BLIND_SAMPLES = 2
 
 export function createWatchList(
-  world: Pick<World, 'list'>,
+  namespaces: Pick<Namespaces, 'list'>,
   opensOfEarlierWorkers: ReadonlyMap<string, number> = new Map(),
 ): WatchList {
   let all: ReadonlyMap<number, Watched> = new Map()
   /** Looks in a row that failed. */
   let blindSamples = 0
 
-  function listPlaces(): readonly Place[] | Failure {
+  function listNamespaces(): readonly NetNamespace[] | Failure {
     try {
-      return world.list()
+      return namespaces.list()
     } catch (error) {
       return judgeFailure(error)
     }
@@ -37,22 +37,22 @@ export function createWatchList(
   function suffer(failure: Failure): void {
     blindSamples++
     for (const { identity, last } of all.values()) {
-      if (!identity.place.own && blindSamples > BLIND_SAMPLES) last.failure = failure
+      if (!identity.namespace.own && blindSamples > BLIND_SAMPLES) last.failure = failure
     }
   }
 
-  function meet(places: readonly Place[], nowSeconds: number): void {
+  function meet(namespaces: readonly NetNamespace[], nowSeconds: number): void {
     const before = all
     const met: Watched[] = []
     all = new Map(
-      places.map((place) => {
-        let one = before.get(place.id)
+      namespaces.map((namespace) => {
+        let one = before.get(namespace.id)
         if (one === undefined) {
-          one = startWatching(place, nowSeconds)
+          one = startWatching(namespace, nowSeconds)
           met.push(one)
         }
-        one.identity.place = place
-        return [place.id, one]
+        one.identity.namespace = namespace
+        return [namespace.id, one]
       }),
     )
     if (met.length === 0) return
@@ -69,13 +69,13 @@ export function createWatchList(
       return blindSamples > 0
     },
     look(nowSeconds) {
-      const places = listPlaces()
-      if ('reason' in places) {
-        suffer(places)
-        return places
+      const namespaces = listNamespaces()
+      if ('reason' in namespaces) {
+        suffer(namespaces)
+        return namespaces
       }
       blindSamples = 0
-      meet(places, nowSeconds)
+      meet(namespaces, nowSeconds)
       return undefined
     },
   }

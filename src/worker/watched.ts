@@ -1,7 +1,7 @@
 // One namespace from sample to sample: who it is, what was read of it last, and what was published of it.
 
 import type { ModelState } from '../model/step.ts'
-import type { Place } from '../namespaces/place.ts'
+import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
 import type { Namespace, NamespaceState, NetnsName } from '../snapshot.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
@@ -9,7 +9,7 @@ import type { Failure } from './read-failure.ts'
 
 /** Who a namespace is. */
 export interface Identity {
-  place: Place
+  namespace: NetNamespace
   readonly firstSeenSeconds: number
   name: NetnsName | undefined
   containerId: string | undefined
@@ -48,10 +48,10 @@ export interface Watched {
   readonly published: Published
 }
 
-export function startWatching(place: Place, nowSeconds: number): Watched {
+export function startWatching(namespace: NetNamespace, nowSeconds: number): Watched {
   return {
     identity: {
-      place,
+      namespace,
       firstSeenSeconds: nowSeconds,
       name: undefined,
       containerId: undefined,
@@ -85,17 +85,17 @@ export function recallProbeOpens(
   { identity, last }: Watched,
   opens: ReadonlyMap<string, number>,
 ): void {
-  if (isLasting(identity.place)) last.probeMemory.opens = opens.get(lastingKeyOf(identity)) ?? 0
+  if (isLasting(identity.namespace)) last.probeMemory.opens = opens.get(lastingKeyOf(identity)) ?? 0
 }
 
 /** Whether lastingKeyOf() is no other namespace's: the kernel gives a freed inode away again. */
-export function isLasting({ own, cookie, bornSeconds }: Place): boolean {
+export function isLasting({ own, cookie, bornSeconds }: NetNamespace): boolean {
   return own || cookie !== undefined || bornSeconds !== undefined
 }
 
 /** Means the same to the next worker, which an id does not: a cookie is the kernel's. */
-export function lastingKeyOf({ place }: Pick<Identity, 'place'>): string {
-  const { own, cookie, inode, netInode, bornSeconds } = place
+export function lastingKeyOf({ namespace }: Pick<Identity, 'namespace'>): string {
+  const { own, cookie, inode, netInode, bornSeconds } = namespace
   if (own) return 'own'
   return cookie === undefined ? `inode/${inode ?? netInode} ${bornSeconds}` : `cookie/${cookie}`
 }

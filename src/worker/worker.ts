@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { noteDescriptors } from '../kernel/descriptors.ts'
 import { type Libc, openLibc } from '../kernel/libc.ts'
 import { createStep } from '../model/step.ts'
-import { openWorld } from '../namespaces/open-world.ts'
+import { openNamespaces } from '../namespaces/open-namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
@@ -26,7 +26,7 @@ if (opened !== undefined) {
   const { source, refusals } = opened
   const names = createNodeNames({ ...options, monotonicSeconds })
   const takeSample = createTakeSample({
-    world: openWorld(source, { ...options, monotonicSeconds, libc }),
+    namespaces: openNamespaces(source, { ...options, monotonicSeconds, libc }),
     step: createStep(options),
     names,
     failureWatch:

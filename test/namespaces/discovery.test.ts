@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createDiscovery } from '../../src/namespaces/discovery.ts'
-import type { InsideView } from '../../src/namespaces/place.ts'
+import type { InsideView } from '../../src/namespaces/net-namespace.ts'
 import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
 
 let procfs: FakeProcfs

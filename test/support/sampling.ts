@@ -1,7 +1,7 @@
 // Samples of the one namespace that a source sees by itself, as the worker takes them.
 
 import type { Step } from '../../src/model/step.ts'
-import { createOneNamespaceWorld } from '../../src/namespaces/world.ts'
+import { createOneNamespace } from '../../src/namespaces/namespaces.ts'
 import type { Sample } from '../../src/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import type { Source } from '../../src/sources/source.ts'
@@ -17,7 +17,7 @@ export function createSampling(
   clocks: SampleClocks,
 ): () => Promise<WholeSample> {
   const takeSample = createTakeSample({
-    world: createOneNamespaceWorld(source),
+    namespaces: createOneNamespace(source),
     step,
     names: createNodeNames({
       procfs: '/proc',

@@ -34,8 +34,8 @@ const INSIDE = `
   }
 `
 const BY_PRODUCT = `${INSIDE}
-  Promise.all([import(workerData.libc), import(workerData.netns)]).then(async ([{ openLibc }, { createNamespaceDoor }]) => {
-    createNamespaceDoor(await openLibc())('/proc/' + workerData.pid + '/ns/net', useEverything)
+  Promise.all([import(workerData.libc), import(workerData.netns)]).then(async ([{ openLibc }, { createEnterNamespace }]) => {
+    createEnterNamespace(await openLibc())('/proc/' + workerData.pid + '/ns/net', useEverything)
     parentPort.postMessage('outside')
   })
 `

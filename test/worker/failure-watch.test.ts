@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Resolvers } from '../../src/failures/recorder.ts'
 import { openRecorder } from '../../src/failures/recorder.ts'
-import type { Place } from '../../src/namespaces/place.ts'
+import type { NetNamespace } from '../../src/namespaces/net-namespace.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { ELSEWHERE } from '../../src/sample.ts'
 import { createFailureWatch } from '../../src/worker/failure-watch.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { buildReading } from '../failures/readings.ts'
-import { buildPlace } from '../support/place.ts'
+import { buildNetNamespace } from '../support/net-namespace.ts'
 
 vi.mock(import('../../src/failures/recorder.ts'), () => ({ openRecorder: vi.fn() }))
 
@@ -42,10 +42,10 @@ function writeProcess(pid: number, namespace: string, cgroup = '/init.scope'): v
 
 const inodeOf = (namespace: string) => statSync(join(procfs, namespace)).ino
 
-function watch(part: Partial<Place>, netns?: string): Watched {
-  const place = buildPlace({ id: 0, bornSeconds: 12, ...part })
+function watch(part: Partial<NetNamespace>, netns?: string): Watched {
+  const namespace = buildNetNamespace({ id: 0, bornSeconds: 12, ...part })
   const name = netns === undefined ? undefined : ({ netns, netnsKind: 'inode' } as const)
-  const watched = startWatching(place, 0)
+  const watched = startWatching(namespace, 0)
   watched.identity.name = name
   return watched
 }
@@ -68,10 +68,10 @@ function resolve(pid: number): [string | undefined, string | undefined] {
 }
 
 describe('read()', () => {
-  test('opens the recorder of that name once, in the place it is told', () => {
+  test('opens the recorder of that name once, in the namespace it is told', () => {
     const { read: take } = createWatch(true, '/mnt/tracing')
     const recorded = [take([]), take([])]
-    expect(open.mock.calls).toEqual([[{ places: ['/mnt/tracing'], name: 'ours', procfs }]])
+    expect(open.mock.calls).toEqual([[{ namespaces: ['/mnt/tracing'], name: 'ours', procfs }]])
     expect(recorded[1]).toEqual({
       instancePath: '/ours',
       reading: buildReading([]),
@@ -79,7 +79,7 @@ describe('read()', () => {
       named: [],
     })
     createWatch().read([])
-    expect(open.mock.lastCall).toEqual([{ places: undefined, name: 'ours', procfs }])
+    expect(open.mock.lastCall).toEqual([{ namespaces: undefined, name: 'ours', procfs }])
   })
 
   test('gives keys that mean the same to the next worker, whatever the id', () => {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
-import type { World } from '../../src/namespaces/world.ts'
+import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
+import { buildNetNamespace } from '../support/net-namespace.ts'
 import { plainSocket } from '../support/netlink-builder.ts'
-import { buildPlace } from '../support/place.ts'
 import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
 
 const READ_SECONDS = 0.004
@@ -29,9 +29,9 @@ function createNode(ids: readonly number[]) {
   let now = 1000
   let cpu = 0
   const placeOf = (id: number) =>
-    buildPlace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
+    buildNetNamespace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
   const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
-  const world: World = {
+  const namespaces: Namespaces = {
     list: () => {
       if (node.listing) throw node.listing
       return node.ids.map(placeOf)
@@ -64,7 +64,7 @@ function createNode(ids: readonly number[]) {
     },
   }
   const takeSample = createTakeSample({
-    world,
+    namespaces,
     step: createStep({
       top: 10,
       peakWindowSeconds: 60,

@@ -4,7 +4,7 @@ import { SourceError } from '../../src/observation.ts'
 import { createRangeWatch } from '../../src/worker/ranges.ts'
 import { startWatching } from '../../src/worker/watched.ts'
 import { buildState } from '../support/cli-snapshot.ts'
-import { buildPlace } from '../support/place.ts'
+import { buildNetNamespace } from '../support/net-namespace.ts'
 
 const SPEC = { first: 40_000, last: 40_099 }
 const settings = buildState().settings
@@ -14,7 +14,7 @@ const permission = new SourceError('permission', 'Cannot enter')
 /** One namespace whose range may be looked at, or gives that error; a pod's spec says the other. */
 function watch(seen: PortRange | Error | undefined, inSpec?: PortRange) {
   const ranges = createRangeWatch({
-    world: {
+    namespaces: {
       readRange() {
         if (seen instanceof Error) throw seen
         return seen
@@ -23,8 +23,8 @@ function watch(seen: PortRange | Error | undefined, inSpec?: PortRange) {
     names: { specOf: () => inSpec && { range: inSpec } },
     clocks: { monotonicSeconds: () => 5 },
   })
-  const fresh = startWatching(buildPlace(), 0)
-  const read = startWatching(buildPlace(), 0)
+  const fresh = startWatching(buildNetNamespace(), 0)
+  const read = startWatching(buildNetNamespace(), 0)
   read.last.state = buildState()
   return {
     changed: ranges.findChanged([read]).length === 1,
@@ -60,7 +60,7 @@ describe('createRangeWatch()', () => {
     const seen: number[] = []
     let now = 0
     const ranges = createRangeWatch({
-      world: {
+      namespaces: {
         readRange: ({ id }) => {
           seen.push(id)
           return known
@@ -70,7 +70,7 @@ describe('createRangeWatch()', () => {
       clocks: { monotonicSeconds: () => ++now },
     })
     const all = Array.from({ length: 20 }, (_, id) => {
-      const one = startWatching(buildPlace({ id }), 0)
+      const one = startWatching(buildNetNamespace({ id }), 0)
       one.last.state = buildState()
       return one
     })
@@ -80,7 +80,7 @@ describe('createRangeWatch()', () => {
       all.every(
         ({
           identity: {
-            place: { id },
+            namespace: { id },
           },
         }) => seen.filter((one) => one === id).length === 2,
       ),

@@ -3,8 +3,8 @@
 
 import { openLibc } from '../../../src/kernel/libc.ts'
 import { createStep } from '../../../src/model/step.ts'
-import { openWorld } from '../../../src/namespaces/open-world.ts'
-import { createOneNamespaceWorld, type World } from '../../../src/namespaces/world.ts'
+import { createOneNamespace, type Namespaces } from '../../../src/namespaces/namespaces.ts'
+import { openNamespaces } from '../../../src/namespaces/open-namespaces.ts'
 import type { Sample } from '../../../src/sample.ts'
 import { advanceCost, isStrained, stretchInterval } from '../../../src/sampler/budget.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
@@ -55,9 +55,14 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
     everyNamespace: true,
     openLibc: async () => libc,
   })
-  const all = openWorld(source, { procfs: '/proc', everyNamespace: true, monotonicSeconds, libc })
+  const all = openNamespaces(source, {
+    procfs: '/proc',
+    everyNamespace: true,
+    monotonicSeconds,
+    libc,
+  })
   const spent = { own: 0, crowded: 0, turn: 0 }
-  const metered: World = {
+  const metered: Namespaces = {
     ...all,
     async read(place, use, spec) {
       const isCrowded = place.inode !== undefined && place.inode === crowdedInode()
@@ -67,9 +72,9 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
       return result
     },
   }
-  const createSampling = (world: World) =>
+  const createSampling = (namespaces: Namespaces) =>
     createTakeSample({
-      world,
+      namespaces,
       step: createStep({
         top: 10,
         peakWindowSeconds: 120,
@@ -95,7 +100,7 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
       detailMinUtilization: 0.2,
     })
   const takeAll = createSampling(metered)
-  const takeSelf = createSampling(createOneNamespaceWorld(source))
+  const takeSelf = createSampling(createOneNamespace(source))
 
   let said = new Map<string, Namespace>()
   let costSeconds: number | undefined

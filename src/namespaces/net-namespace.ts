@@ -1,7 +1,7 @@
 // What is known of a network namespace without listing its sockets: from outside, and from inside.
 
 /** A network namespace, and how to get at it. */
-export interface Place {
+export interface NetNamespace {
   /** Given once. */
   readonly id: number
   /** The one the calling thread is in. */

@@ -1,8 +1,8 @@
 // A network namespace that was found, with nothing special about it.
 
-import type { Place } from '../../src/namespaces/place.ts'
+import type { NetNamespace } from '../../src/namespaces/net-namespace.ts'
 
-export function buildPlace(part: Partial<Place> = {}): Place {
+export function buildNetNamespace(part: Partial<NetNamespace> = {}): NetNamespace {
   return {
     id: 2,
     own: false,

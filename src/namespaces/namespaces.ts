@@ -2,28 +2,32 @@
 
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Source } from '../sources/source.ts'
-import type { Place } from './place.ts'
+import type { NetNamespace } from './net-namespace.ts'
 
 /** The port settings of a namespace as its pod's spec has them, for want of the kernel's word. */
 export type SpecSettings = Partial<Pick<NetSettings, 'range' | 'reserved'>>
 
-export interface World {
+export interface Namespaces {
   /** Those there are now. Throws SourceError or DecodeError when that cannot be found out. */
-  list(): readonly Place[]
+  list(): readonly NetNamespace[]
   /**
    * No namespace holds more ports than this; undefined where that cannot be learned without listing its sockets.
    */
-  boundPorts(place: Place): number | undefined
+  boundPorts(namespace: NetNamespace): number | undefined
   /** The range alone, without listing sockets; undefined where only a reading tells it. Throws SourceError or DecodeError. */
-  readRange(place: Place): PortRange | undefined
+  readRange(namespace: NetNamespace): PortRange | undefined
   /**
    * Calls `use` with a reading, which is valid until it returns. Throws SourceError or DecodeError when the namespace
    * cannot be read; what `use` throws passes through.
    */
-  read<T>(place: Place, use: (reading: NamespaceReading) => T, spec?: SpecSettings): T | Promise<T>
+  read<T>(
+    namespace: NetNamespace,
+    use: (reading: NamespaceReading) => T,
+    spec?: SpecSettings,
+  ): T | Promise<T>
 }
 
-const ONLY: Place = {
+const ONLY: NetNamespace = {
   id: 1,
   own: true,
   ofInit: false,
@@ -38,7 +42,7 @@ const ONLY: Place = {
 }
 
 /** The one namespace that the source reads by itself, wherever that is. */
-export function createOneNamespaceWorld(source: Source): World {
+export function createOneNamespace(source: Source): Namespaces {
   return {
     list: () => [ONLY],
     boundPorts: () => undefined,

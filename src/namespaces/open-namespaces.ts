@@ -4,10 +4,10 @@ import type { Libc } from '../kernel/libc.ts'
 import { findNamespace } from '../sources/procfs.ts'
 import type { Source } from '../sources/source.ts'
 import { NETNS_DIRECTORY } from './named.ts'
-import { createNodeWorld } from './node.ts'
-import { createOneNamespaceWorld, type World } from './world.ts'
+import { createOneNamespace, type Namespaces } from './namespaces.ts'
+import { createNodeNamespaces } from './node.ts'
 
-export interface WorldOptions {
+export interface NamespacesOptions {
   readonly procfs: string
   readonly everyNamespace: boolean
   readonly monotonicSeconds: () => number
@@ -15,12 +15,12 @@ export interface WorldOptions {
   readonly libc: Libc | undefined
 }
 
-export function openWorld(source: Source, options: WorldOptions): World {
+export function openNamespaces(source: Source, options: NamespacesOptions): Namespaces {
   const { procfs, everyNamespace, monotonicSeconds, libc } = options
-  if (!everyNamespace || !source.synchronous) return createOneNamespaceWorld(source)
+  if (!everyNamespace || !source.synchronous) return createOneNamespace(source)
   const { kind } = findNamespace(procfs)
-  if (kind === 'copy') return createOneNamespaceWorld(source)
-  return createNodeWorld({
+  if (kind === 'copy') return createOneNamespace(source)
+  return createNodeNamespaces({
     procfs,
     netnsDirectory: NETNS_DIRECTORY,
     foreign: kind === 'init',
