@@ -68,10 +68,10 @@ function resolve(pid: number): [string | undefined, string | undefined] {
 }
 
 describe('read()', () => {
-  test('opens the recorder of that name once, in the namespace it is told', () => {
+  test('opens the recorder of that name once, in the place it is told', () => {
     const { read: take } = createWatch(true, '/mnt/tracing')
     const recorded = [take([]), take([])]
-    expect(open.mock.calls).toEqual([[{ namespaces: ['/mnt/tracing'], name: 'ours', procfs }]])
+    expect(open.mock.calls).toEqual([[{ places: ['/mnt/tracing'], name: 'ours', procfs }]])
     expect(recorded[1]).toEqual({
       instancePath: '/ours',
       reading: buildReading([]),
@@ -79,7 +79,7 @@ describe('read()', () => {
       named: [],
     })
     createWatch().read([])
-    expect(open.mock.lastCall).toEqual([{ namespaces: undefined, name: 'ours', procfs }])
+    expect(open.mock.lastCall).toEqual([{ places: undefined, name: 'ours', procfs }])
   })
 
   test('gives keys that mean the same to the next worker, whatever the id', () => {
