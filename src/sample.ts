@@ -106,8 +106,6 @@ export const ELSEWHERE = 'elsewhere'
 export interface FailureEvent {
   /** In whose ring the kernel put them. */
   readonly cpu: number
-  /** Of the thread that called connect(), as the initial PID namespace counts. */
-  readonly pid: number
   /** Key of the namespace of the thread, or ELSEWHERE; undefined where the thread had gone. */
   readonly netns: string | undefined
   /** Name of the owner of the thread; undefined where it is not known. */

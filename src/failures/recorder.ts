@@ -44,6 +44,8 @@ export interface RecorderOptions {
 
 /** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
 const PAGES_PER_READING = 24
+/** Kinds of failures in one reading, so that a storm costs the main thread little. Others count without a destination. */
+const MOST_EVENTS = 2000
 
 interface Format {
   readonly event: EventFormat
@@ -166,7 +168,7 @@ function readPage(fd: number, page: Uint8Array): number {
   }
 }
 
-/** Counts records that are alike, and asks once about each thread. */
+/** Counts records that are alike, whichever thread made them, and asks once about each thread. */
 function createTally({ netnsOf, ownerOf }: Resolvers): {
   add(cpu: number, record: FailureRecord): void
   events(): FailureEvent[]
@@ -182,15 +184,15 @@ function createTally({ netnsOf, ownerOf }: Resolvers): {
 
   return {
     add(cpu, { pid, localAddress, remoteAddress, remotePort }) {
-      const key = `${cpu} ${pid} ${localAddress.join()} ${remoteAddress.join()} ${remotePort}`
+      const { netns, owner } = resolve(pid)
+      const key = [cpu, netns, owner, localAddress, remoteAddress, remotePort].join()
       const known = events.get(key)
-      if (known !== undefined) {
-        known.count++
-        return
+      if (known !== undefined) known.count++
+      else if (events.size < MOST_EVENTS) {
+        const source = renderAddress(localAddress, 0)
+        const destination = renderEndpoint(remoteAddress, 0, remotePort)
+        events.set(key, { cpu, netns, owner, source, destination, count: 1 })
       }
-      const source = renderAddress(localAddress, 0)
-      const destination = renderEndpoint(remoteAddress, 0, remotePort)
-      events.set(key, { cpu, pid, ...resolve(pid), source, destination, count: 1 })
     },
     events: () => [...events.values()],
   }

@@ -17,6 +17,8 @@ interface PairCounter extends Counter {
   readonly owner: string
   /** When it was published first. */
   readonly bornSeconds: number | undefined
+  /** When a failure was last booked on it. */
+  readonly bookedSeconds: number
 }
 
 /** When an account is published, on a clock that never steps. */
@@ -41,12 +43,21 @@ export interface Booking {
 
 /** Pairs with a series of their own. */
 const LARGEST_PAIRS = 50
+/** A pair that has not failed for so long makes room for a new one: each restart of a pod makes a pair. */
+const RETIRED_AFTER_SECONDS = 3 * 3600
 const OTHER = 'other'
 
 export const emptyAccount: Account = { total: { shown: undefined, due: 0 }, pairs: new Map() }
 
-/** Adds failures; those without a destination, and those of pairs that came too late, are the pair other, other. */
-export function bookFailures(account: Account, bookings: readonly Booking[]): Account {
+/**
+ * Adds failures that were read at `atSeconds`, on a clock that never steps. Failures without a destination, and failures of
+ * pairs for which there is no room, are the pair other, other.
+ */
+export function bookFailures(
+  account: Account,
+  bookings: readonly Booking[],
+  atSeconds: number,
+): Account {
   if (bookings.length === 0) return account
   const pairs = new Map(account.pairs)
   let total = account.total
@@ -56,10 +67,10 @@ export function bookFailures(account: Account, bookings: readonly Booking[]): Ac
       destination === undefined
         ? { destination: OTHER, owner: OTHER }
         : { destination, owner: owner ?? 'unknown' }
-    const key = nameOf(pair)
-    const known = pairs.get(key) ?? (hasRoom(pairs) ? undefined : pairs.get(nameOf(OTHERS)))
-    const into = known ?? { ...unborn, ...(hasRoom(pairs) ? pair : OTHERS) }
-    pairs.set(nameOf(into), { ...into, due: into.due + count })
+    if (!pairs.has(nameOf(pair)) && !hasRoom(pairs)) retireOne(pairs, atSeconds)
+    const named = pairs.has(nameOf(pair)) || hasRoom(pairs) ? pair : OTHERS
+    const into = pairs.get(nameOf(named)) ?? { ...unborn, ...named }
+    pairs.set(nameOf(into), { ...into, due: into.due + count, bookedSeconds: atSeconds })
   }
   return { total, pairs }
 }
@@ -100,6 +111,18 @@ function publishCounter<C extends Counter>(counter: C): C {
 /** The pair other, other takes nobody's room. */
 function hasRoom(pairs: ReadonlyMap<string, PairCounter>): boolean {
   return pairs.size - (pairs.has(nameOf(OTHERS)) ? 1 : 0) < LARGEST_PAIRS
+}
+
+/** Takes out the pair that has been silent for longest, if that is long enough. */
+function retireOne(pairs: Map<string, PairCounter>, atSeconds: number): void {
+  let oldest: PairCounter | undefined
+  for (const pair of pairs.values()) {
+    if (pair.destination === OTHER && pair.owner === OTHER) continue
+    if (pair.bookedSeconds < (oldest?.bookedSeconds ?? Infinity)) oldest = pair
+  }
+  if (oldest !== undefined && atSeconds - oldest.bookedSeconds > RETIRED_AFTER_SECONDS) {
+    pairs.delete(nameOf(oldest))
+  }
 }
 
 function nameOf({ destination, owner }: { destination: string; owner: string }): string {

@@ -3,7 +3,7 @@
 // books already, so nothing counts twice, and what a dead worker took with it still counts, without its destination.
 
 import { shareOut } from '../model/share-out.ts'
-import { ELSEWHERE, type FailureEvent, type FailureReading } from '../sample.ts'
+import { ELSEWHERE, type FailureReading } from '../sample.ts'
 import type { AllocationFailures } from '../snapshot.ts'
 import {
   type Account,
@@ -13,6 +13,7 @@ import {
   publishAccount,
   renderAccount,
 } from './account.ts'
+import type { Locate } from './locate.ts'
 
 export interface FailureLedger {
   /** By CPU what RingCount.gone was when it was last booked. */
@@ -45,18 +46,19 @@ export interface LedgerInput {
   readonly present: Iterable<string>
   /** The keys of those whose series this sample publishes. */
   readonly published: Iterable<string>
-  /** Where a failure must have been that its thread does not tell any more: locateFailure(). */
-  readonly locate?: (failure: Pick<FailureEvent, 'source' | 'destination'>) => string | undefined
+  /** Where a failure must have been that its thread does not tell any more. */
+  readonly locate?: Locate | undefined
 }
 
 /** What belongs to nobody, or to a namespace that went before it was published, is booked as unknown. */
 export function advanceLedger(ledger: FailureLedger, input: LedgerInput): FailureLedger {
   const present = new Set(input.present)
   const entries = locateEntries(input, present)
+  const byCpu = groupBy(entries, ({ cpu }) => cpu)
   const gone = new Map(ledger.gone)
   for (const ring of input.reading.rings) {
     const { cpu, strangers } = ring
-    const here = entries.filter((entry) => entry.cpu === cpu)
+    const here = byCpu.get(cpu) ?? []
     const decoded = sumCounts(here)
     // Somebody who clears the rings by hand sets their counters back to 0.
     const before = gone.get(cpu) ?? 0
@@ -67,21 +69,19 @@ export function advanceLedger(ledger: FailureLedger, input: LedgerInput): Failur
 
   const published = new Set(input.published)
   const publication = planPublication(ledger, input)
+  const byNamespace = groupBy(entries, ({ netns }) => netns)
   const accounts = new Map<string, Account>()
   for (const key of present) {
     const before = ledger.accounts.get(key) ?? emptyAccount
-    const booked = bookFailures(
-      before,
-      entries.filter(({ netns }) => netns === key),
-    )
+    const booked = bookFailures(before, byNamespace.get(key) ?? [], input.atSeconds)
     accounts.set(key, published.has(key) ? publishAccount(booked, publication) : booked)
   }
   const closed = [...ledger.accounts].filter(([key]) => !present.has(key))
   const strays = [
-    ...entries.filter(({ netns }) => netns === undefined),
+    ...(byNamespace.get(undefined) ?? []),
     ...closed.map(([, { total }]) => ({ ...nothingKnown, count: total.due })),
   ].filter(({ count }) => count > 0)
-  const unknown = publishAccount(bookFailures(ledger.unknown, strays), publication)
+  const unknown = publishAccount(bookFailures(ledger.unknown, strays, input.atSeconds), publication)
   return { gone, accounts, unknown, atSeconds: input.atSeconds }
 }
 
@@ -134,8 +134,9 @@ function shareLost(
   { cpu, lost }: { readonly cpu: number; readonly lost: number },
 ): Entry[] {
   if (lost <= 0) return []
-  const keys = [...new Set(entries.map(({ netns }) => netns))]
-  const weights = keys.map((key) => sumCounts(entries.filter(({ netns }) => netns === key)))
+  const byNamespace = groupBy(entries, ({ netns }) => netns)
+  const keys = [...byNamespace.keys()]
+  const weights = [...byNamespace.values()].map(sumCounts)
   const parts = keys.length === 0 ? [lost] : shareOut(lost, weights)
   return parts.map((count, index) => ({
     cpu,
@@ -147,4 +148,16 @@ function shareLost(
 
 function sumCounts(entries: readonly Entry[]): number {
   return entries.reduce((sum, { count }) => sum + count, 0)
+}
+
+/** Map.groupBy() of Node 21. */
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): ReadonlyMap<K, readonly T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [item])
+    else group.push(item)
+  }
+  return groups
 }

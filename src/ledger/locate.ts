@@ -7,23 +7,37 @@ import type { DestinationRow, Namespace, NamespaceState } from '../snapshot.ts'
 /** A destination with less than that of its ports taken cannot have refused a connection a sample ago. */
 const EXHAUSTED_RATIO = 0.9
 
-/** Undefined where no namespace, or more than one, has all but exhausted the destination from that source address. */
-export function locateFailure(
+export type Locate = (failure: Pick<FailureEvent, 'source' | 'destination'>) => string | undefined
+
+/**
+ * Creates the look-up by source address and destination. It gives the key of the namespace that has all but exhausted the
+ * destination; undefined where no namespace has, or more than one. The rows are looked through once, at the first question,
+ * so that a storm of failures costs a look-up each.
+ */
+export function createLocate(
   namespaces: readonly { readonly key: string; readonly state: Namespace['state'] }[],
-  { source, destination }: Pick<FailureEvent, 'source' | 'destination'>,
-): string | undefined {
-  const keys = namespaces.flatMap(({ key, state }) =>
-    listFullest(state).some(
-      (row) =>
-        row.destination === destination &&
-        // Without the device that its sockets are bound to.
-        row.source.replace(/%\d+$/, '') === source &&
-        row.utilizationRatio >= EXHAUSTED_RATIO,
-    )
-      ? [key]
-      : [],
-  )
-  return keys.length === 1 ? keys[0] : undefined
+): Locate {
+  let keys: ReadonlyMap<string, string | undefined> | undefined
+  return ({ source, destination }) => {
+    keys ??= indexExhausted(namespaces)
+    return keys.get(`${source} ${destination}`)
+  }
+}
+
+/** By source and destination the key of the namespace; undefined where there are several. */
+function indexExhausted(
+  namespaces: readonly { readonly key: string; readonly state: Namespace['state'] }[],
+): ReadonlyMap<string, string | undefined> {
+  const keys = new Map<string, string | undefined>()
+  for (const { key, state } of namespaces) {
+    for (const { source, destination, utilizationRatio } of listFullest(state)) {
+      if (utilizationRatio < EXHAUSTED_RATIO) continue
+      // Without the device that its sockets are bound to.
+      const flow = `${source.replace(/%.*$/, '')} ${destination}`
+      keys.set(flow, !keys.has(flow) || keys.get(flow) === key ? key : undefined)
+    }
+  }
+  return keys
 }
 
 /** Without the rows of the destinations, which may be switched off, the worst of them is known all the same. */

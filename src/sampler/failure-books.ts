@@ -9,7 +9,7 @@ import {
   renderFailures,
   renderUnknownFailures,
 } from '../ledger/ledger.ts'
-import { locateFailure } from '../ledger/locate.ts'
+import { createLocate } from '../ledger/locate.ts'
 import { SourceError } from '../observation.ts'
 import type { Recorded } from '../sample.ts'
 import type { AllocationFailures, Namespace } from '../snapshot.ts'
@@ -81,7 +81,7 @@ export function createFailureBooks(
         reading,
         present,
         published: known.map(({ key }) => key),
-        locate: (failure) => locateFailure(known, failure),
+        locate: createLocate(known),
       })
       return {
         namespaces: namespaces.map((namespace) =>

@@ -5,7 +5,6 @@ import type { FailureEvent, FailureReading, RingCount } from '../../src/sample.t
 export function buildEvent(part: Partial<FailureEvent> = {}): FailureEvent {
   return {
     cpu: 0,
-    pid: 7,
     netns: 'a',
     owner: 'shop.service',
     source: '10.0.0.5',

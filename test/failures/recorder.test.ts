@@ -103,13 +103,19 @@ describe('read()', () => {
     expect(problem).toBeUndefined()
     expect(asked).toEqual([7, 8])
     const shared = { cpu: 0, source: 'fd00::5' }
-    const known = { pid: 7, netns: 'a', owner: 'shop.service' }
-    const unknown = { pid: 8, netns: undefined, owner: undefined }
+    const known = { netns: 'a', owner: 'shop.service' }
+    const unknown = { netns: undefined, owner: undefined }
     expect(events).toEqual([
       { ...shared, ...known, destination: '10.0.0.9:443', count: 3 },
       { ...shared, ...unknown, destination: '10.0.0.9:443', count: 1 },
       { ...shared, ...known, destination: '10.0.0.9:80', count: 1 },
     ])
+  })
+
+  onLinux('counts threads that have ended together, whatever their number was', () => {
+    fillRing(0, [page(failure(8), failure(9), failure(10))], 3)
+    const { events } = open().read(resolvers)
+    expect(events.map(({ netns, count }) => [netns, count])).toEqual([[undefined, 3]])
   })
 
   onLinux('names all rings at first, and then those in which something was', () => {

@@ -20,7 +20,7 @@ const publish = (account: Account) => publishAccount(account, { atSeconds: 1, bo
 /** Books and publishes one sample after another. */
 function bookSamples(...samples: (readonly Booking[])[]): Account {
   return samples.reduce<Account>(
-    (account, bookings) => publish(bookFailures(account, bookings)),
+    (account, bookings) => publish(bookFailures(account, bookings, 0)),
     emptyAccount,
   )
 }
@@ -33,7 +33,7 @@ const totalOf = (account: Account) => renderAccount(account)?.pools[0]?.total
 
 describe('an account', () => {
   test('has no series before it was published', () => {
-    expect(renderAccount(bookFailures(emptyAccount, [booking('a:1', 3)]))).toBeUndefined()
+    expect(renderAccount(bookFailures(emptyAccount, [booking('a:1', 3)], 0))).toBeUndefined()
   })
 
   test('begins at 0, whatever happened before its first sample', () => {
@@ -48,9 +48,9 @@ describe('an account', () => {
   test('counts at once, and by destination one sample later for a pair that is new', () => {
     const second = bookSamples([], [booking('a:1', 3)])
     expect([totalOf(second), rowsOf(second)]).toEqual([3, ['a:1 shop 0']])
-    const third = publish(bookFailures(second, [booking('a:1', 2)]))
+    const third = publish(bookFailures(second, [booking('a:1', 2)], 0))
     expect([totalOf(third), rowsOf(third)]).toEqual([5, ['a:1 shop 5']])
-    const fourth = publish(bookFailures(third, [booking('a:1', 1)]))
+    const fourth = publish(bookFailures(third, [booking('a:1', 1)], 0))
     expect([totalOf(fourth), rowsOf(fourth)]).toEqual([6, ['a:1 shop 6']])
   })
 
@@ -58,7 +58,7 @@ describe('an account', () => {
     let account = bookSamples([booking('a:1', 3)])
     const seen = [1, 2, 3, 4].map((count, index) => {
       const atSeconds = 10 * (index + 1)
-      const booked = bookFailures(account, index === 1 ? [booking('b:1', 7)] : [])
+      const booked = bookFailures(account, index === 1 ? [booking('b:1', 7)] : [], 0)
       account = publishAccount(booked, { atSeconds, bornBySeconds: atSeconds - 20 })
       return [count, totalOf(account), rowsOf(account)]
     })
@@ -69,7 +69,7 @@ describe('an account', () => {
       [4, 10, ['a:1 shop 3', 'b:1 shop 7']],
     ])
     // Once it counts it counts at once.
-    const more = bookFailures(account, [booking('b:1', 1)])
+    const more = bookFailures(account, [booking('b:1', 1)], 0)
     expect(rowsOf(publishAccount(more, { atSeconds: 41, bornBySeconds: 21 }))).toContain(
       'b:1 shop 8',
     )
@@ -122,7 +122,7 @@ describe('an account', () => {
       const bookings = Array.from({ length: sample % 7 }, (_, index) =>
         booking(index === 6 ? undefined : `a:${(sample * 13 + index) % 80}`, 1 + (sample % 3)),
       )
-      account = publish(bookFailures(account, bookings))
+      account = publish(bookFailures(account, bookings, 0))
       const now = new Map(
         renderAccount(account)?.destinations.map((row) => [
           `${row.destination} ${row.owner}`,
@@ -136,6 +136,22 @@ describe('an account', () => {
     const sum = [...before.values()].reduce((total, value) => total + value, 0)
     expect(before.size).toBe(51)
     expect(sum).toBe(totalOf(account))
+  })
+
+  test('a pair that has been silent for hours makes room for a new one, the oldest first', () => {
+    const names = Array.from({ length: 50 }, (_, index) => `d:${index + 1}`)
+    let account = emptyAccount
+    for (const [index, name] of names.entries()) {
+      account = publish(bookFailures(account, [booking(name, 1)], index))
+    }
+    const soon = bookFailures(account, [booking('new:1', 1)], 3 * 3600)
+    expect(rowsOf(publish(soon))?.at(-1)).toBe('other other 0')
+    const later = publish(bookFailures(account, [booking('new:1', 1)], 3 * 3600 + 0.5))
+    expect(rowsOf(later)).toHaveLength(50)
+    expect(rowsOf(later)?.[0]).toBe('d:2 shop 1')
+    expect(rowsOf(later)?.at(-1)).toBe('new:1 shop 0')
+    // The total of the namespace goes on.
+    expect(totalOf(later)).toBe(51)
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { locateFailure } from '../../src/ledger/locate.ts'
+import { createLocate } from '../../src/ledger/locate.ts'
 import type { DestinationRow } from '../../src/snapshot.ts'
 import { sampleState } from '../support/sample-snapshot.ts'
 
@@ -10,14 +10,14 @@ function namespace(key: string, row: Partial<DestinationRow> = {}) {
   return { key, state: { ...sampleState, destinations: { count: 1, rows, other: undefined } } }
 }
 
-describe('locateFailure()', () => {
+describe('createLocate()', () => {
   test('finds the namespace that has exhausted the destination', () => {
     const namespaces = [namespace('a', { destination: '10.0.0.9:80' }), namespace('b')]
-    expect(locateFailure(namespaces, failure)).toBe('b')
+    expect(createLocate(namespaces)(failure)).toBe('b')
   })
 
   test('finds it by sockets that are bound to a device', () => {
-    expect(locateFailure([namespace('a', { source: '10.0.0.5%3' })], failure)).toBe('a')
+    expect(createLocate([namespace('a', { source: '10.0.0.5%3' })])(failure)).toBe('a')
   })
 
   test('finds it by the worst destination where no rows are kept', () => {
@@ -28,8 +28,16 @@ describe('locateFailure()', () => {
       destinations: undefined,
       pools: [{ ...connect, worstDestination: failure, utilizationRatio }],
     })
-    expect(locateFailure([{ key: 'a', state: worst(1) }], failure)).toBe('a')
-    expect(locateFailure([{ key: 'a', state: worst(0.5) }], failure)).toBeUndefined()
+    expect(createLocate([{ key: 'a', state: worst(1) }])(failure)).toBe('a')
+    expect(createLocate([{ key: 'a', state: worst(0.5) }])(failure)).toBeUndefined()
+  })
+
+  test('finds it where rows and the worst destination both name it', () => {
+    const { key, state } = namespace('a')
+    const [connect] = state.pools
+    if (connect === undefined) throw new Error('The sample has no pool')
+    const pools = [{ ...connect, worstDestination: failure, utilizationRatio: 1 }]
+    expect(createLocate([{ key, state: { ...state, pools } }])(failure)).toBe('a')
   })
 
   test.each([
@@ -38,6 +46,6 @@ describe('locateFailure()', () => {
     ['two that could be it', [namespace('a'), namespace('b')]],
     ['no reading', [{ key: 'a', state: undefined }]],
   ])('does not guess with %s', (_name, namespaces) => {
-    expect(locateFailure(namespaces, failure)).toBeUndefined()
+    expect(createLocate(namespaces)(failure)).toBeUndefined()
   })
 })
