@@ -1,4 +1,4 @@
-// The table of options -> the text of --help and the README's table. Pure.
+// The table of options -> the text of --help. Pure.
 
 import { describeExitStatus } from '../cli/health.ts'
 import { wrap } from '../cli/text.ts'
@@ -41,28 +41,6 @@ export function renderHelp(): string {
     .join('\n')
 }
 
-/** Markdown; the README holds it between markers. */
-export function renderOptionTable(): string {
-  const rows = optionNames.map((name) => {
-    const { fallback, flagOnly, help, value } = optionOf(name)
-    const start = value.placeholder === undefined ? (fallback === 'true' ? 'on' : 'off') : fallback
-    return [
-      `\`${renderFlag(name)}\``,
-      flagOnly ? '' : `\`${envNameOf(name)}\``,
-      start === undefined || flagOnly ? '' : `\`${start}\``,
-      help.replace(/[*_]/g, '\\$&'),
-    ]
-  })
-  const lines = [
-    ['Flag', 'Environment', 'Default', 'Meaning'],
-    ['---', '---', '---', '---'],
-    ...rows,
-  ]
-  return lines
-    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`)
-    .join('')
-}
-
 function renderEntry(left: string, right: string, at = indent): string[] {
   const lines = wrap(right, columns - at).map((line) => ' '.repeat(at) + line)
   const [first = '', ...rest] = lines
@@ -70,7 +48,8 @@ function renderEntry(left: string, right: string, at = indent): string[] {
   return start.length < at - 1 ? [start + first.slice(start.length), ...rest] : [start, ...lines]
 }
 
-function renderFlag(name: OptionName): string {
+/** The flag as it is typed, with a placeholder for its value: `--sample.interval=DURATION`. */
+export function renderFlag(name: OptionName): string {
   const { fallback, repeatable, short, value } = optionOf(name)
   if (value.placeholder === undefined) {
     return `${short ? `-${short}, ` : ''}--${fallback === 'true' ? '[no-]' : ''}${name}`

@@ -1,4 +1,4 @@
-// THE table of options: flags, environment variables, keys of the YAML file, --help and README all come from it.
+// THE table of options: flags, environment variables, keys of the YAML file, --help and docs/configuration.md come from it.
 
 import {
   absolutePathValue,

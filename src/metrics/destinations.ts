@@ -19,17 +19,22 @@ export const destinationFamilies: readonly Family[] = [
   perNamespace({
     name: 'ephemeral_port_destinations',
     help:
-      'Distinct pairs of local address and remote address:port between which TCP sockets use ports of the range; connections ' +
-      'that a listener in the range accepted are not among them. Absent with --no-collector.destinations.',
+      'Distinct pairs of source and destination between which TCP sockets use ports of the ' +
+      'range.',
+    absent: 'with --no-collector.destinations',
+    details:
+      'A source is a local address and a destination is a remote address and port. Connections ' +
+      'that a listener in the range accepted are not among them.',
     value: (state) => state.destinations?.count,
   }),
   defineFamily({
     name: 'ephemeral_port_destination_used_ports',
     type: 'gauge',
-    help:
-      'Ports in use from a local address to a remote address:port, for the destinations with the most (--top); ports in ' +
-      'TIME_WAIT that may be recycled now are not in use. The row other,other holds the rest and is absent when there is none, ' +
-      'so that sum() is right. Absent with --no-collector.destinations.',
+    help: 'Ports in use from a source to a destination, for the destinations with the most (--top).',
+    absent: 'with --no-collector.destinations',
+    details:
+      'Ports in TIME_WAIT that may be recycled now are not in use. The row other,other holds ' +
+      'the rest, so that sum() is right. That row is absent when there is no rest.',
     labels,
     *samples(snapshot) {
       for (const { netns, rows, other } of readableDestinations(snapshot)) {
@@ -43,9 +48,11 @@ export const destinationFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_destination_time_wait_ports',
     type: 'gauge',
-    help:
-      'Those of ephemeral_port_destination_used_ports that are in TIME_WAIT: this side closed them in the last minute. Rows as ' +
-      'there, other included.',
+    help: 'Ports of ephemeral_port_destination_used_ports that are in TIME_WAIT.',
+    absent: 'with --no-collector.destinations',
+    details:
+      'This side closed these connections in the last minute. The rows are the same, ' +
+      'other,other included.',
     labels,
     *samples(snapshot) {
       for (const { netns, rows, other } of readableDestinations(snapshot)) {
@@ -59,9 +66,11 @@ export const destinationFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_destination_utilization_ratio',
     type: 'gauge',
-    help:
-      '1 - available / capacity of the pool tcp_connect for that destination, 0 to 1. Ports blocked by listeners and bound sockets ' +
-      'count for every destination. Rows as in ephemeral_port_destination_used_ports, without other.',
+    help: '1 minus available divided by capacity of the pool tcp_connect for that destination.',
+    absent: 'with --no-collector.destinations',
+    details:
+      '0 to 1. Ports blocked by listeners and bound sockets count for every destination. The ' +
+      'rows are those of ephemeral_port_destination_used_ports without other,other.',
     labels,
     *samples(snapshot) {
       for (const { netns, rows } of readableDestinations(snapshot)) {
@@ -74,11 +83,13 @@ export const destinationFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_listener_info',
     type: 'gauge',
-    help:
-      'Always 1. Names the ports that ephemeral_port_listeners counts and who listens there: the systemd unit, container, pod or ' +
-      'cgroup, else the user; one of them where several share the port; unknown where that cannot be told, or with ' +
-      '--no-collector.owners. ephemeral_port_truncated_series says how many ports it leaves out (--top). Absent with ' +
-      '--no-collector.listeners.',
+    help: 'Always 1. Names the ports of ephemeral_port_listeners and who listens there.',
+    absent: 'with --no-collector.listeners',
+    details:
+      'The owner is the systemd unit, container, pod or cgroup, and otherwise the user. It is ' +
+      'one of them where several share the port, and unknown where that cannot be told or with ' +
+      '--no-collector.owners. ephemeral_port_truncated_series says how many ports --top leaves ' +
+      'out.',
     labels: ['netns', 'protocol', 'port', 'owner'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
@@ -91,19 +102,24 @@ export const destinationFamilies: readonly Family[] = [
   perNamespace({
     name: 'ephemeral_port_connections_opened_total',
     type: 'counter',
-    help:
-      'TCP connections opened by connect() in the namespace since it exists, loopback and explicitly bound ones included: Tcp ' +
-      'ActiveOpens of /proc/net/snmp. It advances only when the namespace is listed, which a quiet one seldom is: rate() over less than ' +
-      'the age of ephemeral_port_netns_last_read_timestamp_seconds is 0, or far too much. Without those that --collector.probe of ' +
-      'this exporter made since its start: at a restart the count goes up by those of before. Absent where that file cannot be read.',
+    help: 'TCP connections opened by connect() since the namespace exists (Tcp ActiveOpens).',
+    absent: 'where /proc/net/snmp cannot be read',
+    details:
+      'Loopback and explicitly bound connections are included. The counter advances only when ' +
+      'the namespace is listed, which a quiet one seldom is: rate() over less than the age of ' +
+      'ephemeral_port_netns_last_read_timestamp_seconds is 0, or far too much. Connections that ' +
+      '--collector.probe of this exporter made since its start are not counted. When the ' +
+      'exporter restarts, the count goes up by those of before.',
     value: (state) => state.connectionsOpened,
   }),
   defineFamily({
     name: 'ephemeral_port_time_wait_release_ports',
     type: 'gauge',
-    help:
-      'Ports that TIME_WAIT alone holds and that come free within that many seconds (cumulative) unless another connection takes ' +
-      "them, from the kernel's own timers; what is in FIN_WAIT2 is not among them. Absent where the reader cannot see the timers.",
+    help: 'Ports that TIME_WAIT alone holds and that come free within that many seconds.',
+    absent: 'where the reader cannot see the timers',
+    details:
+      "The numbers are cumulative and come from the kernel's own timers. Another connection may " +
+      'take such a port before. Ports in FIN_WAIT2 are not among them.',
     labels: ['netns', 'within_seconds'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -30,13 +30,12 @@ export function takeDetail(family: Family, snapshot: Snapshot): Snapshot {
   return { ...snapshot, namespaces: snapshot.namespaces.filter(({ detailed }) => detailed) }
 }
 
-/** Says in HELP what is left out, in the one place that knows. */
-export function explainDetail(family: Family): Family {
-  if (!isOfNamespaces(family) || briefFamilies.has(family.name)) return family
-  return {
-    ...family,
-    help: `${family.help} Absent for quiet namespaces (--detail.min-utilization).`,
-  }
+/** Completes HELP by when the family is absent. The one place that knows about quiet namespaces adds them. */
+export function explainAbsence(family: Family): Family {
+  const isAlwaysThere = !isOfNamespaces(family) || briefFamilies.has(family.name)
+  const reasons = [family.absent, isAlwaysThere ? undefined : 'for quiet namespaces']
+  const absent = reasons.filter((reason) => reason !== undefined).join(' and ')
+  return absent === '' ? family : { ...family, help: `${family.help} Absent ${absent}.` }
 }
 
 function isOfNamespaces({ labels }: Family): boolean {

@@ -5,20 +5,23 @@ import { defineFamily, type Family, perExporter } from './family.ts'
 export const exporterFamilies: readonly Family[] = [
   perExporter({
     name: 'ephemeral_port_last_sample_timestamp_seconds',
-    help:
-      'Unix time when the last sample ended. Everything on this page is from that moment: the exporter samples on a timer of its ' +
-      'own, so that bursts between scrapes are seen, and a scrape never triggers a sample.',
+    help: 'Unix time when the last sample ended. A scrape never triggers a sample.',
+    details:
+      'Everything on the page is from that moment. The exporter samples on a timer of its own, ' +
+      'so that bursts between scrapes are seen.',
     value: (snapshot) => snapshot.takenAtSeconds,
   }),
   perExporter({
     name: 'ephemeral_port_sample_interval_seconds',
-    help: 'Sampling interval in force: --sample.interval, or longer while a sample costs more than --sample.cpu-budget allows.',
+    help: 'Sampling interval in force, which --sample.cpu-budget may stretch.',
+    details: 'It is --sample.interval, or longer while a sample costs more than the budget allows.',
     value: (snapshot) => snapshot.intervalSeconds,
   }),
   defineFamily({
     name: 'ephemeral_port_sample_duration_seconds',
     type: 'gauge',
-    help: 'How long the stages of the last sample took: discover the namespaces, read their sockets, model the pools.',
+    help: 'How long the stages of the last sample took: discover, read, model.',
+    details: 'discover finds the namespaces, read lists their sockets, model is the rest.',
     labels: ['stage'],
     *samples({ durations }) {
       yield { labels: { stage: 'discover' }, value: durations.discover }
@@ -41,7 +44,8 @@ export const exporterFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_scrape_collector_success',
     type: 'gauge',
-    help: 'Whether a collector succeeded in the last sample. Absent for a collector that is switched off.',
+    help: 'Whether a collector succeeded in the last sample, 1 or 0.',
+    absent: 'for a collector that is switched off',
     labels: ['collector'],
     *samples(snapshot) {
       for (const { collector, success } of snapshot.collectors) {
@@ -52,7 +56,8 @@ export const exporterFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_scrape_collector_duration_seconds',
     type: 'gauge',
-    help: 'How long a collector took in the last sample. Absent for a collector that is switched off.',
+    help: 'How long a collector took in the last sample.',
+    absent: 'for a collector that is switched off',
     labels: ['collector'],
     *samples(snapshot) {
       for (const { collector, durationSeconds } of snapshot.collectors) {

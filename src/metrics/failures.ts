@@ -1,7 +1,7 @@
 // Families about allocations that failed, by the kernel's own word and by trying: Snapshot -> samples.
 
 import type { AllocationFailures, Probe, Snapshot } from '../snapshot.ts'
-import { defineFamily, type Family } from './family.ts'
+import { defineFamily, type Family, type Words } from './family.ts'
 
 /** Of threads that had ended, and of which nothing else tells where they were. */
 const UNKNOWN = 'unknown'
@@ -21,10 +21,14 @@ export const failureFamilies: readonly Family[] = [
     name: 'ephemeral_port_allocation_failures_total',
     type: 'counter',
     help:
-      'Allocations that failed for want of a port, as the kernel recorded them (its trace event sock:inet_sock_set_state), ' +
-      'counted since the exporter started; only the pool tcp_connect can be observed, and no further connect() of ' +
-      'a socket that was refused a connection before. netns=unknown counts those of processes that ' +
-      'ended before they were looked at, and those of namespaces that were not known yet or any more. Absent without tracefs and with --no-collector.failures.',
+      'connect() calls that failed for want of a port, as the kernel recorded them, since the ' +
+      'exporter started.',
+    absent: 'without tracefs and with --no-collector.failures',
+    details:
+      'The record is the trace event sock:inet_sock_set_state. Only the pool tcp_connect can be ' +
+      'observed, and no further connect() of a socket that was refused a connection before. ' +
+      'netns=unknown counts failures of processes that ended before they were looked at, and of ' +
+      'namespaces that were not known.',
     labels: ['netns', 'pool'],
     *samples(snapshot) {
       for (const { netns, pools } of countedFailures(snapshot)) {
@@ -36,11 +40,15 @@ export const failureFamilies: readonly Family[] = [
     name: 'ephemeral_port_destination_allocation_failures_total',
     type: 'counter',
     help:
-      'The failures of ephemeral_port_allocation_failures_total by remote address:port and by whose process it was. The first 50 ' +
-      'pairs of a namespace have a series; the pair other,other counts later ones, and failures that came too fast for the kernel to ' +
-      'keep more than their number. A new pair is 0 until the last sample within 60 s, or within --sample.peak-window where that is shorter, ' +
-      'so that increase() sees its first failure; one of a namespace that ends before is never counted here. ' +
-      'A namespace in which an allocation has failed is not quiet any more.',
+      'Failures of ephemeral_port_allocation_failures_total by destination and by the owner of ' +
+      'the process.',
+    details:
+      'The first 50 pairs of a namespace have a series. The pair other,other counts later ones, ' +
+      'and failures that came too fast for the kernel to keep more than their number. A new ' +
+      'pair is 0 until the last sample within 60 s, or within --sample.peak-window where that ' +
+      'is shorter, so that increase() sees its first failure. A pair of a namespace that ends ' +
+      'before is never counted here. A namespace in which an allocation has failed is not quiet ' +
+      'any more. The family is absent without tracefs and with --no-collector.failures.',
     labels: ['netns', 'destination', 'owner'],
     *samples(snapshot) {
       for (const { netns, destinations } of countedFailures(snapshot)) {
@@ -52,30 +60,31 @@ export const failureFamilies: readonly Family[] = [
   }),
   perProbe({
     name: 'ephemeral_port_probe_success',
-    help:
-      'Whether binding an IPv4 socket to port 0 succeeded when that was last tried: TCP for the pool tcp_bind, UDP for the pool udp. The socket is ' +
-      'closed at once. Tried when the namespace is read, but not for 100 times as long as the last try took: that answer stands meanwhile. No probe can judge tcp_connect, whose pool depends on the destination. Absent without --collector.probe.',
+    help: 'Whether binding an IPv4 socket to port 0 succeeded when it was last tried.',
+    absent: 'without --collector.probe',
+    details:
+      'TCP for the pool tcp_bind, UDP for the pool udp. The socket is closed at once. The ' +
+      'exporter tries when it reads the namespace, but not for 100 times as long as the last ' +
+      'try took. That answer stands meanwhile. No probe can judge tcp_connect, whose pool ' +
+      'depends on the destination.',
     value: ({ success }) => Number(success),
   }),
   perProbe({
     name: 'ephemeral_port_probe_duration_seconds',
-    help:
-      'How long the kernel searched for the port of ephemeral_port_probe_success. A pool that is nearly empty costs every ' +
-      'application that much CPU. Absent without --collector.probe.',
+    help: 'How long the kernel searched for the port of ephemeral_port_probe_success.',
+    absent: 'without --collector.probe',
+    details: 'A pool that is nearly empty costs every application that much CPU.',
     value: ({ durationSeconds }) => durationSeconds,
   }),
 ]
 
-function perProbe(row: {
-  readonly name: string
-  readonly help: string
-  readonly value: (probe: Probe) => number
-}): Family {
-  const { name, help, value } = row
+function perProbe(
+  row: Words & { readonly name: string; readonly value: (probe: Probe) => number },
+): Family {
+  const { value, ...rest } = row
   return defineFamily({
-    name,
+    ...rest,
     type: 'gauge',
-    help,
     labels: ['netns', 'pool'],
     *samples(snapshot) {
       for (const { netns, probes } of snapshot.namespaces) {

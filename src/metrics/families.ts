@@ -1,7 +1,7 @@
 // The one list of all metric families, in the order of the page.
 
 import { destinationFamilies } from './destinations.ts'
-import { explainDetail } from './detail.ts'
+import { explainAbsence } from './detail.ts'
 import { exporterFamilies } from './exporter.ts'
 import { failureFamilies } from './failures.ts'
 import type { Family } from './family.ts'
@@ -18,4 +18,4 @@ export const families: readonly Family[] = [
   ...failureFamilies,
   ...namespaceFamilies,
   ...exporterFamilies,
-].map(explainDetail)
+].map(explainAbsence)

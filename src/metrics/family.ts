@@ -1,5 +1,5 @@
 // A metric family is a row of a table: name, help and a function from a Snapshot to samples. families.ts lists the rows.
-// HELP texts are user documentation and its only copy: where the value comes from and when it is absent.
+// The texts of a row are user documentation and its only copy: HELP on the page, and docs/metrics.md.
 
 import type { Build, NamespaceState, Pool, ProtocolUse, Snapshot } from '../snapshot.ts'
 
@@ -9,20 +9,30 @@ export interface Sample<Label extends string = string> {
   readonly value: number | undefined
 }
 
-export interface Family<Label extends string = string> {
+/** The texts of a family. */
+export interface Words {
+  /** One sentence that says what the value is, for HELP. A rendered HELP has at most 200 characters. */
+  readonly help: string
+  /** Completes the sentence "Absent ..." of HELP. Undefined where the family has always a series. */
+  readonly absent?: string
+  /** What HELP has no room for, in whole sentences of Markdown, for docs/metrics.md. */
+  readonly details?: string
+  /** Set while name, labels or meaning may change in a minor version. */
+  readonly experimental?: true
+}
+
+export interface Family<Label extends string = string> extends Words {
   readonly name: string
   readonly type: 'gauge' | 'counter'
-  readonly help: string
   readonly labels: readonly Label[]
   /** In any order; the labels of each in the order of `labels`. */
   samples(snapshot: Snapshot, build: Build): Iterable<Sample<Label>>
 }
 
 /** What the rows below have in common: everything but their labels and where their values come from. */
-interface Row<Value> {
+interface Row<Value> extends Words {
   readonly name: string
   readonly type?: Family['type']
-  readonly help: string
   readonly value: Value
 }
 
@@ -42,11 +52,10 @@ export function* readableNamespaces(
 
 /** One sample for the whole exporter. */
 export function perExporter(row: Row<(snapshot: Snapshot) => number>): Family {
-  const { name, type = 'gauge', help, value } = row
+  const { value, ...rest } = row
   return defineFamily({
-    name,
-    type,
-    help,
+    type: 'gauge',
+    ...rest,
     labels: [],
     *samples(snapshot) {
       yield { labels: {}, value: value(snapshot) }
@@ -56,11 +65,10 @@ export function perExporter(row: Row<(snapshot: Snapshot) => number>): Family {
 
 /** One sample a namespace. */
 export function perNamespace(row: Row<(state: NamespaceState) => number | undefined>): Family {
-  const { name, type = 'gauge', help, value } = row
+  const { value, ...rest } = row
   return defineFamily({
-    name,
-    type,
-    help,
+    type: 'gauge',
+    ...rest,
     labels: ['netns'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
@@ -74,11 +82,10 @@ export function perNamespace(row: Row<(state: NamespaceState) => number | undefi
 export function perProtocol(
   row: Row<(use: ProtocolUse, state: NamespaceState) => number | undefined>,
 ): Family {
-  const { name, type = 'gauge', help, value } = row
+  const { value, ...rest } = row
   return defineFamily({
-    name,
-    type,
-    help,
+    type: 'gauge',
+    ...rest,
     labels: ['netns', 'protocol'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
@@ -92,11 +99,10 @@ export function perProtocol(
 
 /** One sample a namespace and pool. */
 export function perPool(row: Row<(pool: Pool) => number | undefined>): Family {
-  const { name, type = 'gauge', help, value } = row
+  const { value, ...rest } = row
   return defineFamily({
-    name,
-    type,
-    help,
+    type: 'gauge',
+    ...rest,
     labels: ['netns', 'pool'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -6,9 +6,10 @@ export const namespaceFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_netns_info',
     type: 'gauge',
-    help:
-      'Always 1. What a network namespace belongs to, to join with: * on (cluster, job, instance, netns) group_left (namespace, ' +
-      'pod). namespace and pod are empty where there is no pod.',
+    help: 'Always 1. Says what a network namespace belongs to, to join with.',
+    details:
+      'Join with `* on (cluster, job, instance, netns) group_left (namespace, pod)`. The labels ' +
+      'namespace and pod are empty where there is no pod.',
     labels: ['netns', 'netns_kind', 'namespace', 'pod'],
     *samples(snapshot) {
       for (const { netns, netnsKind, pod } of snapshot.namespaces) {
@@ -19,40 +20,47 @@ export const namespaceFamilies: readonly Family[] = [
   }),
   perNamespace({
     name: 'ephemeral_port_tcp_tw_reuse',
-    help:
-      'net.ipv4.tcp_tw_reuse: 0 never recycles a TIME_WAIT, 1 does, 2 on loopback only. Absent where it cannot be read; ' +
-      'nothing then counts as reclaimable.',
+    help: 'net.ipv4.tcp_tw_reuse: 0 never recycles a TIME_WAIT, 1 does, 2 on loopback only.',
+    absent: 'where it cannot be read',
+    details: 'Nothing counts as reclaimable where it is absent.',
     value: (state) => state.settings.tcpTwReuse,
   }),
   perNamespace({
     name: 'ephemeral_port_tcp_timestamps',
-    help: 'net.ipv4.tcp_timestamps: without timestamps (0) no TIME_WAIT is ever recycled. Absent where it cannot be read.',
+    help: 'net.ipv4.tcp_timestamps. Without timestamps (0) no TIME_WAIT is ever recycled.',
+    absent: 'where it cannot be read',
     value: (state) => state.settings.tcpTimestamps,
   }),
   perNamespace({
     name: 'ephemeral_port_tcp_tw_reuse_delay_seconds',
-    help: 'net.ipv4.tcp_tw_reuse_delay: age from which a TIME_WAIT may be recycled. Absent on kernels without it, where it is one second.',
+    help: 'net.ipv4.tcp_tw_reuse_delay: the age from which a TIME_WAIT may be recycled.',
+    absent: 'on kernels without it, where it is one second',
     value: (state) => state.settings.tcpTwReuseDelaySeconds,
   }),
   perNamespace({
     name: 'ephemeral_port_tcp_max_tw_buckets',
-    help: 'net.ipv4.tcp_max_tw_buckets: TIME_WAITs beyond it are not kept. Absent where it cannot be read.',
+    help: 'net.ipv4.tcp_max_tw_buckets. The kernel keeps no more TIME_WAITs than that.',
+    absent: 'where it cannot be read',
     value: (state) => state.settings.tcpMaxTwBuckets,
   }),
   perNamespace({
     name: 'ephemeral_port_netns_last_read_timestamp_seconds',
-    help:
-      'Unix time when the sockets of the namespace were last listed. Older than the last sample where a look at sockstat shows that ' +
-      'nothing can be near exhaustion: such namespaces are listed in turn, on a crowded node hours apart, and what is counted of their ' +
-      'sockets is of that time. Absent while it cannot be read.',
+    help: 'Unix time when the sockets of the namespace were last listed.',
+    absent: 'while it cannot be read',
+    details:
+      'It is older than the last sample where a look at sockstat shows that nothing can be near ' +
+      'exhaustion. Such namespaces are listed in turn, on a crowded node hours apart, and what ' +
+      'is counted of their sockets is of that time.',
     value: (state) => state.readAtSeconds,
   }),
   defineFamily({
     name: 'ephemeral_port_netns_success',
     type: 'gauge',
-    help:
-      'Whether the last read of the namespace succeeded. At 0 nothing is known, and every other series of the namespace is absent but ' +
-      'ephemeral_port_netns_info and its counted failures; ephemeral_port_netns_failures_total and the log say why.',
+    help: 'Whether the last read of the namespace succeeded, 1 or 0.',
+    details:
+      'At 0 nothing is known, and every other series of the namespace is absent but ' +
+      'ephemeral_port_netns_info and its counted failures. ephemeral_port_netns_failures_total ' +
+      'and the log say why.',
     labels: ['netns'],
     *samples(snapshot) {
       for (const { netns, state } of snapshot.namespaces) {
@@ -63,7 +71,8 @@ export const namespaceFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_netns_failures_total',
     type: 'counter',
-    help: 'Failed reads of namespaces since the exporter started, by reason.',
+    help: 'Reads of namespaces that failed since the exporter started, by reason.',
+    details: 'The reasons are permission, vanished, malformed, timeout, unsupported and exhausted.',
     labels: ['reason'],
     *samples(snapshot) {
       for (const [reason, value] of Object.entries(snapshot.failures)) {
@@ -75,9 +84,12 @@ export const namespaceFamilies: readonly Family[] = [
     name: 'ephemeral_port_source_info',
     type: 'gauge',
     help:
-      'Always 1. Which reader answered for the namespace; whether its answer is exact or makes ephemeral_port_pool_available_ports ' +
-      'an upper bound; and where the port range was learned: from the kernel (sysctl), from the spec of the pod, or assumed ' +
-      '(default). README says what lowers exactness.',
+      'Always 1. Says which reader answered, how exact it is, and where the port range was ' +
+      'learned.',
+    details:
+      'exactness=upper_bound makes ephemeral_port_pool_available_ports an upper bound. The ' +
+      'range comes from the kernel (sysctl), from the spec of the pod (pod_spec), or is assumed ' +
+      '(default). What lowers exactness: [kernels.md](kernels.md).',
     labels: ['netns', 'reader', 'exactness', 'range'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
@@ -89,7 +101,8 @@ export const namespaceFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_truncated_series',
     type: 'gauge',
-    help: 'Series of a family that a cap keeps off this page, 0 for none. Absent for a family that is switched off.',
+    help: 'Series of a family that a cap keeps off this page, 0 for none.',
+    absent: 'for a family that is switched off',
     labels: ['netns', 'family'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

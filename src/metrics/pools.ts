@@ -5,70 +5,90 @@ import { defineFamily, type Family, perExporter, perPool, readableNamespaces } f
 export const poolFamilies: readonly Family[] = [
   perPool({
     name: 'ephemeral_port_pool_capacity_ports',
-    help:
-      'Ports the pool can ever hand out. Pools: tcp_connect for connect() to one destination, which fails with EADDRNOTAVAIL; ' +
-      'tcp_bind for bind() to port 0 and listen() without bind(), which fail with EADDRINUSE; udp for sending or connecting ' +
-      'without bind() (EAGAIN) and bind() to port 0. Both of the latter are judged on the wildcard addresses.',
+    help: 'Ports that the pool can ever hand out.',
+    details:
+      'tcp_connect is the pool of connect() to one destination, which fails with EADDRNOTAVAIL. ' +
+      'tcp_bind is that of bind() to port 0 and of listen() without bind(), which fail with ' +
+      'EADDRINUSE. udp is that of sending or connecting without bind(), which fail with EAGAIN, ' +
+      'and of bind() to port 0. tcp_bind and udp are judged on the wildcard addresses.',
     value: (pool) => pool.capacityPorts,
   }),
   perPool({
     name: 'ephemeral_port_pool_available_ports',
     help:
-      'How many more allocations will succeed now; for tcp_connect to the destination with the fewest left. Computed from a ' +
-      'listing of all sockets by the rules of the port allocator of the kernel. An upper bound where the kernel does not show that a ' +
-      'connected socket was bound first, and where ephemeral_port_source_info says exactness=upper_bound.',
+      'Allocations that will succeed from now on. For tcp_connect: to the destination with the ' +
+      'fewest left.',
+    details:
+      "The exporter computes it from a listing of all sockets by the rules of the kernel's port " +
+      'allocator. It is an upper bound where the kernel does not show that a connected socket ' +
+      'was bound first, and where ephemeral_port_source_info says exactness=upper_bound.',
     value: (pool) => pool.availablePorts,
   }),
   perPool({
     name: 'ephemeral_port_pool_unused_ports',
     help:
-      'Ports of the pool without any socket: the lower bound of ephemeral_port_pool_available_ports. Absent for TCP where the ' +
-      'reader cannot see bound sockets (exactness=upper_bound).',
+      'Ports of the pool without any socket: the lower bound of ' +
+      'ephemeral_port_pool_available_ports.',
+    absent: 'for TCP where the reader cannot see bound sockets',
+    details: 'The truth lies between this number and ephemeral_port_pool_available_ports.',
     value: (pool) => pool.unusedPorts,
   }),
   perPool({
     name: 'ephemeral_port_pool_utilization_ratio',
-    help:
-      '1 - available / capacity, 0 to 1. At 1 the next allocation fails; for tcp_connect to the destination named by ' +
-      'ephemeral_port_pool_worst_destination_info.',
+    help: '1 minus available divided by capacity, 0 to 1. At 1 the next allocation fails.',
+    details:
+      'For tcp_connect it is that of the destination that ' +
+      'ephemeral_port_pool_worst_destination_info names.',
     value: (pool) => pool.utilizationRatio,
   }),
   perPool({
     name: 'ephemeral_port_pool_utilization_peak_ratio',
-    help:
-      'Highest ephemeral_port_pool_utilization_ratio of all samples in the trailing peak window (--sample.peak-window), so ' +
-      'that a burst between two scrapes is seen, and seen alike by several scrapers.',
+    help: 'Highest ephemeral_port_pool_utilization_ratio in the trailing --sample.peak-window.',
+    details: 'A burst between two scrapes is seen, and several scrapers see the same.',
     value: (pool) => pool.utilizationPeakRatio,
   }),
   perPool({
     name: 'ephemeral_port_pool_reclaimable_ports',
-    help:
-      'Ports in TIME_WAIT that connect() may recycle now, as net.ipv4.tcp_tw_reuse and TCP timestamps allow: they are not ' +
-      'counted as used. Those of the worst destination; where none holds ports otherwise, the most that one destination has. ' +
-      'Absent for pools other than tcp_connect.',
+    help: 'TIME_WAIT ports that connect() may recycle now (net.ipv4.tcp_tw_reuse).',
+    absent: 'for pools other than tcp_connect',
+    details:
+      'They are not counted as used. The number is that of the worst destination. Where no ' +
+      'destination holds ports otherwise, it is the most that one destination has.',
     value: (pool) => pool.reclaimablePorts,
   }),
   perPool({
     name: 'ephemeral_port_pool_slow',
-    help:
-      '1 while connect() to the worst destination must scan past all ports of one parity, from about half of the pool on: each ' +
-      'connect() then costs milliseconds of CPU in the kernel. 0 otherwise. Absent for pools other than tcp_connect.',
+    help: '1 while connect() to the worst destination scans past all ports of one parity.',
+    absent: 'for pools other than tcp_connect',
+    details:
+      'That begins at about half of the pool. Each connect() then costs milliseconds of CPU in ' +
+      'the kernel. The value is 0 otherwise.',
     value: (pool) => (pool.slow === undefined ? undefined : Number(pool.slow)),
   }),
   perPool({
     name: 'ephemeral_port_exhaustion_risk_ratio',
     help:
-      'Probability, 0 to 1, that an allocation from the pool fails within ephemeral_port_forecast_horizon_seconds; 1 when it is ' +
-      "exhausted. Of tcp_connect that of the worst destination. Estimated from arrivals, closes and the kernel's TIME_WAIT " +
-      'timers; formula and assumptions in README. Absent until enough was seen to tell.',
+      'Probability, 0 to 1, that an allocation fails within the horizon, estimated from ' +
+      'arrivals, closes and TIME_WAIT timers.',
+    absent: 'until enough was seen',
+    details:
+      'The horizon is ephemeral_port_forecast_horizon_seconds. The value is 1 when the pool is ' +
+      'exhausted. For tcp_connect it is that of the worst destination. How it is computed: ' +
+      '[development/forecast.md](development/forecast.md).',
+    experimental: true,
     value: (pool) => pool.riskRatio,
   }),
   perPool({
     name: 'ephemeral_port_exhaustion_eta_seconds',
     help:
-      'Expected time until no port is available; 0 when exhausted. Estimated from arrivals, closes and the ' +
-      "kernel's TIME_WAIT timers; formula in README. Absent when the pool is not heading for exhaustion, which is known if " +
-      'ephemeral_port_exhaustion_risk_ratio is present, and until enough was seen to tell.',
+      'Expected seconds until no port is available, estimated from arrivals, closes and ' +
+      'TIME_WAIT timers.',
+    absent: 'when no exhaustion is expected within a day',
+    details:
+      '0 when exhausted. It is also absent until enough was seen, which is the case where ' +
+      'ephemeral_port_exhaustion_risk_ratio is absent. What it means in the last two minutes: ' +
+      '[forecast.md](forecast.md).',
+    experimental: true,
     value: (pool) => pool.etaSeconds,
   }),
   perExporter({
@@ -79,9 +99,11 @@ export const poolFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_pool_worst_destination_info',
     type: 'gauge',
-    help:
-      'Always 1. Names the local address and the remote behind the values of the pool tcp_connect; a device the sockets are bound ' +
-      'to follows the source as %index. Absent while nothing is connected, and for the other pools.',
+    help: 'Always 1. Names the source and the destination behind the values of tcp_connect.',
+    absent: 'while nothing is connected',
+    details:
+      'The pools tcp_bind and udp have none. A device that the sockets are bound to follows the ' +
+      'source as %index.',
     labels: ['netns', 'pool', 'source', 'destination'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { renderHelp, renderOptionTable } from '../../src/config/help.ts'
+import { renderHelp } from '../../src/config/help.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 
 describe('renderHelp()', () => {
@@ -42,25 +42,6 @@ General:
     expect(help).toContain(
       'Exit status of "status":\n  0  healthy\n  1  warning: tcp_connect or udp at 80 %',
     )
-  })
-})
-
-describe('renderOptionTable()', () => {
-  const lines = renderOptionTable().trimEnd().split('\n')
-
-  test('has one row of four cells for every option', () => {
-    expect(lines).toHaveLength(optionNames.length + 2)
-    for (const line of lines) expect(line.split(/(?<!\\)\|/)).toHaveLength(6)
-  })
-
-  test('shows flag, variable, default and meaning', () => {
-    expect(lines).toContain(
-      '| `--source=auto\\|netlink\\|procfs\\|systeminformation` | `EPHEMERAL_PORT_EXPORTER_SOURCE` | `auto` | Where sockets are read from; auto takes the most exact one that works here |',
-    )
-    expect(lines).toContain(
-      '| `--[no-]collector.listeners` | `EPHEMERAL_PORT_EXPORTER_COLLECTOR_LISTENERS` | `on` | Name the listeners inside the ephemeral range |',
-    )
-    expect(lines).toContain('| `--version` |  |  | Print the version and exit |')
   })
 })
 
