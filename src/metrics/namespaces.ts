@@ -6,7 +6,7 @@ export const namespaceFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_netns_info',
     type: 'gauge',
-    help: 'Always 1. Says what a network namespace belongs to, to join with.',
+    help: 'Always 1. Names the kind, the Kubernetes namespace and the pod of a network namespace.',
     details:
       'Join with `* on (cluster, job, instance, netns) group_left (namespace, pod)`. The labels ' +
       'namespace and pod are empty where there is no pod.',

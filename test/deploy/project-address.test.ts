@@ -1,6 +1,6 @@
-// Where the project is: one address in everything that users install, and links that lead somewhere.
+// Where the project is: one address in everything that users install.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 
@@ -27,12 +27,4 @@ test('package, chart, image, unit, dashboards and runbooks name the same reposit
     const named = read(file).match(/https:\/\/github\.com\/[\w.-]+\/[\w.-]+/g) ?? []
     expect([file, ...new Set(named)]).toEqual([file, ADDRESS])
   }
-})
-
-// The registry of npm reads them as relative to the repository that package.json names.
-test.each(['README.md', 'CONTRIBUTING.md'])('the links of %s lead to what is there', (file) => {
-  const targets = [...read(file).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(
-    ([, path = '']) => path,
-  )
-  expect(targets.filter((path) => !existsSync(new URL(path, root)))).toEqual([])
 })

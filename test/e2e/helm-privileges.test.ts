@@ -44,7 +44,7 @@ const tracefs = {
   source: { kind: 'hostPath', path: '/sys/kernel/tracing', type: 'Directory' },
 }
 
-/** What the rows of a README's table say of the user, and of what each profile costs; in small letters. */
+/** What the rows of a table say of the user, and of what each profile costs; in small letters. */
 function readProfiles(readme: string): readonly string[] {
   const text = readFileSync(new URL(`../../${readme}`, import.meta.url), 'utf8').toLowerCase()
   const [, table = ''] = text.split(/^\| `privileges` \| runs as .*\n.*\n/m)
@@ -142,7 +142,7 @@ describe.each(helms)('$name', (helm) => {
     })
   })
 
-  test.each(['README.md', 'deploy/helm/ephemeral-port-exporter/README.md'])(
+  test.each(['docs/rights.md', 'deploy/helm/ephemeral-port-exporter/README.md'])(
     'gives what the table in %s says, and no more',
     (readme) => {
       const setns = { privileges: 'setns' }

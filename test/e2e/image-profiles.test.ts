@@ -1,5 +1,5 @@
 // Each privilege profile as Helm renders it, started on the image's file tree with that user, those capabilities and those
-// mounts: what it then serves of namespaces that are not its own is what README's table promises.
+// mounts: what it then serves of namespaces that are not its own is what the table in docs/rights.md promises.
 //
 // Two such namespaces are there: one that the node has a name for, as runtimes of Kubernetes make them, and one that only
 // a process shows. Both have a range and an idle bound socket that /proc does not tell.

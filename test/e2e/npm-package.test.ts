@@ -33,7 +33,7 @@ beforeAll(() => {
       copyFileSync(join(ROOT, name), join(copy, name))
     }
   }
-  for (const name of ['src', 'deploy/systemd']) {
+  for (const name of ['src', 'docs', 'deploy/systemd']) {
     cpSync(join(ROOT, name), join(copy, name), { recursive: true })
   }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
@@ -85,13 +85,15 @@ test('the package holds the program, its terms and its documents, and nothing el
   const paths = packed.files.map(({ path }) => path)
   const documents = paths.filter((path) => !path.startsWith('dist/')).sort()
   const units = readdirSync(join(ROOT, 'deploy/systemd')).map((name) => `deploy/systemd/${name}`)
-  expect(documents).toEqual(
-    ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json', ...units].sort(),
-  )
-  // README copies them from the installed package.
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`)
+  const root = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json']
+  expect(documents).toEqual([...root, ...pages, ...units].sort())
+  // The documentation copies them from the installed package.
+  const told = pages.map((name) => readFileSync(join(ROOT, name), 'utf8')).join('\n')
   const copied = [
-    ...readme.matchAll(/^cp "\$\(npm root --global\)\/ephemeral-port-exporter\/(\S+)"/gm),
+    ...told.matchAll(/^cp "\$\(npm root --global\)\/ephemeral-port-exporter\/(\S+)"/gm),
   ]
   expect(copied.length).toBe(2)
   for (const [, path] of copied) expect(units).toContain(path)

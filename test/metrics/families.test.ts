@@ -81,7 +81,7 @@ describe('families', () => {
     const forecasts = families.filter(({ name }) => name.includes('exhaustion'))
     expect(forecasts).toHaveLength(2)
     for (const { help } of forecasts) {
-      expect(help).toContain("from arrivals, closes and the kernel's TIME_WAIT timers; formula")
+      expect(help).toContain('estimated from arrivals, closes and TIME_WAIT timers.')
     }
   })
 })
@@ -91,7 +91,7 @@ describe('the page of the sample', () => {
     const page = await renderFamilies(sampleSnapshot, sampleBuild, 'text')
     expect(page.slice(0, page.indexOf('\n\n'))).toBe(
       [
-        '# HELP ephemeral_port_range_first_port First port of net.ipv4.ip_local_port_range, the ports the kernel hands out by itself, to IPv6 as well. ephemeral_port_source_info says where the range was learned. Absent for quiet namespaces (--detail.min-utilization).',
+        '# HELP ephemeral_port_range_first_port First port of net.ipv4.ip_local_port_range, which IPv6 uses as well. Absent for quiet namespaces.',
         '# TYPE ephemeral_port_range_first_port gauge',
         'ephemeral_port_range_first_port{netns="host"} 32768',
       ].join('\n'),

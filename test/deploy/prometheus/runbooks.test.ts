@@ -1,4 +1,4 @@
-// The runbooks: one for each alert, and nothing in them that does not exist.
+// The runbooks: one for each alert, what they have in common in README.md, and nothing in them that does not exist.
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -6,38 +6,50 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
-import { listAlerts, RULES, readRuleFile } from '../../support/rules-files.ts'
+import { listAlerts, RULES } from '../../support/rules-files.ts'
 import { listSelectors } from '../../support/rules-promql.ts'
 import { sampleSnapshot } from '../../support/sample-snapshot.ts'
 
 const DIRECTORY = join(RULES, 'runbooks')
-const names = readdirSync(DIRECTORY).map((file) => file.replace(/\.md$/, ''))
-const pages = names.map(
-  (name) => [name, readFileSync(join(DIRECTORY, `${name}.md`), 'utf8')] as const,
-)
-const aboutExporter = readRuleFile('alerts.yaml')
-  .groups.filter(({ name }) => name === 'ephemeral-port-exporter')
-  .flatMap(({ rules }) => rules.map(({ alert }) => alert))
+const read = (name: string) => readFileSync(join(DIRECTORY, `${name}.md`), 'utf8')
+const names = readdirSync(DIRECTORY)
+  .map((file) => file.replace(/\.md$/, ''))
+  .filter((name) => name !== 'README')
+const common = read('README')
+const runbooks = names.map((name) => [name, read(name)] as const)
+const pages = [...runbooks, ['README', common] as const]
+/** Commands of a page, block by block. */
+const listBlocks = (text: string) =>
+  [...text.matchAll(/^ *```sh\n(.*?)^ *```$/gms)].map(([, block = '']) => block)
 
 test('Every alert has its page, and every page its alert', () => {
   const alerts = new Set(listAlerts().map(({ alert }) => alert))
   expect(names.sort()).toEqual([...alerts].sort())
 })
 
-describe.each(pages)('%s', (name, text) => {
-  test('has its sections in the order they are read at night', () => {
-    const titles = [...text.matchAll(/^(?:# |## )(.*)$/gm)].map(([, title]) => title)
-    const hasChurn = !aboutExporter.includes(name) && name !== 'EphemeralPortListenerInsideRange'
-    expect(titles.filter((title) => !title?.startsWith(' '))).toEqual([
-      name,
-      'Meaning',
-      'Impact',
-      'Diagnosis',
-      ...(hasChurn ? ['Churn or leak'] : []),
-      'Mitigation',
-    ])
+describe.each(runbooks)('%s', (name, text) => {
+  test('says on its first screen who is hit, with one command and one action', () => {
+    const [screen = ''] = text.split('\n## ')
+    expect(screen.split('\n').length).toBeLessThan(24)
+    const marks = [`# ${name}`, '**Who is hit.** ', '**Look', '```sh\n', '**Do.** ']
+    const places = marks.map((mark) => screen.indexOf(mark))
+    expect(places).not.toContain(-1)
+    expect(places).toEqual(places.toSorted((a, b) => a - b))
+    const commands = listBlocks(screen).map((block) => block.trim().split('\n'))
+    expect(commands).toEqual([[expect.any(String)]])
   })
 
+  test('has its sections in the order they are read at night', () => {
+    const titles = [...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title)
+    expect(titles).toEqual(['Meaning', 'Diagnosis', 'Mitigation'])
+  })
+
+  test('is short', () => {
+    expect(text.length).toBeLessThan(5000)
+  })
+})
+
+describe.each(pages)('%s', (_name, text) => {
   test('names only metrics, labels, flags and pages that exist', () => {
     const labelsOf = new Map(families.map(({ name: family, labels }) => [family, labels]))
     const metrics = text.match(/\bephemeral_port_\w+/g) ?? []
@@ -45,7 +57,6 @@ describe.each(pages)('%s', (name, text) => {
     for (const { metric, labels } of listSelectors(text.replace(/`/g, ' '))) {
       expect(labelsOf.get(metric) ?? [], metric).toEqual(expect.arrayContaining([...labels]))
     }
-    for (const [, page = ''] of text.matchAll(/\]\((\w+)\.md\)/g)) expect(names).toContain(page)
     for (const [, flag = ''] of text.matchAll(
       /`--((?:no-)?(?:sample|netns|forecast|source)[a-z.-]*)/g,
     )) {
@@ -54,7 +65,7 @@ describe.each(pages)('%s', (name, text) => {
   })
 
   test('has commands that a shell can parse', () => {
-    const blocks = [...text.matchAll(/^ *```sh\n(.*?)^ *```$/gms)].map(([, block = '']) => block)
+    const blocks = listBlocks(text)
     expect(blocks.length).toBeGreaterThan(0)
     for (const block of blocks) {
       const { status, stderr } = spawnSync('sh', ['-n'], { input: block, encoding: 'utf8' })
@@ -79,46 +90,51 @@ describe.each(pages)('%s', (name, text) => {
 })
 
 test('Sysctls are written where they can be: in the namespace, from the node', () => {
-  for (const [name, text] of pages) {
-    const blocks = [...text.matchAll(/^ *```sh\n(.*?)^ *```$/gms)].map(([, block = '']) => block)
-    const writes = blocks.flatMap((block) => block.match(/^.*sysctl -w.*$/gm) ?? [])
-    for (const line of writes) expect(line, name).toMatch(/^ *nsenter -t PID -n sysctl -w /)
-  }
+  const writes = pages.flatMap(
+    ([, text]) =>
+      listBlocks(text)
+        .join('')
+        .match(/^.*sysctl -w.*$/gm) ?? [],
+  )
+  expect(writes.length).toBeGreaterThan(2)
+  for (const line of writes) expect(line).toMatch(/^ *nsenter -t PID -n sysctl -w /)
 })
 
 test('Shells in pods may see the programs, and crictl is that of the node', () => {
-  const inPods = pages.flatMap(([, text]) => text.match(/^kubectl debug -n .*$/gm) ?? [])
-  expect(inPods.length).toBeGreaterThan(8)
-  for (const line of inPods) expect(line).toContain(' --profile=general ')
-  const inspected = pages.flatMap(([, text]) => text.match(/^.*crictl inspect --.*$/gm) ?? [])
-  expect(inspected).toHaveLength(inPods.length)
-  for (const line of inspected) expect(line).toMatch(/^chroot \/host crictl inspect /)
+  expect(common).toMatch(/^kubectl debug -n .* --profile=general /m)
+  expect(common).toMatch(/^ *chroot \/host crictl inspect /m)
 })
 
-test('What the pages say about mitigation of tcp_bind is one text, and names what helps there', () => {
-  const paragraphs = pages.flatMap(
-    ([, text]) => text.match(/^`tcp_bind` is another matter\..*?\n(?=\n)/gms) ?? [],
+test('What several pages need stands once', () => {
+  const paragraphs = pages.flatMap(([, text]) =>
+    text.split(/\n\n/).filter((part) => part.length > 300),
   )
-  expect(paragraphs).toHaveLength(2)
-  expect(new Set(paragraphs).size).toBe(1)
-  for (const text of [
-    'specific address',
-    'below the range',
-    'IP_BIND_ADDRESS_NO_PORT',
-    'wider range',
+  expect(paragraphs.length).toBeGreaterThan(20)
+  expect(new Set(paragraphs).size).toBe(paragraphs.length)
+})
+
+test('Every page that needs a shell leads to how to get one', () => {
+  const insides = runbooks.filter(
+    ([, text]) =>
+      /^(ss|cat|nstat) /m.test(listBlocks(text).join('')) ||
+      text.includes('#what-to-look-at-inside'),
+  )
+  expect(insides.length).toBeGreaterThan(8)
+  for (const [name, text] of insides) {
+    expect(text, name).toContain('](README.md#a-shell-in-the-namespace)')
+  }
+  const [, shell = ''] = common.split('\n## A shell in the namespace\n')
+  for (const way of [
+    'ip netns exec ',
+    'nsenter -t "$PID" -n ',
+    'lsns -t net ',
+    '/api/v1/snapshot',
   ]) {
-    expect(paragraphs[0]).toContain(text)
+    expect(shell).toContain(way)
   }
 })
 
-test('What the pages say about mitigation in general is one text', () => {
-  const lists = pages.flatMap(([, text]) => {
-    const start = text.indexOf('In order of preference:\n\n1. Keep connections')
-    return start < 0 ? [] : [text.slice(start)]
-  })
-  expect(lists.length).toBeGreaterThan(4)
-  expect(new Set(lists).size).toBe(1)
-  const [list = ''] = lists
+test('What is said about more ports is in the order of preference', () => {
   const order = [
     'Keep connections',
     'IP_BIND_ADDRESS_NO_PORT',
@@ -127,7 +143,14 @@ test('What the pages say about mitigation in general is one text', () => {
     'tcp_tw_reuse=1',
     'securityContext.sysctls',
   ]
+  const [, list = ''] = common.split('\n## More ports\n')
   const places = order.map((text) => list.indexOf(text))
   expect(places).not.toContain(-1)
   expect(places).toEqual(places.toSorted((a, b) => a - b))
+})
+
+test('No page promises that a restart frees the ports of open connections at once', () => {
+  expect(common).toMatch(/^\| ESTABLISHED \| does \*\*not\*\* free them at once/m)
+  for (const [name, text] of pages)
+    expect(text, name).not.toMatch(/restart of the owner|frees all of them/)
 })
