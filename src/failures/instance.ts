@@ -40,8 +40,9 @@ export interface Probers {
 }
 
 /**
- * A connect() that dies before it gets a port goes from SYN_SENT to CLOSE without a source port (PORT-MODEL 10). MPTCP
- * reports the state of its own socket as well: only TCP counts.
+ * A connect() that dies before it gets a port goes from SYN_SENT to CLOSE without a source port
+ * (docs/development/port-model.md#counting-failures). MPTCP reports the state of its own socket as well: only TCP
+ * counts.
  */
 export function renderFilter({ threadId, threadName }: Probers): string {
   const failure = `oldstate == ${SYN_SENT} && newstate == ${CLOSE} && sport == 0 && protocol == ${TCP}`

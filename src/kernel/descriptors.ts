@@ -1,5 +1,6 @@
-// The descriptors a worker opened through libc survive its death (PORT-MODEL 14): it notes them in memory that the main
-// thread shares, which closes what is left once the worker has ended.
+// The descriptors a worker opened through libc survive its death
+// (docs/development/port-model.md#threads-identity-and-owners): it notes them in memory that the main thread shares,
+// which closes what is left once the worker has ended.
 
 import { closeSync } from 'node:fs'
 import type { Libc } from './libc.ts'

@@ -22,7 +22,10 @@ const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
 const RECEIVE_TIMEOUT_MS = 1000
 
-/** The kernel fills at most 32 KiB a datagram (PORT-MODEL 9); twice that shows it if a kernel ever fills more. */
+/**
+ * The kernel fills at most 32 KiB a datagram (docs/development/port-model.md#what-can-be-seen); twice that shows it if
+ * a kernel ever fills more.
+ */
 export const DATAGRAM_BYTES = 64 * 1024
 
 /** Rows that fit into one datagram whatever the kernel sends. */

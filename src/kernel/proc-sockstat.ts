@@ -14,7 +14,8 @@ export function readSocketBound(path: string): number | undefined {
 
 /**
  * All sockets of the namespace, of whatever family, plus the TIME_WAITs, which are none any more: no namespace holds more
- * ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse` (PORT-MODEL 9).
+ * ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse`
+ * (docs/development/port-model.md#what-can-be-seen).
  */
 export function parseSocketBound(text: string): number {
   const used = /^sockets: used (\d+)$/m.exec(text)?.[1]

@@ -1,6 +1,7 @@
 // /proc/sys/net/{ipv4,ipv6}: text -> what decides which port the kernel hands out next.
-// Mirrors net/ipv4/sysctl_net_ipv4.c. /proc/sys/net shows the namespace of the *reading thread* (PORT-MODEL 11), so the
-// readers are synchronous and touch no path but those under the root they are given.
+// Mirrors net/ipv4/sysctl_net_ipv4.c. /proc/sys/net shows the namespace of the *reading thread*
+// (docs/development/port-model.md#network-namespaces), so the readers are synchronous and touch no path but those under
+// the root they are given.
 
 import { existsSync } from 'node:fs'
 import { DecodeError, type NetSettings, type PortRange, SourceError } from '../observation.ts'
@@ -37,7 +38,10 @@ export function readPortRange(sysRoot: string): PortRange {
   return parsePortRange(text)
 }
 
-/** Whether the reading thread is in the initial network namespace, the only one with this file (PORT-MODEL 14). */
+/**
+ * Whether the reading thread is in the initial network namespace, the only one with this file
+ * (docs/development/port-model.md#threads-identity-and-owners).
+ */
 export function isInitialNamespace(sysRoot: string): boolean {
   return existsSync(`${sysRoot}/net/ipv4/tcp_mem`)
 }

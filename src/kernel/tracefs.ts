@@ -1,5 +1,6 @@
 // tracefs: finding the mount, and small files of it. https://docs.kernel.org/trace/ftrace.html
-// Rights are plain file permissions (PORT-MODEL 10), so a refusal is worth one sentence that says what to mount or to grant.
+// Rights are plain file permissions (docs/development/port-model.md#counting-failures), so a refusal is worth one
+// sentence that says what to mount or to grant.
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { SourceError } from '../observation.ts'

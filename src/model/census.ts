@@ -218,7 +218,7 @@ function takeKey(batch: SocketBatch, row: number, key: Uint32Array): void {
 
 /**
  * inet_rcv_saddr_equal() against 0.0.0.0. Only bind() to a specific IPv6 address sets IPV6_V6ONLY implicitly, connect()
- * does not: even a connection from ::1 to ::1 collides (PORT-MODEL 3).
+ * does not: even a connection from ::1 to ::1 collides (docs/development/port-model.md#bind-to-port-0).
  */
 function collidesWithIpv4(batch: SocketBatch, row: number): boolean {
   return ((batch.flags[row] ?? 0) & FLAG.ipv6Only) === 0 || isIpv4(batch.localAddress, row * 4)

@@ -1,4 +1,5 @@
-// Pool 1 of PORT-MODEL: census and ports -> what each destination has taken of the ports open to connect().
+// Pool 1 of docs/development/port-model.md#the-model: census and ports -> what each destination has taken of the ports
+// open to connect().
 
 import { isIpv4, V4_MAPPED } from './addresses.ts'
 import { type Census, type Listener, USE } from './census.ts'
@@ -34,7 +35,8 @@ export interface AccountContext {
 
 /**
  * Accounts every flow to its destination. A connection bound to a device does not hinder connections that are not, but
- * the reverse does (inet_match(), PORT-MODEL 7): a destination with a device also pays for its twin without one.
+ * the reverse does (inet_match(), docs/development/port-model.md#ipv6): a destination with a device also pays for its
+ * twin without one.
  */
 export function accountDestinations(
   census: Census,

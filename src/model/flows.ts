@@ -1,5 +1,6 @@
 // Two hash tables over columns: destinations, i.e. distinct (source, destination, port, device), and flows, i.e.
-// distinct (destination, local port). A dump may list a socket twice (PORT-MODEL 9), a table lists it once.
+// distinct (destination, local port). A dump may list a socket twice (docs/development/port-model.md#what-can-be-seen),
+// a table lists it once.
 // Open addressing over typed arrays: 100,000 sockets make no object.
 
 /** Words of a destination's key: source 4, destination 4, remote port, device. */

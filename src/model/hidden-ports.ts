@@ -1,7 +1,8 @@
 // Ports that may be closed to every connect() although they look shared: which to test, what the tests said, and what that
 // makes of those that were not tested. Pure.
 // "Ambiguous" is a usable port with a TCP socket on which nothing visible blocks: only there can bind history hide
-// (PORT-MODEL 13). A port without sockets has none, and one that is blocked visibly needs no test.
+// (docs/development/port-model.md#the-truth-test). A port without sockets has none, and one that is blocked visibly
+// needs no test.
 
 /** What the tests of one namespace said, by port. */
 export type PortTests = ReadonlyMap<number, PortTest>

@@ -1,4 +1,5 @@
-// The three pools of PORT-MODEL: ports and destinations -> what each will still hand out. Forecast and peaks come later.
+// The three pools of docs/development/port-model.md#the-model: ports and destinations -> what each will still hand out.
+// Forecast and peaks come later.
 
 import type { Destination, Pool } from '../snapshot.ts'
 import type { DestinationColumns } from './destinations.ts'

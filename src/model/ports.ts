@@ -1,4 +1,5 @@
-// Ports of one namespace: census -> what the three pools have left, whatever the destination (PORT-MODEL, "Model").
+// Ports of one namespace: census -> what the three pools have left, whatever the destination
+// (docs/development/port-model.md#the-model).
 
 import type { NetSettings } from '../observation.ts'
 import { type Census, EXPIRY_SECONDS, PORTS, USE } from './census.ts'
@@ -41,14 +42,16 @@ export const BLOCKING = USE.listener | USE.bound
 
 /**
  * Counts the ports of the range by what the census found on them. The two bind pools are those of the stricter of the
- * wildcards 0.0.0.0 and, where there is IPv6, dual-stack ::, which collides with every socket (PORT-MODEL 3 and 6).
+ * wildcards 0.0.0.0 and, where there is IPv6, dual-stack ::, which collides with every socket
+ * (docs/development/port-model.md#bind-to-port-0 and #udp).
  */
 export function countPorts(census: Census, settings: NetSettings): Ports {
   const { first, last } = settings.range
   const usable = usablePorts(settings)
   const tcpCollision = settings.ipv6 ? USE.tcp : USE.tcpIpv4
   const udpCollision = settings.ipv6 ? USE.udp : USE.udpIpv4
-  // Of a range of three ports connect() and bind(0) never visit the last one (PORT-MODEL 8).
+  // Of a range of three ports connect() and bind(0) never visit the last one
+  // (docs/development/port-model.md#ranges-and-reserved-ports).
   const neverVisited = last - first === 2 ? last : -1
 
   const releasing = new Uint32Array(EXPIRY_SECONDS)

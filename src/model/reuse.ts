@@ -1,4 +1,5 @@
-// Which TIME_WAIT sockets connect() may recycle: net/ipv4/tcp_ipv4.c:tcp_twsk_unique(), measured in PORT-MODEL 4.
+// Which TIME_WAIT sockets connect() may recycle: net/ipv4/tcp_ipv4.c:tcp_twsk_unique(), measured in
+// docs/development/port-model.md#time_wait.
 
 import { FLAG, type NetSettings, type SocketBatch, STATE } from '../observation.ts'
 import { isLoopback } from './addresses.ts'

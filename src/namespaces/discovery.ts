@@ -1,5 +1,6 @@
 // Stage "discover": /proc and the directory of named namespaces -> the network namespaces there are now, each with an id
-// that is never given to another, although the kernel gives a freed inode away again at once (PORT-MODEL 14).
+// that is never given to another, although the kernel gives a freed inode away again at once
+// (docs/development/port-model.md#threads-identity-and-owners).
 
 import { readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'

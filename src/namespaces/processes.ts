@@ -1,5 +1,6 @@
 // Which network namespace each process is in: /proc -> pids by namespace. Of a namespace that may not be looked at the
-// inode of /proc/<pid>/net/tcp still tells it from others, and needs no right (PORT-MODEL 11).
+// inode of /proc/<pid>/net/tcp still tells it from others, and needs no right
+// (docs/development/port-model.md#network-namespaces).
 
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
 import { refusal } from '../kernel/proc-file.ts'

@@ -1,5 +1,6 @@
 // Is this the namespace that was known? A namespace is known again by its file, by a process that is still the same, or by
-// its cookie: the kernel gives a freed inode away again at once (PORT-MODEL 14).
+// its cookie: the kernel gives a freed inode away again at once
+// (docs/development/port-model.md#threads-identity-and-owners).
 
 import { readStartSeconds } from '../kernel/proc-stat.ts'
 import type { InodeIndex } from './by-inode.ts'

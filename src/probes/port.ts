@@ -1,5 +1,6 @@
 // Asks the kernel whether connect() may use a port, which no dump tells of a port whose sockets were once bound: a connect()
-// restricted to that one port, from an address nobody uses (PORT-MODEL 13). Runs in the calling thread's network namespace.
+// restricted to that one port, from an address nobody uses (docs/development/port-model.md#the-truth-test). Runs in the
+// calling thread's network namespace.
 //
 // The kernel chooses the port before it sends anything (net/ipv4/tcp_ipv4.c:tcp_v4_connect): EADDRNOTAVAIL means that the
 // port is closed, and whatever comes later that it is open. The socket does not wait for what comes, and is reset.

@@ -1,4 +1,5 @@
-// The threads of libuv's pool belong for good to the network namespace of whoever uses the pool first (PORT-MODEL 14).
+// The threads of libuv's pool belong for good to the network namespace of whoever uses the pool first
+// (docs/development/port-model.md#threads-identity-and-owners).
 
 import { stat } from 'node:fs/promises'
 

@@ -95,8 +95,9 @@ function exactnessOf({ boundIdle, portChoice }: Capabilities): NamespaceReading[
 
 /**
  * The dumps that together list every socket in the range once. AUTO and NOT AUTO are disjoint and complete; taking
- * "explicit" for what one dump lists and the other lacks misreads sockets that die in between (PORT-MODEL 13). UDP is not
- * among them where the kernel has no udp_diag; /proc shows the same UDP sockets.
+ * "explicit" for what one dump lists and the other lacks misreads sockets that die in between
+ * (docs/development/port-model.md#the-truth-test). UDP is not among them where the kernel has no udp_diag; /proc shows
+ * the same UDP sockets.
  */
 export function planDumps(
   capabilities: Capabilities,

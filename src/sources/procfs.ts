@@ -1,5 +1,6 @@
 // Source of last resort on Linux: /proc/<who>/net/{tcp,tcp6,udp,udp6} -> one NamespaceReading, without netlink and without
-// any right. The text lacks what is only bound, and who chose a port, so its readings are upper bounds (PORT-MODEL 13).
+// any right. The text lacks what is only bound, and who chose a port, so its readings are upper bounds
+// (docs/development/port-model.md#the-truth-test).
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { endianness } from 'node:os'
@@ -137,8 +138,9 @@ function isOurPidNamespace(procfs: string): boolean {
 }
 
 /**
- * /proc/sys/net shows the namespace of the reading thread, whatever procfs it is reached through (PORT-MODEL 11). Files
- * of one namespace's /proc/net have the same inode numbers in all mounts, so they tell whether it is the same.
+ * /proc/sys/net shows the namespace of the reading thread, whatever procfs it is reached through
+ * (docs/development/port-model.md#network-namespaces). Files of one namespace's /proc/net have the same inode numbers
+ * in all mounts, so they tell whether it is the same.
  */
 function isOurNetworkNamespace(directory: string): boolean {
   return inodeOf(`${directory}/tcp`) === inodeOf('/proc/thread-self/net/tcp')

@@ -1,5 +1,6 @@
 // When a namespace is read: at once, when it is its turn, or as one that was never read. A dump costs what the whole machine
-// holds (PORT-MODEL 9), so a namespace that a look at sockstat proves to be far from exhaustion waits. Pure.
+// holds (docs/development/port-model.md#what-can-be-seen), so a namespace that a look at sockstat proves to be far from
+// exhaustion waits. Pure.
 
 import type { NamespaceState } from '../snapshot.ts'
 

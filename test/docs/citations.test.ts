@@ -15,7 +15,7 @@ const texts = files.map((file) => [file, readFileSync(join(root, file), 'utf8')]
 
 test('every citation leads to a heading', () => {
   const citations = texts.flatMap(([file, text]) =>
-    [...text.matchAll(/\bdocs\/[\w/-]+\.md(?:#([\w-]+))?/g)].map(([whole, anchor]) => ({
+    [...text.matchAll(/(?<![\w/])docs\/[\w/-]+\.md(?:#([\w-]+))?/g)].map(([whole, anchor]) => ({
       file,
       page: whole.replace(/#.*/, ''),
       anchor,

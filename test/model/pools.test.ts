@@ -71,7 +71,7 @@ function dumpsOf(draws: readonly (readonly [WireSocket, boolean])[]): WireDump[]
   ]
 }
 
-describe('the model agrees with PORT-MODEL written out naively', () => {
+describe('the model agrees with the port model written out naively', () => {
   test('for every destination, connect() and bind(0)', () => {
     fc.assert(
       fc.property(sockets, settings, (draws, net) => {

@@ -1,4 +1,4 @@
-// The rules of Grafana's dashboard linter (github.com/grafana/dashboard-linter, docs/index.md), under their names, and some of our
+// The rules of Grafana's dashboard linter (github.com/grafana/dashboard-linter, its index of rules), under their names, and some of our
 // own: dashboard -> what is wrong with it.
 
 import {

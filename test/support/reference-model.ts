@@ -1,5 +1,5 @@
-// PORT-MODEL's "Model" once more, written naively from the document over plain rows: one set of ports per question, no
-// tables, no tricks. The product's census and pools are compared with it.
+// The model of docs/development/port-model.md#the-model once more, written naively from that page over plain rows: one
+// set of ports per question, no tables, no tricks. The product's census and pools are compared with it.
 
 import type { NetSettings } from '../../src/observation.ts'
 import type { WireSocket } from './netlink-builder.ts'

@@ -13,7 +13,10 @@ export const UNKNOWN = 1
 /** Added to the index of a port's holder when no connection can contend with it. */
 export const FIXED = 2 ** 30
 
-/** The root of the tree, which is also what a process reports that only cgroup v1 has put somewhere (PORT-MODEL 14). */
+/**
+ * The root of the tree, which is also what a process reports that only cgroup v1 has put somewhere
+ * (docs/development/port-model.md#threads-identity-and-owners).
+ */
 const ROOT_CGROUP_ID = 1
 
 export type OwnersBy = 'cgroup' | 'user'
@@ -88,7 +91,10 @@ export function clearOwners(owners: NumberTable): void {
   owners.index(UNKNOWN_ID)
 }
 
-/** The index of the row's owner. The kernel gives minisocks and requests none: cgroup 0, uid 0 (PORT-MODEL 9). */
+/**
+ * The index of the row's owner. The kernel gives minisocks and requests none: cgroup 0, uid 0
+ * (docs/development/port-model.md#what-can-be-seen).
+ */
 export function takeOwner(
   owners: NumberTable,
   by: OwnersBy,
