@@ -41,7 +41,7 @@ export const failureFamilies: readonly Family[] = [
     type: 'counter',
     help:
       'Failures of ephemeral_port_allocation_failures_total by destination and by the owner of ' +
-      'the process.',
+      'the program.',
     details:
       'The first 50 pairs of a namespace have a series. The pair other,other counts later ones, ' +
       'and failures that came too fast for the kernel to keep more than their number. A new ' +

@@ -68,8 +68,8 @@ export const poolFamilies: readonly Family[] = [
   perPool({
     name: 'ephemeral_port_exhaustion_risk_ratio',
     help:
-      'Probability, 0 to 1, that an allocation fails within the horizon, estimated from ' +
-      'arrivals, closes and TIME_WAIT timers.',
+      'Probability, 0 to 1, that an allocation fails within the horizon, estimated ' +
+      'from arrivals, closes and TIME_WAIT timers.',
     absent: 'until enough was seen',
     details:
       'The horizon is ephemeral_port_forecast_horizon_seconds. The value is 1 when the pool is ' +
