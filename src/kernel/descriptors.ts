@@ -43,7 +43,7 @@ export function closeNotedDescriptors(ledger: DescriptorLedger): number {
       closeSync(noted - 1)
       closed++
     } catch {
-      // The worker was ended between close(2) and the note of it.
+      // A number that is not open any more must not keep the others from being closed.
     }
   })
   return closed

@@ -72,16 +72,19 @@ function readRows(datagrams: readonly Uint8Array[], protocol: 'tcp' | 'udp' = 't
 }
 
 /** The sequence that dumpSockets() gives this question. */
-const sequence = (() => {
+function sequence(): number {
   const channel = createFakeChannel(() => [])
   const question = { kind: 'family', family: 2, protocol: 'tcp' } as const
   expect(() => [...dumpSockets(channel, question, filter, createDumpBatch())]).toThrow(SourceError)
   return sequenceOf(channel.requests[0] ?? new Uint8Array(16))
-})()
+}
 
 describe('dumpSockets()', () => {
   test('gives every column of a socket', () => {
-    const datagrams = buildDatagrams([buildSocket(plainSocket, sequence), buildDone(sequence)], 9)
+    const datagrams = buildDatagrams(
+      [buildSocket(plainSocket, sequence()), buildDone(sequence())],
+      9,
+    )
     expect(readRows(datagrams)).toEqual([expectRow(plainSocket, 'tcp')])
   })
 
@@ -91,7 +94,10 @@ describe('dumpSockets()', () => {
         fc.array(wireSocket, { maxLength: 40 }),
         fc.integer({ min: 1, max: 12 }),
         (sockets, perDatagram) => {
-          const messages = [...sockets.map((s) => buildSocket(s, sequence)), buildDone(sequence)]
+          const messages = [
+            ...sockets.map((s) => buildSocket(s, sequence())),
+            buildDone(sequence()),
+          ]
           expect(readRows(buildDatagrams(messages, perDatagram))).toEqual(
             sockets.map((socket) => expectRow(socket, 'tcp')),
           )
@@ -103,8 +109,8 @@ describe('dumpSockets()', () => {
   test('survives any prefix of a dump with sockets, a decode error or a time-out', () => {
     const sockets = fc.sample(wireSocket, { numRuns: 3, seed: 1 })
     const whole = Uint8Array.from([
-      ...sockets.flatMap((s) => buildSocket(s, sequence)),
-      ...buildDone(sequence),
+      ...sockets.flatMap((s) => buildSocket(s, sequence())),
+      ...buildDone(sequence()),
     ])
     for (let length = 0; length < whole.length; length++) {
       expectOnlyOurErrors(() => readRows([whole.subarray(0, length)]))
@@ -118,8 +124,8 @@ describe('dumpSockets()', () => {
         fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 8 }),
         (sockets, damage) => {
           const bytes = Uint8Array.from([
-            ...sockets.flatMap((s) => buildSocket(s, sequence)),
-            ...buildDone(sequence),
+            ...sockets.flatMap((s) => buildSocket(s, sequence())),
+            ...buildDone(sequence()),
           ])
           for (const [at, value] of damage) bytes[at % bytes.length] = value
           expectOnlyOurErrors(() => readRows([bytes]))
@@ -130,7 +136,7 @@ describe('dumpSockets()', () => {
   })
 
   test('names the reason when the kernel refuses', () => {
-    const refused = (errno: number) => readRows([Uint8Array.from(buildError(sequence, errno))])
+    const refused = (errno: number) => readRows([Uint8Array.from(buildError(sequence(), errno))])
     expect(() => refused(1)).toThrow(expect.objectContaining({ reason: 'permission' }))
     expect(() => refused(2)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
     expect(() => refused(2)).toThrow(
@@ -139,29 +145,29 @@ describe('dumpSockets()', () => {
   })
 
   test('takes a failed end of a dump for a failure', () => {
-    expect(() => readRows([Uint8Array.from(buildDone(sequence, 12))])).toThrow(
+    expect(() => readRows([Uint8Array.from(buildDone(sequence(), 12))])).toThrow(
       expect.objectContaining({ reason: 'exhausted' }),
     )
   })
 
   test('times out when the end of the dump never comes', () => {
-    expect(() => readRows([Uint8Array.from(buildSocket(plainSocket, sequence))])).toThrow(
+    expect(() => readRows([Uint8Array.from(buildSocket(plainSocket, sequence()))])).toThrow(
       expect.objectContaining({ reason: 'timeout' }),
     )
   })
 
   test('skips left-overs of another dump, unknown messages and unknown families', () => {
-    const strange = buildSocket(plainSocket, sequence)
+    const strange = buildSocket(plainSocket, sequence())
     strange[16] = 17
     const messages = [
-      buildDone(sequence + 1),
-      buildError(sequence + 1, 1),
-      buildSocket(plainSocket, sequence + 1),
-      buildMessage(99, sequence, [1, 2, 3, 4]),
-      buildError(sequence, 0),
+      buildDone(sequence() + 1),
+      buildError(sequence() + 1, 1),
+      buildSocket(plainSocket, sequence() + 1),
+      buildMessage(99, sequence(), [1, 2, 3, 4]),
+      buildError(sequence(), 0),
       strange,
-      buildSocket(plainSocket, sequence, 18),
-      buildDone(sequence),
+      buildSocket(plainSocket, sequence(), 18),
+      buildDone(sequence()),
     ]
     expect(readRows(buildDatagrams(messages, 3))).toEqual([expectRow(plainSocket, 'tcp')])
   })

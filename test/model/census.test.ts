@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { createCensusTaker, type Listener } from '../../src/model/census.ts'
-import { accountDestinations, rememberListeners } from '../../src/model/destinations.ts'
-import { countPorts } from '../../src/model/ports.ts'
 import { renderRelease } from '../../src/model/rows.ts'
 import type { NetSettings } from '../../src/observation.ts'
-import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
-import { plainSettings, replayDumps, type WireDump } from '../support/readings.ts'
-
-const PORT = 40005
-const connection: WireSocket = { ...plainSocket, device: 0, localPort: PORT }
-const timeWait = (expiresMs: number): WireSocket => ({
-  ...connection,
-  state: 6,
-  timer: 3,
-  expiresMs,
-})
+import type { WireSocket } from '../support/netlink-builder.ts'
+import { plainSettings, type WireDump } from '../support/readings.ts'
+import { account, connection, PORT, tcp, timeWait } from './accounts.ts'
 
 const groups: Record<string, readonly number[]> = {
   '::': new Array(16).fill(0),
@@ -34,22 +23,6 @@ function listen(address: string, localPort = PORT): WireSocket {
   const any = groups[address] ? (groups['::'] ?? []) : [0, 0, 0, 0]
   return { ...connection, ...onAddress(address), state: 10, localPort, remotePort: 0, remote: any }
 }
-
-function account(
-  dumps: readonly WireDump[],
-  settings: NetSettings = plainSettings,
-  earlier: readonly Listener[] = [],
-) {
-  const census = createCensusTaker()(settings, replayDumps(dumps))
-  const ports = countPorts(census, settings)
-  const listeners = rememberListeners(census, earlier)
-  const context = { firstPort: settings.range.first, listeners }
-  return { census, ports, listeners, columns: accountDestinations(census, ports, context) }
-}
-
-const tcp = (...sockets: WireSocket[]): WireDump[] => [
-  { protocol: 'tcp', explicit: false, sockets },
-]
 
 describe('accountDestinations() takes a flow for inbound', () => {
   test.each([
@@ -90,9 +63,10 @@ describe('accountDestinations() takes a flow for inbound', () => {
 })
 
 describe('rememberListeners()', () => {
-  const before = account(tcp(listen('10.0.0.5'), connection)).listeners
+  const takeBefore = () => account(tcp(listen('10.0.0.5'), connection)).listeners
 
   test('keeps a listener that has gone while sockets are left at its port', () => {
+    const before = takeBefore()
     let { listeners, columns } = account(tcp(connection), plainSettings, before)
     expect(columns.inboundFlows).toBe(1)
     ;({ listeners, columns } = account(tcp(timeWait(30_000)), plainSettings, listeners))
@@ -102,14 +76,18 @@ describe('rememberListeners()', () => {
 
   test('forgets it when no TCP socket is left, whatever UDP has there', () => {
     const udp: WireDump = { protocol: 'udp', explicit: false, sockets: [connection] }
-    const { listeners } = account([udp], plainSettings, before)
+    const { listeners } = account([udp], plainSettings, takeBefore())
     expect(listeners).toEqual([])
     const { columns } = account(tcp(connection), plainSettings, listeners)
     expect([columns.inboundFlows, columns.count]).toEqual([0, 1])
   })
 
   test('lists a listener once that is still there, and one on another address beside it', () => {
-    const { listeners } = account(tcp(listen('10.0.0.5'), listen('fd00::9')), plainSettings, before)
+    const { listeners } = account(
+      tcp(listen('10.0.0.5'), listen('fd00::9')),
+      plainSettings,
+      takeBefore(),
+    )
     expect(listeners.map(({ address }) => address)).toEqual([
       [0, 0, 0xffff, 0x0a000005],
       [0xfd000000, 0, 0, 9],
