@@ -12,14 +12,12 @@ import type { Labels, Page } from '../support/actor-page.ts'
 import type { Endpoint } from '../support/libc.ts'
 import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
 import { type ProgramOptions, waitFor } from '../support/program.ts'
+import { listenToOwn } from './own-destinations.ts'
 
 export const TOTAL = 'ephemeral_port_allocation_failures_total'
 export const BY_DESTINATION = 'ephemeral_port_destination_allocation_failures_total'
 export const PORTS = 10
 export const range = { 'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}` }
-export const v4 = { address: '127.0.0.1', port: 8001 }
-export const v6 = { address: '::1', port: 8001 }
-export const mapped = { address: '::ffff:127.0.0.1', port: 8001 }
 
 /** What the page calls it, as long as nothing else has given it a name. */
 export const nameOf = ({ pid }: Pick<Netns, 'pid'>) => `inode/${readNetnsInode('/proc', pid)}`
@@ -158,4 +156,19 @@ export async function untilInstance(place: string, pid: number | undefined): Pro
     const path = `${place}/instances/${name}`
     return name !== undefined && existsSync(path) ? path : undefined
   })
+}
+
+/**
+ * Lets the program hear of our own destinations alone, from the sample on that it waits for. Returns what it has counted as of
+ * an unknown namespace since.
+ */
+export async function hearOwn(
+  exporter: NodeExporter,
+  place: string,
+  samples = 2,
+): Promise<(page: Page) => number> {
+  const unknownOf = (page: Page) => totalOf(page, 'unknown') ?? Number.NaN
+  listenToOwn(await untilInstance(place, exporter.program.child.pid))
+  const before = unknownOf(await afterSamples(exporter, samples))
+  return (page) => unknownOf(page) - before
 }

@@ -20,6 +20,7 @@ import { inNetnsOf } from '../support/in-netns.ts'
 import { type Endpoint, openLibc as openTestLibc } from '../support/libc.ts'
 import { bringUp, removeAddress, unshareNetns } from '../support/netns.ts'
 import { type ClientKind, type Clients, compileClient, createClients, makeUnit } from './client.ts'
+import { CLOSED_PORT, listenToOwn, mapped, v4, v6 } from './own-destinations.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from './tracefs-place.ts'
 
 const program = compileClient()
@@ -27,9 +28,6 @@ const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler'
 
 const PORTS = 10
 const range = { 'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}` }
-const v4 = { address: '127.0.0.1', port: 8001 }
-const v6 = { address: '::1', port: 8001 }
-const mapped = { address: '::ffff:127.0.0.1', port: 8001 }
 
 let tracefs: TracefsPlace
 let clients: Clients
@@ -52,10 +50,24 @@ function account(ledger: FailureLedger, keys: readonly number[]): FailureLedger 
   }, ledger)
 }
 
-const open = (keys: readonly number[]) => account(account(emptyLedger, keys), keys)
+/** What others have left in the rings before they were ours alone. */
+let foreign = 0
+
+function open(keys: readonly number[]): FailureLedger {
+  const ledger = account(account(emptyLedger, keys), keys)
+  foreign = renderUnknownFailures(ledger)?.pools[0]?.total ?? 0
+  return ledger
+}
+
+function reopenRecorder(): void {
+  recorder = openRecorder({ places: [tracefs.place], name, procfs: '/proc' })
+  listenToOwn(recorder.instancePath)
+}
+
 const totalOf = (ledger: FailureLedger, key: number) =>
   renderFailures(ledger, `${key}`)?.pools[0]?.total
-const unknownOf = (ledger: FailureLedger) => renderUnknownFailures(ledger)?.pools[0]?.total
+const unknownOf = (ledger: FailureLedger) =>
+  (renderUnknownFailures(ledger)?.pools[0]?.total ?? Number.NaN) - foreign
 
 /** A namespace whose pool to each of these is empty, and every port of it in use. */
 async function exhaust({ call, pid }: Netns, ...destinations: Endpoint[]): Promise<number> {
@@ -78,7 +90,7 @@ beforeAll(() => {
 beforeEach(() => {
   if (skipReason !== undefined) return
   name = createInstanceName(process.pid)
-  recorder = openRecorder({ places: [tracefs.place], name, procfs: '/proc' })
+  reopenRecorder()
 })
 afterEach(async () => {
   if (skipReason !== undefined) return
@@ -119,7 +131,7 @@ describe('openRecorder()', () => {
                 units[index]?.add(client.pid)
                 const { withoutPort } = await client.attempt()
                 expect(withoutPort, kind).toBe(attempts + index)
-                const destination = to === v6 ? '[::1]:8001' : '127.0.0.1:8001'
+                const destination = `${to === v6 ? '[::1]' : '127.0.0.1'}:${to.port}`
                 const owner =
                   units[index]?.name ??
                   parseCgroupPath(readCgroupPath('/proc', client.pid) ?? '').name
@@ -156,12 +168,12 @@ describe('openRecorder()', () => {
       const key = readNetnsInode('/proc', netns.pid) ?? 0
       await netns.call('setSysctls', { ...range, 'net.ipv4.tcp_syn_retries': 1 })
       const ledger = open([key])
-      const nobody = { address: '10.9.0.200', port: 80 }
+      const nobody = { address: '10.9.0.200', port: v4.port }
       const slow = [1, 2].map(() => startClient(netns, 'tcp', nobody, 1).attempt())
 
       for (const to of [
-        { ...v4, port: 9 },
-        { ...v6, port: 9 },
+        { ...v4, port: CLOSED_PORT },
+        { ...v6, port: CLOSED_PORT },
       ]) {
         const refused = await startClient(netns, 'tcp', to, 100).attempt()
         expect(refused).toEqual({ withoutPort: 0, connected: 0, other: 100 })
@@ -220,7 +232,10 @@ describe('openRecorder()', () => {
       const after = account(before, [key])
       expect([totalOf(after, key), unknownOf(after)]).toEqual([5000, 0])
       const rows = renderFailures(after, `${key}`)?.destinations ?? []
-      expect(rows.map(({ destination }) => destination).sort()).toEqual(['127.0.0.1:8001', 'other'])
+      expect(rows.map(({ destination }) => destination).sort()).toEqual([
+        `127.0.0.1:${v4.port}`,
+        'other',
+      ])
       expect(rows.reduce((sum, { total }) => sum + total, 0)).toBe(5000)
     })
   })
@@ -240,7 +255,7 @@ describe('openRecorder()', () => {
       expect(lost.reduce((sum, { count }) => sum + count, 0)).toBe(40)
       recorder.close()
       await startClient(netns, 'tcp', v4, 50).attempt()
-      recorder = openRecorder({ places: [tracefs.place], name, procfs: '/proc' })
+      reopenRecorder()
       await startClient(netns, 'tcp', v4, 60).attempt()
 
       const after = account(first, [key])
@@ -277,7 +292,7 @@ describe('openRecorder()', () => {
       const { closed } = inNetnsOf(libc, pid, () => probePorts(libc, ports))
       expect(closed).toEqual(ports)
       // The same from a thread that is not marked is counted: it is the filter that leaves ours out.
-      await startClient(netns, 'tcp', { ...v4, port: 9 }, 3).attempt()
+      await startClient(netns, 'tcp', { ...v4, port: CLOSED_PORT }, 3).attempt()
       const after = account(ledger, [key])
       expect([totalOf(after, key), unknownOf(after)]).toEqual([3, 0])
     })

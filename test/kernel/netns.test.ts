@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
-import { createNamespaceDoor, readNamespaceCookie } from '../../src/kernel/netns.ts'
+import { createEnterNamespace, readNamespaceCookie } from '../../src/kernel/netns.ts'
 import { SourceError } from '../../src/observation.ts'
 import { createFakeKernel } from '../support/fake-kernel.ts'
 import { constant } from '../support/layout.ts'
@@ -11,7 +11,7 @@ import { constant } from '../support/layout.ts'
 const [EPERM, ENOPROTOOPT, EMFILE] = [1, 92, 24]
 const OWN = '/proc/thread-self/ns/net'
 
-describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
+describe.runIf(process.platform === 'linux')('createEnterNamespace()', () => {
   const directory = mkdtempSync(join(tmpdir(), 'door-'))
   const elsewhere = join(directory, 'net')
   beforeAll(() => writeFileSync(elsewhere, ''))
@@ -37,14 +37,14 @@ describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
 
   test('runs the call inside, passes its result on and goes home', () => {
     const { libc, inodes } = createMover()
-    const inside = createNamespaceDoor(libc)(elsewhere, () => [...inodes])
+    const inside = createEnterNamespace(libc)(elsewhere, () => [...inodes])
     expect(inside).toEqual([there()])
     expect(inodes).toEqual([there(), home])
   })
 
   test('goes home from a call that throws, whose error passes', () => {
     const { libc, inodes } = createMover()
-    const enter = createNamespaceDoor(libc)
+    const enter = createEnterNamespace(libc)
     const error = new Error('inside')
     expect(() =>
       enter(elsewhere, () => {
@@ -56,7 +56,7 @@ describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
 
   test('keeps no descriptor of the namespace open, which would keep it alive', () => {
     const { libc, descriptors } = createMover()
-    createNamespaceDoor(libc)(elsewhere, () => {
+    createEnterNamespace(libc)(elsewhere, () => {
       const [open = 0] = descriptors
       const link = `/proc/self/fd/${open}`
       expect(() => statSync(link)).toThrow('ENOENT')
@@ -65,7 +65,7 @@ describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
 
   test('makes no call where the namespace cannot be entered, and says why', () => {
     const { libc, inodes } = createMover(() => EPERM)
-    const enter = createNamespaceDoor(libc)
+    const enter = createEnterNamespace(libc)
     const call = () => {
       throw new Error('it was called')
     }
@@ -85,7 +85,7 @@ describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
 
   test('does not call it a refused read when the thread cannot go home', () => {
     const { libc } = createMover((move) => (move === 1 ? EPERM : undefined))
-    expect(() => createNamespaceDoor(libc)(elsewhere, () => 'read')).toThrow(SystemError)
+    expect(() => createEnterNamespace(libc)(elsewhere, () => 'read')).toThrow(SystemError)
   })
 
   test('passes on what is no refusal of the kernel', () => {
@@ -96,7 +96,7 @@ describe.runIf(process.platform === 'linux')('createNamespaceDoor()', () => {
         throw error
       },
     }
-    expect(() => createNamespaceDoor(libc)(elsewhere, () => 'read')).toThrow(error)
+    expect(() => createEnterNamespace(libc)(elsewhere, () => 'read')).toThrow(error)
   })
 })
 

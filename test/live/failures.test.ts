@@ -9,8 +9,8 @@ import {
   afterSamples,
   BY_DESTINATION,
   exhaust,
+  hearOwn,
   keepHistory,
-  mapped,
   nameOf,
   ownerOf,
   pairsOf,
@@ -19,10 +19,9 @@ import {
   totalOf,
   untilCounting,
   untilPairs,
-  v4,
-  v6,
   withFailureExporter,
 } from '../failures/failure-scene.ts'
+import { CLOSED_PORT, mapped, v4, v6 } from '../failures/own-destinations.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
 import { withNetns } from '../support/actor.ts'
 import { inNetnsOf } from '../support/in-netns.ts'
@@ -70,6 +69,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             await Promise.all(spaces.map((netns) => exhaust(netns, v4, v6)))
             await withFailureExporter({ place: tracefs.place }, async (exporter) => {
               await untilCounting(exporter, spaces.map(nameOf))
+              const unknownOf = await hearOwn(exporter, tracefs.place)
               const before = await exporter.read()
               expect(spaces.flatMap((netns) => [...pairsOf(before, nameOf(netns))])).toEqual([])
               const history = await keepHistory(exporter)
@@ -87,7 +87,8 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
                     connected: 0,
                     other: 0,
                   })
-                  const pair = `${to === v6 ? '[::1]:8001' : '127.0.0.1:8001'} ${owner}`
+                  const address = to === v6 ? '[::1]' : '127.0.0.1'
+                  const pair = `${address}:${to.port} ${owner}`
                   wanted[index]?.set(pair, (wanted[index].get(pair) ?? 0) + attempts)
                 }),
               )
@@ -108,7 +109,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
                   expect(seen.get(`${BY_DESTINATION} ${netns} ${pair}`)?.[0], pair).toBe(0)
                 }
               }
-              expect(totalOf(page, 'unknown')).toBe(0)
+              expect(unknownOf(page)).toBe(0)
               for (const values of seen.values()) expect(values).toEqual(ascending(values))
 
               // Who comes later begins at 0 as well, whatever others have counted.
@@ -143,9 +144,10 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
 
         await withFailureExporter({ place: tracefs.place }, async (exporter) => {
           await untilCounting(exporter, names)
-          const nobody = { address: '10.9.0.200', port: 80 }
+          const unknownOf = await hearOwn(exporter, tracefs.place)
+          const nobody = { address: '10.9.0.200', port: v4.port }
           const slow = [1, 2].map(() => start(nobody, 1).attempt())
-          for (const to of [v4, v6].map((one) => ({ ...one, port: 9 }))) {
+          for (const to of [v4, v6].map((one) => ({ ...one, port: CLOSED_PORT }))) {
             const refused = await start(to, 100).attempt()
             expect(refused).toEqual({ withoutPort: 0, connected: 0, other: 100 })
           }
@@ -154,16 +156,17 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             slow.map(() => ({ withoutPort: 0, connected: 0, other: 1 })),
           )
           const page = await afterSamples(exporter, 2)
-          // Somebody else on the machine may really have run out of ports.
-          for (const netns of [...names, 'unknown']) {
+          for (const netns of names) {
             expect(pairsOf(page, netns)).toEqual(new Map())
             expect(totalOf(page, netns)).toBe(0)
           }
+          expect(unknownOf(page)).toBe(0)
 
           // It would have seen them.
           await start(v4, 3).attempt()
           const after = await afterSamples(exporter, 3)
-          expect([...names, 'unknown'].map((name) => totalOf(after, name))).toEqual([3, 0, 0])
+          expect(names.map((name) => totalOf(after, name))).toEqual([3, 0])
+          expect(unknownOf(after)).toBe(0)
         })
       })
     } finally {
@@ -186,13 +189,13 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
           to: v4,
           attempts: 5000,
         })
-        await afterSamples(exporter, 1)
+        const unknownOf = await hearOwn(exporter, tracefs.place, 1)
         expect(await client.attempt()).toEqual({ withoutPort: 5000, connected: 0, other: 0 })
         const page = await afterSamples(exporter, 2)
-        expect([totalOf(page, name), totalOf(page, 'unknown')]).toEqual([5000, 0])
+        expect([totalOf(page, name), unknownOf(page)]).toEqual([5000, 0])
 
         const pairs = pairsOf(page, name)
-        const named = `127.0.0.1:8001 ${ownerOf(client.pid)}`
+        const named = `127.0.0.1:${v4.port} ${ownerOf(client.pid)}`
         expect([...pairs.keys()].sort()).toEqual([named, 'other other'])
         expect(pairs.get(named)).toBeGreaterThan(0)
         expect([...pairs.values()].reduce((sum, count) => sum + count, 0)).toBe(5000)
@@ -205,21 +208,19 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
 
   test('books what an ended process left in the one namespace that can have refused it', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
-    // Of this run alone: no other namespace of the machine may look as if it could have been there.
-    const to = { ...v4, port: 10_000 + (process.pid % 20_000) }
     await withNetns(async (netns) => {
-      await exhaust(netns, to)
+      await exhaust(netns, v4)
       const name = nameOf(netns)
       await withFailureExporter({ place: tracefs.place, intervalMs: 5000 }, async (exporter) => {
         await untilCounting(exporter, [name])
-        const client = clients.start({ netnsPath: pathOf(netns), kind: 'tcp', to, attempts: 7 })
+        const client = clients.start({ netnsPath: pathOf(netns), kind: 'tcp', to: v4, attempts: 7 })
         // A sample between its attempts and its end would know whose they were.
-        await afterSamples(exporter, 1)
+        const unknownOf = await hearOwn(exporter, tracefs.place, 1)
         await client.attempt()
         await client.end()
-        const pairs = new Map([[`127.0.0.1:${to.port} unknown`, 7]])
+        const pairs = new Map([[`127.0.0.1:${v4.port} unknown`, 7]])
         const page = await untilPairs(exporter, name, pairs)
-        expect([totalOf(page, name), totalOf(page, 'unknown')]).toEqual([7, 0])
+        expect([totalOf(page, name), unknownOf(page)]).toEqual([7, 0])
       })
     })
   })
@@ -233,6 +234,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
       const name = nameOf(netns)
       await withFailureExporter({ place: tracefs.place }, async (exporter) => {
         await untilCounting(exporter, [name])
+        await hearOwn(exporter, tracefs.place)
         const history = await keepHistory(exporter)
         // A program that keeps to ten ports of its own.
         const slice = { connect: v4, localPortRange: { first: 40_500, last: 40_509 } }
@@ -242,7 +244,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
           count: 0,
           refusal: 'EADDRNOTAVAIL',
         })
-        const pair = `127.0.0.1:8001 ${ownerOf(pid)}`
+        const pair = `127.0.0.1:${v4.port} ${ownerOf(pid)}`
         await untilPairs(exporter, name, new Map([[pair, 7]]))
         // The history has seen it by then, and a quiet namespace is read when it is its turn.
         const page = await afterSamples(exporter, 2)

@@ -10,15 +10,16 @@ import { type Clients, compileClient, createClients } from '../failures/client.t
 import {
   afterSamples,
   exhaust,
+  hearOwn,
   keepHistory,
   nameOf,
   pathOf,
   TOTAL,
   totalOf,
   untilCounting,
-  v4,
   withFailureExporter,
 } from '../failures/failure-scene.ts'
+import { v4 } from '../failures/own-destinations.ts'
 import { createViewer } from '../failures/socket-rows.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
@@ -276,14 +277,18 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
       const quick = { place: tracefs.place, intervalMs: 200 }
       await withFailureExporter({ ...quick, flags: PROBE }, (prober) =>
         withFailureExporter(quick, async (other) => {
-          await Promise.all([prober, other].map((exporter) => untilCounting(exporter, [name])))
+          const both = [prober, other]
+          await Promise.all(both.map((exporter) => untilCounting(exporter, [name])))
+          const unknownOf = await Promise.all(
+            both.map((exporter) => hearOwn(exporter, tracefs.place)),
+          )
           const closed = { netns: name, holder: 'bound' }
           await prober.until(
             (page) => page.find('ephemeral_port_blocked_ports', closed) === 20 || undefined,
           )
-          for (const exporter of [prober, other]) {
+          for (const [index, exporter] of both.entries()) {
             const page = await afterSamples(exporter, 10)
-            expect([totalOf(page, name), totalOf(page, 'unknown')]).toEqual([0, 0])
+            expect([totalOf(page, name), unknownOf[index]?.(page)]).toEqual([0, 0])
           }
         }),
       )

@@ -1,0 +1,22 @@
+// Destinations of this run alone, and a tracing instance that hears of nothing else: whoever else is on the machine may really
+// run out of ports, which would fill its rings and be counted as well.
+
+import { randomInt } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+
+const PORTS = 8
+/** Below every ephemeral range that the tests set. */
+const FIRST = 10_000 + PORTS * randomInt(2500)
+
+export const v4 = { address: '127.0.0.1', port: FIRST }
+export const v6 = { address: '::1', port: FIRST }
+export const mapped = { address: '::ffff:127.0.0.1', port: FIRST }
+/** Where nobody listens. */
+export const CLOSED_PORT = FIRST + 1
+
+/** NB: whoever opens the instance again sets its filter anew, so that this is to be done again. */
+export function listenToOwn(instancePath: string): void {
+  const path = `${instancePath}/events/sock/inet_sock_set_state/filter`
+  const ours = `dport >= ${FIRST} && dport < ${FIRST + PORTS}`
+  writeFileSync(path, `(${readFileSync(path, 'utf8').trim()}) && ${ours}`)
+}
