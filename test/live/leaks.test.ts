@@ -1,4 +1,4 @@
-// Nothing is left behind: descriptors and namespaces are counted while a thousand namespaces come and go, and workers die.
+// Nothing is left behind: descriptors and namespaces are counted while hundreds of namespaces come and go, and workers die.
 
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,15 +8,16 @@ import { expect, test } from 'vitest'
 import type { WorkerOptions } from '../../src/sample.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'
 import type { Page } from '../support/actor-page.ts'
+import { depth } from '../support/depth.ts'
 import { whyNotLive } from '../support/live.ts'
 import { watchNamespaces } from '../support/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
 import { withNodeExporter } from '../support/node-page.ts'
 
 const skipReason = whyNotLive()
-const ROUNDS = 10
+const ROUNDS = depth(10, 3)
 const PER_ROUND = 100
-const KILLS = 5
+const KILLS = depth(5, 2)
 const countDescriptors = (pid: number | 'self' | undefined) => readdirSync(`/proc/${pid}/fd`).length
 
 const FLAGS = ['--sample.interval=200ms', '--sample.cpu-budget=1']
@@ -29,7 +30,7 @@ function countShown(page: Page, members: readonly Member[]): number {
   return rows.filter(({ labels }) => names.has(labels.netns ?? '')).length
 }
 
-test('neither descriptor nor namespace leaks over a thousand namespaces that come and go', {
+test('neither descriptor nor namespace leaks over hundreds of namespaces that come and go', {
   timeout: 240_000,
 }, async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)

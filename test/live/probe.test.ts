@@ -24,6 +24,7 @@ import { createViewer } from '../failures/socket-rows.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
 import { type Netns, withNetns } from '../support/actor.ts'
 import type { Page } from '../support/actor-page.ts'
+import { depth } from '../support/depth.ts'
 import { whyNotExact, whyNotLive } from '../support/live.ts'
 
 const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
@@ -163,7 +164,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
           const closed = (page: Page) =>
             page.find('ephemeral_port_blocked_ports', { netns: name, holder: 'bound' })
           await prober.until((page) => closed(page) === 8 || undefined)
-          const page = await afterSamples(prober, 20)
+          const page = await afterSamples(prober, depth(20, 6))
           expect(closed(page)).toBe(8)
           const pool = { netns: name, pool: 'tcp_connect' }
           expect(page.value('ephemeral_port_pool_available_ports', pool)).toBe(40 - 25)
@@ -214,7 +215,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
         const bound = { netns: name, holder: 'bound' }
         await exporter.until((page) => page.find(blocked, bound) === 250 || undefined)
         // The first estimate may be right by chance.
-        const page = await afterSamples(exporter, 20)
+        const page = await afterSamples(exporter, depth(20, 6))
         expect(page.find(blocked, bound)).toBe(250)
         const pool = { netns: name, pool: 'tcp_connect' }
         expect(page.value('ephemeral_port_pool_available_ports', pool)).toBe(500)
@@ -250,7 +251,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
           const restarts = 'ephemeral_port_worker_restarts_total'
           await exporter.until((page) => page.find(OPENED, { netns: name }))
           const history = await keepHistory(exporter, [OPENED])
-          for (const turn of [1, 2]) {
+          for (let turn = 1; turn <= depth(2, 1); turn++) {
             await afterSamples(exporter, 5)
             writeFileSync(file, '')
             await exporter.until((page) => page.find(restarts) === turn || undefined)
@@ -287,7 +288,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
             (page) => page.find('ephemeral_port_blocked_ports', closed) === 20 || undefined,
           )
           for (const [index, exporter] of both.entries()) {
-            const page = await afterSamples(exporter, 10)
+            const page = await afterSamples(exporter, depth(10, 3))
             expect([totalOf(page, name), unknownOf[index]?.(page)]).toEqual([0, 0])
           }
         }),

@@ -1,5 +1,4 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +7,6 @@ import { SourceError } from '../../src/observation.ts'
 import type { SourceOptions } from '../../src/sources/source.ts'
 import { openSource, sources } from '../../src/sources/sources.ts'
 import { describeRows } from '../kernel/rows.ts'
-import { hasProgram } from '../support/tools.ts'
 
 let procfs = ''
 beforeEach(() => {
@@ -110,32 +108,4 @@ describe('openSource() by name', () => {
     const { message } = await failureOf(openSource('procfs', options()))
     expect(message).toBe(`No source of sockets works here. ${noTable()}`)
   })
-
-  test('does not fall back from systeminformation, whose table lacks our own listener', async () => {
-    // Nobody listens on port 0.
-    const { message } = await failureOf(openSource('systeminformation', options({ ownPort: 0 })))
-    expect(message).toMatch(
-      /^No source of sockets works here\. systeminformation: Cannot (trust|list|run) /,
-    )
-    expect(message).not.toMatch(/netlink: |procfs: /)
-  })
-
-  test.runIf(process.platform === 'linux')(
-    'opens systeminformation on Linux when it is asked for',
-    async (ctx) => {
-      ctx.skip(!hasProgram('netstat') && !hasProgram('ss'), 'needs netstat or ss')
-      const server = createServer()
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      try {
-        const { port } = server.address() as AddressInfo
-        const opened = await openSource(
-          'systeminformation',
-          options({ procfs: '/proc', ownPort: port }),
-        )
-        expect([opened.source.reader, opened.refusals]).toEqual(['systeminformation', []])
-      } finally {
-        server.close()
-      }
-    },
-  )
 })
