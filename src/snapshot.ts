@@ -104,7 +104,7 @@ export interface ProtocolUse {
   readonly usedPorts: number
   /** Sockets with a local port in the range by state, zeros included; a state the reader cannot see is missing. */
   readonly sockets: Readonly<Record<string, number>>
-  /** Those of them that a listener in the range accepted. */
+  /** Sockets with a local port in the range that a listener in the range accepted. */
   readonly inboundSockets: number
   /** Ports inside the range, not reserved, that are listened on. Undefined where listeners cannot be told. */
   readonly listeners: number | undefined

@@ -2,7 +2,7 @@
 
 import type { Settings } from '../snapshot.ts'
 
-/** Those of `ports` that lie inside the ephemeral range and are not reserved, each once. */
+/** Picks the `ports` that lie inside the ephemeral range and are not reserved, each once. */
 export function listExposedPorts(settings: Settings, ports: readonly number[]): number[] {
   const { firstPort, lastPort, reservedRanges } = settings
   return [...new Set(ports)].filter(

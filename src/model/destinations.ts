@@ -12,13 +12,13 @@ export interface DestinationColumns {
   readonly count: number
   /** Usable ports that its connections hold and that a new connection cannot take over. */
   readonly used: Uint32Array
-  /** Of these in TIME_WAIT. */
+  /** Used ports that are in TIME_WAIT. */
   readonly timeWait: Uint32Array
   /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
   readonly taken: Uint32Array
-  /** Of these in the half of the range that connect() tries first. */
+  /** Taken ports in the half of the range that connect() tries first. */
   readonly takenFirstHalf: Uint32Array
-  /** Of these not in TIME_WAIT: FIN_WAIT2 without owner counts, its TIME_WAIT is still to come. */
+  /** Taken ports that are not in TIME_WAIT. FIN_WAIT2 without owner counts, because its TIME_WAIT is still to come. */
   readonly takenLive: Uint32Array
   /** TIME_WAIT ports that connect() may recycle now; not taken. */
   readonly reclaimable: Uint32Array

@@ -110,7 +110,7 @@ export function createProcessScan({
 
 function listNames(procfs: string): readonly string[] {
   try {
-    // Those of processes, and nothing else in /proc, begin with a digit.
+    // The names of processes begin with a digit, and nothing else in /proc does.
     return readdirSync(procfs).filter((name) => name.charCodeAt(0) <= NINE)
   } catch (error) {
     throw refusal(`list the processes of ${procfs}`, error)

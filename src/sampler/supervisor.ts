@@ -122,7 +122,7 @@ export function startSupervisor(
     restart = setTimeout(startWorker, backoffMs)
   }
 
-  /** Those of namespaces that are still there, and the new ones. */
+  /** Keeps the entries of namespaces that are still there, and adds the new ones. */
   function noteNames({ named, namespaces }: Sample): void {
     if (named.length === 0) return
     const present = new Set(namespaces.map((one) => (typeof one === 'string' ? one : one.netns)))

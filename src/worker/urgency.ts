@@ -13,7 +13,7 @@ export interface Standing {
   readonly failed: boolean
   /** No namespace holds more ports than this; undefined where that is not known. */
   readonly boundPorts: number | undefined
-  /** Those of its range; undefined where that is not known either. */
+  /** Usable ports of its range; undefined where the range is not known either. */
   readonly usablePorts: number | undefined
   /** Allocations were seen to fail in it lately, of whatever few ports a program confines itself to. */
   readonly failing: boolean
@@ -26,7 +26,7 @@ const CALM_RATIO = 0.15
 /** What was last forecast above this, or sooner, is read until that is over: nobody is to be warned by an old forecast. */
 const CALM_RISK = 0.1
 const CALM_ETA_SECONDS = 3600
-/** Those of the default range. */
+/** Usable ports of the default range. */
 const DEFAULT_PORTS = 28_232
 
 export function judgeUrgency(standing: Standing): Urgency {

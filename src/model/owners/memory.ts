@@ -27,7 +27,7 @@ export interface EndedSockets {
   /** When they were last seen alive, on the clock that never steps. */
   readonly atSeconds: number
   readonly sockets: number
-  /** Of these in TIME_WAIT afterwards. */
+  /** Sockets of this owner that were seen in TIME_WAIT afterwards. */
   readonly timeWait: number
 }
 

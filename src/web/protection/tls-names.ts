@@ -24,7 +24,7 @@ export const curves: ReadonlyMap<string, string> = new Map([
   ['X25519', 'X25519'],
 ])
 
-/** Those of TLS 1.3 cannot be chosen in Go, and are the same in OpenSSL. */
+/** The suites of TLS 1.3 cannot be chosen in Go, and are the same in OpenSSL. */
 const suites13 = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',
