@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import { createSkipReporter } from './test/support/skip-reporter.ts'
+import { createSkipReporter } from './test/support/program/skip-reporter.ts'
 
 /** Where .ci/run wants the results as JSON. */
 const report = process.env.TEST_REPORT
@@ -15,7 +15,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', ...live],
-          setupFiles: ['test/support/property-seed.ts'],
+          setupFiles: ['test/support/program/property-seed.ts'],
           testTimeout: 20_000,
         },
       },

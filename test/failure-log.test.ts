@@ -3,8 +3,8 @@ import { createFailureLog } from '../src/failure-log.ts'
 import type { Log } from '../src/log.ts'
 import type { FailureReason } from '../src/observation.ts'
 import type { Snapshot } from '../src/snapshot.ts'
-import { buildNamespace } from './support/namespace.ts'
-import { sampleSnapshot } from './support/sample-snapshot.ts'
+import { buildNamespace } from './support/netns/namespace.ts'
+import { sampleSnapshot } from './support/render/sample-snapshot.ts'
 
 /** Plays Snapshots, each by what fails in it, and returns the lines of each. */
 function createPlay() {

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { FLAG, type SocketBatch, STATE, socketStates } from '../src/observation.ts'
 import { describeRows } from './kernel/rows.ts'
-import { openScenario, scenarioNames } from './support/scenario.ts'
+import { openScenario, scenarioNames } from './support/kernel/scenario.ts'
 
 interface Row {
   /** Protocol, state and both ends. */

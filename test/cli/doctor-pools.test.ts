@@ -6,7 +6,7 @@ import {
   findAll,
   findBySettings,
   upstream,
-} from '../support/cli-snapshot.ts'
+} from '../support/render/cli-snapshot.ts'
 
 const local = { source: '127.0.0.1', destination: '127.0.0.1:6379' }
 

@@ -8,7 +8,7 @@ import {
   findAll,
   findBySettings,
   linux,
-} from '../support/cli-snapshot.ts'
+} from '../support/render/cli-snapshot.ts'
 
 function stateOfListeners(listeners: NamespaceState['listeners'], count = listeners.length) {
   return { listeners, protocols: [buildUse({ listeners: count }), buildUse({ protocol: 'udp' })] }

@@ -10,7 +10,7 @@ import {
   buildUse,
   linux,
   upstream,
-} from '../support/cli-snapshot.ts'
+} from '../support/render/cli-snapshot.ts'
 
 describe('diagnose()', () => {
   test('says what is ok on a quiet host', () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { diagnose } from '../../src/cli/doctor.ts'
 import { renderPorts } from '../../src/cli/doctor-range.ts'
 import { type Finding, renderFindings } from '../../src/cli/finding.ts'
-import { buildHost, buildPool, buildUse, upstream } from '../support/cli-snapshot.ts'
+import { buildHost, buildPool, buildUse, upstream } from '../support/render/cli-snapshot.ts'
 
 const plain = { netns: 'host', why: '', fix: '', commands: [] } as const
 const one = (severity: Finding['severity'], what: string): Finding => ({ ...plain, severity, what })

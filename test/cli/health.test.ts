@@ -7,7 +7,7 @@ import {
   buildPool,
   buildSnapshot,
   upstream,
-} from '../support/cli-snapshot.ts'
+} from '../support/render/cli-snapshot.ts'
 
 /** A pool of 1,000 ports. */
 function judge(part: Partial<Pool>) {

@@ -9,7 +9,7 @@ import {
   buildState,
   buildUse,
   upstream,
-} from '../support/cli-snapshot.ts'
+} from '../support/render/cli-snapshot.ts'
 
 const failure = { reason: 'permission', message: 'Cannot open netlink: EPERM' } as const
 const unread = buildSnapshot({

@@ -9,12 +9,12 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { COMPOSE, layOut, readCompose } from '../support/compose-demo.ts'
-import { CACHE } from '../support/helm.ts'
-import { findNode24 } from '../support/image-build.ts'
-import { whyNotLive } from '../support/live.ts'
-import { hasProgram } from '../support/tools.ts'
+import { COMPOSE, layOut, readCompose } from '../support/cluster/compose-demo.ts'
+import { CACHE } from '../support/cluster/helm.ts'
+import { findNode24 } from '../support/cluster/image-build.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { hasProgram } from '../support/program/tools.ts'
 
 const SCHEMA = join(CACHE, 'schemas/compose-go-2.16.2/compose-spec.json')
 const { services } = readCompose()

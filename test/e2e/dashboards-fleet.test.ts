@@ -12,8 +12,8 @@ import {
   readDashboard,
 } from '../support/dashboard-model.ts'
 import { type Choice, substitute } from '../support/dashboard-variables.ts'
-import type { PrometheusServer, Series } from '../support/prometheus-server.ts'
-import { hasProgram } from '../support/tools.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import type { PrometheusServer, Series } from '../support/prometheus/prometheus-server.ts'
 
 const RUNS = 5
 const LIMIT_SECONDS = 2

@@ -4,8 +4,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { parsePage } from '../support/actor-page.ts'
 import { readTarget } from '../support/dashboard-answers.ts'
 import {
   DASHBOARDS,
@@ -15,11 +13,16 @@ import {
 } from '../support/dashboard-model.ts'
 import { parseQuery } from '../support/dashboard-promql.ts'
 import type { Choice } from '../support/dashboard-variables.ts'
-import { whyNotExact } from '../support/live.ts'
-import { type PrometheusServer, withPrometheusServer } from '../support/prometheus-server.ts'
-import { makeFaster } from '../support/rules-faster.ts'
-import { readRuleFile } from '../support/rules-files.ts'
-import { hasProgram } from '../support/tools.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { parsePage } from '../support/netns/actor-page.ts'
+import { whyNotExact } from '../support/netns/live.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import {
+  type PrometheusServer,
+  withPrometheusServer,
+} from '../support/prometheus/prometheus-server.ts'
+import { makeFaster } from '../support/prometheus/rules-faster.ts'
+import { readRuleFile } from '../support/prometheus/rules-files.ts'
 
 const RANGE = { first: 40_000, last: 40_299 }
 const FULL = { address: '127.0.0.1', port: 8001 }

@@ -3,9 +3,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { parsePage } from '../support/actor-page.ts'
-import { whyNotExact } from '../support/live.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { parsePage } from '../support/netns/actor-page.ts'
+import { whyNotExact } from '../support/netns/live.ts'
 
 const RANGE_PORTS = 2000
 const TIME_WAIT_SECONDS = 60

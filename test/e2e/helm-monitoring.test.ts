@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { parse, stringify } from 'yaml'
-import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/helm.ts'
-import { at, fieldsOf, listOf } from '../support/kube-container.ts'
-import { hasProgram } from '../support/tools.ts'
+import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/cluster/helm.ts'
+import { at, fieldsOf, listOf } from '../support/cluster/kube-container.ts'
+import { hasProgram } from '../support/program/tools.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const helms = findHelm()

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { CHART, findHelm, objectOf, renderChart } from '../support/helm.ts'
-import { at, fieldsOf } from '../support/kube-container.ts'
+import { CHART, findHelm, objectOf, renderChart } from '../support/cluster/helm.ts'
+import { at, fieldsOf } from '../support/cluster/kube-container.ts'
 
 const helms = findHelm()
 

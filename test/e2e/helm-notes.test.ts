@@ -4,8 +4,8 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { CHART, findHelm, objectOf, renderChart } from '../support/helm.ts'
-import { fieldsOf } from '../support/kube-container.ts'
+import { CHART, findHelm, objectOf, renderChart } from '../support/cluster/helm.ts'
+import { fieldsOf } from '../support/cluster/kube-container.ts'
 
 const helms = findHelm()
 

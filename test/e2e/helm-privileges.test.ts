@@ -2,8 +2,13 @@
 
 import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { findHelm, objectOf, type RenderOptions, renderChart } from '../support/helm.ts'
-import { at, listOf, type RenderedContainer, takeContainer } from '../support/kube-container.ts'
+import { findHelm, objectOf, type RenderOptions, renderChart } from '../support/cluster/helm.ts'
+import {
+  at,
+  listOf,
+  type RenderedContainer,
+  takeContainer,
+} from '../support/cluster/kube-container.ts'
 
 const helms = findHelm()
 const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }

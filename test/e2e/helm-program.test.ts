@@ -11,7 +11,6 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 import { parseWebConfig } from '../../src/web/protection/web-config.ts'
-import { findFreePort } from '../support/free-port.ts'
 import {
   CHART,
   findHelm,
@@ -19,10 +18,11 @@ import {
   objectOf,
   renderChart,
   templateChart,
-} from '../support/helm.ts'
-import { at, fieldsOf, listOf, takeContainer } from '../support/kube-container.ts'
-import { waitFor, withProgram } from '../support/program.ts'
-import { createTestAuthority } from '../support/test-certificates.ts'
+} from '../support/cluster/helm.ts'
+import { at, fieldsOf, listOf, takeContainer } from '../support/cluster/kube-container.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
+import { createTestAuthority } from '../support/program/test-certificates.ts'
 
 const helms = findHelm()
 const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }

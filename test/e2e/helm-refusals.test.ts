@@ -1,7 +1,7 @@
 // What the templates refuse, and in which words: values that are each allowed and cannot work.
 
 import { beforeEach, describe, expect, test } from 'vitest'
-import { findHelm, templateChart } from '../support/helm.ts'
+import { findHelm, templateChart } from '../support/cluster/helm.ts'
 
 const helms = findHelm()
 

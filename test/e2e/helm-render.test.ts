@@ -12,9 +12,9 @@ import {
   objectOf,
   renderChart,
   runHelm,
-} from '../support/helm.ts'
-import { at, listOf } from '../support/kube-container.ts'
-import { createJudge, type Judge, listKubernetesVersions } from '../support/kube-schemas.ts'
+} from '../support/cluster/helm.ts'
+import { at, listOf } from '../support/cluster/kube-container.ts'
+import { createJudge, type Judge, listKubernetesVersions } from '../support/cluster/kube-schemas.ts'
 
 const ci = join(CHART, 'ci')
 const valuesFiles = readdirSync(ci)

@@ -1,7 +1,7 @@
 // Which mistakes values.schema.json refuses, and in which words.
 
 import { beforeEach, describe, expect, test } from 'vitest'
-import { findHelm, templateChart } from '../support/helm.ts'
+import { findHelm, templateChart } from '../support/cluster/helm.ts'
 
 const helms = findHelm()
 

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/helm.ts'
-import { at, fieldsOf, listOf } from '../support/kube-container.ts'
+import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/cluster/helm.ts'
+import { at, fieldsOf, listOf } from '../support/cluster/kube-container.ts'
 
 const helms = findHelm()
 

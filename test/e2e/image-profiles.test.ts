@@ -12,16 +12,25 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { renderContainerCommand } from '../../deploy/image/container.ts'
 import { describeProfileNone } from '../../deploy/image/profile-none.ts'
 import { withCgroups } from '../owners/cgroup-holder.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { withCgroupTree } from '../support/cgroup-tree.ts'
-import { type FakeApiServer, podObject, startFakeApiServer } from '../support/fake-api-server.ts'
-import { findFreePort } from '../support/free-port.ts'
-import { randomId } from '../support/fresh-ids.ts'
-import { findHelm, renderChart } from '../support/helm.ts'
-import { buildImage, IMAGE_TIMEOUT_MS, type Image, whyNoImage } from '../support/image-build.ts'
-import { describeContainer, type Surroundings } from '../support/image-container.ts'
-import { type RenderedContainer, takeContainer } from '../support/kube-container.ts'
-import { waitFor, withProgram } from '../support/program.ts'
+import { withCgroupTree } from '../support/cluster/cgroup-tree.ts'
+import {
+  type FakeApiServer,
+  podObject,
+  startFakeApiServer,
+} from '../support/cluster/fake-api-server.ts'
+import { findHelm, renderChart } from '../support/cluster/helm.ts'
+import {
+  buildImage,
+  IMAGE_TIMEOUT_MS,
+  type Image,
+  whyNoImage,
+} from '../support/cluster/image-build.ts'
+import { describeContainer, type Surroundings } from '../support/cluster/image-container.ts'
+import { type RenderedContainer, takeContainer } from '../support/cluster/kube-container.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { randomId } from '../support/netns/fresh-ids.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
 
 const RANGE = { first: 40_000, last: 40_999 }
 /** Connections, by which a namespace is found on the page whatever it is called there. */

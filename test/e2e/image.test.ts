@@ -9,7 +9,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type Container, renderContainerCommand } from '../../deploy/image/container.ts'
 import { ENTRYPOINT, NONROOT } from '../../deploy/image/rootfs.ts'
 import { assembleTree, listFiles, measureTree } from '../../deploy/image/tree.ts'
-import { findFreePort } from '../support/free-port.ts'
 import {
   buildImage,
   findNode24,
@@ -18,8 +17,9 @@ import {
   REVISION,
   ROOT,
   whyNoImage,
-} from '../support/image-build.ts'
-import { waitFor, withProgram } from '../support/program.ts'
+} from '../support/cluster/image-build.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
 
 const reason = whyNoImage()
 let image: Image = { tree: '', rootfs: '', remove: () => {} }

@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { findFreePort } from '../support/free-port.ts'
-import { waitFor, withProgram } from '../support/program.ts'
-import { hasProgram } from '../support/tools.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
+import { hasProgram } from '../support/program/tools.ts'
 
 interface Answer {
   readonly data: {

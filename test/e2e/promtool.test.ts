@@ -16,9 +16,9 @@ import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import type { Format } from '../../src/metrics/render.ts'
-import { untilMeasured } from '../support/measured-page.ts'
-import { sampleBuild, sampleSnapshot, snapshotWith } from '../support/sample-snapshot.ts'
-import { hasProgram } from '../support/tools.ts'
+import { untilMeasured } from '../support/program/measured-page.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import { sampleBuild, sampleSnapshot, snapshotWith } from '../support/render/sample-snapshot.ts'
 
 const GOLDEN = fileURLToPath(new URL('../golden/', import.meta.url))
 const goldenPages = existsSync(GOLDEN)

@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { endOf, withBackfilledServer } from '../support/backfill.ts'
 import { FLEET, HOUR, SEED } from '../support/backfill-fleet.ts'
-import type { PrometheusServer } from '../support/prometheus-server.ts'
-import { listAlerts, listRecordings } from '../support/rules-files.ts'
-import { listSelectors } from '../support/rules-promql.ts'
-import { hasProgram } from '../support/tools.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import type { PrometheusServer } from '../support/prometheus/prometheus-server.ts'
+import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
+import { listSelectors } from '../support/prometheus/rules-promql.ts'
 
 const RUNS = 5
 const LIMIT_SECONDS = 2

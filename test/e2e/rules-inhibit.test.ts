@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { findFreePort } from '../support/free-port.ts'
-import { waitFor } from '../support/program.ts'
-import { listAlerts, RULES } from '../support/rules-files.ts'
-import { hasProgram } from '../support/tools.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor } from '../support/program/program.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import { listAlerts, RULES } from '../support/prometheus/rules-files.ts'
 
 /** Debian's name, and that of the project. */
 const program = ['prometheus-alertmanager', 'alertmanager'].find(hasProgram)

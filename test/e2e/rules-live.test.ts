@@ -4,13 +4,17 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { openTracefs, whyNotTraced } from '../failures/tracefs-place.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { whyNotExact } from '../support/live.ts'
-import { makeFaster } from '../support/rules-faster.ts'
-import { listRecordings, readRuleFile } from '../support/rules-files.ts'
-import { type RulesServer, type Sample, withRulesServer } from '../support/rules-server.ts'
-import { hasProgram } from '../support/tools.ts'
+import { openTracefs, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { whyNotExact } from '../support/netns/live.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import { makeFaster } from '../support/prometheus/rules-faster.ts'
+import { listRecordings, readRuleFile } from '../support/prometheus/rules-files.ts'
+import {
+  type RulesServer,
+  type Sample,
+  withRulesServer,
+} from '../support/prometheus/rules-server.ts'
 
 const FACTOR = 30
 const RANGE = { first: 40_000, ports: 100 }

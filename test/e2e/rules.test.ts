@@ -3,10 +3,10 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { listAlerts, listRuleTests, RULES } from '../support/rules-files.ts'
-import { HARMLESS, listMutants } from '../support/rules-mutants.ts'
-import { judgeRules, promtool } from '../support/rules-promtool.ts'
-import { hasProgram } from '../support/tools.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import { listAlerts, listRuleTests, RULES } from '../support/prometheus/rules-files.ts'
+import { HARMLESS, listMutants } from '../support/prometheus/rules-mutants.ts'
+import { judgeRules, promtool } from '../support/prometheus/rules-promtool.ts'
 
 const isMissing = !hasProgram('promtool')
 

@@ -4,11 +4,16 @@
 import { chmodSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { withNetns } from '../support/actor.ts'
-import { findFreePort } from '../support/free-port.ts'
-import { buildImage, IMAGE_TIMEOUT_MS, type Image, whyNoImage } from '../support/image-build.ts'
-import { waitFor, withProgram } from '../support/program.ts'
-import { type DropIn, readUnit, takeCapabilities, UNIT } from '../support/systemd-unit.ts'
+import {
+  buildImage,
+  IMAGE_TIMEOUT_MS,
+  type Image,
+  whyNoImage,
+} from '../support/cluster/image-build.ts'
+import { type DropIn, readUnit, takeCapabilities, UNIT } from '../support/cluster/systemd-unit.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
 
 /** Of those that DynamicUser chooses from. */
 const USER = 64_999

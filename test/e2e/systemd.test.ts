@@ -4,16 +4,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { findFreePort } from '../support/free-port.ts'
-import { waitFor, withProgram } from '../support/program.ts'
 import {
   analyzeUnit,
   type DropIn,
   listAllowedCalls,
   readUnit,
   UNIT,
-} from '../support/systemd-unit.ts'
-import { hasProgram } from '../support/tools.ts'
+} from '../support/cluster/systemd-unit.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
+import { hasProgram } from '../support/program/tools.ts'
 
 beforeEach((ctx) => {
   if (!hasProgram('systemd-analyze')) ctx.skip('needs systemd-analyze, of systemd')

@@ -1,7 +1,7 @@
 // System calls that answer as a test tells them, and note what they were asked.
 
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
 export interface FakeSockets extends Libc {
   readonly calls: readonly (readonly [name: string, ...values: unknown[]])[]

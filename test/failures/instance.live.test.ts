@@ -15,7 +15,7 @@ import {
 } from '../../src/failures/instance.ts'
 import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
 import { SourceError } from '../../src/observation.ts'
-import { openTracefs, type TracefsPlace, whyNotTraced } from './tracefs-place.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const skipReason = whyNotTraced()

@@ -15,19 +15,23 @@ import {
 } from '../../src/ledger/ledger.ts'
 import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
 import { probePorts } from '../../src/probes/port.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { inNetnsOf } from '../support/in-netns.ts'
-import { type Endpoint, openLibc as openTestLibc } from '../support/libc.ts'
-import { bringUp, removeAddress, unshareNetns } from '../support/netns.ts'
-import { type ClientKind, type Clients, compileClient, createClients, makeUnit } from './client.ts'
-import { CLOSED_PORT, listenToOwn, mapped, v4, v6 } from './own-destinations.ts'
-import { openTracefs, type TracefsPlace, whyNotTraced } from './tracefs-place.ts'
+import {
+  type ClientKind,
+  type Clients,
+  compileClient,
+  createClients,
+  makeUnit,
+} from '../support/failures/client.ts'
+import { exhaust as exhaustPorts, PORTS, range } from '../support/failures/failure-scene.ts'
+import { CLOSED_PORT, listenToOwn, mapped, v4, v6 } from '../support/failures/own-destinations.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { type Endpoint, openLibc as openTestLibc } from '../support/kernel/libc.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { inNetnsOf } from '../support/netns/in-netns.ts'
+import { bringUp, removeAddress, unshareNetns } from '../support/netns/netns.ts'
 
 const program = compileClient()
 const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')
-
-const PORTS = 10
-const range = { 'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}` }
 
 let tracefs: TracefsPlace
 let clients: Clients
@@ -69,14 +73,10 @@ const totalOf = (ledger: FailureLedger, key: number) =>
 const unknownOf = (ledger: FailureLedger) =>
   (renderUnknownFailures(ledger)?.pools[0]?.total ?? Number.NaN) - foreign
 
-/** A namespace whose pool to each of these is empty, and every port of it in use. */
-async function exhaust({ call, pid }: Netns, ...destinations: Endpoint[]): Promise<number> {
-  await call('setSysctls', range)
-  for (const to of destinations) {
-    await call('open', { bind: to, listen: 100 })
-    expect((await call('open', { connect: to, count: PORTS })).locals).toHaveLength(PORTS)
-  }
-  return readNetnsInode('/proc', pid) ?? 0
+/** Exhausts the pool to each of these, and gives the key of the namespace. */
+async function exhaust(netns: Netns, ...destinations: Endpoint[]): Promise<number> {
+  await exhaustPorts(netns, ...destinations)
+  return readNetnsInode('/proc', netns.pid) ?? 0
 }
 
 const startClient = (netns: Netns, kind: ClientKind, to: Endpoint, attempts: number) =>

@@ -17,7 +17,7 @@ import {
   readDashboard,
 } from '../support/dashboard-model.ts'
 import { parseQuery } from '../support/dashboard-promql.ts'
-import { listAlerts, listRecordings } from '../support/rules-files.ts'
+import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
 
 /** Of every series that Prometheus scrapes, or its operator adds. */
 const TARGET_LABELS = ['cluster', 'job', 'instance']

@@ -5,7 +5,7 @@ import {
   type BackfillSeries,
   createEncoder,
   encodeVarint,
-} from '../support/prometheus-remote-write.ts'
+} from '../support/prometheus/prometheus-remote-write.ts'
 
 const steps = { startSeconds: 1_750_000_000, stepSeconds: 60, count: 4 }
 

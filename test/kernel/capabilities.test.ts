@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { portOutside, probeCapabilities, probeTcp } from '../../src/kernel/capabilities.ts'
 import { SourceError } from '../../src/observation.ts'
-import { createFakeChannel, sequenceOf } from '../support/fake-channel.ts'
-import { createFakeKernel, type KernelTraits } from '../support/fake-kernel.ts'
+import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
+import { createFakeKernel, type KernelTraits } from '../support/kernel/fake-kernel.ts'
 import {
   buildDatagrams,
   buildDone,
   buildSocket,
   type WireSocket,
-} from '../support/netlink-builder.ts'
+} from '../support/kernel/netlink-builder.ts'
 
 const range = { first: 32_768, last: 60_999 }
 const everything = {

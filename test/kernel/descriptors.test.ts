@@ -7,7 +7,7 @@ import {
   noteDescriptors,
 } from '../../src/kernel/descriptors.ts'
 import type { Libc } from '../../src/kernel/libc.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
 /** A libc whose sockets are real descriptors of this process, on a directory. */
 function createRealDescriptors(): Libc {

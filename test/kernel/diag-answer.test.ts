@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { decodeDatagram } from '../../src/kernel/diag-answer.ts'
 import { createDumpBatch, dumpSockets } from '../../src/kernel/diag-channel.ts'
 import { createSocketBatch, DecodeError, FLAG, SourceError, STATE } from '../../src/observation.ts'
-import { wireSocket } from '../support/arbitrary-sockets.ts'
-import { createFakeChannel, sequenceOf } from '../support/fake-channel.ts'
+import { wireSocket } from '../support/kernel/arbitrary-sockets.ts'
+import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
 import {
   buildDatagrams,
   buildDone,
@@ -13,7 +13,7 @@ import {
   buildSocket,
   plainSocket,
   type WireSocket,
-} from '../support/netlink-builder.ts'
+} from '../support/kernel/netlink-builder.ts'
 
 const SEQUENCE = 5
 const filter = { range: { first: 1, last: 65535 }, choice: 'auto', states: 0x3ffe } as const

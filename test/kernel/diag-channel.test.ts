@@ -9,10 +9,10 @@ import {
 import type { DumpFilter, DumpQuestion } from '../../src/kernel/diag-request.ts'
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
-import { createFakeChannel, sequenceOf } from '../support/fake-channel.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
-import { constant } from '../support/layout.ts'
-import { buildDone, buildSocket, plainSocket } from '../support/netlink-builder.ts'
+import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
+import { constant } from '../support/kernel/layout.ts'
+import { buildDone, buildSocket, plainSocket } from '../support/kernel/netlink-builder.ts'
 
 const EVERY: DumpFilter = { range: { first: 1, last: 65_535 }, choice: 'any', states: 0x3ffe }
 const V4_TCP: DumpQuestion = { kind: 'family', family: 2, protocol: 'tcp' }

@@ -1,8 +1,8 @@
 // Runs a synchronous function in a network namespace made for it, which ends with it.
 
 import { closeSync, openSync } from 'node:fs'
-import { CLONE_NEWNET, check, type Libc, openLibc } from '../support/libc.ts'
-import { enterFreshNetns } from '../support/netns.ts'
+import { CLONE_NEWNET, check, type Libc, openLibc } from '../support/kernel/libc.ts'
+import { enterFreshNetns } from '../support/netns/netns.ts'
 
 /** NB: synchronous, so that nothing else runs in the namespace; paths must go through /proc/thread-self. */
 export function inFreshNetns<T>(call: (libc: Libc) => T): T {

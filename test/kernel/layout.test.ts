@@ -25,8 +25,8 @@ import {
   SystemError,
 } from '../../src/kernel/libc.ts'
 import { createSocketBatch, FLAG, type SocketBatch, socketStates } from '../../src/observation.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
-import { at, constant, layoutText, states } from '../support/layout.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
+import { at, constant, layoutText, states } from '../support/kernel/layout.ts'
 
 const PROGRAM = fileURLToPath(new URL('layout.c', import.meta.url))
 const HEADER = at('nlmsghdr', 'size')

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { describe, expect, test } from 'vitest'
 import { type Libc, openLibc, SystemError } from '../../src/kernel/libc.ts'
-import { constant } from '../support/layout.ts'
+import { constant } from '../support/kernel/layout.ts'
 
 const AF_UNIX = 1
 const [SOCK_STREAM, SOCK_DGRAM] = [1, 2]

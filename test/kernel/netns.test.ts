@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
 import { createEnterNamespace, readNamespaceCookie } from '../../src/kernel/netns.ts'
 import { SourceError } from '../../src/observation.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
-import { constant } from '../support/layout.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
+import { constant } from '../support/kernel/layout.ts'
 
 const [EPERM, ENOPROTOOPT, EMFILE] = [1, 92, 24]
 const OWN = '/proc/thread-self/ns/net'

@@ -3,8 +3,8 @@
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { isInitialNamespace, readNetSettings } from '../../src/kernel/sysctl.ts'
-import { AF, check, SOCK } from '../support/libc.ts'
-import { whyNotLive } from '../support/live.ts'
+import { AF, check, SOCK } from '../support/kernel/libc.ts'
+import { whyNotLive } from '../support/netns/live.ts'
 import { inFreshNetns } from './fresh-netns.ts'
 
 const RESERVED = '/proc/sys/net/ipv4/ip_local_reserved_ports'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createLocate } from '../../src/ledger/locate.ts'
 import type { DestinationRow } from '../../src/snapshot.ts'
-import { sampleState } from '../support/sample-snapshot.ts'
+import { sampleState } from '../support/render/sample-snapshot.ts'
 
 const failure = { source: '10.0.0.5', destination: '10.0.0.9:443' }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { removeInstance } from '../../src/failures/instance.ts'
-import { type Clients, compileClient, createClients } from '../failures/client.ts'
+import { type Clients, compileClient, createClients } from '../support/failures/client.ts'
 import {
   afterSamples,
   BY_DESTINATION,
@@ -23,14 +23,14 @@ import {
   untilCounting,
   untilInstance,
   withFailureExporter,
-} from '../failures/failure-scene.ts'
-import { listenToOwn, v4 } from '../failures/own-destinations.ts'
-import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { whyNotLive } from '../support/live.ts'
-import type { NodeExporter } from '../support/node-page.ts'
+} from '../support/failures/failure-scene.ts'
+import { listenToOwn, v4 } from '../support/failures/own-destinations.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import type { NodeExporter } from '../support/program/node-page.ts'
 
-const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
+const KILLER = fileURLToPath(new URL('../support/program/worker-killer.cjs', import.meta.url))
 
 const program = compileClient()
 const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')

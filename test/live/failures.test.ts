@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openLibc } from '../../src/kernel/libc.ts'
-import { type Clients, compileClient, createClients, makeUnit } from '../failures/client.ts'
+import { type Clients, compileClient, createClients, makeUnit } from '../support/failures/client.ts'
 import {
   afterSamples,
   BY_DESTINATION,
@@ -20,13 +20,13 @@ import {
   untilCounting,
   untilPairs,
   withFailureExporter,
-} from '../failures/failure-scene.ts'
-import { CLOSED_PORT, mapped, v4, v6 } from '../failures/own-destinations.ts'
-import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
-import { withNetns } from '../support/actor.ts'
-import { inNetnsOf } from '../support/in-netns.ts'
-import { openLibc as openTestLibc } from '../support/libc.ts'
-import { bringUp, removeAddress, unshareNetns } from '../support/netns.ts'
+} from '../support/failures/failure-scene.ts'
+import { CLOSED_PORT, mapped, v4, v6 } from '../support/failures/own-destinations.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { openLibc as openTestLibc } from '../support/kernel/libc.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { inNetnsOf } from '../support/netns/in-netns.ts'
+import { bringUp, removeAddress, unshareNetns } from '../support/netns/netns.ts'
 
 const program = compileClient()
 const skipReason = whyNotTraced() ?? (program ? undefined : 'needs a C compiler')

@@ -3,12 +3,12 @@
 
 import { statSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { withNetns } from '../support/actor.ts'
-import { depth } from '../support/depth.ts'
-import { whyNotExact } from '../support/live.ts'
-import { describeMix, makeMix } from '../support/mix.ts'
-import { proveAll } from '../support/mix-proof.ts'
-import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { whyNotExact } from '../support/netns/live.ts'
+import { describeMix, makeMix } from '../support/netns/mix.ts'
+import { proveAll } from '../support/netns/mix-proof.ts'
+import { depth } from '../support/program/depth.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
 const FLAGS = [
   '--sample.interval=100ms',

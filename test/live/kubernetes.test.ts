@@ -1,10 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { withNetns } from '../support/actor.ts'
-import type { Page } from '../support/actor-page.ts'
-import { type FakePod, type Handler, podObject, refuse } from '../support/fake-api-server.ts'
-import { randomId } from '../support/fresh-ids.ts'
-import { info, liveTest, PLAIN, RANGED, SERVER, samples, success } from '../support/pod-node.ts'
+import {
+  type FakePod,
+  type Handler,
+  podObject,
+  refuse,
+} from '../support/cluster/fake-api-server.ts'
+import {
+  info,
+  liveTest,
+  PLAIN,
+  RANGED,
+  SERVER,
+  samples,
+  success,
+} from '../support/cluster/pod-node.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { randomId } from '../support/netns/fresh-ids.ts'
 
 const labelsOf = (page: Page, netns: string) => page.list(info, { netns })[0]?.labels
 const isShown = (page: Page, netns: string) => labelsOf(page, netns) !== undefined

@@ -7,12 +7,12 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import type { WorkerOptions } from '../../src/sample.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'
-import type { Page } from '../support/actor-page.ts'
-import { depth } from '../support/depth.ts'
-import { whyNotLive } from '../support/live.ts'
-import { watchNamespaces } from '../support/netns-alive.ts'
-import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
-import { withNodeExporter } from '../support/node-page.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { watchNamespaces } from '../support/netns/netns-alive.ts'
+import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { depth } from '../support/program/depth.ts'
+import { withNodeExporter } from '../support/program/node-page.ts'
 
 const skipReason = whyNotLive()
 const ROUNDS = depth(10, 3)
@@ -21,7 +21,7 @@ const KILLS = depth(5, 2)
 const countDescriptors = (pid: number | 'self' | undefined) => readdirSync(`/proc/${pid}/fd`).length
 
 const FLAGS = ['--sample.interval=200ms', '--sample.cpu-budget=1']
-const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
+const KILLER = fileURLToPath(new URL('../support/program/worker-killer.cjs', import.meta.url))
 
 /** How many of them the page shows. */
 function countShown(page: Page, members: readonly Member[]): number {

@@ -5,11 +5,11 @@ import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
-import type { Page } from '../support/actor-page.ts'
-import { whyNotLive } from '../support/live.ts'
-import { endAndFree, watchNamespaces } from '../support/netns-alive.ts'
-import { type Member, withNetnsCrowd } from '../support/netns-crowd.ts'
-import { withNodeExporter } from '../support/node-page.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { endAndFree, watchNamespaces } from '../support/netns/netns-alive.ts'
+import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { withNodeExporter } from '../support/program/node-page.ts'
 
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
 const skipReason = whyNotLive()
@@ -83,9 +83,13 @@ describe('--netns=all', { timeout: 180_000 }, () => {
 
   test('nor when the process that it is known by moves on, into one with the same inode', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
-    const mover = spawn(process.execPath, ['--import', 'tsx', 'test/support/netns-mover.ts'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    const mover = spawn(
+      process.execPath,
+      ['--import', 'tsx', 'test/support/netns/netns-mover.ts'],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    )
     const lines = createInterface({ input: mover.stdout })[Symbol.asyncIterator]()
     const hear = async () => JSON.parse((await lines.next()).value)
     try {

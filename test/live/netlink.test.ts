@@ -15,12 +15,17 @@ import {
 import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import type { PortRange } from '../../src/observation.ts'
 import { planDumps } from '../../src/sources/netlink.ts'
-import { withNetns } from '../support/actor.ts'
-import { CROWD_RANGE, crowdAuto, crowdExplicit, openCrowd } from '../support/crowd.ts'
-import { buildRequest, countStrays, type Survey, surveyDump } from '../support/diag-survey.ts'
-import { inNetnsOf } from '../support/in-netns.ts'
-import { whyNotExact } from '../support/live.ts'
-import type { UnprivilegedAnswer } from '../support/unprivileged-reader.ts'
+import {
+  buildRequest,
+  countStrays,
+  type Survey,
+  surveyDump,
+} from '../support/kernel/diag-survey.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { CROWD_RANGE, crowdAuto, crowdExplicit, openCrowd } from '../support/netns/crowd.ts'
+import { inNetnsOf } from '../support/netns/in-netns.ts'
+import { whyNotExact } from '../support/netns/live.ts'
+import type { UnprivilegedAnswer } from '../support/netns/unprivileged-reader.ts'
 
 const skipReason = whyNotExact()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -132,7 +137,7 @@ function surveyProbe(libc: Libc, range: PortRange): ProbeFindings {
 function readUnprivileged(): UnprivilegedAnswer {
   const child = spawnSync(
     process.execPath,
-    ['--import', 'tsx', 'test/support/unprivileged-reader.ts'],
+    ['--import', 'tsx', 'test/support/netns/unprivileged-reader.ts'],
     { cwd: ROOT, encoding: 'utf8', timeout: 30_000, maxBuffer: 64 * 1024 * 1024 },
   )
   if (child.status !== 0) throw new Error(`The child failed: ${child.stderr}`)

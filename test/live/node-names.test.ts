@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { Page } from '../support/actor-page.ts'
-import { liveTest } from '../support/cgroup-machine.ts'
-import type { Container } from '../support/containers.ts'
-import { freshIds, randomId } from '../support/fresh-ids.ts'
-import { withNodeExporter } from '../support/node-page.ts'
+import { liveTest } from '../support/cluster/cgroup-machine.ts'
+import type { Container } from '../support/cluster/containers.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { freshIds, randomId } from '../support/netns/fresh-ids.ts'
+import { withNodeExporter } from '../support/program/node-page.ts'
 
 const FLAGS = [
   '--sample.interval=250ms',

@@ -1,11 +1,11 @@
 // Who holds the ports, through the running program: with real cgroup v2 directories and processes in them.
 
 import { describe, expect, test } from 'vitest'
-import { type Netns, withNetns } from '../support/actor.ts'
-import type { Page } from '../support/actor-page.ts'
-import { liveTest, type Machine } from '../support/cgroup-machine.ts'
-import { randomId } from '../support/fresh-ids.ts'
-import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
+import { liveTest, type Machine } from '../support/cluster/cgroup-machine.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { randomId } from '../support/netns/fresh-ids.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
 const FLAGS = [
   '--sample.interval=250ms',

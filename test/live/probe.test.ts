@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openLibc } from '../../src/kernel/libc.ts'
-import { type Clients, compileClient, createClients } from '../failures/client.ts'
+import { type Clients, compileClient, createClients } from '../support/failures/client.ts'
 import {
   afterSamples,
   exhaust,
@@ -18,16 +18,16 @@ import {
   totalOf,
   untilCounting,
   withFailureExporter,
-} from '../failures/failure-scene.ts'
-import { v4 } from '../failures/own-destinations.ts'
-import { createViewer } from '../failures/socket-rows.ts'
-import { openTracefs, type TracefsPlace, whyNotTraced } from '../failures/tracefs-place.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import type { Page } from '../support/actor-page.ts'
-import { depth } from '../support/depth.ts'
-import { whyNotExact, whyNotLive } from '../support/live.ts'
+} from '../support/failures/failure-scene.ts'
+import { v4 } from '../support/failures/own-destinations.ts'
+import { createViewer } from '../support/failures/socket-rows.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { whyNotExact, whyNotLive } from '../support/netns/live.ts'
+import { depth } from '../support/program/depth.ts'
 
-const KILLER = fileURLToPath(new URL('../support/worker-killer.cjs', import.meta.url))
+const KILLER = fileURLToPath(new URL('../support/program/worker-killer.cjs', import.meta.url))
 const SUCCESS = 'ephemeral_port_probe_success'
 const DURATION = 'ephemeral_port_probe_duration_seconds'
 const OPENED = 'ephemeral_port_connections_opened_total'

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { Agent, get } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { findFreePort } from '../support/free-port.ts'
-import { type Program, waitFor, withProgram } from '../support/program.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { type Program, waitFor, withProgram } from '../support/program/program.ts'
 
 const listen = (port: number) => `--web.listen-address=127.0.0.1:${port}`
 const often = (port: number) => [listen(port), '--sample.interval=100ms', '--sample.cpu-budget=1']

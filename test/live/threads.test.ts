@@ -5,14 +5,14 @@ import { readdirSync, readlinkSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { whyNotLive } from '../support/live.ts'
-import { withNetnsCrowd } from '../support/netns-crowd.ts'
-import { withNodeExporter } from '../support/node-page.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { withNodeExporter } from '../support/program/node-page.ts'
 
 const skipReason = whyNotLive()
 const run = promisify(execFile)
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url))
-const CENSUS = fileURLToPath(new URL('../support/thread-census.cjs', import.meta.url))
+const CENSUS = fileURLToPath(new URL('../support/program/thread-census.cjs', import.meta.url))
 
 type Census = Readonly<Record<string, string>>
 

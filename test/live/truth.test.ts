@@ -2,10 +2,9 @@
 // then what the kernel really grants until it refuses.
 
 import { afterAll, describe, expect, test } from 'vitest'
-import { withNetns } from '../support/actor.ts'
-import { readFreshPage } from '../support/actor-page.ts'
-import { depth, isDeep } from '../support/depth.ts'
-import { whyNotExact } from '../support/live.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { readFreshPage } from '../support/netns/actor-page.ts'
+import { whyNotExact } from '../support/netns/live.ts'
 import {
   applySettings,
   describeMix,
@@ -13,9 +12,10 @@ import {
   type MixKind,
   makeMix,
   plainSettings,
-} from '../support/mix.ts'
-import { actions, hiddenActions, openListeners } from '../support/mix-actions.ts'
-import { type Proof, type Proofs, proveAll } from '../support/mix-proof.ts'
+} from '../support/netns/mix.ts'
+import { actions, hiddenActions, openListeners } from '../support/netns/mix-actions.ts'
+import { type Proof, type Proofs, proveAll } from '../support/netns/mix-proof.ts'
+import { depth, isDeep } from '../support/program/depth.ts'
 
 const FLAGS = [
   '--sample.interval=100ms',
@@ -141,7 +141,8 @@ describe.for(sets)('$title', (set) => {
   })
 
   // A few mixes cannot have it all.
-  test.runIf(isDeep)('the mixes leave nothing out that the set is about', async (context) => {
+  if (!isDeep) return
+  test('the mixes leave nothing out that the set is about', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
     const outcomes = await Promise.all(seeds.map((seed) => runner.run(seed)))
     const names = Object.keys(actions).filter((name) => requiredBy(kind, name))

@@ -3,12 +3,12 @@
 
 import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import type { Page } from '../support/actor-page.ts'
-import { whyNotLive } from '../support/live.ts'
-import { withNamedNetns } from '../support/named-netns.ts'
-import { type Member, type NetnsCrowd, withNetnsCrowd } from '../support/netns-crowd.ts'
-import { type NodeExporter, withNodeExporter } from '../support/node-page.ts'
-import { withUserNamespace } from '../support/user-namespace.ts'
+import type { Page } from '../support/netns/actor-page.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { withNamedNetns } from '../support/netns/named-netns.ts'
+import { type Member, type NetnsCrowd, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { withUserNamespace } from '../support/netns/user-namespace.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
 const COUNT = 100

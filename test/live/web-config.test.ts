@@ -6,9 +6,9 @@ import { text } from 'node:stream/consumers'
 import type { TLSSocket } from 'node:tls'
 import { hashSync } from 'bcryptjs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { findFreePort } from '../support/free-port.ts'
-import { type Program, waitFor, withProgram } from '../support/program.ts'
-import { createTestAuthority } from '../support/test-certificates.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { type Program, waitFor, withProgram } from '../support/program/program.ts'
+import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { createWebConfigFolder, type WebConfigFolder } from '../web/protection/web-config-folder.ts'
 
 const authority = createTestAuthority()

@@ -3,8 +3,8 @@
 import { expect, test } from 'vitest'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import type { AllocationFailures, Namespace, NamespaceState, Snapshot } from '../../src/snapshot.ts'
-import { buildNamespace } from '../support/namespace.ts'
-import { sampleBuild, sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
+import { buildNamespace } from '../support/netns/namespace.ts'
+import { sampleBuild, sampleSnapshot, sampleState } from '../support/render/sample-snapshot.ts'
 
 const QUIET = 100
 /** The default of --top. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { AllocationFailures } from '../../src/snapshot.ts'
-import { buildNamespace } from '../support/namespace.ts'
-import { sampleSnapshot } from '../support/sample-snapshot.ts'
+import { buildNamespace } from '../support/netns/namespace.ts'
+import { sampleSnapshot } from '../support/render/sample-snapshot.ts'
 import { samplesOf } from './samples-of.ts'
 
 const failures: AllocationFailures = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { families } from '../../src/metrics/families.ts'
 import { renderFamilies } from '../../src/metrics/render.ts'
-import { sampleBuild, sampleSnapshot } from '../support/sample-snapshot.ts'
+import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
 import { samplesOf } from './samples-of.ts'
 
 describe('families', () => {

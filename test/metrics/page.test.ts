@@ -3,7 +3,7 @@ import { gunzip } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import { renderFamilies } from '../../src/metrics/render.ts'
-import { sampleBuild, sampleSnapshot } from '../support/sample-snapshot.ts'
+import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
 
 const unzip = promisify(gunzip)
 const bare = { build: sampleBuild, includeProcessMetrics: false }

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { createProcessMetrics, mergeProcessMetrics } from '../../src/metrics/process.ts'
 import { createRegistry, type Format } from '../../src/metrics/render.ts'
-import { untilMeasured } from '../support/measured-page.ts'
+import { untilMeasured } from '../support/program/measured-page.ts'
 
 async function renderOwn(format: Format, read = createProcessMetrics()): Promise<string> {
   return mergeProcessMetrics(createRegistry(format), await read()).metrics()

@@ -7,7 +7,7 @@ import {
   sampleSnapshot,
   sampleState,
   snapshotWith,
-} from '../support/sample-snapshot.ts'
+} from '../support/render/sample-snapshot.ts'
 
 test('contentTypes are what Prometheus 3 insists on', () => {
   expect(contentTypes).toEqual({

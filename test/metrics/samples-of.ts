@@ -1,6 +1,6 @@
 import { renderFamilies } from '../../src/metrics/render.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
-import { sampleBuild } from '../support/sample-snapshot.ts'
+import { sampleBuild } from '../support/render/sample-snapshot.ts'
 
 /** The sample lines of the page; with a pattern those of the families whose name it matches. */
 export async function samplesOf(snapshot: Snapshot, pattern = /./): Promise<string> {

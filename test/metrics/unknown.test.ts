@@ -6,7 +6,7 @@ import {
   sampleSnapshot,
   sampleState,
   snapshotWith,
-} from '../support/sample-snapshot.ts'
+} from '../support/render/sample-snapshot.ts'
 import { samplesOf } from './samples-of.ts'
 
 describe('what is not known', () => {

@@ -4,8 +4,8 @@ import { createCensusTaker, type Listener } from '../../src/model/census.ts'
 import { accountDestinations, rememberListeners } from '../../src/model/destinations.ts'
 import { countPorts } from '../../src/model/ports.ts'
 import type { NetSettings } from '../../src/observation.ts'
-import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
-import { plainSettings, replayDumps, type WireDump } from '../support/readings.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { plainSettings, replayDumps, type WireDump } from '../support/kernel/readings.ts'
 
 export const PORT = 40005
 export const connection: WireSocket = { ...plainSocket, device: 0, localPort: PORT }

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { renderRelease } from '../../src/model/rows.ts'
 import type { NetSettings } from '../../src/observation.ts'
-import type { WireSocket } from '../support/netlink-builder.ts'
-import { plainSettings, type WireDump } from '../support/readings.ts'
+import type { WireSocket } from '../support/kernel/netlink-builder.ts'
+import { plainSettings, type WireDump } from '../support/kernel/readings.ts'
 import { account, connection, PORT, tcp, timeWait } from './accounts.ts'
 
 const groups: Record<string, readonly number[]> = {

@@ -3,10 +3,20 @@ import { describe, expect, test } from 'vitest'
 import { createStep, type ModelOptions } from '../../src/model/step.ts'
 import type { NetSettings } from '../../src/observation.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
-import { wireSocket } from '../support/arbitrary-sockets.ts'
-import type { WireSocket } from '../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps, type WireDump } from '../support/readings.ts'
-import { bindsLeft, candidates, connectsLeft, toReference } from '../support/reference-model.ts'
+import { wireSocket } from '../support/kernel/arbitrary-sockets.ts'
+import type { WireSocket } from '../support/kernel/netlink-builder.ts'
+import {
+  createReading,
+  plainSettings,
+  replayDumps,
+  type WireDump,
+} from '../support/kernel/readings.ts'
+import {
+  bindsLeft,
+  candidates,
+  connectsLeft,
+  toReference,
+} from '../support/kernel/reference-model.ts'
 
 const options: ModelOptions = {
   top: 1000,

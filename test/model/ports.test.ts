@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { countLeft } from '../../src/model/ports.ts'
-import type { WireSocket } from '../support/netlink-builder.ts'
-import { plainSettings } from '../support/readings.ts'
+import type { WireSocket } from '../support/kernel/netlink-builder.ts'
+import { plainSettings } from '../support/kernel/readings.ts'
 import { account, connection, tcp, timeWait } from './accounts.ts'
 
 const on = (localPort: number, socket: WireSocket = connection) => ({ ...socket, localPort })

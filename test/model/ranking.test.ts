@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
-import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
 
 /** Ports each destination holds, by the last byte of its address; of which `timeWait` ones in TIME_WAIT. */
 type Load = Readonly<Record<number, number | { ports: number; timeWait: number }>>

@@ -3,7 +3,7 @@
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import { createSocketBatch, FLAG, type NetSettings, STATE } from '../../src/observation.ts'
 import type { Pool, PoolName } from '../../src/snapshot.ts'
-import { createReading, plainSettings } from '../support/readings.ts'
+import { createReading, plainSettings } from '../support/kernel/readings.ts'
 
 /** A port of the range, counted from its first one, that a connection to a destination holds. */
 export interface Hold {

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { createStep, type ModelOptions } from '../../src/model/step.ts'
 import { type NamespaceReading, SourceError } from '../../src/observation.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
-import { plainSocket, type WireSocket } from '../support/netlink-builder.ts'
-import { createReading, replayDumps, type WireDump } from '../support/readings.ts'
-import { createSampling } from '../support/sampling.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, replayDumps, type WireDump } from '../support/kernel/readings.ts'
+import { createSampling } from '../support/kernel/sampling.ts'
 
 const options: ModelOptions = {
   top: 10,

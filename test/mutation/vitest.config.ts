@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/*.live.test.ts', '**/forecast/**'],
-    setupFiles: ['test/support/property-seed.ts'],
+    setupFiles: ['test/support/program/property-seed.ts'],
     testTimeout: 120_000,
   },
 })

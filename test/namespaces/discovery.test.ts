@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createDiscovery } from '../../src/namespaces/discovery.ts'
 import type { InsideView } from '../../src/namespaces/net-namespace.ts'
-import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
+import { createFakeProcfs, type FakeProcfs } from '../support/kernel/fake-procfs.ts'
 
 let procfs: FakeProcfs
 let cookies: Record<string, bigint>

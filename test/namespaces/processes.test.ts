@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { createProcessScan } from '../../src/namespaces/processes.ts'
-import { createFakeProcfs, type FakeProcfs } from '../support/fake-procfs.ts'
+import { createFakeProcfs, type FakeProcfs } from '../support/kernel/fake-procfs.ts'
 
 let procfs: FakeProcfs
 beforeEach(() => {

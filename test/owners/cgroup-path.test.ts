@@ -6,7 +6,7 @@ import {
   parseCgroupPath,
   parseProcCgroup,
 } from '../../src/owners/cgroup-path.ts'
-import { cpuMsOf } from '../support/cpu-time.ts'
+import { cpuMsOf } from '../support/program/cpu-time.ts'
 
 const fixtures = new URL('../fixtures/cgroup-paths/', import.meta.url)
 const read = (name: string) => readFileSync(new URL(name, fixtures), 'utf8')

@@ -10,7 +10,7 @@ import { STATE } from '../../src/observation.ts'
 import { parseCgroupPath, parseProcCgroup } from '../../src/owners/cgroup-path.ts'
 import { type CgroupTree, createCgroupTree } from '../../src/owners/cgroup-tree.ts'
 import { nameOwner } from '../../src/owners/owner.ts'
-import { withCgroupTree } from '../support/cgroup-tree.ts'
+import { withCgroupTree } from '../support/cluster/cgroup-tree.ts'
 import { type Cgroups, type Holder, withCgroups } from './cgroup-holder.ts'
 
 // The self-test of the kernel needs a port outside of it to bind.

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { PodDirectoryOptions } from '../../src/pods/directory.ts'
-import { type Handler, podObject, refuse } from '../support/fake-api-server.ts'
-import { type DirectoryBench, setUpDirectory } from '../support/pod-directory-bench.ts'
+import { type Handler, podObject, refuse } from '../support/cluster/fake-api-server.ts'
+import { type DirectoryBench, setUpDirectory } from '../support/cluster/pod-directory-bench.ts'
 
 const benches: DirectoryBench[] = []
 

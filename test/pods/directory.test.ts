@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { PodDirectoryOptions } from '../../src/pods/directory.ts'
-import { podObject } from '../support/fake-api-server.ts'
-import { type DirectoryBench, setUpDirectory } from '../support/pod-directory-bench.ts'
+import { podObject } from '../support/cluster/fake-api-server.ts'
+import { type DirectoryBench, setUpDirectory } from '../support/cluster/pod-directory-bench.ts'
 
 const benches: DirectoryBench[] = []
 

@@ -12,7 +12,7 @@ import {
   refuse,
   sourceOf,
   startFakeApiServer,
-} from '../support/fake-api-server.ts'
+} from '../support/cluster/fake-api-server.ts'
 
 const hasIpv6 = networkInterfaces().lo?.some(({ family }) => family === 'IPv6') ?? false
 const running: { close(): unknown }[] = []

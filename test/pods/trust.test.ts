@@ -7,8 +7,8 @@ import {
   podObject,
   sourceOf,
   startFakeApiServer,
-} from '../support/fake-api-server.ts'
-import { createTestAuthority } from '../support/test-certificates.ts'
+} from '../support/cluster/fake-api-server.ts'
+import { createTestAuthority } from '../support/program/test-certificates.ts'
 
 const running: FakeApiServer[] = []
 

@@ -13,8 +13,8 @@ import type { Libc } from '../../src/kernel/libc.ts'
 import { readNetSettings } from '../../src/kernel/sysctl.ts'
 import type { NetSettings } from '../../src/observation.ts'
 import { planDumps } from '../../src/sources/netlink.ts'
-import { inNetnsOf } from '../support/in-netns.ts'
-import { type RecordedDump, renderDatagram } from '../support/recording.ts'
+import { type RecordedDump, renderDatagram } from '../support/kernel/recording.ts'
+import { inNetnsOf } from '../support/netns/in-netns.ts'
 
 export interface Capture {
   readonly capabilities: Capabilities

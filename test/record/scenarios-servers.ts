@@ -1,6 +1,6 @@
 // Recorded scenarios that take more than a list of sockets: listeners with clients, chosen ports, half-closed connections.
 
-import type { Endpoint } from '../support/libc.ts'
+import type { Endpoint } from '../support/kernel/libc.ts'
 import { blackHole, type Stage, server } from './stage.ts'
 
 /** Whose sockets: minisocks must lose it. */

@@ -2,10 +2,10 @@
 // golden.test.ts.
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { OpenRequest } from '../support/actor-sockets.ts'
-import type { Endpoint } from '../support/libc.ts'
-import { plainSettings, type Settings } from '../support/mix.ts'
-import { VETH } from '../support/netns.ts'
+import type { Endpoint } from '../support/kernel/libc.ts'
+import type { OpenRequest } from '../support/netns/actor-sockets.ts'
+import { plainSettings, type Settings } from '../support/netns/mix.ts'
+import { VETH } from '../support/netns/netns.ts'
 import { buildExplicitBind, buildHalfClosed, buildListenersInRange } from './scenarios-servers.ts'
 import { blackHole, type Stage, server } from './stage.ts'
 

@@ -1,8 +1,8 @@
 // What the recorded scenarios are built with: an actor's operations that fail loudly instead of reporting a refusal.
 
-import type { Netns } from '../support/actor.ts'
-import type { Opened, OpenRequest } from '../support/actor-sockets.ts'
-import type { Endpoint } from '../support/libc.ts'
+import type { Endpoint } from '../support/kernel/libc.ts'
+import type { Netns } from '../support/netns/actor.ts'
+import type { Opened, OpenRequest } from '../support/netns/actor-sockets.ts'
 
 /** What most scenarios connect to, and where nobody ever answers. */
 export const server: Endpoint = { address: '127.0.0.1', port: 8001 }

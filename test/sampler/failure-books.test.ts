@@ -9,8 +9,8 @@ import { createFailureBooks, type FailureBooksOptions } from '../../src/sampler/
 import type { Snapshot } from '../../src/snapshot.ts'
 import { buildEvent, buildReading } from '../failures/readings.ts'
 import { samplesOf } from '../metrics/samples-of.ts'
-import { buildNamespace } from '../support/namespace.ts'
-import { sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
+import { buildNamespace } from '../support/netns/namespace.ts'
+import { sampleSnapshot, sampleState } from '../support/render/sample-snapshot.ts'
 
 vi.mock(import('../../src/failures/instance.ts'), async (importOriginal) => ({
   ...(await importOriginal()),

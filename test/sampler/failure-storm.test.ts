@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { createFailureBooks } from '../../src/sampler/failure-books.ts'
 import { buildEvent, buildReading } from '../failures/readings.ts'
-import { buildNamespace } from '../support/namespace.ts'
-import { sampleState } from '../support/sample-snapshot.ts'
+import { buildNamespace } from '../support/netns/namespace.ts'
+import { sampleState } from '../support/render/sample-snapshot.ts'
 
 const NAMESPACES = 250
 const KINDS = 2000

@@ -3,7 +3,7 @@ import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
 import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
-import { buildNamespace } from '../support/namespace.ts'
+import { buildNamespace } from '../support/netns/namespace.ts'
 
 const worker: WorkerOptions = {
   source: 'auto',

@@ -9,9 +9,9 @@ import { type NamespaceReading, SourceError } from '../../src/observation.ts'
 import { openNetlinkSource } from '../../src/sources/netlink.ts'
 import { openSource } from '../../src/sources/sources.ts'
 import { describeRows } from '../kernel/rows.ts'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { inNetnsOf } from '../support/in-netns.ts'
-import { whyNotExact, whyNotLive } from '../support/live.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { inNetnsOf } from '../support/netns/in-netns.ts'
+import { whyNotExact, whyNotLive } from '../support/netns/live.ts'
 
 const options = { procfs: '/proc', platform: 'linux', ownPort: undefined }
 

@@ -9,7 +9,7 @@ import { DecodeError } from '../../src/observation.ts'
 import { openNetlinkSource, planDumps } from '../../src/sources/netlink.ts'
 import type { SourceOptions } from '../../src/sources/source.ts'
 import { describeRows } from '../kernel/rows.ts'
-import { createFakeKernel } from '../support/fake-kernel.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
 const recorded = fileURLToPath(new URL('../fixtures/proc/dual-stack', import.meta.url))
 const onLinux = test.runIf(process.platform === 'linux')

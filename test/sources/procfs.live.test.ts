@@ -9,8 +9,8 @@ import { expect, test } from 'vitest'
 import { createProcfsSource } from '../../src/sources/procfs.ts'
 import { inFreshNetns } from '../kernel/fresh-netns.ts'
 import { describeRows } from '../kernel/rows.ts'
-import { AF, check, SOCK } from '../support/libc.ts'
-import { whyNotLive } from '../support/live.ts'
+import { AF, check, SOCK } from '../support/kernel/libc.ts'
+import { whyNotLive } from '../support/netns/live.ts'
 
 test('read() lists exactly the sockets of the calling thread’s namespace', (ctx) => {
   ctx.skip(whyNotLive() !== undefined, whyNotLive())

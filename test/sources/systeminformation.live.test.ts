@@ -3,9 +3,9 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { type Netns, withNetns } from '../support/actor.ts'
-import { whyNotLive } from '../support/live.ts'
-import { hasProgram } from '../support/tools.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { whyNotLive } from '../support/netns/live.ts'
+import { hasProgram } from '../support/program/tools.ts'
 
 const hasLister = hasProgram('netstat') || hasProgram('ss')
 const skipReason =

@@ -2,7 +2,7 @@
 // were firing. They stand in for hours of evaluation; that the rules do fire is shown elsewhere.
 
 import { type Character, listens, type Moment, USABLE_PORTS } from './backfill-namespace.ts'
-import type { BackfillSeries } from './prometheus-remote-write.ts'
+import type { BackfillSeries } from './prometheus/prometheus-remote-write.ts'
 
 export interface Trouble {
   readonly netns: string

@@ -5,7 +5,7 @@ import { alertSeries, type Trouble } from './backfill-alerts.ts'
 import { exporterSeries, foreignSeries } from './backfill-exporter.ts'
 import { type Character, modelMoments } from './backfill-namespace.ts'
 import { netnsSeries } from './backfill-netns.ts'
-import type { BackfillSeries, Steps } from './prometheus-remote-write.ts'
+import type { BackfillSeries, Steps } from './prometheus/prometheus-remote-write.ts'
 
 export interface FleetSize {
   readonly nodes: number

@@ -3,7 +3,7 @@
 
 import { briefFamilies } from '../../src/metrics/detail.ts'
 import { type Character, listens, type Moment, POOLS, USABLE_PORTS } from './backfill-namespace.ts'
-import type { BackfillSeries, Steps } from './prometheus-remote-write.ts'
+import type { BackfillSeries, Steps } from './prometheus/prometheus-remote-write.ts'
 
 export interface NetnsModel {
   readonly netns: string

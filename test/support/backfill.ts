@@ -18,10 +18,14 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type FleetSize, modelFleet } from './backfill-fleet.ts'
-import { type BackfillSeries, type Steps, writeSeries } from './prometheus-remote-write.ts'
-import type { Moment, PrometheusServer, Span } from './prometheus-server.ts'
-import { withPrometheusServer } from './prometheus-server.ts'
-import { listRecordings } from './rules-files.ts'
+import {
+  type BackfillSeries,
+  type Steps,
+  writeSeries,
+} from './prometheus/prometheus-remote-write.ts'
+import type { Moment, PrometheusServer, Span } from './prometheus/prometheus-server.ts'
+import { withPrometheusServer } from './prometheus/prometheus-server.ts'
+import { listRecordings } from './prometheus/rules-files.ts'
 
 export interface Backfill {
   readonly size: FleetSize

@@ -2,7 +2,7 @@
 
 import { type Dashboard, listPanels, type Panel, type Target } from './dashboard-model.ts'
 import { type Choice, type QueryTime, substitute } from './dashboard-variables.ts'
-import type { PrometheusServer, Series } from './prometheus-server.ts'
+import type { PrometheusServer, Series } from './prometheus/prometheus-server.ts'
 
 export interface Question {
   readonly choice: Choice

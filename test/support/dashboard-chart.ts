@@ -2,7 +2,7 @@
 
 import { colorOf, escapeText, formatValue } from './dashboard-format.ts'
 import type { FieldOptions, Panel } from './dashboard-model.ts'
-import type { Span } from './prometheus-server.ts'
+import type { Span } from './prometheus/prometheus-server.ts'
 
 export interface Line {
   readonly name: string

@@ -5,7 +5,7 @@ import { type Line, renderChart } from './dashboard-chart.ts'
 import { colorOf, escapeText, formatValue, legendOf, thresholdColor } from './dashboard-format.ts'
 import type { Dashboard, FieldOptions, Panel } from './dashboard-model.ts'
 import { makeTable, type TableColumn } from './dashboard-table.ts'
-import type { Series, Span } from './prometheus-server.ts'
+import type { Series, Span } from './prometheus/prometheus-server.ts'
 
 export interface PageOptions {
   readonly span: Span

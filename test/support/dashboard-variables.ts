@@ -2,7 +2,7 @@
 // Mirrors interpolateQueryExpr and escaping of Grafana's Prometheus data source.
 
 import type { Variable } from './dashboard-model.ts'
-import type { Span } from './prometheus-server.ts'
+import type { Span } from './prometheus/prometheus-server.ts'
 
 /** A variable that is missing here has "All" chosen. */
 export type Choice = Readonly<Record<string, string | readonly string[]>>

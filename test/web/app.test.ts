@@ -3,7 +3,7 @@ import request from 'supertest'
 import { describe, expect, test } from 'vitest'
 import { createPageRenderer, type Page } from '../../src/metrics/page.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
-import { sampleBuild, sampleSnapshot } from '../support/sample-snapshot.ts'
+import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
 import { createSampleApp, exchange, unready } from './sample-app.ts'
 
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { acceptsGzip, negotiateFormat } from '../../src/web/negotiate.ts'
-import { cpuMsOf } from '../support/cpu-time.ts'
+import { cpuMsOf } from '../support/program/cpu-time.ts'
 
 const PROTOBUF =
   'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'

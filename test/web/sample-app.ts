@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import { type AppOptions, createApp } from '../../src/web/app.ts'
-import { sampleBuild, sampleSnapshot } from '../support/sample-snapshot.ts'
+import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
 
 export function createSampleApp(changes: Partial<AppOptions> = {}) {
   return createApp({

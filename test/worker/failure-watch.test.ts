@@ -10,7 +10,7 @@ import { ELSEWHERE } from '../../src/sample.ts'
 import { createFailureWatch } from '../../src/worker/failure-watch.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { buildReading } from '../failures/readings.ts'
-import { buildNetNamespace } from '../support/net-namespace.ts'
+import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 
 vi.mock(import('../../src/failures/recorder.ts'), () => ({ openRecorder: vi.fn() }))
 

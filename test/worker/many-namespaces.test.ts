@@ -5,9 +5,9 @@ import { DecodeError, SourceError } from '../../src/observation.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
-import { buildNetNamespace } from '../support/net-namespace.ts'
-import { plainSocket } from '../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/readings.ts'
+import { plainSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 
 const READ_SECONDS = 0.004
 

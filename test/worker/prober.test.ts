@@ -5,7 +5,7 @@ import { SourceError } from '../../src/observation.ts'
 import type { NamespaceState, Pool } from '../../src/snapshot.ts'
 import { createProber, startProbeMemory } from '../../src/worker/prober.ts'
 import { createFakeSockets, ERRNO } from '../failures/fake-sockets.ts'
-import { sampleSnapshot, sampleState } from '../support/sample-snapshot.ts'
+import { sampleSnapshot, sampleState } from '../support/render/sample-snapshot.ts'
 
 vi.mock(import('../../src/failures/traced-threads.ts'), async (importOriginal) => ({
   ...(await importOriginal()),

@@ -3,8 +3,8 @@ import type { PortRange } from '../../src/observation.ts'
 import { SourceError } from '../../src/observation.ts'
 import { createRangeWatch } from '../../src/worker/ranges.ts'
 import { startWatching } from '../../src/worker/watched.ts'
-import { buildState } from '../support/cli-snapshot.ts'
-import { buildNetNamespace } from '../support/net-namespace.ts'
+import { buildNetNamespace } from '../support/netns/net-namespace.ts'
+import { buildState } from '../support/render/cli-snapshot.ts'
 
 const SPEC = { first: 40_000, last: 40_099 }
 const settings = buildState().settings

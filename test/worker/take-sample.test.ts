@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
-import { plainSocket } from '../support/netlink-builder.ts'
-import { createReading, replayDumps } from '../support/readings.ts'
-import { createSampling } from '../support/sampling.ts'
+import { plainSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, replayDumps } from '../support/kernel/readings.ts'
+import { createSampling } from '../support/kernel/sampling.ts'
 
 const quiet = () =>
   createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [plainSocket] }]))

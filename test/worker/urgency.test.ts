@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { judgeUrgency, type Standing } from '../../src/worker/urgency.ts'
-import { buildPool, buildState } from '../support/cli-snapshot.ts'
+import { buildPool, buildState } from '../support/render/cli-snapshot.ts'
 
 const usablePorts = buildState().settings.usablePorts
 const stateAt = (utilizationRatio: number) =>

@@ -6,7 +6,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { createStep } from '../../../src/model/step.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
 import { openNetlinkSource } from '../../../src/sources/netlink.ts'
-import { createSampling } from '../../support/sampling.ts'
+import { createSampling } from '../../support/kernel/sampling.ts'
 import { withDeadline } from './children.ts'
 import { type Cost, createMeter } from './usage.ts'
 

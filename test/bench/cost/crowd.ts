@@ -3,7 +3,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import type { Endpoint } from '../../support/libc.ts'
+import type { Endpoint } from '../../support/kernel/libc.ts'
 import { type Children, startScript, withDeadline } from './children.ts'
 import type { Obeyed, Order } from './holder.ts'
 

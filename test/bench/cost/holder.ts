@@ -1,7 +1,7 @@
 // A process that only holds sockets: an order -> sockets in the network namespace it was started in. It ends with its parent.
 // One process may not open 100,000 descriptors, so that crowd.ts starts several, as `node --import tsx test/bench/cost/holder.ts`.
 
-import { AF, check, type Endpoint, familyOf, openLibc, SOCK } from '../../support/libc.ts'
+import { AF, check, type Endpoint, familyOf, openLibc, SOCK } from '../../support/kernel/libc.ts'
 
 export type Order =
   /** The server side stays in the listener's queue: accepted by the kernel, and no descriptor of ours. */

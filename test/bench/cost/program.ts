@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Snapshot } from '../../../src/snapshot.ts'
-import { createExporterOperations } from '../../support/actor-exporter.ts'
+import { createExporterOperations } from '../../support/netns/actor-exporter.ts'
 import { ROOT } from './children.ts'
 import { countSockets } from './contenders.ts'
 

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { createInstanceName, removeInstance } from '../../../src/failures/instance.ts'
 import { openRecorder } from '../../../src/failures/recorder.ts'
-import { openTracefs } from '../../failures/tracefs-place.ts'
+import { openTracefs } from '../../support/failures/tracefs-place.ts'
 import { checkLimits, type Pair, type Run, renderLimits, renderPairs } from './report.ts'
 
 const RESULTS = fileURLToPath(new URL('RESULTS.md', import.meta.url))

@@ -3,9 +3,9 @@
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { CLONE_NEWNET, check, openLibc } from '../../support/libc.ts'
-import { enterFreshNetns } from '../../support/netns.ts'
-import { type Member, type NetnsCrowd, withNetnsCrowd } from '../../support/netns-crowd.ts'
+import { CLONE_NEWNET, check, openLibc } from '../../support/kernel/libc.ts'
+import { enterFreshNetns } from '../../support/netns/netns.ts'
+import { type Member, type NetnsCrowd, withNetnsCrowd } from '../../support/netns/netns-crowd.ts'
 import { type Children, withDeadline } from '../cost/children.ts'
 import { openCrowd } from '../cost/crowd.ts'
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { COMPOSE, listMounts, readCompose } from '../../support/compose-demo.ts'
+import { COMPOSE, listMounts, readCompose } from '../../support/cluster/compose-demo.ts'
 
 const { name: project, services } = readCompose()
 const service = (name: string) => {

@@ -9,8 +9,8 @@ import { parse } from 'yaml'
 import { optionNames, optionOf } from '../../../src/config/options.ts'
 import { cipherSuites, curves } from '../../../src/web/protection/tls-names.ts'
 import { parseWebConfig } from '../../../src/web/protection/web-config.ts'
-import { CHART } from '../../support/helm.ts'
-import { at, fieldsOf, listOf } from '../../support/kube-container.ts'
+import { CHART } from '../../support/cluster/helm.ts'
+import { at, fieldsOf, listOf } from '../../support/cluster/kube-container.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8')

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { takeContainer } from '../../support/kube-container.ts'
+import { takeContainer } from '../../support/cluster/kube-container.ts'
 
 const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }
 

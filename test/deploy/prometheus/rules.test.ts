@@ -11,8 +11,12 @@ import {
   listRuleTests,
   RULES,
   readRuleFile,
-} from '../../support/rules-files.ts'
-import { listGroupingLabels, listSelectors, listThresholds } from '../../support/rules-promql.ts'
+} from '../../support/prometheus/rules-files.ts'
+import {
+  listGroupingLabels,
+  listSelectors,
+  listThresholds,
+} from '../../support/prometheus/rules-promql.ts'
 
 const RUNBOOKS =
   'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter/blob/main/deploy/prometheus/runbooks/'

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
-import { listAlerts, RULES } from '../../support/rules-files.ts'
-import { listSelectors } from '../../support/rules-promql.ts'
-import { sampleSnapshot } from '../../support/sample-snapshot.ts'
+import { listAlerts, RULES } from '../../support/prometheus/rules-files.ts'
+import { listSelectors } from '../../support/prometheus/rules-promql.ts'
+import { sampleSnapshot } from '../../support/render/sample-snapshot.ts'
 
 const DIRECTORY = join(RULES, 'runbooks')
 const read = (name: string) => readFileSync(join(DIRECTORY, `${name}.md`), 'utf8')

@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { envNameOf, optionNames } from '../../../src/config/options.ts'
-import { dropIns, parseUnit, readUnit, takeCapabilities, UNIT } from '../../support/systemd-unit.ts'
+import {
+  dropIns,
+  parseUnit,
+  readUnit,
+  takeCapabilities,
+  UNIT,
+} from '../../support/cluster/systemd-unit.ts'
 
 const service = readUnit(UNIT)
 const values = (settings: typeof service, key: string) =>

@@ -5,7 +5,7 @@ import {
   createReading,
   type PlainConnection,
   plainSettings,
-} from '../../support/readings.ts'
+} from '../../support/kernel/readings.ts'
 import { createOwnersPlayer, type OwnersPlayer, portsOf, rowsOf } from './owners-play.ts'
 
 const TIME_WAIT_SECONDS = 60

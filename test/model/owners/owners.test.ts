@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import type { NamespaceReading } from '../../../src/observation.ts'
 import type { NamespaceState } from '../../../src/snapshot.ts'
-import { plainSocket, type WireSocket } from '../../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps, type WireDump } from '../../support/readings.ts'
+import { plainSocket, type WireSocket } from '../../support/kernel/netlink-builder.ts'
+import {
+  createReading,
+  plainSettings,
+  replayDumps,
+  type WireDump,
+} from '../../support/kernel/readings.ts'
 import { createPlayer, type PlayOptions, rowsOf } from './owners-play.ts'
 
 const connection: WireSocket = { ...plainSocket, device: 0, cgroupId: 5 }

@@ -3,9 +3,14 @@ import { describe, expect, test } from 'vitest'
 import { createNumberTable } from '../../../src/model/owners/ids.ts'
 import type { NetSettings } from '../../../src/observation.ts'
 import type { OwnerName } from '../../../src/snapshot.ts'
-import { wireSocket } from '../../support/arbitrary-sockets.ts'
-import { plainSocket, type WireSocket } from '../../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps, type WireDump } from '../../support/readings.ts'
+import { wireSocket } from '../../support/kernel/arbitrary-sockets.ts'
+import { plainSocket, type WireSocket } from '../../support/kernel/netlink-builder.ts'
+import {
+  createReading,
+  plainSettings,
+  replayDumps,
+  type WireDump,
+} from '../../support/kernel/readings.ts'
 import { createOwnersPlayer } from './owners-play.ts'
 
 type Draw = readonly [socket: WireSocket, explicit: boolean]

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import type { NamespaceState } from '../../../src/snapshot.ts'
-import { plainSocket, type WireSocket } from '../../support/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps, type WireDump } from '../../support/readings.ts'
+import { plainSocket, type WireSocket } from '../../support/kernel/netlink-builder.ts'
+import {
+  createReading,
+  plainSettings,
+  replayDumps,
+  type WireDump,
+} from '../../support/kernel/readings.ts'
 import { createPlayer, portsOf, rowsOf } from './owners-play.ts'
 
 const spread = (count: number, cgroupId: number, first: number): WireSocket[] =>

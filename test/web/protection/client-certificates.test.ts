@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { admitsClient, parseAltNames } from '../../../src/web/protection/client-certificates.ts'
 import { clientAuthTypes } from '../../../src/web/protection/tls-names.ts'
-import { createTestAuthority } from '../../support/test-certificates.ts'
+import { createTestAuthority } from '../../support/program/test-certificates.ts'
 
 const certificate = new X509Certificate(createTestAuthority().issue(['a.example', '::1']).cert)
 const socketWith = (given: X509Certificate | undefined, authorized: boolean) => ({

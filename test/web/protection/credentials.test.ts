@@ -6,7 +6,7 @@ import {
   parseBasic,
   type Verdict,
 } from '../../../src/web/protection/credentials.ts'
-import { cpuMsOf } from '../../support/cpu-time.ts'
+import { cpuMsOf } from '../../support/program/cpu-time.ts'
 
 const hashes = { open: hashSync('open sesame', 4), other: hashSync('other', 5) }
 const users = new Map([

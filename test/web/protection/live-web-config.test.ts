@@ -4,7 +4,7 @@ import {
   type LiveWebConfigEvents,
   openLiveWebConfig,
 } from '../../../src/web/protection/live-web-config.ts'
-import { createTestAuthority } from '../../support/test-certificates.ts'
+import { createTestAuthority } from '../../support/program/test-certificates.ts'
 import {
   createWebConfigFolder,
   issueServer,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { compare } from 'bcryptjs'
 import { type RunningServer, startServer } from '../../../src/web/listen.ts'
 import { openProtection } from '../../../src/web/protection/protection.ts'
-import { createTestAuthority } from '../../support/test-certificates.ts'
+import { createTestAuthority } from '../../support/program/test-certificates.ts'
 
 export interface WebConfigFolder {
   readonly path: string

@@ -1,0 +1,47 @@
+// The cgroup v2 tree of this machine, for live tests that make directories in it. Where it is mounted nowhere, it is for as long
+// as the test runs: it exists on every machine whose kernel has it, beside the hierarchies of version 1 too.
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'vitest'
+import { findCgroupRoot } from '../../../src/owners/cgroup-root.ts'
+
+/** Calls `use` with where the tree is, or skips with a reason where no directories can be made in it. */
+export async function withCgroupTree(
+  ctx: TestContext,
+  use: (root: string) => Promise<void>,
+): Promise<void> {
+  if (process.platform !== 'linux') return ctx.skip(`needs Linux, this is ${process.platform}`)
+  const mounted = findCgroupRoot(readFileSync('/proc/self/mountinfo', 'utf8'))
+  if (mounted !== undefined) return useWritable(ctx, mounted, use)
+  const root = mkdtempSync(join(tmpdir(), 'cgroup2-'))
+  try {
+    const { status, stderr, error } = spawnSync('mount', ['-t', 'cgroup2', 'cgroup2', root])
+    if (status !== 0) return ctx.skip(`needs a cgroup v2 tree: ${error?.message ?? stderr}`)
+    try {
+      await useWritable(ctx, root, use)
+    } finally {
+      // Whoever ends just now may still be looking at it.
+      spawnSync('umount', ['--lazy', root])
+    }
+  } finally {
+    rmdirSync(root)
+  }
+}
+
+async function useWritable(
+  ctx: TestContext,
+  root: string,
+  use: (root: string) => Promise<void>,
+): Promise<void> {
+  const probe = `${root}/probe-${process.pid}`
+  try {
+    mkdirSync(probe)
+    rmdirSync(probe)
+  } catch (error) {
+    return ctx.skip(`needs to make cgroups: ${error instanceof Error ? error.message : error}`)
+  }
+  await use(root)
+}

@@ -1,0 +1,40 @@
+// Samples of the one namespace that a source sees by itself, as the worker takes them.
+
+import type { Step } from '../../../src/model/step.ts'
+import { createOneNamespace } from '../../../src/namespaces/namespaces.ts'
+import type { Sample } from '../../../src/sample.ts'
+import type { Namespace } from '../../../src/snapshot.ts'
+import type { Source } from '../../../src/sources/source.ts'
+import { createNodeNames } from '../../../src/worker/node-names.ts'
+import type { SampleClocks } from '../../../src/worker/reading.ts'
+import { createTakeSample } from '../../../src/worker/take-sample.ts'
+
+type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
+
+export function createSampling(
+  source: Source,
+  step: Step,
+  clocks: SampleClocks,
+): () => Promise<WholeSample> {
+  const takeSample = createTakeSample({
+    namespaces: createOneNamespace(source),
+    step,
+    names: createNodeNames({
+      procfs: '/proc',
+      cgroup: undefined,
+      owners: false,
+      kubernetes: false,
+      monotonicSeconds: clocks.monotonicSeconds,
+    }),
+    clocks,
+    failureWatch: undefined,
+    prober: undefined,
+    detailMinUtilization: 0.2,
+  })
+  return async () => {
+    const sample = await takeSample(0.1)
+    // A namespace that is read each time is said anew each time.
+    const namespaces = sample.namespaces.filter((one) => typeof one !== 'string')
+    return { ...sample, namespaces }
+  }
+}

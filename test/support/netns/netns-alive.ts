@@ -1,0 +1,54 @@
+// Which network namespaces the kernel still has, whoever keeps them: each is given an id in our own one, which keeps nothing
+// alive and which the kernel takes away as soon as nobody holds the namespace any more (net/core/net_namespace.c: cleanup_net).
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { check, errnoName, type Libc, openLibc } from '../kernel/libc.ts'
+import { askRoute, encodeAttribute } from '../kernel/rtnetlink.ts'
+import type { Member, NetnsCrowd } from './netns-crowd.ts'
+
+const RTM = { newId: 88, getId: 90 } as const
+const NETNSA = { id: 1, pid: 2 } as const
+/** Far above those that the kernel chooses itself, and a thousand for each process that counts. Fits into 31 bits. */
+const FIRST_ID = 1_000_000 + (process.pid % 1_000_000) * 1000
+const ENOENT = -2
+/** A namespace loses its id some milliseconds before its inode. */
+const INODE_MS = 200
+
+/** Begins with the namespaces of these processes; each call returns how many of them are left. */
+export function watchNamespaces(members: readonly Member[]): () => number {
+  const libc = openLibc()
+  const ids = members.map(({ pid }, index) => {
+    const id = FIRST_ID + index
+    const body = encodeRequest([
+      [NETNSA.id, id],
+      [NETNSA.pid, pid],
+    ])
+    check(`give the namespace of ${pid} an id`, askRoute(libc, RTM.newId, 0, body))
+    return id
+  })
+  return () => ids.filter((id) => isAlive(libc, id)).length
+}
+
+/** Ends them, and comes back when others may get their inodes. */
+export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]): Promise<void> {
+  const countAlive = watchNamespaces(members)
+  await crowd.end(members)
+  await expect.poll(countAlive, { timeout: 20_000, interval: 10 }).toBe(0)
+  await delay(INODE_MS)
+}
+
+function isAlive(libc: Libc, id: number): boolean {
+  const result = askRoute(libc, RTM.getId, 0, encodeRequest([[NETNSA.id, id]]))
+  if (result === 0) return true
+  if (result === ENOENT) return false
+  throw new Error(`Cannot look for the namespace ${id}: ${errnoName(result)}`)
+}
+
+// struct rtgenmsg: family u8, padded to four bytes
+function encodeRequest(attributes: readonly (readonly [type: number, value: number])[]): Buffer {
+  const values = attributes.map(([type, value]) =>
+    encodeAttribute(type, Uint8Array.from(Buffer.from(Uint32Array.of(value).buffer))),
+  )
+  return Buffer.concat([Buffer.alloc(4), ...values])
+}

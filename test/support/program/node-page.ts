@@ -1,0 +1,93 @@
+// The page of a program that looks at every namespace of the node: started here, read here, one namespace at a time.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Snapshot } from '../../../src/snapshot.ts'
+import { type Page, parsePage } from '../netns/actor-page.ts'
+import { findFreePort } from './free-port.ts'
+import { type Program, type ProgramOptions, withProgram } from './program.ts'
+
+export interface NodeExporter {
+  readonly program: Program
+  /** The whole page; throws while there is none. */
+  read(): Promise<Page>
+  /** What the page says of one namespace, and of the exporter. */
+  readOf(netns: string): Promise<Page>
+  /** That page, of a read that began after this call, so that it knows everything done before. */
+  readFreshOf(netns: string): Promise<Page>
+  /** Of /api/v1/snapshot. */
+  readSnapshot(): Promise<Snapshot>
+  /** Reads until `ask` finds what it looks for. */
+  until<T>(ask: (page: Page) => T | undefined): Promise<T>
+}
+
+const DEADLINE_MS = 60_000
+const POLL_MS = 50
+/** The timestamps on both sides are whole milliseconds. */
+const ROUNDING_SECONDS = 0.002
+
+/** Starts the built program with these flags, and ends it whatever happens. */
+export async function withNodeExporter<T>(
+  flags: readonly string[],
+  use: (exporter: NodeExporter) => Promise<T>,
+  options: ProgramOptions = {},
+): Promise<T> {
+  const port = await findFreePort()
+  const address = `127.0.0.1:${port}`
+  const args = [`--web.listen-address=${address}`, '--web.disable-exporter-metrics', ...flags]
+  return withProgram(
+    args,
+    async (program) => {
+      const readText = async () => {
+        const answer = await fetch(`http://${address}/metrics`)
+        if (!answer.ok) throw new Error(`GET /metrics gave ${answer.status}`)
+        return answer.text()
+      }
+      const pageOf = (netns: string, text: string) => parsePage(linesOf(text, netns))
+      async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
+        const deadline = Date.now() + DEADLINE_MS
+        for (;;) {
+          const page = await readText().then(parsePage, () => undefined)
+          const found = page && ask(page)
+          if (found !== undefined) return found
+          if (Date.now() > deadline) {
+            throw new Error(`Not on the page for ${DEADLINE_MS} ms. ${program.stderr()}`)
+          }
+          await delay(POLL_MS)
+        }
+      }
+      return use({
+        program,
+        read: async () => parsePage(await readText()),
+        readOf: async (netns) => pageOf(netns, await readText()),
+        readSnapshot: async () => {
+          const answer = await fetch(`http://${address}/api/v1/snapshot`)
+          if (!answer.ok) throw new Error(`GET /api/v1/snapshot gave ${answer.status}`)
+          const { snapshot }: { snapshot: Snapshot } = JSON.parse(await answer.text())
+          return snapshot
+        },
+        readFreshOf: async (netns) => {
+          const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
+          const name = 'ephemeral_port_netns_last_read_timestamp_seconds'
+          const readAfter = (seconds: number) =>
+            until((page) => {
+              const timestamp = page.find(name, { netns }) ?? 0
+              return timestamp > seconds ? { timestamp, text: page.text } : undefined
+            })
+          // The timestamp is that of the end: only the read after the next is sure to begin after it.
+          const { timestamp } = await readAfter(askedAtSeconds)
+          return pageOf(netns, (await readAfter(timestamp)).text)
+        },
+        until,
+      })
+    },
+    options,
+  )
+}
+
+/** Without the lines about other namespaces. */
+function linesOf(text: string, netns: string): string {
+  return text
+    .split('\n')
+    .filter((line) => !line.includes('netns="') || line.includes(`netns="${netns}"`))
+    .join('\n')
+}

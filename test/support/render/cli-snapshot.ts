@@ -1,0 +1,126 @@
+// Small snapshots for the command line's tests: a quiet host, and every part of it to be replaced by name; and what
+// `doctor` finds in them.
+
+import { diagnose } from '../../../src/cli/doctor.ts'
+import type { HostFacts } from '../../../src/cli/finding.ts'
+import type {
+  Destination,
+  Namespace,
+  NamespaceState,
+  Pool,
+  ProtocolUse,
+  Settings,
+  Snapshot,
+} from '../../../src/snapshot.ts'
+import { buildNamespace as buildBareNamespace } from '../netns/namespace.ts'
+
+export function buildPool(part: Partial<Pool> = {}): Pool {
+  const capacityPorts = part.capacityPorts ?? 28_232
+  const availablePorts = part.availablePorts ?? capacityPorts
+  return {
+    pool: 'tcp_connect',
+    capacityPorts,
+    availablePorts,
+    unusedPorts: availablePorts,
+    utilizationRatio: capacityPorts === 0 ? 1 : 1 - availablePorts / capacityPorts,
+    utilizationPeakRatio: 0,
+    reclaimablePorts: undefined,
+    slow: undefined,
+    riskRatio: undefined,
+    etaSeconds: undefined,
+    worstDestination: undefined,
+    ...part,
+  }
+}
+
+export function buildSettings(part: Partial<Settings> = {}): Settings {
+  const { firstPort = 32_768, lastPort = 60_999, reservedPorts = 0 } = part
+  return {
+    firstPort,
+    lastPort,
+    reservedPorts,
+    reservedRanges: [],
+    usablePorts: lastPort - firstPort + 1 - reservedPorts,
+    tcpTwReuse: 2,
+    tcpTimestamps: 1,
+    tcpTwReuseDelaySeconds: 1,
+    tcpMaxTwBuckets: 262_144,
+    ...part,
+  }
+}
+
+export function buildUse(part: Partial<ProtocolUse> = {}): ProtocolUse {
+  return { protocol: 'tcp', usedPorts: 0, sockets: {}, inboundSockets: 0, listeners: 0, ...part }
+}
+
+export function buildState(part: Partial<NamespaceState> = {}): NamespaceState {
+  const settings = part.settings ?? buildSettings()
+  const capacityPorts = settings.usablePorts
+  return {
+    readAtSeconds: 1_767_323_045,
+    reader: 'netlink',
+    exactness: 'exact',
+    rangeOrigin: 'sysctl',
+    settings,
+    protocols: [buildUse(), buildUse({ protocol: 'udp' })],
+    blockedPorts: { listener: 0, bound: 0 },
+    pools: [
+      buildPool({ capacityPorts }),
+      buildPool({ pool: 'tcp_bind', capacityPorts }),
+      buildPool({ pool: 'udp', capacityPorts }),
+    ],
+    destinations: { count: 0, rows: [], other: undefined },
+    listeners: [],
+    owners: undefined,
+    timeWaitRelease: [],
+    connectionsOpened: undefined,
+    truncated: {},
+    ...part,
+  }
+}
+
+export function buildNamespace(part: Partial<Namespace> = {}): Namespace {
+  return buildBareNamespace({ state: buildState(), ...part })
+}
+
+export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {
+  return {
+    takenAtSeconds: 1_767_323_045.678,
+    intervalSeconds: 5,
+    durations: { discover: 0, read: 0.01, model: 0.001 },
+    samples: 1,
+    workerRestarts: 0,
+    forecastHorizonSeconds: 900,
+    namespaces: [buildNamespace()],
+    failures: {
+      permission: 0,
+      vanished: 0,
+      malformed: 0,
+      timeout: 0,
+      unsupported: 0,
+      exhausted: 0,
+    },
+    collectors: [],
+    ...part,
+  }
+}
+
+/** The snapshot of a host in this state. */
+export function buildHost(state: Partial<NamespaceState>): Snapshot {
+  return buildSnapshot({ namespaces: [buildNamespace({ state: buildState(state) })] })
+}
+
+export const upstream: Destination = { source: '10.0.0.5', destination: '10.0.0.9:443' }
+
+export const linux: HostFacts = { platform: 'linux', listenPorts: [10_132] }
+
+/** All that is not ok, in short. */
+export function findAll(state: Partial<NamespaceState>, facts: HostFacts = linux) {
+  return diagnose(buildHost(state), facts)
+    .filter(({ severity }) => severity !== 'ok')
+    .map(({ severity, what, commands }) => [`${severity}: ${what}`, ...commands])
+}
+
+export function findBySettings(settings: Partial<Settings>, facts?: HostFacts) {
+  return findAll({ settings: buildSettings(settings) }, facts)
+}

@@ -1,0 +1,179 @@
+// A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
+
+import type { Build, NamespaceState, Pool, Snapshot } from '../../../src/snapshot.ts'
+import { buildNamespace } from '../netns/namespace.ts'
+
+export const sampleBuild: Build = {
+  version: '0.1.0',
+  revision: 'abc1234',
+  nodeVersion: 'v20.20.2',
+  platform: 'linux',
+  arch: 'x64',
+}
+
+const connectPool: Pool = {
+  pool: 'tcp_connect',
+  capacityPorts: 28_221,
+  availablePorts: 7_057,
+  unusedPorts: 6_000,
+  utilizationRatio: 0.75,
+  utilizationPeakRatio: 0.8,
+  reclaimablePorts: 12,
+  slow: true,
+  riskRatio: 0.625,
+  etaSeconds: 412.5,
+  worstDestination: { source: '10.0.0.5', destination: '10.0.0.9:443' },
+}
+
+const bindPool: Pool = {
+  pool: 'tcp_bind',
+  capacityPorts: 28_221,
+  availablePorts: 6_000,
+  unusedPorts: 6_000,
+  utilizationRatio: 0.5,
+  utilizationPeakRatio: 0.5,
+  reclaimablePorts: undefined,
+  slow: undefined,
+  riskRatio: 0,
+  etaSeconds: undefined,
+  worstDestination: undefined,
+}
+
+export const sampleState: NamespaceState = {
+  readAtSeconds: 1_764_000_000.25,
+  reader: 'netlink',
+  exactness: 'exact',
+  rangeOrigin: 'sysctl',
+  settings: {
+    firstPort: 32_768,
+    lastPort: 60_999,
+    reservedPorts: 11,
+    reservedRanges: [{ first: 40_000, last: 40_010 }],
+    usablePorts: 28_221,
+    tcpTwReuse: 2,
+    tcpTimestamps: 1,
+    tcpTwReuseDelaySeconds: 1,
+    tcpMaxTwBuckets: 65_536,
+  },
+  protocols: [
+    {
+      protocol: 'tcp',
+      usedPorts: 22_221,
+      sockets: { established: 20_000, time_wait: 2_500, bound: 1, close_wait: 0 },
+      inboundSockets: 4,
+      listeners: 1,
+    },
+    {
+      protocol: 'udp',
+      usedPorts: 3,
+      sockets: { bound: 2, connected: 1 },
+      inboundSockets: 0,
+      listeners: undefined,
+    },
+  ],
+  blockedPorts: { listener: 1, bound: 2 },
+  pools: [
+    connectPool,
+    bindPool,
+    {
+      ...bindPool,
+      pool: 'udp',
+      availablePorts: 28_218,
+      utilizationRatio: 0.25,
+      riskRatio: undefined,
+    },
+  ],
+  destinations: {
+    count: 14,
+    rows: [
+      {
+        source: '10.0.0.5',
+        destination: '10.0.0.9:443',
+        usedPorts: 21_161,
+        timeWaitPorts: 2_000,
+        utilizationRatio: 0.75,
+      },
+      {
+        source: 'fd00::5%3',
+        destination: '[fd00::9]:5432',
+        usedPorts: 900,
+        timeWaitPorts: 400,
+        utilizationRatio: 0.125,
+      },
+    ],
+    other: { usedPorts: 160, timeWaitPorts: 100 },
+  },
+  listeners: [{ protocol: 'tcp', port: 50_051, owner: 'checkout' }],
+  owners: [
+    { protocol: 'tcp', owner: 'checkout', ownerKind: 'container', usedPorts: 20_000 },
+    { protocol: 'tcp', owner: 'backup.service', ownerKind: 'unit', usedPorts: 0 },
+    { protocol: 'tcp', owner: 'other', ownerKind: 'other', usedPorts: 1_200 },
+    { protocol: 'tcp', owner: 'none', ownerKind: 'none', usedPorts: 1_000 },
+    { protocol: 'tcp', owner: 'unknown', ownerKind: 'unknown', usedPorts: 21 },
+    { protocol: 'udp', owner: 'systemd-resolved.service', ownerKind: 'unit', usedPorts: 3 },
+  ],
+  timeWaitRelease: [
+    { withinSeconds: 1, ports: 40 },
+    { withinSeconds: 5, ports: 210 },
+    { withinSeconds: 15, ports: 640 },
+    { withinSeconds: 30, ports: 1_260 },
+    { withinSeconds: 60, ports: 2_500 },
+  ],
+  connectionsOpened: 123_456,
+  truncated: {
+    ephemeral_port_destination_used_ports: 12,
+    ephemeral_port_listener_info: 0,
+    ephemeral_port_owner_used_ports: 7,
+  },
+}
+
+/** `host` could be read, `self` not. */
+export const sampleSnapshot: Snapshot = {
+  takenAtSeconds: 1_764_000_000.5,
+  intervalSeconds: 5,
+  durations: { discover: 0.0005, read: 0.0425, model: 0.0075 },
+  samples: 17,
+  workerRestarts: 0,
+  forecastHorizonSeconds: 900,
+  namespaces: [
+    buildNamespace({
+      netns: 'self',
+      netnsKind: 'self',
+      failure: { reason: 'permission', message: 'Cannot open /proc/7/ns/net: EACCES' },
+    }),
+    buildNamespace({
+      state: sampleState,
+      allocationFailures: {
+        pools: [{ pool: 'tcp_connect', total: 42 }],
+        destinations: [
+          { destination: '10.0.0.9:443', owner: 'checkout.service', total: 40 },
+          { destination: 'other', owner: 'other', total: 2 },
+        ],
+      },
+      probes: [
+        { pool: 'tcp_bind', success: true, durationSeconds: 0.000025 },
+        { pool: 'udp', success: false, durationSeconds: 0.0165 },
+      ],
+    }),
+  ],
+  failures: {
+    permission: 3,
+    vanished: 0,
+    malformed: 0,
+    timeout: 0,
+    unsupported: 0,
+    exhausted: 0,
+  },
+  collectors: [
+    { collector: 'destinations', success: true, durationSeconds: 0.0025 },
+    { collector: 'listeners', success: false, durationSeconds: 0 },
+  ],
+}
+
+/** The sample with something else in the state of `host`. */
+export function snapshotWith(changes: Partial<NamespaceState>): Snapshot {
+  return {
+    ...sampleSnapshot,
+    namespaces: [buildNamespace({ state: { ...sampleState, ...changes } })],
+  }
+}
