@@ -11,16 +11,9 @@ import {
 import { detailSections } from './detail.ts'
 import { DETAIL, headLinks, OVERVIEW, TAG } from './links.ts'
 import { overviewSections } from './overview.ts'
-import type { PanelBuilder } from './panels.ts'
+import type { Section } from './section.ts'
 import { fleet } from './selectors.ts'
 import { datasource, fleetVariables, namespaceVariables } from './variables.ts'
-
-/** A row and its panels; a folded one asks for its data only when it is opened. */
-export interface Section {
-  readonly title: string
-  readonly folded?: boolean
-  readonly panels: readonly PanelBuilder[]
-}
 
 interface Definition {
   readonly uid: string

@@ -1,9 +1,9 @@
 // The folded rows of the page of one namespace: the range and what decides reuse, and how fresh, complete and cheap the
 // exporter's word is.
 
-import type { Section } from './dashboards.ts'
 import { graphPanel } from './panels.ts'
 import { ageScale, anyIsOdd, goodIfOne } from './scales.ts'
+import type { Section } from './section.ts'
 import { fleet, inNetns, ofExporters } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 

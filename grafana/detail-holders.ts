@@ -1,8 +1,8 @@
 // The page of one namespace: who holds its ports, by destination and by owner.
 
-import type { Section } from './dashboards.ts'
 import { graphPanel } from './panels.ts'
 import { utilizationScale } from './scales.ts'
+import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 

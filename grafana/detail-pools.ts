@@ -1,9 +1,9 @@
 // The upper rows of the page of one namespace: how full its pools are, and when they run out.
 
 import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
-import type { Section } from './dashboards.ts'
 import { barPanel, graphPanel, statPanel } from './panels.ts'
 import { anyIsBad, etaScale, leftScale, riskScale, utilizationScale } from './scales.ts'
+import type { Section } from './section.ts'
 import { inNetns, NETNS } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 

@@ -1,8 +1,8 @@
 // The page of one namespace: the sockets behind the numbers, what closes ports to everybody, and what was refused.
 
-import type { Section } from './dashboards.ts'
 import { barPanel, graphPanel } from './panels.ts'
 import { anyIsBad, goodIfOne } from './scales.ts'
+import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 

@@ -1,11 +1,11 @@
 // The page of one namespace, from "how bad, how soon" down: its pools, who holds the ports, their states, what blocks them,
 // what was refused, and how far the numbers can be trusted.
 
-import type { Section } from './dashboards.ts'
 import { exporterSection, rangeSection } from './detail-exporter.ts'
 import { holdersSection } from './detail-holders.ts'
 import { poolsSection, summary } from './detail-pools.ts'
 import { blockedSection, failuresSection, socketsSection } from './detail-sockets.ts'
+import type { Section } from './section.ts'
 
 export function detailSections(): readonly Section[] {
   return [

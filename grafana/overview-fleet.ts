@@ -1,8 +1,8 @@
 // The lower rows of the fleet overview: who uses the ports, in what state they are, and how the exporters do.
 
-import type { Section } from './dashboards.ts'
 import { barPanel, graphPanel } from './panels.ts'
 import { utilizationScale } from './scales.ts'
+import type { Section } from './section.ts'
 import { EXPORTER, exportersUp, fleet, highest, ofExporters, orZero } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 

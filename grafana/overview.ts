@@ -1,11 +1,11 @@
 // The fleet overview, from "is anything wrong" down: what runs out, what fires, who uses the ports, how the exporters are.
 
-import type { Section } from './dashboards.ts'
 import { failures, firingAlerts } from './overview-alerts.ts'
 import { exporterSection, stateSection, usersSection } from './overview-fleet.ts'
 import { courses, WITHOUT_BIND, worstPools } from './overview-pools.ts'
 import { statPanel } from './panels.ts'
 import { anyIsBad, anyRateIsBad, etaScale, utilizationScale } from './scales.ts'
+import type { Section } from './section.ts'
 import { EXPORTER, exportersUp, fleet, orZero } from './selectors.ts'
 
 export function overviewSections(): readonly Section[] {

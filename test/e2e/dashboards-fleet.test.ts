@@ -2,16 +2,23 @@
 // and never with more than can be looked at.
 
 import { expect, test } from 'vitest'
-import { endOf, spanOf, withBackfilledServer } from '../support/backfill.ts'
-import { FLEET, HOUR, netnsName, SEED, SHOWN, target } from '../support/backfill-fleet.ts'
-import { readTarget } from '../support/dashboard-answers.ts'
+import { readTarget } from '../../grafana/preview/answers.ts'
+import { endOf, spanOf, withBackfilledServer } from '../../grafana/preview/backfill.ts'
+import {
+  FLEET,
+  HOUR,
+  netnsName,
+  SEED,
+  SHOWN,
+  target,
+} from '../../grafana/preview/backfill-fleet.ts'
 import {
   DASHBOARDS,
   type DashboardFile,
   listPanels,
   readDashboard,
-} from '../support/dashboard-model.ts'
-import { type Choice, substitute } from '../support/dashboard-variables.ts'
+} from '../../grafana/preview/model.ts'
+import { type Choice, substitute } from '../../grafana/preview/variables.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import type { PrometheusServer, Series } from '../support/prometheus/prometheus-server.ts'
 

@@ -4,15 +4,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { readTarget } from '../support/dashboard-answers.ts'
+import { readTarget } from '../../grafana/preview/answers.ts'
 import {
   DASHBOARDS,
   type DashboardFile,
   listPanels,
   readDashboard,
-} from '../support/dashboard-model.ts'
-import { parseQuery } from '../support/dashboard-promql.ts'
-import type { Choice } from '../support/dashboard-variables.ts'
+} from '../../grafana/preview/model.ts'
+import type { Choice } from '../../grafana/preview/variables.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { parsePage } from '../support/netns/actor-page.ts'
 import { whyNotExact } from '../support/netns/live.ts'
@@ -23,6 +22,7 @@ import {
 } from '../support/prometheus/prometheus-server.ts'
 import { makeFaster } from '../support/prometheus/rules-faster.ts'
 import { readRuleFile } from '../support/prometheus/rules-files.ts'
+import { parseQuery } from '../support/promql.ts'
 
 const RANGE = { first: 40_000, last: 40_299 }
 const FULL = { address: '127.0.0.1', port: 8001 }

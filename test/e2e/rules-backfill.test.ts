@@ -2,12 +2,12 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { endOf, withBackfilledServer } from '../support/backfill.ts'
-import { FLEET, HOUR, SEED } from '../support/backfill-fleet.ts'
+import { endOf, withBackfilledServer } from '../../grafana/preview/backfill.ts'
+import { FLEET, HOUR, SEED } from '../../grafana/preview/backfill-fleet.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import type { PrometheusServer } from '../support/prometheus/prometheus-server.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
-import { listSelectors } from '../support/prometheus/rules-promql.ts'
+import { parseQuery } from '../support/promql.ts'
 
 const RUNS = 5
 const LIMIT_SECONDS = 2
@@ -72,7 +72,9 @@ test('Every rule returns data for 200 nodes with 100 namespaces each, within two
       if (slowestSeconds >= LIMIT_SECONDS) slow.push(`${name}: ${times}`)
       if (series > 0) continue
       empty.push(name)
-      for (const { metric } of listSelectors(expr).filter((one) => one.metric !== 'ALERTS')) {
+      for (const { metric } of parseQuery(expr).selectors.filter(
+        (one) => one.metric !== 'ALERTS',
+      )) {
         const [count] = await server.query(`count(${metric})`, endOf(HOUR))
         expect(Number(count?.points[0]?.[1]), `${metric} of ${name}`).toBeGreaterThan(0)
       }

@@ -4,9 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { renderDashboards } from '../../grafana/dashboards.ts'
 import { DETAIL, RUNBOOKS, TAG } from '../../grafana/links.ts'
-import { families } from '../../src/metrics/families.ts'
-import { createProcessMetrics } from '../../src/metrics/process.ts'
-import { lintDashboard } from '../support/dashboard-lint.ts'
+import { lintDashboard } from '../../grafana/preview/lint.ts'
 import {
   DASHBOARDS,
   type Dashboard,
@@ -15,9 +13,11 @@ import {
   listQueries,
   type Panel,
   readDashboard,
-} from '../support/dashboard-model.ts'
-import { parseQuery } from '../support/dashboard-promql.ts'
+} from '../../grafana/preview/model.ts'
+import { families } from '../../src/metrics/families.ts'
+import { createProcessMetrics } from '../../src/metrics/process.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
+import { parseQuery } from '../support/promql.ts'
 
 /** Of every series that Prometheus scrapes, or its operator adds. */
 const TARGET_LABELS = ['cluster', 'job', 'instance']

@@ -1,9 +1,9 @@
 // The checks of the dashboards find what they are for.
 
 import { describe, expect, test } from 'vitest'
-import { lintDashboard } from '../support/dashboard-lint.ts'
-import { type Dashboard, readDashboard } from '../support/dashboard-model.ts'
-import { parseQuery } from '../support/dashboard-promql.ts'
+import { lintDashboard } from '../../grafana/preview/lint.ts'
+import { type Dashboard, readDashboard } from '../../grafana/preview/model.ts'
+import { parseQuery } from '../support/promql.ts'
 
 const good = readDashboard('ephemeral-port-netns.json')
 

@@ -1,8 +1,8 @@
 // Variables of a dashboard become PromQL as in Grafana.
 
 import { describe, expect, test } from 'vitest'
-import type { Variable } from '../support/dashboard-model.ts'
-import { substitute } from '../support/dashboard-variables.ts'
+import type { Variable } from '../../grafana/preview/model.ts'
+import { substitute } from '../../grafana/preview/variables.ts'
 
 const variables: readonly Variable[] = [
   { name: 'cluster', type: 'query', query: '', multi: true, includeAll: true, allValue: '.*' },

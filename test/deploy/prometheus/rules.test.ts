@@ -9,14 +9,11 @@ import {
   listAlerts,
   listRecordings,
   listRuleTests,
+  listThresholds,
   RULES,
   readRuleFile,
 } from '../../support/prometheus/rules-files.ts'
-import {
-  listGroupingLabels,
-  listSelectors,
-  listThresholds,
-} from '../../support/prometheus/rules-promql.ts'
+import { parseQuery } from '../../support/promql.ts'
 
 const RUNBOOKS =
   'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter/blob/main/deploy/prometheus/runbooks/'
@@ -29,20 +26,22 @@ const alerts = listAlerts()
 const recordings = listRecordings()
 const labelsOf = new Map<string, readonly string[]>([
   ...families.map(({ name, labels }) => [name, labels] as const),
-  ...recordings.map(({ record, expr }) => [record, listGroupingLabels(expr)] as const),
+  ...recordings.map(({ record, expr }) => [record, parseQuery(expr).labels] as const),
   ['up', []],
   ['ALERTS', ['alertname', 'alertstate', 'severity']],
 ])
 const allLabels = new Set([...[...labelsOf.values()].flat(), ...TARGET])
 const named = alerts.map((rule) => [`${rule.alert} (${rule.labels.severity})`, rule] as const)
 
-/** What a template asks: `query` texts, with their %s and %q. */
+/** What a template asks: its `query` texts, with something for %s, which is matchers, and for %q. */
 function queriesIn(template: string): readonly string[] {
-  return [...template.matchAll(/printf `([^`]*)`/g)].map(([, text = '']) => text)
+  return [...template.matchAll(/printf `([^`]*)` [^`]*\| query/g)].map(([, text = '']) =>
+    text.replaceAll('%s', 'cluster="",job="",instance="",netns=""').replaceAll('%q', '""'),
+  )
 }
 
 function firstLabels(expr: string): readonly string[] {
-  return labelsOf.get(listSelectors(expr)[0]?.metric ?? '') ?? []
+  return labelsOf.get(parseQuery(expr).selectors[0]?.metric ?? '') ?? []
 }
 
 describe.each(named)('%s', (_, { alert, labels, annotations, expr, for: wait, ...rule }) => {
@@ -58,12 +57,12 @@ describe.each(named)('%s', (_, { alert, labels, annotations, expr, for: wait, ..
 
   test('names only metrics and labels that exist', () => {
     const texts = [expr, ...queriesIn(annotations.description ?? '')]
-    for (const { metric, labels: matched } of texts.flatMap(listSelectors)) {
+    for (const { metric, matchers } of texts.flatMap((text) => parseQuery(text).selectors)) {
       expect([...labelsOf.keys()]).toContain(metric)
       const known = [...TARGET, ...(labelsOf.get(metric) ?? [])]
-      expect(known, metric).toEqual(expect.arrayContaining([...matched]))
+      expect(known, metric).toEqual(expect.arrayContaining(matchers.map(({ label }) => label)))
     }
-    expect([...allLabels]).toEqual(expect.arrayContaining([...listGroupingLabels(expr)]))
+    expect([...allLabels]).toEqual(expect.arrayContaining([...parseQuery(expr).labels]))
   })
 
   test('describes itself with labels that it has', () => {
@@ -128,9 +127,10 @@ test('Recording rules are named level:metric:operation, and aggregate by the lab
     const [first] = expr.matchAll(/\bby \(([^)]*)\)/g)
     const wanted = [...(levels[level] ?? []), ...(detail === undefined ? [] : [detail])]
     expect(first?.[1]?.split(', '), record).toEqual(wanted)
-    for (const { metric: read, labels } of listSelectors(expr)) {
+    for (const { metric: read, matchers } of parseQuery(expr).selectors) {
       expect([...labelsOf.keys()]).toContain(read)
-      expect(labelsOf.get(read), read).toEqual(expect.arrayContaining([...labels]))
+      const matched = matchers.map(({ label }) => label)
+      expect(labelsOf.get(read), read).toEqual(expect.arrayContaining(matched))
     }
   }
 })

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
 import { listAlerts, RULES } from '../../support/prometheus/rules-files.ts'
-import { listSelectors } from '../../support/prometheus/rules-promql.ts'
+import { parseQuery } from '../../support/promql.ts'
 import { sampleSnapshot } from '../../support/render/sample-snapshot.ts'
 
 const DIRECTORY = join(RULES, 'runbooks')
@@ -54,8 +54,10 @@ describe.each(pages)('%s', (_name, text) => {
     const labelsOf = new Map(families.map(({ name: family, labels }) => [family, labels]))
     const metrics = text.match(/\bephemeral_port_\w+/g) ?? []
     for (const metric of metrics) expect([...labelsOf.keys()]).toContain(metric)
-    for (const { metric, labels } of listSelectors(text.replace(/`/g, ' '))) {
-      expect(labelsOf.get(metric) ?? [], metric).toEqual(expect.arrayContaining([...labels]))
+    const selectors = text.match(/\bephemeral_port_\w+\{[^}]*\}/g) ?? []
+    for (const { metric, matchers } of selectors.flatMap((one) => parseQuery(one).selectors)) {
+      const labels = matchers.map(({ label }) => label)
+      expect(labelsOf.get(metric) ?? [], metric).toEqual(expect.arrayContaining(labels))
     }
     for (const [, flag = ''] of text.matchAll(
       /`--((?:no-)?(?:sample|netns|forecast|source)[a-z.-]*)/g,

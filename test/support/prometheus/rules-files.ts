@@ -55,6 +55,12 @@ export function listRecordings(): readonly Recording[] {
   })
 }
 
+/** Name and number of every `<number> # threshold: <name>`. */
+export function listThresholds(expression: string): readonly [name: string, value: string][] {
+  const matches = expression.matchAll(/([0-9.]+) # threshold: (\w+)$/gm)
+  return [...matches].map(([, value = '', name = '']) => [name, value])
+}
+
 /** The files of `promtool test rules`, as paths. */
 export function listRuleTests(): readonly string[] {
   return readdirSync(join(RULES, 'tests')).map((name) => join(RULES, 'tests', name))

@@ -1,8 +1,8 @@
 // What Grafana does with $variables before it asks Prometheus, as a pure function: text and what is chosen -> PromQL.
 // Mirrors interpolateQueryExpr and escaping of Grafana's Prometheus data source.
 
-import type { Variable } from './dashboard-model.ts'
-import type { Span } from './prometheus/prometheus-server.ts'
+import type { Span } from '../../test/support/prometheus/prometheus-server.ts'
+import type { Variable } from './model.ts'
 
 /** A variable that is missing here has "All" chosen. */
 export type Choice = Readonly<Record<string, string | readonly string[]>>

@@ -1,16 +1,16 @@
 // Renders both dashboards with the data of the backfilled fleet and takes their pictures with Chromium, for review and for the
-// README: `npx tsx test/support/dashboard-pictures.ts [folder [scale]]`, by default grafana/screenshots and 0.75.
+// README: `npx tsx grafana/preview/pictures.ts [folder [scale]]`, by default grafana/screenshots and 0.75.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readAnswers } from './answers.ts'
 import { spanOf, withBackfilledServer } from './backfill.ts'
 import { FLEET, HOUR, netnsName, SEED, SHOWN, target } from './backfill-fleet.ts'
-import { readAnswers } from './dashboard-answers.ts'
-import { renderPage } from './dashboard-html.ts'
-import { DASHBOARDS, type DashboardFile, GRAFANA, readDashboard } from './dashboard-model.ts'
-import type { Choice } from './dashboard-variables.ts'
+import { renderPage } from './html.ts'
+import { DASHBOARDS, type DashboardFile, GRAFANA, readDashboard } from './model.ts'
+import type { Choice } from './variables.ts'
 
 const CAPTION =
   'Not Grafana: the layout of the committed dashboard with the answers of a Prometheus server to its queries, synthetic fleet of 200 nodes x 100 namespaces'

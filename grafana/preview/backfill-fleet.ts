@@ -1,11 +1,14 @@
 // The backfilled fleet: a size and a seed -> every series that the queries of dashboards and rules can ask for, as the exporters
 // of 200 nodes with 100 namespaces each would have exported it and Prometheus stored it.
 
+import type {
+  BackfillSeries,
+  Steps,
+} from '../../test/support/prometheus/prometheus-remote-write.ts'
 import { alertSeries, type Trouble } from './backfill-alerts.ts'
 import { exporterSeries, foreignSeries } from './backfill-exporter.ts'
 import { type Character, modelMoments } from './backfill-namespace.ts'
 import { netnsSeries } from './backfill-netns.ts'
-import type { BackfillSeries, Steps } from './prometheus/prometheus-remote-write.ts'
 
 export interface FleetSize {
   readonly nodes: number

@@ -1,7 +1,10 @@
 // The series of the backfilled fleet that an exporter says of itself, and Prometheus of the exporter.
 
+import type {
+  BackfillSeries,
+  Steps,
+} from '../../test/support/prometheus/prometheus-remote-write.ts'
 import { createRandom } from './backfill-namespace.ts'
-import type { BackfillSeries, Steps } from './prometheus/prometheus-remote-write.ts'
 
 export interface ExporterModel {
   readonly target: Readonly<Record<'cluster' | 'job' | 'instance', string>>

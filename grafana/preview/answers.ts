@@ -1,8 +1,8 @@
 // Asks a Prometheus server everything a dashboard asks, with the variables replaced as Grafana replaces them.
 
-import { type Dashboard, listPanels, type Panel, type Target } from './dashboard-model.ts'
-import { type Choice, type QueryTime, substitute } from './dashboard-variables.ts'
-import type { PrometheusServer, Series } from './prometheus/prometheus-server.ts'
+import type { PrometheusServer, Series } from '../../test/support/prometheus/prometheus-server.ts'
+import { type Dashboard, listPanels, type Panel, type Target } from './model.ts'
+import { type Choice, type QueryTime, substitute } from './variables.ts'
 
 export interface Question {
   readonly choice: Choice

@@ -17,15 +17,19 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type FleetSize, modelFleet } from './backfill-fleet.ts'
 import {
   type BackfillSeries,
   type Steps,
   writeSeries,
-} from './prometheus/prometheus-remote-write.ts'
-import type { Moment, PrometheusServer, Span } from './prometheus/prometheus-server.ts'
-import { withPrometheusServer } from './prometheus/prometheus-server.ts'
-import { listRecordings } from './prometheus/rules-files.ts'
+} from '../../test/support/prometheus/prometheus-remote-write.ts'
+import type {
+  Moment,
+  PrometheusServer,
+  Span,
+} from '../../test/support/prometheus/prometheus-server.ts'
+import { withPrometheusServer } from '../../test/support/prometheus/prometheus-server.ts'
+import { listRecordings } from '../../test/support/prometheus/rules-files.ts'
+import { type FleetSize, modelFleet } from './backfill-fleet.ts'
 
 export interface Backfill {
   readonly size: FleetSize
@@ -37,9 +41,10 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 /** What the data depends on, beside what this file does: VERSION is for that. */
 const VERSION = 1
 const INPUTS = [
-  ...readdirSync(join(ROOT, 'test/support'))
-    .filter((name) => /^(backfill-.*|prometheus-remote-write)\.ts$/.test(name))
-    .map((name) => join('test/support', name)),
+  ...readdirSync(join(ROOT, 'grafana/preview'))
+    .filter((name) => name.startsWith('backfill-'))
+    .map((name) => join('grafana/preview', name)),
+  'test/support/prometheus-remote-write.ts',
   'src/metrics/detail.ts',
   'deploy/prometheus/recording.yaml',
 ]

@@ -1,8 +1,8 @@
 // A time series panel's answers -> a simple SVG chart with a legend table, much as Grafana would draw it.
 
-import { colorOf, escapeText, formatValue } from './dashboard-format.ts'
-import type { FieldOptions, Panel } from './dashboard-model.ts'
-import type { Span } from './prometheus/prometheus-server.ts'
+import type { Span } from '../../test/support/prometheus/prometheus-server.ts'
+import { colorOf, escapeText, formatValue } from './format.ts'
+import type { FieldOptions, Panel } from './model.ts'
 
 export interface Line {
   readonly name: string

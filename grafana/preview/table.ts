@@ -1,7 +1,7 @@
 // Answers of a table panel -> the rows and columns that Grafana's transformations merge and organize make of them.
 
-import type { Panel, Property } from './dashboard-model.ts'
-import type { Series } from './prometheus/prometheus-server.ts'
+import type { Series } from '../../test/support/prometheus/prometheus-server.ts'
+import type { Panel, Property } from './model.ts'
 
 export interface TableColumn {
   readonly title: string

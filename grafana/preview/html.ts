@@ -1,11 +1,11 @@
 // A dashboard and its answers -> one HTML page in Grafana's grid, with every panel's title, description and data. It is not Grafana:
 // it shows what is asked and what comes back, so that layout and contents can be looked at without one.
 
-import { type Line, renderChart } from './dashboard-chart.ts'
-import { colorOf, escapeText, formatValue, legendOf, thresholdColor } from './dashboard-format.ts'
-import type { Dashboard, FieldOptions, Panel } from './dashboard-model.ts'
-import { makeTable, type TableColumn } from './dashboard-table.ts'
-import type { Series, Span } from './prometheus/prometheus-server.ts'
+import type { Series, Span } from '../../test/support/prometheus/prometheus-server.ts'
+import { type Line, renderChart } from './chart.ts'
+import { colorOf, escapeText, formatValue, legendOf, thresholdColor } from './format.ts'
+import type { Dashboard, FieldOptions, Panel } from './model.ts'
+import { makeTable, type TableColumn } from './table.ts'
 
 export interface PageOptions {
   readonly span: Span

@@ -2,8 +2,11 @@
 // namespace lacks is decided by the exporter's own list.
 
 import { briefFamilies } from '../../src/metrics/detail.ts'
+import type {
+  BackfillSeries,
+  Steps,
+} from '../../test/support/prometheus/prometheus-remote-write.ts'
 import { type Character, listens, type Moment, POOLS, USABLE_PORTS } from './backfill-namespace.ts'
-import type { BackfillSeries, Steps } from './prometheus/prometheus-remote-write.ts'
 
 export interface NetnsModel {
   readonly netns: string

@@ -1,8 +1,8 @@
 // The ALERTS of the backfilled fleet: a namespace in trouble -> the series that Prometheus would have written while its alerts
 // were firing. They stand in for hours of evaluation; that the rules do fire is shown elsewhere.
 
+import type { BackfillSeries } from '../../test/support/prometheus/prometheus-remote-write.ts'
 import { type Character, listens, type Moment, USABLE_PORTS } from './backfill-namespace.ts'
-import type { BackfillSeries } from './prometheus/prometheus-remote-write.ts'
 
 export interface Trouble {
   readonly netns: string

@@ -1,6 +1,7 @@
 // The rules of Grafana's dashboard linter (github.com/grafana/dashboard-linter, its index of rules), under their names, and some of our
 // own: dashboard -> what is wrong with it.
 
+import { parseQuery, type Selector } from '../../test/support/promql.ts'
 import {
   type Dashboard,
   listPanels,
@@ -8,8 +9,7 @@ import {
   type NamedQuery,
   type Panel,
   type Variable,
-} from './dashboard-model.ts'
-import { parseQuery, type Selector } from './dashboard-promql.ts'
+} from './model.ts'
 
 /** Of Grafana's valueFormats, as far as they fit what we measure. */
 const UNITS = new Set([

@@ -1,6 +1,6 @@
 // Values as Grafana would write and color them, for the units that the dashboards use: number and field options -> text, color.
 
-import type { FieldOptions, Threshold } from './dashboard-model.ts'
+import type { FieldOptions, Threshold } from './model.ts'
 
 const COLORS: Readonly<Record<string, string>> = {
   green: '#56a64b',
