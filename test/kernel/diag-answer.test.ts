@@ -6,6 +6,7 @@ import { createSocketBatch, DecodeError, FLAG, SourceError, STATE } from '../../
 import { wireSocket } from '../support/kernel/arbitrary-sockets.ts'
 import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
 import {
+  buildAttribute,
   buildDatagrams,
   buildDone,
   buildError,
@@ -242,3 +243,34 @@ function expectOnlyOurErrors(read: () => unknown): void {
     if (!(error instanceof DecodeError || error instanceof SourceError)) throw error
   }
 }
+
+describe('decodeDatagram() reads attributes no further than they go', () => {
+  const bare = { ...plainSocket, v6only: undefined, cgroupId: undefined }
+  function decodeWith(attribute: readonly number[], protocol: 'tcp' | 'udp' = 'tcp', state = 1) {
+    const batch = createSocketBatch(1)
+    batch.protocol = protocol
+    const body = buildSocket({ ...bare, state }, SEQUENCE).slice(16, 88)
+    decodeDatagram(
+      Uint8Array.from(buildMessage(20, SEQUENCE, [...body, ...attribute])),
+      SEQUENCE,
+      batch,
+    )
+    return { flags: batch.flags[0], cgroupId: batch.cgroupId[0], state: batch.state[0] }
+  }
+
+  test('of IPV6_V6ONLY and of the cgroup one that is too short says nothing', () => {
+    // Behind each lies another, whose bytes would be taken for its value.
+    const next = buildAttribute(99, [1, 1, 1, 1, 1, 1, 1, 1])
+    expect(decodeWith([...buildAttribute(11, []), ...next]).flags).toBe(0)
+    expect(decodeWith([...buildAttribute(21, [1, 1, 1, 1]), ...next]).cgroupId).toBe(0)
+    expect(decodeWith([...buildAttribute(99, [1, 1, 1, 1, 1, 1, 1, 1])]).cgroupId).toBe(0)
+    expect(decodeWith(buildAttribute(11, [1])).flags).toBe(FLAG.ipv6Only)
+    expect(decodeWith(buildAttribute(21, [7, 0, 0, 0, 1, 0, 0, 0])).cgroupId).toBe(2 ** 32 + 7)
+  })
+
+  test('a state that is not known yet', () => {
+    expect(decodeWith([], 'tcp', 13).state).toBe(STATE.unknown)
+    expect(decodeWith([], 'udp', 1).state).toBe(STATE.established)
+    expect(decodeWith([], 'udp', 2).state).toBe(STATE.bound)
+  })
+})

@@ -20,6 +20,10 @@ describe('parseActiveOpens()', () => {
     ).toBe(18446744)
   })
 
+  test('takes any space between the columns', () => {
+    expect(parseActiveOpens('Tcp: RtoMin   ActiveOpens \nTcp: 200 \t 42 \n')).toBe(42)
+  })
+
   test('returns undefined where it is not counted', () => {
     expect(parseActiveOpens('')).toBeUndefined()
     expect(parseActiveOpens('Udp: InDatagrams\nUdp: 4\n')).toBeUndefined()
@@ -31,8 +35,18 @@ describe('parseActiveOpens()', () => {
     'Tcp: RtoMin ActiveOpens\nTcp: 200\n',
     'Tcp: ActiveOpens\nTcp: -1\n',
     'Tcp: ActiveOpens\nTcp: many\n',
-  ])('refuses %j', (text) => {
-    expect(() => parseActiveOpens(text)).toThrow(DecodeError)
+    'Tcp: ActiveOpens\nTcp: 3x\n',
+    `Tcp: ActiveOpens\nTcp: ${'9'.repeat(50)}x\n`,
+  ])('refuses %j, and quotes what stands there', (text) => {
+    const value =
+      text
+        .split('\n')[1]
+        ?.split(' ')
+        .at(text.includes('RtoMin') ? 2 : 1) ?? ''
+    const quoted = JSON.stringify(value.slice(0, 40))
+    expect(() => parseActiveOpens(text)).toThrow(
+      new DecodeError(`Cannot parse ActiveOpens: expected a whole number, got ${quoted}`, 0),
+    )
   })
 })
 
@@ -50,5 +64,12 @@ describe('parseTcpSocketCount()', () => {
     expect(parseTcpSocketCount(text('sockstat'), text('sockstat6'))).toBe(15)
     expect(parseTcpSocketCount(text('sockstat'), '')).toBe(6)
     expect(parseTcpSocketCount('', '')).toBe(0)
+  })
+
+  test('reads numbers of several digits, of lines that begin so', () => {
+    const four = 'TCP: inuse 21 orphan 1 tw 170 alloc 30 mem 2\n'
+    expect(parseTcpSocketCount(four, 'TCP6: inuse 4000\n')).toBe(4191)
+    expect(parseTcpSocketCount(`X${four}`, 'XTCP6: inuse 4000\n')).toBe(0)
+    expect(parseTcpSocketCount(four, 'TCP6: inuse 4000 more\n')).toBe(191)
   })
 })

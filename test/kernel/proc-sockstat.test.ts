@@ -1,6 +1,8 @@
-import { describe, expect, test } from 'vitest'
-import { parseSocketBound } from '../../src/kernel/proc-sockstat.ts'
-import { parseStartSeconds } from '../../src/kernel/proc-stat.ts'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { parseSocketBound, readSocketBound } from '../../src/kernel/proc-sockstat.ts'
 import { DecodeError } from '../../src/observation.ts'
 
 const SOCKSTAT = `sockets: used 143
@@ -21,23 +23,27 @@ describe('parseSocketBound()', () => {
     'sockets: used 5\n',
     'TCP: inuse 1 orphan 0 tw 3 alloc 1 mem 0\n',
     SOCKSTAT.replace('143', 'many'),
+    SOCKSTAT.replace('143', '143 more'),
+    SOCKSTAT.replace('sockets:', 'my sockets:'),
+    SOCKSTAT.replace('TCP:', 'MPTCP:'),
   ])('takes %j for garbage, not for an empty namespace', (text) => {
-    expect(() => parseSocketBound(text)).toThrow(DecodeError)
+    const quoted = JSON.stringify(text.slice(0, 80))
+    const expected = 'expected "sockets: used" and "TCP: ... tw"'
+    expect(() => parseSocketBound(text)).toThrow(
+      new DecodeError(`Cannot parse sockstat: ${expected}, got ${quoted}`, 0),
+    )
   })
 })
 
-describe('parseStartSeconds()', () => {
-  const line = (name: string) =>
-    `4711 (${name}) S 1 4711 4711 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 123456 2703360 200`
+describe('readSocketBound()', () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'sockstat-')), 'sockstat')
+  afterAll(() => rmSync(dirname(path), { recursive: true }))
 
-  test.each(['sleep', 'a b', 'x) S 1 (y', ')', '((('])(
-    'finds the start of a program called %j',
-    (name) => {
-      expect(parseStartSeconds(line(name))).toBe(1234.56)
-    },
-  )
-
-  test.each(['', '4711 (sleep) S 1', '4711'])('refuses %j', (text) => {
-    expect(() => parseStartSeconds(text)).toThrow(DecodeError)
+  test('reads a file, also one longer than usual, and undefined where there is none', () => {
+    expect(readSocketBound(path)).toBeUndefined()
+    writeFileSync(path, SOCKSTAT)
+    expect(readSocketBound(path)).toBe(160)
+    writeFileSync(path, `${'x'.repeat(1000)}\n${SOCKSTAT}`)
+    expect(readSocketBound(path)).toBe(160)
   })
 })
