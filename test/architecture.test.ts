@@ -17,7 +17,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^observation\.ts$/, /^$/],
   [/^snapshot\.ts$/, /^observation\.ts$/],
   [/^sample\.ts$/, /^(observation|snapshot)\.ts$/],
-  [/^kernel\/libc\.ts$/, /^(koffi|node:util)$/],
+  [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
   [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
     /^sources\/systeminformation\.ts$/,

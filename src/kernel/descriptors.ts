@@ -17,14 +17,15 @@ export function createDescriptorLedger(): DescriptorLedger {
 
 /** The same libc, but that it notes what is open. */
 export function noteDescriptors(libc: Libc, ledger: DescriptorLedger): Libc {
+  const note = (fd: number): number => {
+    const free = ledger.indexOf(0)
+    if (free >= 0) Atomics.store(ledger, free, fd + 1)
+    return fd
+  }
   return {
     ...libc,
-    socket: (...args) => {
-      const fd = libc.socket(...args)
-      const free = ledger.indexOf(0)
-      if (free >= 0) Atomics.store(ledger, free, fd + 1)
-      return fd
-    },
+    socket: (...args) => note(libc.socket(...args)),
+    bpf: (...args) => note(libc.bpf(...args)),
     close: (fd) => {
       const place = ledger.indexOf(fd + 1)
       if (place >= 0) Atomics.store(ledger, place, 0)

@@ -2,6 +2,7 @@
 // operating system: everything above takes the Libc interface, or the DiagChannel made from it, and tests inject fakes.
 // Every call here blocks the calling thread, so only the worker thread may hold a Libc.
 
+import { arch } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 
 /** A failed system call. `code` is the errno's name, e.g. `EPERM`. */
@@ -35,14 +36,34 @@ export interface Libc {
   recv(fd: number, buffer: Uint8Array): number
   /** Moves the calling thread, and it alone, into the network namespace behind `fd`. */
   setns(fd: number): void
+  /**
+   * Calls bpf(2) for a command that returns a descriptor, closed on exec. The address of each of `pointers` is written into
+   * `attributes` first, at its offset.
+   */
+  bpf(command: number, attributes: Uint8Array, pointers?: readonly BpfPointer[]): number
+  /** Fills `buffer` and returns how many bytes there were; 0 at the end. */
+  read(fd: number, buffer: Uint8Array): number
   close(fd: number): void
 }
+
+export type BpfPointer = readonly [offset: number, bytes: Uint8Array]
 
 export const SOCK_CLOEXEC = 0o2000000
 export const SOCK_NONBLOCK = 0o4000
 export const MSG_TRUNC = 0x20
 export const CLONE_NEWNET = 0x40000000
 export const EINTR = 4
+/** The number of bpf(2) by architecture, as Node names them. */
+const SYS_BPF: Readonly<Record<string, number>> = {
+  arm: 386,
+  arm64: 280,
+  ia32: 357,
+  loong64: 280,
+  ppc64: 361,
+  riscv64: 280,
+  x64: 321,
+}
+const ENOSYS = 38
 
 /** Loads koffi and the process' own libc (glibc or musl). Throws where there is no koffi for the platform. */
 export async function openLibc(): Promise<Libc> {
@@ -57,7 +78,12 @@ export async function openLibc(): Promise<Libc> {
   const send = self.func('long send(int, const void *, size_t, int)')
   const recv = self.func('long recv(int, void *, size_t, int)')
   const setns = self.func('int setns(int, int)')
+  const syscall = self.func('long syscall(long, long, void *, long)')
+  const read = self.func('long read(int, void *, size_t)')
   const close = self.func('int close(int)')
+
+  /** Keeps memory from being collected while only the kernel knows its address. */
+  const held: { pointers: readonly BpfPointer[] } = { pointers: [] }
 
   const checked = (op: string, result: number): number => {
     if (result < 0) throw new SystemError(op, koffi.errno())
@@ -86,6 +112,19 @@ export async function openLibc(): Promise<Libc> {
       }
     },
     setns: (fd) => void checked('setns', setns(fd, CLONE_NEWNET)),
+    bpf: (command, attributes, pointers = []) => {
+      const number = SYS_BPF[arch()]
+      if (number === undefined) throw new SystemError('bpf', ENOSYS)
+      const view = new DataView(attributes.buffer, attributes.byteOffset, attributes.byteLength)
+      for (const [offset, bytes] of pointers) {
+        view.setBigUint64(offset, BigInt(koffi.address(bytes)), true)
+      }
+      held.pointers = pointers
+      const result = syscall(number, command, attributes, attributes.length)
+      held.pointers = []
+      return checked('bpf', Number(result))
+    },
+    read: (fd, buffer) => checked('read', read(fd, buffer, buffer.length)),
     close: (fd) => void checked('close', close(fd)),
   }
 }

@@ -107,6 +107,12 @@ export function createFakeKernel(changes: Partial<KernelTraits> = {}): FakeKerne
     setns() {
       throw new Error('The self-test must stay in its namespace')
     },
+    bpf() {
+      throw new Error('The self-test must load nothing')
+    },
+    read() {
+      throw new Error('The self-test reads no file')
+    },
     close(fd) {
       find('close', fd)
       sockets.delete(fd)
