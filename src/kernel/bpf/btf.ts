@@ -83,7 +83,7 @@ export function parseBtf(bytes: Uint8Array): Btf {
       seen.add(id)
       for (const { member, bits, isWhole, type } of members(at)) {
         if (isNamed(member, field)) return isWhole ? base + bits / 8 : undefined
-        if (isNamed(member, '')) left.push({ id: type, base: base + bits / 8 })
+        if (isWhole && isNamed(member, '')) left.push({ id: type, base: base + bits / 8 })
       }
     }
     return undefined

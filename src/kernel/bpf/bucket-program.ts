@@ -45,6 +45,8 @@ const HELPER = {
 } as const
 /** Of a byte that holds -1, 0 or more. */
 const SIGN_BIT = 0x80
+/** The sum of two fits into an instruction. */
+const MOST_OFFSET = 0x3fff
 const ROW: Field = { offset: -8, name: 'what is written' }
 
 /** Writes the program for the kernel that `btf` describes. Throws DecodeError, and SourceError where a field is missing. */
@@ -53,7 +55,7 @@ export function writeBucketProgram(btf: Uint8Array): BucketProgram {
 
   const field = (structure: string, name: string): Field => {
     const offset = fieldOffset(structure, name)
-    if (offset === undefined) throw lacks(`${structure}.${name}`)
+    if (offset === undefined || offset > MOST_OFFSET) throw lacks(`${structure}.${name}`)
     return { offset, name: `${structure}.${name}` }
   }
   const inside = (outer: Field, inner: Field): Field => ({
