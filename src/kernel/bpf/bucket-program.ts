@@ -3,7 +3,7 @@
 //
 // The bind bucket of a port is what connect() asks before it shares the port with other destinations. A bucket that belongs
 // to connect() alone has -1 in both fields; any other value closes the port to every connect(), whatever the destination
-// (net/ipv4/inet_hashtables.c:__inet_hash_connect). No listing of sockets shows it. docs/development/port-model.md#13
+// (net/ipv4/inet_hashtables.c:__inet_hash_connect). No listing of sockets shows it. docs/development/port-model.md#what-listings-do-not-tell
 
 import { SourceError } from '../../observation.ts'
 import {

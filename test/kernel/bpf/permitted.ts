@@ -2,7 +2,7 @@
 
 import { openBucketReader } from '../../../src/kernel/bpf/buckets.ts'
 import { openLibc } from '../../../src/kernel/libc.ts'
-import { whyNotExact } from '../../support/live.ts'
+import { whyNotExact } from '../../support/netns/live.ts'
 
 /** The reason for `ctx.skip(reason)`, or undefined where bind buckets can be read. */
 export async function whyNoBuckets(): Promise<string | undefined> {
