@@ -99,8 +99,11 @@ export interface SocketBatch {
   readonly cgroupId: Float64Array
 }
 
-/** How much a reading may claim: `upper_bound` when bound-idle or explicitly bound ports cannot be seen. */
-export type Exactness = 'exact' | 'upper_bound'
+/**
+ * How much a number may claim: `upper_bound` when bound-idle or explicitly bound ports cannot be seen, `inferred` when it
+ * was inferred from memory and parity which connections were bound. A reading never says `inferred`, the model does.
+ */
+export type Exactness = 'exact' | 'inferred' | 'upper_bound'
 export type Reader = 'netlink' | 'procfs' | 'systeminformation'
 /** Where the port range comes from: the kernel, the pod's spec, or the documented default. */
 export type RangeOrigin = 'sysctl' | 'pod_spec' | 'default'

@@ -20,6 +20,8 @@ export interface Pool {
   readonly availablePorts: number
   /** Ports without any socket: the lower bound of what is available. Undefined where bound sockets cannot be seen. */
   readonly unusedPorts: number | undefined
+  /** Ports counted as available of which it is not known whether bind() has closed them; tcp_connect only. */
+  readonly uncertainPorts: number | undefined
   /** 1 - available / capacity; 1 for a pool without capacity. */
   readonly utilizationRatio: number
   /** The highest of the trailing peak window. */

@@ -34,6 +34,13 @@ export const poolFamilies: readonly Family[] = [
     value: (pool) => pool.unusedPorts,
   }),
   perPool({
+    name: 'ephemeral_port_pool_uncertain_ports',
+    help:
+      'Ports counted as available of which it is not known whether bind() closed them: available may be too high by so many. ' +
+      '0 where known. Absent for pools other than tcp_connect.',
+    value: (pool) => pool.uncertainPorts,
+  }),
+  perPool({
     name: 'ephemeral_port_pool_utilization_ratio',
     help: '1 minus available divided by capacity, 0 to 1. At 1 the next allocation fails.',
     details:

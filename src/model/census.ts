@@ -38,6 +38,8 @@ export const USE = {
   bound: 16,
   udp: 32,
   udpIpv4: 64,
+  /** Nothing visible closes the port to connect(), but it is known to be closed. No census sets this bit. */
+  hidden: 128,
 } as const
 
 export interface Listener {
@@ -106,7 +108,7 @@ export function createCensusTaker(
   const portUse = new Uint8Array(PORTS)
   const portExpirySeconds = new Uint8Array(PORTS)
   const key = new Uint32Array(KEY_WORDS)
-  const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS }
+  const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS, explicit: false }
 
   return (settings, batches, ownersBy) => {
     flows.clear()
@@ -176,6 +178,7 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   flow.hold = holdOf(batch, row, minisock, draft.settings)
   flow.expirySeconds = 0
   flow.owner = owner ?? OWNERLESS
+  flow.explicit = batch.explicit
   if (state === STATE.timeWait) {
     if (!minisock) draft.expiryKnown = false
     const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS

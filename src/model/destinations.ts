@@ -2,7 +2,7 @@
 // open to connect().
 
 import { isIpv4, V4_MAPPED } from './addresses.ts'
-import { type Census, type Listener, USE } from './census.ts'
+import type { Census, Listener } from './census.ts'
 import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
@@ -97,18 +97,19 @@ export function accountDestinations(
 }
 
 /**
- * The TCP listeners whose accepted connections may outlive them: those of this census, and earlier ones as long as any
- * socket is left at their port.
+ * The TCP listeners of this census, and earlier ones as long as a connection is left that they are known to have accepted:
+ * whatever else is found at the port of a listener that has gone has taken the port since. `acceptedLeft` tells that by
+ * port number.
  */
 export function rememberListeners(
   census: Census,
   earlier: readonly Listener[],
+  acceptedLeft: (port: number) => boolean,
 ): readonly Listener[] {
   const now = census.listeners.filter(({ protocol }) => protocol === 'tcp')
   const known = new Set(now.map(nameListener))
   const gone = earlier.filter(
-    (listener) =>
-      ((census.portUse[listener.port] ?? 0) & USE.tcp) !== 0 && !known.has(nameListener(listener)),
+    (listener) => acceptedLeft(listener.port) && !known.has(nameListener(listener)),
   )
   return [...now, ...gone]
 }
@@ -118,7 +119,7 @@ function nameListener({ port, address, ipv6Only }: Listener): string {
 }
 
 /** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
-function createInboundTest(
+export function createInboundTest(
   listeners: readonly Listener[],
 ): (keys: Uint32Array, at: number, port: number) => boolean {
   const byPort = new Map<number, Listener[]>()

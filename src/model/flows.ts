@@ -49,6 +49,8 @@ export interface FlowUse {
   expirySeconds: number
   /** An index of the table of owners. */
   owner: number
+  /** Whether the application chose the port. */
+  explicit: boolean
 }
 
 /** Row i of every column is flow i. */
@@ -58,6 +60,8 @@ export interface FlowColumns {
   readonly hold: Uint8Array
   readonly state: Uint8Array
   readonly expirySeconds: Uint8Array
+  /** 1 where the application chose the port. */
+  readonly explicit: Uint8Array
   /** Empty in a table without owners. */
   readonly owner: Uint32Array
 }
@@ -115,6 +119,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
     grown.hold.set(columns.hold)
     grown.state.set(columns.state)
     grown.expirySeconds.set(columns.expirySeconds)
+    grown.explicit.set(columns.explicit)
     grown.owner.set(columns.owner)
     columns = grown
   }
@@ -181,6 +186,7 @@ function createColumns(rows: number, owned: boolean): FlowColumns {
     hold: new Uint8Array(rows),
     state: new Uint8Array(rows),
     expirySeconds: new Uint8Array(rows),
+    explicit: new Uint8Array(rows),
     owner: new Uint32Array(owned ? rows : 0),
   }
 }
@@ -188,7 +194,8 @@ function createColumns(rows: number, owned: boolean): FlowColumns {
 /** A total order, so that the same rows in another order give the same flow. */
 function strengthAt(columns: FlowColumns, index: number): number {
   const hold = columns.hold[index] ?? 0
-  return (hold << 16) | ((columns.expirySeconds[index] ?? 0) << 8) | (columns.state[index] ?? 0)
+  const state = ((columns.explicit[index] ?? 0) << 7) | (columns.state[index] ?? 0)
+  return (hold << 16) | ((columns.expirySeconds[index] ?? 0) << 8) | state
 }
 
 function copyFlow(columns: FlowColumns, to: number, from: number): void {
@@ -197,6 +204,7 @@ function copyFlow(columns: FlowColumns, to: number, from: number): void {
   columns.hold[to] = columns.hold[from] ?? 0
   columns.state[to] = columns.state[from] ?? 0
   columns.expirySeconds[to] = columns.expirySeconds[from] ?? 0
+  columns.explicit[to] = columns.explicit[from] ?? 0
   if (columns.owner.length > 0) columns.owner[to] = columns.owner[from] ?? 0
 }
 
@@ -204,6 +212,7 @@ function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
   columns.hold[index] = use.hold
   columns.state[index] = use.state
   columns.expirySeconds[index] = use.expirySeconds
+  columns.explicit[index] = use.explicit ? 1 : 0
 }
 
 /** Sums products of odd constants, which depend on none of each other and so are all computed at once. */

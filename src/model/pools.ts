@@ -2,8 +2,8 @@
 // Forecast and peaks come later.
 
 import type { Destination, Pool } from '../snapshot.ts'
-import type { DestinationColumns } from './destinations.ts'
-import type { BindPorts, Ports } from './ports.ts'
+import type { ClosedPorts } from './closed-ports.ts'
+import type { BindPorts } from './ports.ts'
 import type { RankedMember } from './ranking.ts'
 
 /** A pool as of now, without what needs a history. */
@@ -17,8 +17,7 @@ const WORST_MARGIN_RATIO = 0.01
  * destination named last time, which stays while it is about as bad as the worst.
  */
 export function modelConnectPool(
-  ports: Ports,
-  columns: DestinationColumns,
+  { ports, columns, uncertainPorts }: Pick<ClosedPorts, 'ports' | 'columns' | 'uncertainPorts'>,
   members: readonly RankedMember[],
   previous: Destination | undefined,
 ): PoolNow {
@@ -41,6 +40,7 @@ export function modelConnectPool(
     capacityPorts: capacity,
     availablePorts: available,
     unusedPorts: ports.tcp.unused,
+    uncertainPorts: uncertainPorts(worst?.index ?? -1),
     utilizationRatio: utilization(available, capacity),
     reclaimablePorts: worst
       ? (columns.reclaimable[worst.index] ?? 0)
@@ -57,6 +57,7 @@ export function modelBindPool(pool: 'tcp_bind' | 'udp', ports: BindPorts): PoolN
     capacityPorts: ports.capacity,
     availablePorts: ports.available,
     unusedPorts: ports.unused,
+    uncertainPorts: undefined,
     utilizationRatio: utilization(ports.available, ports.capacity),
     reclaimablePorts: undefined,
     slow: undefined,

@@ -38,7 +38,7 @@ export interface Ports {
 }
 
 /** Bits that close a port to every connect(). */
-export const BLOCKING = USE.listener | USE.bound
+export const BLOCKING = USE.listener | USE.bound | USE.hidden
 
 /**
  * Counts the ports of the range by what the census found on them. The two bind pools are those of the stricter of the
@@ -82,7 +82,7 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
       }
     }
     if ((use & USE.listener) !== 0) blockedByListener++
-    else if ((use & USE.bound) !== 0) blockedByBound++
+    else if ((use & BLOCKING) !== 0) blockedByBound++
     else if ((port - first) % 2 === 0) openFirstHalf++
   }
 

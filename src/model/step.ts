@@ -3,19 +3,14 @@
 
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
-import { type Census, createCensusTaker, type Listener, USE } from './census.ts'
-import { accountDestinations, rememberListeners } from './destinations.ts'
+import { createCensusTaker } from './census.ts'
+import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
-import {
-  estimateHidden,
-  listAmbiguousPorts,
-  type PortTests,
-  presumeClosed,
-} from './hidden-ports.ts'
+import type { PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { BLOCKING, countLeft, countPorts, type Ports } from './ports.ts'
+import { countLeft } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -48,8 +43,7 @@ export interface ModelState {
   readonly watch: Watch
   /** Ports that bind(0) could not have. */
   readonly tcpHeld: Uint8Array
-  /** Listeners in the range, gone ones included while sockets are left at their port. */
-  readonly listeners: readonly Listener[]
+  readonly closed: ClosedMemory
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
@@ -89,18 +83,22 @@ const ETA_STEP_SECONDS = 0.1
 /** Creates the reducer. Whatever reading the batches throws passes through, and the state then stays as it was. */
 export function createStep(options: ModelOptions): Step {
   const takeCensus = createCensusTaker({ owners: options.owners })
+  const findClosed = createClosedPorts()
   const advanceOwners = options.owners ? createOwnersModel() : undefined
 
   return (state, reading, context) => {
     const { settings, protocols } = reading
     const { nameOwners } = context
     const census = takeCensus(settings, reading.batches, nameOwners && reading.ownersBy)
-    const { ports, ambiguousPorts } = countKnownPorts(census, settings, context.portTests)
-    const listenersSeen = rememberListeners(census, state?.listeners ?? [])
-    const columns = accountDestinations(census, ports, {
-      firstPort: settings.range.first,
-      listeners: listenersSeen,
+    const closed = findClosed({
+      census,
+      settings,
+      before: state?.closed,
+      atSeconds: context.atSeconds,
+      tests: context.portTests,
+      boundKnown: reading.tcpBoundKnown,
     })
+    const { ports, columns } = closed
     const members = rankDestinations(census.flows, columns, options.top, state?.members ?? [])
 
     const leftPorts = countLeft(state?.tcpHeld ?? ports.tcpHeld, ports.tcpHeld)
@@ -117,7 +115,7 @@ export function createStep(options: ModelOptions): Step {
     if (protocols.includes('tcp')) {
       now.push(
         {
-          pool: modelConnectPool(ports, columns, members, state?.worst),
+          pool: modelConnectPool(closed, members, state?.worst),
           input: {
             blockedPorts,
             tracks: trackDestinations(census, ports, columns, watched.members),
@@ -177,7 +175,7 @@ export function createStep(options: ModelOptions): Step {
         columns,
         firstPort: settings.range.first,
         lastPort: settings.range.last,
-        listeners: listenersSeen,
+        listeners: closed.memory.listeners,
         protocols,
         top: options.top,
         atSeconds: context.atSeconds,
@@ -186,20 +184,21 @@ export function createStep(options: ModelOptions): Step {
     const listening = listeningPorts(census, ports)
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
-      ambiguousPorts,
+      ambiguousPorts: closed.ambiguousPorts,
       state: {
         members,
         worst: pools[0]?.worstDestination,
         watch,
         tcpHeld: ports.tcpHeld,
-        listeners: listenersSeen,
+        closed: closed.memory,
         pools: histories,
         owners: owners?.state,
       },
       namespace: {
         readAtSeconds: context.unixSeconds,
         reader: reading.reader,
-        exactness: reading.exactness,
+        exactness:
+          reading.exactness === 'exact' && !closed.certain ? 'inferred' : reading.exactness,
         rangeOrigin: reading.rangeOrigin,
         settings: renderSettings(settings, ports),
         protocols: renderProtocols(reading, {
@@ -228,21 +227,6 @@ export function createStep(options: ModelOptions): Step {
       },
     }
   }
-}
-
-/** Counts the ports; those that tests found closed, or that must be presumed to be, as bound. */
-function countKnownPorts(
-  census: Census,
-  settings: NetSettings,
-  tests: PortTests | undefined,
-): { readonly ports: Ports; readonly ambiguousPorts: readonly number[] | undefined } {
-  const ports = countPorts(census, settings)
-  if (tests === undefined) return { ports, ambiguousPorts: undefined }
-  const bits = { tcp: USE.tcp, blocking: BLOCKING }
-  const ambiguousPorts = listAmbiguousPorts(ports.usable, census.portUse, bits)
-  const closed = presumeClosed(estimateHidden(ambiguousPorts, tests))
-  for (const port of closed) census.portUse[port] = (census.portUse[port] ?? 0) | USE.bound
-  return { ports: closed.size === 0 ? ports : countPorts(census, settings), ambiguousPorts }
 }
 
 function nameRange({ range, reserved }: NetSettings): string {

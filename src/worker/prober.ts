@@ -33,7 +33,7 @@ export interface ProberOptions {
   readonly procfs: string
   readonly monotonicSeconds: () => number
   readonly random: () => number
-  /** Of the pool tcp_connect: below it nobody depends on the last port. */
+  /** Of the pool tcp_connect, all ports with sockets counted: below it nobody depends on the last port. */
   readonly detailMinUtilization: number
 }
 
@@ -96,7 +96,10 @@ export function createProber(options: ProberOptions): Prober {
   return {
     testsOf(memory, state) {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
-      const isWorth = (pool?.utilizationRatio ?? 0) >= options.detailMinUtilization
+      // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody.
+      const least = pool?.unusedPorts ?? pool?.availablePorts ?? 0
+      const used = (pool?.capacityPorts ?? 0) - least
+      const isWorth = used >= options.detailMinUtilization * (pool?.capacityPorts ?? Infinity)
       return isWorth && unmarked === undefined ? memory.tests : undefined
     },
     probe(memory, ambiguousPorts) {

@@ -25,6 +25,7 @@ describe('families', () => {
       'gauge ephemeral_port_pool_capacity_ports{netns,pool}',
       'gauge ephemeral_port_pool_available_ports{netns,pool}',
       'gauge ephemeral_port_pool_unused_ports{netns,pool}',
+      'gauge ephemeral_port_pool_uncertain_ports{netns,pool}',
       'gauge ephemeral_port_pool_utilization_ratio{netns,pool}',
       'gauge ephemeral_port_pool_utilization_peak_ratio{netns,pool}',
       'gauge ephemeral_port_pool_reclaimable_ports{netns,pool}',
@@ -142,6 +143,7 @@ ephemeral_port_pool_available_ports{netns="host",pool="udp"} 28218
 ephemeral_port_pool_unused_ports{netns="host",pool="tcp_bind"} 6000
 ephemeral_port_pool_unused_ports{netns="host",pool="tcp_connect"} 6000
 ephemeral_port_pool_unused_ports{netns="host",pool="udp"} 6000
+ephemeral_port_pool_uncertain_ports{netns="host",pool="tcp_connect"} 40
 ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_bind"} 0.5
 ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_connect"} 0.75
 ephemeral_port_pool_utilization_ratio{netns="host",pool="udp"} 0.25

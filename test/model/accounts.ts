@@ -1,8 +1,7 @@
 // Sockets on the wire to the accounts of ports and destinations, for tests of what comes before the forecast.
 
-import { createCensusTaker, type Listener } from '../../src/model/census.ts'
-import { accountDestinations, rememberListeners } from '../../src/model/destinations.ts'
-import { countPorts } from '../../src/model/ports.ts'
+import { createCensusTaker } from '../../src/model/census.ts'
+import { type ClosedMemory, createClosedPorts } from '../../src/model/closed-ports.ts'
 import type { NetSettings } from '../../src/observation.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import { plainSettings, replayDumps, type WireDump } from '../support/kernel/readings.ts'
@@ -21,11 +20,11 @@ export function tcp(...sockets: WireSocket[]): WireDump[] {
 export function account(
   dumps: readonly WireDump[],
   settings: NetSettings = plainSettings,
-  earlier: readonly Listener[] = [],
+  before?: ClosedMemory,
 ) {
   const census = createCensusTaker()(settings, replayDumps(dumps))
-  const ports = countPorts(census, settings)
-  const listeners = rememberListeners(census, earlier)
-  const context = { firstPort: settings.range.first, listeners }
-  return { census, ports, listeners, columns: accountDestinations(census, ports, context) }
+  const atSeconds = (before?.flows.atSeconds ?? 0) + 5
+  const now = { atSeconds, tests: undefined, boundKnown: true }
+  const { ports, columns, memory } = createClosedPorts()({ census, settings, before, ...now })
+  return { census, ports, memory, listeners: memory.listeners, columns }
 }

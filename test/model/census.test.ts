@@ -62,37 +62,42 @@ describe('accountDestinations() takes a flow for inbound', () => {
   })
 })
 
-describe('rememberListeners()', () => {
-  const takeBefore = () => account(tcp(listen('10.0.0.5'), connection)).listeners
+describe('a listener that has gone', () => {
+  const takeBefore = () => account(tcp(listen('10.0.0.5'), connection))
 
-  test('keeps a listener that has gone while sockets are left at its port', () => {
+  test('is kept while a connection is left that it accepted, and its port is closed', () => {
     const before = takeBefore()
-    let { listeners, columns } = account(tcp(connection), plainSettings, before)
-    expect(columns.inboundFlows).toBe(1)
-    ;({ listeners, columns } = account(tcp(timeWait(30_000)), plainSettings, listeners))
-    expect(columns.inboundFlows).toBe(1)
-    expect(listeners).toEqual(before)
+    let now = account(tcp(connection), plainSettings, before.memory)
+    expect([now.columns.inboundFlows, now.ports.blockedByBound]).toEqual([1, 1])
+    now = account(tcp(timeWait(30_000)), plainSettings, now.memory)
+    expect([now.columns.inboundFlows, now.ports.blockedByBound]).toEqual([1, 1])
+    expect(now.listeners).toEqual(before.listeners)
   })
 
-  test('forgets it when no TCP socket is left, whatever UDP has there', () => {
+  test('is forgotten when no TCP socket is left, whatever UDP has there', () => {
     const udp: WireDump = { protocol: 'udp', explicit: false, sockets: [connection] }
-    const { listeners } = account([udp], plainSettings, takeBefore())
+    const { listeners, memory } = account([udp], plainSettings, takeBefore().memory)
     expect(listeners).toEqual([])
-    const { columns } = account(tcp(connection), plainSettings, listeners)
+    const { columns } = account(tcp(connection), plainSettings, memory)
     expect([columns.inboundFlows, columns.count]).toEqual([0, 1])
   })
 
-  test('lists a listener once that is still there, and one on another address beside it', () => {
-    const { listeners } = account(
-      tcp(listen('10.0.0.5'), listen('fd00::9')),
-      plainSettings,
-      takeBefore(),
-    )
+  test('is forgotten when others than its connections have the port, which is open then', () => {
+    const other = { ...connection, remote: [192, 168, 1, 77] }
+    const { listeners, columns, ports } = account(tcp(other), plainSettings, takeBefore().memory)
+    expect(listeners).toEqual([])
+    expect([columns.inboundFlows, columns.count, ports.blockedByBound]).toEqual([0, 1, 0])
+  })
+
+  test('is listed once when it is still there, and beside one on another address', () => {
+    const both = tcp(listen('10.0.0.5'), listen('fd00::9'), connection)
+    const { listeners, memory } = account(both, plainSettings, takeBefore().memory)
     expect(listeners.map(({ address }) => address)).toEqual([
       [0, 0, 0xffff, 0x0a000005],
       [0xfd000000, 0, 0, 9],
     ])
-    expect(account(tcp(listen('fd00::9')), plainSettings, listeners).listeners).toHaveLength(2)
+    const next = account(tcp(listen('fd00::9'), connection), plainSettings, memory)
+    expect(next.listeners).toHaveLength(2)
   })
 })
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createFlowTable, type FlowUse, HOLD, KEY_WORDS } from '../../src/model/flows.ts'
 
 const PORT = 40_000
-const plain: FlowUse = { hold: HOLD.live, state: 1, expirySeconds: 0, owner: 0 }
+const plain: FlowUse = { hold: HOLD.live, state: 1, expirySeconds: 0, owner: 0, explicit: false }
 
 /** The one flow that two rows of one socket become. */
 function settle(
@@ -93,7 +93,10 @@ describe('createFlowTable()', () => {
     const flows = Array.from({ length: 5000 }, (_, index) => ({
       destination: index % 7,
       port: 30_000 + Math.floor(index / 7),
-      use: { hold: index % 4, state: index % 11, expirySeconds: index % 60, owner: index },
+      use: {
+        ...{ hold: index % 4, state: index % 11, expirySeconds: index % 60, owner: index },
+        explicit: index % 3 === 0,
+      },
     }))
     // Each twice, so that what is settled is moved.
     for (const { destination, port, use } of [...flows, ...flows]) {
@@ -101,7 +104,7 @@ describe('createFlowTable()', () => {
     }
     table.settleFlows()
     expect(table.flowCount()).toBe(flows.length)
-    const { hold, state, expirySeconds, owner } = table.columns()
+    const { hold, state, expirySeconds, owner, explicit } = table.columns()
     for (const { destination, port, use } of flows) {
       const at = table.findFlow(destination, port)
       expect({
@@ -109,6 +112,7 @@ describe('createFlowTable()', () => {
         state: state[at],
         expirySeconds: expirySeconds[at],
         owner: owner[at],
+        explicit: explicit[at] === 1,
       }).toEqual(use)
     }
     expect(table.findFlow(7, 30_000)).toBe(-1)

@@ -44,16 +44,21 @@ function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, b
 }
 
 const [connectPool, bindPool] = sampleState.pools as [Pool, Pool]
-const stateOf = (utilizationRatio: number): NamespaceState => ({
+/** Of 1,000 ports that share has sockets; to the worst destination nearly all seem to be available. */
+const stateOf = (usedRatio: number): NamespaceState => ({
   ...sampleState,
   pools: [
     { ...bindPool, utilizationRatio: 1 },
-    { ...connectPool, utilizationRatio },
+    {
+      ...connectPool,
+      ...{ capacityPorts: 1000, availablePorts: 990, utilizationRatio: 0.01 },
+      unusedPorts: 1000 * (1 - usedRatio),
+    },
   ],
 })
 
 describe('testsOf()', () => {
-  test('asks for tests where the pool of connect() is used that much', () => {
+  test('asks for tests where so many ports have sockets, however few the worst destination has', () => {
     const { prober } = createProbing()
     const memory = startProbeMemory()
     expect(prober.testsOf(memory, stateOf(0.2))).toBe(memory.tests)

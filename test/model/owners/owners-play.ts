@@ -1,10 +1,9 @@
 // One sample after another, five seconds apart, with names for cgroup ids and uids: through the whole reducer, or through the
 // stages alone that owners need, which is what simulations and properties can afford.
 
-import { createCensusTaker, type Listener } from '../../../src/model/census.ts'
-import { accountDestinations, rememberListeners } from '../../../src/model/destinations.ts'
+import { createCensusTaker } from '../../../src/model/census.ts'
+import { type ClosedMemory, createClosedPorts } from '../../../src/model/closed-ports.ts'
 import { createOwnersModel, type OwnersState } from '../../../src/model/owners/owners.ts'
-import { countPorts } from '../../../src/model/ports.ts'
 import { listeningPorts, renderListeners } from '../../../src/model/rows.ts'
 import { createStep, type ModelOptions, type ModelState } from '../../../src/model/step.ts'
 import type { NamespaceReading, Protocol } from '../../../src/observation.ts'
@@ -84,16 +83,18 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
   const advanceOwners = createOwnersModel()
   const nameOwners = resolve(changes)
   let atSeconds = 0
-  let listeners: readonly Listener[] = []
+  const findClosed = createClosedPorts()
+  let before: ClosedMemory | undefined
   let state: OwnersState | undefined
   return {
     play({ settings, batches, ownersBy, protocols }) {
       const census = takeCensus(settings, batches, ownersBy)
       if (census.owners === undefined) throw new Error('Nothing tells owners')
-      const ports = countPorts(census, settings)
-      listeners = rememberListeners(census, listeners)
       const { first: firstPort, last: lastPort } = settings.range
-      const columns = accountDestinations(census, ports, { firstPort, listeners })
+      const context = { before, atSeconds, tests: undefined, boundKnown: true }
+      const { ports, columns, memory } = findClosed({ census, settings, ...context })
+      const { listeners } = memory
+      before = memory
       const now = advanceOwners(state, {
         ...{ census, owners: census.owners, ports, columns, firstPort, lastPort },
         ...{ listeners, protocols, top, atSeconds, nameOwners },

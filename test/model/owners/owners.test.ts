@@ -245,7 +245,7 @@ describe('step() names the owners of listeners', () => {
     const player = createPlayer()
     const accepted = { ...connection, remote: [192, 168, 1, 77], remotePort: 55555 }
     player.play(read([tcp([at(40001, 5), accepted])]))
-    const left = { ...timeWait, remote: [192, 168, 1, 77], remotePort: 55556 }
+    const left = { ...timeWait, remote: [192, 168, 1, 77], remotePort: 55555 }
     expect(rowsOf(player.play(read([tcp([left])])))).toEqual(['tcp 5.service 1'])
     player.play(read([]))
     expect(rowsOf(player.play(read([tcp([left])])))).toContain('tcp *none 1')

@@ -22,6 +22,7 @@ export function buildPool(part: Partial<Pool> = {}): Pool {
     capacityPorts,
     availablePorts,
     unusedPorts: availablePorts,
+    uncertainPorts: part.pool === undefined || part.pool === 'tcp_connect' ? 0 : undefined,
     utilizationRatio: capacityPorts === 0 ? 1 : 1 - availablePorts / capacityPorts,
     utilizationPeakRatio: 0,
     reclaimablePorts: undefined,

@@ -1,0 +1,166 @@
+// Which ports are closed to connect(), visibly or not: census, memory and tests -> ports, destinations, and what stays in
+// doubt.
+
+import type { NetSettings } from '../observation.ts'
+import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
+import { type Census, type Listener, PORTS, USE } from './census.ts'
+import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
+import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import {
+  estimateHidden,
+  listAmbiguousPorts,
+  type PortTests,
+  presumeClosed,
+} from './hidden-ports.ts'
+import { createParityJudge, HISTORY, VERDICT } from './parity.ts'
+import { BLOCKING, countPorts, type Ports } from './ports.ts'
+
+/** What one sample leaves for the next. */
+export interface ClosedMemory {
+  readonly flows: BoundFlows
+  /** Listeners in the range, gone ones included while connections are left that they accepted. */
+  readonly listeners: readonly Listener[]
+}
+
+export interface ClosedPortsInput {
+  readonly census: Census
+  readonly settings: NetSettings
+  readonly before: ClosedMemory | undefined
+  readonly atSeconds: number
+  /** Undefined where nobody tests ports. */
+  readonly tests: PortTests | undefined
+  /** Whether bound sockets, and ports that applications chose, can be told. */
+  readonly boundKnown: boolean
+}
+
+export interface ClosedPorts {
+  readonly ports: Ports
+  readonly columns: DestinationColumns
+  readonly memory: ClosedMemory
+  /** Ports worth testing; undefined without tests. */
+  readonly ambiguousPorts: readonly number[] | undefined
+  /** Whether no port had to be inferred or left in doubt. */
+  readonly certain: boolean
+  /**
+   * Ports counted as open to a destination of that index, or to one without connections (-1), although they may be closed.
+   * Undefined where nothing tells bound sockets.
+   */
+  readonly uncertainPorts: (destination: number) => number | undefined
+}
+
+/** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */
+export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
+  const rememberFlows = createBoundFlowsMemory()
+  const judgeParity = createParityJudge()
+  const history = new Uint8Array(PORTS)
+
+  return ({ census, settings, before, atSeconds, tests, boundKnown }) => {
+    const { portUse } = census
+    const { first, last } = settings.range
+    const bound = rememberFlows(census, before?.flows, atSeconds)
+    const isLeft = (port: number, origin: number) => ((bound.left[port] ?? 0) & (1 << origin)) !== 0
+    const close = (port: number) => {
+      portUse[port] = (portUse[port] ?? 0) | USE.hidden
+    }
+    for (let port = first; port <= last; port++) {
+      if (!isLeft(port, ORIGIN.accepted) && !isLeft(port, ORIGIN.explicit)) continue
+      if (tests?.get(port)?.closed !== false) close(port)
+    }
+
+    let ports = countPorts(census, settings)
+    const tested = tests && closeTested(census, ports, tests)
+    const untested = tested?.untested ?? listOpenPorts(census, ports)
+    history.fill(HISTORY.known)
+    for (const port of untested) {
+      history[port] = isLeft(port, ORIGIN.inferred) ? HISTORY.inferred : HISTORY.unknown
+    }
+    // Tests of some ports tell more of the others than their parity does.
+    const verdicts =
+      boundKnown && tested?.representative !== true && untested.length > 0
+        ? judgeParity({
+            census,
+            ports,
+            firstPort: first,
+            lastPort: last,
+            history,
+            note: (flow) => bound.note(flow, ORIGIN.inferred),
+          })
+        : undefined
+    for (const port of untested) if (verdicts?.[port] === VERDICT.closed) close(port)
+    if (verdicts !== undefined || tested !== undefined) ports = countPorts(census, settings)
+
+    const listeners = rememberListeners(census, before?.listeners ?? [], (port) =>
+      isLeft(port, ORIGIN.accepted),
+    )
+    const isDoubtful = (port: number) =>
+      (verdicts === undefined
+        ? history[port] !== HISTORY.known
+        : verdicts[port] === VERDICT.doubt) && port !== ports.neverVisited
+    return {
+      ports,
+      columns: accountDestinations(census, ports, { firstPort: first, listeners }),
+      memory: { flows: bound.take(), listeners },
+      ambiguousPorts: tested?.ambiguous,
+      certain: untested.length === 0,
+      uncertainPorts: (destination) =>
+        boundKnown
+          ? untested.filter(isDoubtful).length - countHeld(census, destination, isDoubtful)
+          : undefined,
+    }
+  }
+}
+
+/** Closes the ports that tests found closed, or that must be presumed to be because others were. */
+function closeTested(
+  census: Census,
+  { usable }: Ports,
+  tests: PortTests,
+): {
+  readonly ambiguous: readonly number[]
+  readonly untested: readonly number[]
+  readonly representative: boolean
+} {
+  const { portUse } = census
+  const ambiguous = listAmbiguousPorts(usable, portUse, { tcp: USE.tcp, blocking: BLOCKING })
+  const estimate = estimateHidden(ambiguous, tests)
+  const closed = presumeClosed(estimate)
+  for (const port of closed) portUse[port] = (portUse[port] ?? 0) | USE.hidden
+  return {
+    ambiguous,
+    untested: [...estimate.untested].filter((port) => !closed.has(port)),
+    representative: estimate.closedRatio !== undefined,
+  }
+}
+
+/** Those with a connection that nothing visible closes. */
+function listOpenPorts({ portUse }: Census, { usable }: Ports): Uint16Array {
+  const ports = new Uint16Array(PORTS)
+  let count = 0
+  for (let port = 0; port < PORTS; port++) {
+    const use = portUse[port] ?? 0
+    if ((use & USE.tcp) === 0 || (use & BLOCKING) !== 0 || usable[port] === 0) continue
+    ports[count++] = port
+  }
+  return ports.subarray(0, count)
+}
+
+/** Ports that pass, and that a new connection to the destination could not have anyway. */
+function countHeld(
+  { flows }: Census,
+  destination: number,
+  passes: (port: number) => boolean,
+): number {
+  if (destination < 0) return 0
+  const key = flows.keys().slice(destination * KEY_WORDS, (destination + 1) * KEY_WORDS)
+  key[KEY_DEVICE] = 0
+  const twin = flows.findDestination(key)
+  const columns = flows.columns()
+  const held = new Set<number>()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const to = columns.destination[flow]
+    if (to !== destination && to !== twin) continue
+    const port = columns.port[flow] ?? 0
+    if (columns.hold[flow] !== HOLD.reclaimable && passes(port)) held.add(port)
+  }
+  return held.size
+}
