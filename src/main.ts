@@ -2,12 +2,15 @@
 // Composition root: commands, wiring and signals. The only file that touches process.*.
 
 import { existsSync, readFileSync } from 'node:fs'
-import { diagnose } from './cli/doctor.ts'
-import { renderFindings } from './cli/finding.ts'
-import { listExposedPorts } from './cli/own-port.ts'
-import { renderStatus, renderStatusJson, statusExitCode } from './cli/status.ts'
+import { hostname } from 'node:os'
+import { renderHelp } from './cli/help.ts'
+import { renderReport, reportExitCode } from './cli/report.ts'
+import { askExporter } from './cli/running-exporter.ts'
+import { describeTerminal, takeScreen } from './cli/terminal.ts'
+import { asksToSample } from './config/argv.ts'
 import { type Config, ConfigError, readConfig } from './config/config.ts'
-import { renderHelp } from './config/help.ts'
+import { createDiagnoser } from './diagnosis/diagnoser.ts'
+import { listExposedPorts } from './diagnosis/own-port.ts'
 import { createFailureLog } from './failure-log.ts'
 import { createInstanceName } from './failures/instance.ts'
 import { createLog, type Log } from './log.ts'
@@ -27,11 +30,11 @@ const EXIT_BAD_USAGE = 2
 const EXIT_UNREADABLE = 3
 /** After this long whatever still hangs is left behind. */
 const STOP_DEADLINE_MS = 1500
-const CLEAR_SCREEN = '\u001b[H\u001b[2J\u001b[3J'
 
 await main()
 
 async function main(): Promise<void> {
+  process.stdout.on('error', endUnwritten)
   try {
     const config = await readConfig({
       argv: process.argv.slice(2),
@@ -42,11 +45,11 @@ async function main(): Promise<void> {
     if (config.showHelp) print(renderHelp())
     else if (config.showVersion) print(`ephemeral-port-exporter ${build.version}\n`)
     else if (config.command === 'serve') await serve(config, build)
-    else await inspect(config)
+    else await inspect({ ...config, command: config.command }, build)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const problem of error.problems) complain(problem)
-    process.exitCode = error.command === 'status' ? EXIT_UNREADABLE : EXIT_BAD_USAGE
+    process.exitCode = error.command === 'serve' ? EXIT_BAD_USAGE : EXIT_UNREADABLE
   }
 }
 
@@ -56,8 +59,12 @@ async function serve(config: Config, build: Build): Promise<void> {
   const protection = await openProtection(config, log)
   const pods = openPods(config, log, (told) => sampler?.tellPods(told))
   let sampler: Sampler | undefined
+  let ports: readonly number[] = []
+  const diagnoser = createDiagnoser(() => ({ platform: process.platform, listenPorts: ports }))
   const app = createApp({
     build,
+    host: hostname(),
+    diagnose: diagnoser.diagnose,
     telemetryPath: config.telemetryPath,
     renderer: createPageRenderer({ build, includeProcessMetrics: config.exporterMetrics }),
     currentSnapshot: () => sampler?.currentSnapshot(),
@@ -82,7 +89,7 @@ async function serve(config: Config, build: Build): Promise<void> {
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
 
-  const ports = server.addresses.map(({ port }) => port)
+  ports = server.addresses.map(({ port }) => port)
   log.info('Listening', { addresses: server.addresses.map(renderAddress).join(' ') })
   const logFailures = createFailureLog(log)
   let warned = false
@@ -96,6 +103,7 @@ async function serve(config: Config, build: Build): Promise<void> {
       },
       snapshot: (snapshot) => {
         logFailures(snapshot)
+        diagnoser.note(snapshot)
         const settings = snapshot.namespaces[0]?.state?.settings
         const exposed = warned || !settings ? undefined : listExposedPorts(settings, ports)[0]
         if (exposed !== undefined) {
@@ -158,28 +166,50 @@ function isSingle({ command, watch }: Config): boolean {
   return command !== 'serve' && !watch
 }
 
-/** `status` and `doctor`: one sample, printed, or with --watch one after another. */
-async function inspect(config: Config): Promise<void> {
-  // The reader of a pipe may leave early, as head does.
-  process.stdout.on('error', () => process.exit(EXIT_OK))
-  const show = async (snapshot: Snapshot): Promise<void> => {
-    if (config.command === 'doctor') {
-      const facts = {
-        platform: process.platform,
-        listenPorts: config.listenAddresses.map(({ port }) => port),
-      }
-      print(renderFindings(diagnose(snapshot, facts), { tty: process.stdout.isTTY }))
-    } else if (config.json) {
-      print(renderStatusJson(snapshot))
-    } else {
-      if (config.watch && process.stdout.isTTY) print(CLEAR_SCREEN)
-      print(renderStatus(snapshot))
-    }
-    if (config.watch) return
-    pods?.stop()
-    await sampler.stop()
-    process.exitCode = config.command === 'doctor' ? EXIT_OK : statusExitCode(snapshot)
+type Inspection = Config & { readonly command: 'status' | 'doctor' }
+
+/** `status` and `doctor`: what the exporter of this host knows, else a sample; with --watch one after another. */
+async function inspect(config: Inspection, build: Build): Promise<void> {
+  // The exit status 1, which an exception has by itself, stands for a warning.
+  process.on('uncaughtException', (error) => {
+    complain(`Internal error: ${error.stack ?? error}`)
+    process.exit(EXIT_UNREADABLE)
+  })
+  const listenPorts = config.listenAddresses.map(({ port }) => port)
+  const diagnoser = createDiagnoser(() => ({ platform: process.platform, listenPorts }))
+  const terminal = () => describeTerminal(process.stdout, process.env)
+  const isFullScreen = config.watch && !config.json && terminal().rows !== undefined
+  const quit = { events: process, quit: () => process.exit() }
+  const screen = isFullScreen ? takeScreen(process, terminal, quit) : undefined
+  const show = (snapshot: Snapshot, origin: string): void => {
+    diagnoser.note(snapshot)
+    const view = { snapshot, diagnosis: diagnoser.diagnose(snapshot), origin }
+    process.exitCode = reportExitCode(config, view)
+    const text = renderReport(config, view, terminal())
+    if (screen === undefined) print(text)
+    else screen.show(text)
   }
+  const ask = async (): Promise<number | undefined> => {
+    const question = { addresses: config.listenAddresses, version: build.version }
+    const answer = asksToSample(process.argv.slice(2)) ? undefined : await askExporter(question)
+    if (answer === undefined) return undefined
+    show(answer.snapshot, `from the exporter at ${answer.address}`)
+    return answer.snapshot.intervalSeconds
+  }
+  for (;;) {
+    const seconds = await ask()
+    if (seconds === undefined) break
+    if (!config.watch) return
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+  }
+  await sampleAndShow(config, (snapshot) => show(snapshot, 'sampled by this command'))
+}
+
+/** Samples by itself. */
+async function sampleAndShow(
+  config: Inspection,
+  show: (snapshot: Snapshot) => void,
+): Promise<void> {
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
   const pods = openPods(config, log, (told) => sampler.tellPods(told))
   const sampler = await openSampler(
@@ -187,7 +217,10 @@ async function inspect(config: Config): Promise<void> {
     { pods },
     {
       opened: () => {},
-      snapshot: (snapshot) => void show(snapshot),
+      snapshot: (snapshot) => {
+        show(snapshot)
+        if (!config.watch) void Promise.all([pods?.stop(), sampler.stop()])
+      },
       died: (reason) => {
         complain(`Sampling worker died: ${reason}`)
         if (!config.watch) process.exit(EXIT_UNREADABLE)
@@ -195,6 +228,13 @@ async function inspect(config: Config): Promise<void> {
       stuck: () => process.kill(process.pid, 'SIGKILL'),
     },
   )
+}
+
+/** The reader of a pipe may leave early, as head does; whatever else cannot be written is an error. */
+function endUnwritten(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(EXIT_OK)
+  complain(`Cannot write: ${error.message}`)
+  process.exit(EXIT_UNREADABLE)
 }
 
 /** Ends the program with one line when no source of sockets works. */

@@ -12,6 +12,51 @@ export interface Destination {
   readonly destination: string
 }
 
+/** What holds a port: sockets by state, and sockets that close their port to every connect(). */
+export const holders = [
+  'established',
+  'time_wait',
+  'close_wait',
+  'fin_wait',
+  'syn_sent',
+  /** A socket that is bound and not connected, or whose port the program chose. */
+  'bound',
+  'listener',
+  /** A connection whose port was bound first, as tests or memory tell. */
+  'hidden',
+  'other',
+] as const
+export type Holder = (typeof holders)[number]
+
+/** What fills a pool, in the words of the label `cause`. */
+export type CauseName =
+  /** Connections that are opened and closed faster than TIME_WAIT lets their ports go. */
+  | 'churn'
+  /** Connections that are opened and never closed. */
+  | 'open_leak'
+  /** The other end has closed, the program has not. */
+  | 'close_wait'
+  | 'bound_idle'
+  | 'bind_before_connect'
+  | 'listeners'
+  /** Connections that are open at the same time, and not known to pile up. */
+  | 'many_connections'
+  | 'udp_sockets'
+  | 'unknown'
+
+/** An owner and how many ports of a cause it holds. */
+export interface OwnerShare extends OwnerName {
+  readonly ports: number
+}
+
+export interface Cause {
+  readonly cause: CauseName
+  /** Ports that it explains, of those that are not available. */
+  readonly ports: number
+  /** Who holds them, most first, at most three. Empty where nothing tells owners. */
+  readonly owners: readonly OwnerShare[]
+}
+
 export interface Pool {
   readonly pool: PoolName
   /** Ports the pool can ever hand out. */
@@ -36,6 +81,15 @@ export interface Pool {
   readonly etaSeconds: number | undefined
   /** The destination behind the numbers; tcp_connect only, undefined while there is none. */
   readonly worstDestination: Destination | undefined
+  /** What holds the ports that are not available; the counts add up to capacity - available. */
+  readonly heldPorts: Readonly<Record<Holder, number>>
+  /** What holds most of them; undefined while nothing is held. */
+  readonly cause: Cause | undefined
+}
+
+/** Whether its cause is told: a pool past 80 %, or at risk of 0.2. */
+export function isCauseShown({ utilizationRatio, riskRatio = 0 }: Pool): boolean {
+  return utilizationRatio >= 0.8 || riskRatio >= 0.2
 }
 
 export interface DestinationRow extends Destination {
@@ -153,6 +207,12 @@ export interface NamespaceState {
 
 export type NetnsKind = 'host' | 'self' | 'pod' | 'container' | 'named' | 'inode'
 
+/** A process, and the program it runs as /proc names it. */
+export interface Program {
+  readonly pid: number
+  readonly program: string
+}
+
 export interface NetnsName {
   /** Given once, and never to two namespaces. */
   readonly netns: string
@@ -167,6 +227,10 @@ export interface Namespace extends NetnsName {
   readonly podUid: string | undefined
   /** Undefined until the pod's name is known. */
   readonly pod: { readonly namespace: string; readonly name: string } | undefined
+  /** How a command gets into it: its file in /run/netns, and a process that is in it. */
+  readonly entrance: { readonly name: string | undefined; readonly pid: number | undefined }
+  /** The processes of the owners behind a pool that is nearly full, where /proc tells them. */
+  readonly programs: readonly (OwnerName & Program)[]
   /** Whether all of its rows are exported: not where every pool is below --detail.min-utilization and nothing has failed. */
   readonly detailed: boolean
   /** Undefined when the last read failed; `failure` then says why. */

@@ -49,7 +49,17 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
   [/^metrics\//, /^(snapshot\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
-  [/^web\/app\.ts$/, /^(snapshot\.ts|web\/[^/]*|metrics\/.*|express)$/],
+  [/^diagnosis\//, /^((observation|snapshot)\.ts|diagnosis\/.*)$/],
+  [/^web\/app\.ts$/, /^(snapshot\.ts|diagnosis\/diagnose\.ts|web\/[^/]*|metrics\/.*|express)$/],
+  [
+    /^web\/(page|status-page|namespace-page)\.ts$/,
+    /^(snapshot\.ts|diagnosis\/.*|web\/.*|node:crypto)$/,
+  ],
+  // The text of the page is what the command line prints.
+  [
+    /^web\/status-pages\.ts$/,
+    /^(snapshot\.ts|diagnosis\/diagnose\.ts|cli\/(status|namespace-text|text)\.ts|web\/.*)$/,
+  ],
   [
     /^web\/protection\/bcrypt-worker\.ts$/,
     /^(web\/protection\/bcrypt-messages\.ts|bcryptjs|node:worker_threads)$/,
@@ -62,8 +72,10 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^web\//,
     /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
   ],
-  [/^cli\//, /^(snapshot\.ts|cli\/.*)$/],
-  [/^config\//, /^(sample\.ts|config\/.*|cli\/(health|text)\.ts|yaml|node:(net|util))$/],
+  [/^cli\/terminal\.ts$/, /^(cli\/.*|node:(events|tty))$/],
+  [/^cli\/running-exporter\.ts$/, /^(snapshot\.ts|node:http)$/],
+  [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
+  [/^config\//, /^(sample\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
   [

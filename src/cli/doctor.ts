@@ -1,74 +1,75 @@
-// The command `doctor`: Snapshot and a few facts -> what this host is exposed to and what to change. Pure.
+// The command `doctor`: Diagnosis -> what fails, what will bite and what to change, for people and for programs. Pure.
 
-import type { Namespace, Snapshot } from '../snapshot.ts'
-import { checkBlocked, checkPools, checkReuse, checkSlowPath } from './doctor-pools.ts'
-import { checkListeners, checkOwnPorts, checkRange } from './doctor-range.ts'
-import { type Check, createFinding, type Finding, type HostFacts, type Patient } from './finding.ts'
+import type { Diagnosis } from '../diagnosis/diagnose.ts'
+import type { Finding } from '../diagnosis/finding.ts'
+import { worstOf } from '../diagnosis/severity.ts'
+import { renderList, renderVisible } from '../diagnosis/words.ts'
+import { renderPoolDiagnosis } from './pool-text.ts'
+import { paint, paragraphWidth, plainText, renderLabelled, type Terminal, wrap } from './text.ts'
 
-const checkExactness: Check = (patient) => {
-  const { exactness, reader } = patient.state
-  if (exactness === 'exact') {
-    return [createFinding(patient, 'ok', { what: `${reader} sees every socket that holds a port` })]
+const MOST_NAMESPACES = 5
+
+/** 0 healthy, 1 warning, 2 critical, 3 nothing could be read. */
+export function doctorExitCode({ pools, findings, namespaces }: Diagnosis): 0 | 1 | 2 | 3 {
+  if (namespaces.unread === namespaces.total) return 3
+  const worst = worstOf([...pools, ...findings].map(({ severity }) => severity))
+  return worst === 'critical' ? 2 : worst === 'warning' ? 1 : 0
+}
+
+/** One line. */
+export function renderDoctorJson(diagnosis: Diagnosis): string {
+  return `${JSON.stringify(diagnosis)}\n`
+}
+
+/** What fails first, then the findings, worst first, commands on lines of their own. Ends in a line break. */
+export function renderDoctor(diagnosis: Diagnosis, terminal: Terminal = plainText): string {
+  const { pools, findings } = diagnosis
+  const blocks = [
+    ...pools.map((pool) => renderPoolDiagnosis(pool, terminal)),
+    ...findings.map((finding) => renderFinding(finding, terminal)),
+  ]
+  const commands = [
+    ...findings.flatMap((finding) => finding.commands),
+    ...pools.flatMap(({ remedies }) => remedies.map(({ command }) => command)),
+  ]
+  if (commands.some((command) => command?.includes('sysctl -w'))) {
+    blocks.push(
+      wrap(
+        'sysctl -w lasts until the next boot, or as long as the namespace. For the host a file in /etc/sysctl.d with the ' +
+          'same "name = value" lasts longer, for a pod its securityContext.',
+        paragraphWidth(terminal),
+      ),
+    )
   }
-  const onLinux = patient.facts.platform === 'linux'
-  return [
-    createFinding(patient, 'note', {
-      what: 'fewer ports may be available than shown',
-      ...(reader === 'netlink'
-        ? {
-            why: "This kernel's socket dump does not show every socket that holds a port: those that are bound but idle appear from Linux 6.8 on.",
-            fix: 'Run Linux 6.8 or newer.',
-          }
-        : {
-            why: `${reader} shows neither sockets that are bound but idle nor which ports a program chose itself.`,
-            fix: !onLinux
-              ? ''
-              : patient.netlinkWorks
-                ? 'Let the exporter enter it: CAP_SYS_ADMIN, and CAP_SYS_PTRACE unless the namespace has a name in /run/netns.'
-                : 'Let --source=auto reach netlink: it needs the optional dependency koffi, and AF_NETLINK sockets must not be forbidden (seccomp, RestrictAddressFamilies).',
-          }),
-    }),
-  ]
+  return blocks
+    .map((lines, i) => {
+      const dense = lines.length === 1 && blocks[i + 1]?.length === 1
+      return `${lines.join('\n')}\n${dense || i === blocks.length - 1 ? '' : '\n'}`
+    })
+    .join('')
 }
 
-/** The order is that of the findings of one severity. */
-const checks: readonly Check[] = [
-  checkPools,
-  checkSlowPath,
-  checkReuse,
-  checkBlocked,
-  checkListeners,
-  checkOwnPorts,
-  checkRange,
-  checkExactness,
-]
-
-/** Every exposure of every namespace, and what was checked and is ok; of quiet ones the exposures alone. */
-export function diagnose(snapshot: Snapshot, facts: HostFacts): Finding[] {
-  const netlinkWorks = snapshot.namespaces.some(({ state }) => state?.reader === 'netlink')
-  return snapshot.namespaces.flatMap((namespace) =>
-    diagnoseNamespace(namespace, { facts, netlinkWorks }).filter(
-      ({ severity }) => namespace.detailed || severity !== 'ok',
-    ),
+function renderFinding(
+  { severity, namespaces, what, why, fix, commands }: Finding,
+  terminal: Terminal,
+): string[] {
+  const [first = '', ...rest] = wrap(
+    renderVisible(`${severity}: ${renderNamespaces(namespaces)}: ${what}`),
+    paragraphWidth(terminal),
   )
+  const where = namespaces.length > 1 ? `for ${namespaces[0]}: ` : ''
+  return [
+    paint(severity, severity, terminal) + first.slice(severity.length),
+    ...rest.map((line) => `  ${line}`),
+    ...renderLabelled('    why: ', why, terminal),
+    ...renderLabelled('    fix: ', fix, terminal),
+    ...(commands.length > 0 && where !== '' ? [`         ${renderVisible(where)}`] : []),
+    ...commands.map((command) => `         ${command}`),
+  ]
 }
 
-function diagnoseNamespace(
-  { netns, state, failure }: Namespace,
-  known: Pick<Patient, 'facts' | 'netlinkWorks'>,
-): Finding[] {
-  if (state !== undefined) return checks.flatMap((check) => check({ netns, state, ...known }))
-  return [
-    {
-      severity: 'critical',
-      netns,
-      what: `could not be read${failure === undefined ? '' : ` (${failure.reason})`}`,
-      why: failure?.message ?? '',
-      fix:
-        failure?.reason === 'permission'
-          ? 'Run as root or grant the right that the message names.'
-          : 'Try another --source.',
-      commands: [],
-    },
-  ]
+/** One name, or how many there are and the first of them. */
+export function renderNamespaces(namespaces: readonly string[]): string {
+  if (namespaces.length === 1) return namespaces[0] ?? ''
+  return `${namespaces.length} namespaces (${renderList(namespaces, MOST_NAMESPACES)})`
 }

@@ -1,43 +1,38 @@
-// Plain text for terminals: numbers, tables and paragraphs. Pure; `-` says "not known".
+// Plain text for terminals: tables, paragraphs and colours. Pure.
 
-/** Every rendering fits this many columns. */
-export const terminalColumns = 100
+import type { Severity } from '../diagnosis/severity.ts'
+import { renderVisible } from '../diagnosis/words.ts'
 
-/** Near both ends the rounded text never claims the end itself: 100.0% is full, 0.0% is empty. */
-export function renderPercent(ratio: number | undefined): string {
-  if (ratio === undefined) return '-'
-  return `${renderBetween(ratio * 100, { top: 100, digits: 1 })}%`
+/** Where the text goes. */
+export interface Terminal {
+  /** Undefined for files and pipes, where nothing is shortened. */
+  readonly columns: number | undefined
+  readonly rows: number | undefined
+  readonly colours: boolean
 }
 
-/** A probability with two digits; 1.00 and 0.00 are said of certainty only. */
-export function renderRisk(ratio: number | undefined): string {
-  return ratio === undefined ? '-' : renderBetween(ratio, { top: 1, digits: 2 })
+/** A file or a pipe: the full text. */
+export const plainText: Terminal = { columns: undefined, rows: undefined, colours: false }
+
+/** Of paragraphs where nobody says how wide the reader's screen is. */
+const PARAGRAPH_COLUMNS = 100
+const LEAST_COLUMNS = 20
+
+/** How wide a paragraph may be that starts `indent` columns in. */
+export function paragraphWidth({ columns = PARAGRAPH_COLUMNS }: Terminal, indent = 0): number {
+  return Math.max(LEAST_COLUMNS, Math.min(columns, PARAGRAPH_COLUMNS) - indent)
 }
 
-function renderBetween(value: number, { top, digits }: { top: number; digits: number }): string {
-  const step = 10 ** -digits
-  const inner = Math.min(Math.max(value, step), top - step)
-  return (value <= 0 || value >= top ? value : inner).toFixed(digits)
+const colours: Readonly<Record<Severity, string>> = {
+  ok: '\u001b[32m',
+  note: '\u001b[36m',
+  warning: '\u001b[33m',
+  critical: '\u001b[31m',
 }
 
-const units = [
-  ['d', 86_400],
-  ['h', 3600],
-  ['m', 60],
-  ['s', 1],
-] as const
-
-/** The two largest units: 1d2h, 3m20s, 45s. */
-export function renderDuration(seconds: number | undefined): string {
-  if (seconds === undefined) return '-'
-  let rest = Math.round(seconds)
-  const parts: string[] = []
-  for (const [name, size] of units) {
-    const count = Math.floor(rest / size)
-    if (count > 0) parts.push(`${count}${name}`)
-    rest -= count * size
-  }
-  return parts.slice(0, 2).join('') || '0s'
+/** The text in the colour of the severity, where there are colours. */
+export function paint(text: string, severity: Severity, terminal: Terminal): string {
+  return terminal.colours ? `${colours[severity]}${text}\u001b[0m` : text
 }
 
 export interface Column {
@@ -51,7 +46,7 @@ export interface Column {
 export function renderTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-  width = terminalColumns,
+  width = Number.POSITIVE_INFINITY,
 ): string[] {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(renderVisible))]
   const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)))
@@ -82,19 +77,20 @@ export function shorten(text: string, width: number): string {
   return `${text.slice(0, width - 1 - tail)}…${text.slice(text.length - tail)}`
 }
 
-/** Names come from other programs: no character of theirs may act on the terminal. */
-export function renderVisible(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?')
-}
-
-/** Lines of whole words; a word longer than a line is shortened. */
+/** Lines of whole words; a word longer than a line has one of its own, in full. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   for (const word of text.split(/\s+/).filter(Boolean)) {
     const last = lines.at(-1)
     if (last !== undefined && last.length + 1 + word.length <= width) {
       lines[lines.length - 1] = `${last} ${word}`
-    } else lines.push(shorten(word, width))
+    } else lines.push(word)
   }
   return lines
+}
+
+/** A paragraph whose first line begins with `label` and whose others stand below its text. */
+export function renderLabelled(label: string, text: string, terminal: Terminal): string[] {
+  const lines = wrap(renderVisible(text), paragraphWidth(terminal, label.length))
+  return lines.map((line, i) => (i === 0 ? label : ' '.repeat(label.length)) + line)
 }

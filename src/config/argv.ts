@@ -57,6 +57,13 @@ export function parseArgv(argv: readonly string[]): CommandLine {
   return { command: isCommand(word) ? word : 'serve', given: [...given.values()], problems }
 }
 
+/** Whether the line says how to sample, so that nobody else's sample will do. */
+export function asksToSample(argv: readonly string[]): boolean {
+  return parseArgv(argv).given.some(({ name }) =>
+    ['Sampling', 'Collectors'].includes(optionOf(name).group),
+  )
+}
+
 interface Flag extends Given {
   readonly problem: string | undefined
 }

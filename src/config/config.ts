@@ -87,9 +87,11 @@ export async function readConfig({ argv, env, readFile }: ConfigInputs): Promise
 
   const problems = [...line.problems]
   for (const { name, origin } of line.given) {
-    const { command } = optionOf(name)
-    if (command !== undefined && command !== line.command) {
-      problems.push(`Cannot use ${origin} with ${line.command}: it belongs to ${command}`)
+    const { commands } = optionOf(name)
+    if (commands !== undefined && !commands.includes(line.command)) {
+      problems.push(
+        `Cannot use ${origin} with ${line.command}: it belongs to ${commands.join(' and ')}`,
+      )
     }
   }
   const variables = parseEnv(env)

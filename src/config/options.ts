@@ -16,13 +16,14 @@ import {
 
 export const commands = {
   serve: 'Sample all the time and serve the metrics (the default)',
-  status: 'Take one sample and print it as tables; the exit status says how bad it is',
-  doctor: 'Say what this host is exposed to and what to change',
+  status:
+    'Print what the exporter of this host knows, else one sample; the exit status says how bad it is',
+  doctor: 'Say what fails, what will fail and what to change; exit status as for status',
 } as const
 export type Command = keyof typeof commands
 
 export interface Option<T> {
-  readonly group: 'Web' | 'Sampling' | 'Collectors' | 'General' | 'For status'
+  readonly group: 'Web' | 'Sampling' | 'Collectors' | 'General' | 'For status and doctor'
   /** A sentence without a full stop. */
   readonly help: string
   readonly value: Value<T>
@@ -32,8 +33,8 @@ export interface Option<T> {
   readonly repeatable?: true
   /** On the command line only: it asks for something once instead of setting it. */
   readonly flagOnly?: true
-  /** Means something to this command alone. */
-  readonly command?: Command
+  /** Means something to these commands alone. */
+  readonly commands?: readonly Command[]
   /** One letter. */
   readonly short?: string
 }
@@ -200,18 +201,18 @@ export const options = {
     short: 'h',
   },
   watch: {
-    group: 'For status',
-    help: 'Sample and print again at every interval',
+    group: 'For status and doctor',
+    help: 'Sample and print again at every interval (status only)',
     value: switchValue,
     fallback: 'false',
-    command: 'status',
+    commands: ['status'],
   },
   json: {
-    group: 'For status',
+    group: 'For status and doctor',
     help: 'Print each sample as one line of JSON',
     value: switchValue,
     fallback: 'false',
-    command: 'status',
+    commands: ['status', 'doctor'],
   },
 } as const satisfies Readonly<Record<string, Option<unknown>>>
 

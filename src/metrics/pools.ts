@@ -1,6 +1,10 @@
 // Families about the pools of ports and when they run out: Snapshot -> samples.
 
+import { holders, isCauseShown } from '../snapshot.ts'
 import { defineFamily, type Family, perExporter, perPool, readableNamespaces } from './family.ts'
+
+/** UDP knows no other states. */
+const udpHolders = ['established', 'bound'] as const
 
 export const poolFamilies: readonly Family[] = [
   perPool({
@@ -35,9 +39,12 @@ export const poolFamilies: readonly Family[] = [
   }),
   perPool({
     name: 'ephemeral_port_pool_uncertain_ports',
-    help:
-      'Ports counted as available of which it is not known whether bind() closed them: available may be too high by so many. ' +
-      '0 where known. Absent for pools other than tcp_connect.',
+    help: 'Ports counted as available although bind() may have closed them.',
+    absent:
+      'for other pools than tcp_connect, for quiet namespaces, and where bound sockets cannot be seen',
+    details:
+      'ephemeral_port_pool_available_ports may be too high by so many. The number is 0 where the history of every ' +
+      'port is known. The label exactness of ephemeral_port_source_info says how it is known.',
     value: (pool) => pool.uncertainPorts,
   }),
   perPool({
@@ -118,6 +125,47 @@ export const poolFamilies: readonly Family[] = [
           if (worstDestination === undefined) continue
           const { source, destination } = worstDestination
           yield { labels: { netns, pool, source, destination }, value: 1 }
+        }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_pool_held_ports',
+    type: 'gauge',
+    help: 'Ports of the pool that are not available, by what holds them. Sums to capacity - available.',
+    details:
+      'Of tcp_connect these are the ports of the worst destination, and those that are closed to every connect(): ' +
+      'bound, listener and hidden. hidden is a connection whose port was bound first, which no listing shows. ' +
+      'The pool udp has established and bound only.',
+    labels: ['netns', 'pool', 'holder'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        for (const { pool, heldPorts } of state.pools) {
+          for (const holder of pool === 'udp' ? udpHolders : holders) {
+            const value = heldPorts[holder]
+            yield { labels: { netns, pool, holder }, value }
+          }
+        }
+      }
+    },
+  }),
+  defineFamily({
+    name: 'ephemeral_port_pool_cause_info',
+    type: 'gauge',
+    help: 'Always 1. Names what fills the pool and who holds most of it, as the status page does.',
+    absent: 'for a pool below 80 % whose risk is below 0.2',
+    details:
+      'The cause is churn, open_leak, close_wait, bound_idle, bind_before_connect, listeners, many_connections, ' +
+      'udp_sockets or unknown. It changes only when another cause holds a tenth of the held ports more. The owner ' +
+      'is that of the cause at the worst destination.',
+    labels: ['netns', 'pool', 'cause', 'owner'],
+    *samples(snapshot) {
+      for (const { netns, state } of readableNamespaces(snapshot)) {
+        for (const pool of state.pools.filter(isCauseShown)) {
+          if (pool.cause === undefined) continue
+          const { cause, owners } = pool.cause
+          const owner = owners[0]?.owner ?? 'unknown'
+          yield { labels: { netns, pool: pool.pool, cause, owner }, value: 1 }
         }
       }
     },

@@ -1,7 +1,7 @@
 // Memory of connections that hold their port by bind() or from a listener: what one census saw -> what it means for the next,
 // where the listener has closed or the connection is a TIME_WAIT and looks like any other.
 // Only these connections keep a port closed to connect(), and only until the last of them has gone
-// (docs/development/port-model.md#15).
+// (docs/development/port-model.md#what-listings-do-not-tell).
 
 import { type Census, PORTS, USE } from './census.ts'
 import { createInboundTest } from './destinations.ts'

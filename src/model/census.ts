@@ -38,8 +38,10 @@ export const USE = {
   bound: 16,
   udp: 32,
   udpIpv4: 64,
+  /** A UDP socket that is connected. */
+  udpConnected: 128,
   /** Nothing visible closes the port to connect(), but it is known to be closed. No census sets this bit. */
-  hidden: 128,
+  hidden: 256,
 } as const
 
 export interface Listener {
@@ -70,7 +72,7 @@ export interface Census {
   readonly tcpStates: Uint32Array
   readonly udpStates: Uint32Array
   /** Bits of USE by port number. */
-  readonly portUse: Uint8Array
+  readonly portUse: Uint16Array
   /** Whole seconds until the longest-lived minisock of the port is gone, by port number. */
   readonly portExpirySeconds: Uint8Array
   /** False where the reader cannot tell when TIME_WAIT ends. */
@@ -105,7 +107,7 @@ export function createCensusTaker(
 ) => Census {
   const noted = owners ? createOwners() : undefined
   const flows = createFlowTable(noted && ((left, right) => prefersOwner(noted.table, left, right)))
-  const portUse = new Uint8Array(PORTS)
+  const portUse = new Uint16Array(PORTS)
   const portExpirySeconds = new Uint8Array(PORTS)
   const key = new Uint32Array(KEY_WORDS)
   const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS, explicit: false }
@@ -144,7 +146,8 @@ export function createCensusTaker(
 function countUdp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
   const state = batch.state[row] ?? STATE.unknown
   increment(draft.udpStates, state)
-  use(draft, port, USE.udp | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
+  const connected = state === STATE.established ? USE.udpConnected : 0
+  use(draft, port, USE.udp | connected | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
   const { owners } = draft
   const owner = owners && takeOwner(owners.table, owners.by, batch, row)
   if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)

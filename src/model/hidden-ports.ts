@@ -33,7 +33,7 @@ export interface UseBits {
 
 export function listAmbiguousPorts(
   usable: Uint8Array,
-  portUse: Uint8Array,
+  portUse: Uint16Array,
   bits: UseBits,
 ): number[] {
   const ports: number[] = []

@@ -1,6 +1,6 @@
 // What the parity of ports tells of connections whose bind history no listing shows: bound, made by connect(), or in doubt.
 // connect() begins with the ports that have the parity of the first port of the range, bind(0) with the others
-// (docs/development/port-model.md#15). A destination whose connections have far more ports of one parity than chance, or
+// (docs/development/port-model.md#what-listings-do-not-tell). A destination whose connections have far more ports of one parity than chance, or
 // a half that was full for a time, could give them is known by that.
 // Programs that confine themselves to a part of the range (IP_LOCAL_PORT_RANGE) use both parities alike: they prove nothing.
 

@@ -7,7 +7,10 @@ import type { BindPorts } from './ports.ts'
 import type { RankedMember } from './ranking.ts'
 
 /** A pool as of now, without what needs a history. */
-export type PoolNow = Omit<Pool, 'utilizationPeakRatio' | 'riskRatio' | 'etaSeconds'>
+export type PoolNow = Omit<
+  Pool,
+  'utilizationPeakRatio' | 'riskRatio' | 'etaSeconds' | 'heldPorts' | 'cause'
+>
 
 /** A rival must have taken that much more of the capacity before it replaces the destination that is named. */
 const WORST_MARGIN_RATIO = 0.01

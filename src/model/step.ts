@@ -3,6 +3,7 @@
 
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
+import { type CausesState, createCauses } from './causes.ts'
 import { createCensusTaker } from './census.ts'
 import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
@@ -45,6 +46,7 @@ export interface ModelState {
   readonly tcpHeld: Uint8Array
   readonly closed: ClosedMemory
   readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
+  readonly causes: CausesState
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
 }
@@ -85,6 +87,7 @@ export function createStep(options: ModelOptions): Step {
   const takeCensus = createCensusTaker({ owners: options.owners })
   const findClosed = createClosedPorts()
   const advanceOwners = options.owners ? createOwnersModel() : undefined
+  const advanceCauses = createCauses()
 
   return (state, reading, context) => {
     const { settings, protocols } = reading
@@ -136,7 +139,7 @@ export function createStep(options: ModelOptions): Step {
     }
 
     const histories: Partial<Record<PoolName, PoolHistory>> = {}
-    const pools = now.map(({ pool, input }): Pool => {
+    const modelled = now.map(({ pool, input }): Omit<Pool, 'heldPorts' | 'cause'> => {
       const history = state?.pools[pool.pool]
       const peaks = advancePeak(
         history?.peaks ?? [],
@@ -181,6 +184,16 @@ export function createStep(options: ModelOptions): Step {
         atSeconds: context.atSeconds,
         nameOwners,
       })
+    const { state: causes, pools } = advanceCauses(state?.causes, modelled, {
+      census,
+      ports,
+      columns,
+      range: settings.range,
+      ipv6: settings.ipv6,
+      worst: members.find(({ index }) => index >= 0)?.index ?? -1,
+      atSeconds: context.atSeconds,
+      owners: owners && { memory: owners.state.memory, nameOwner: owners.nameOwner },
+    })
     const listening = listeningPorts(census, ports)
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
@@ -192,6 +205,7 @@ export function createStep(options: ModelOptions): Step {
         tcpHeld: ports.tcpHeld,
         closed: closed.memory,
         pools: histories,
+        causes,
         owners: owners?.state,
       },
       namespace: {

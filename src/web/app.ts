@@ -1,17 +1,22 @@
 // The HTTP side: what the rest of the program knows -> an express app. It renders and never samples.
 
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import type { PageRenderer } from '../metrics/page.ts'
 import { contentTypes } from '../metrics/render.ts'
 import type { Build, Snapshot } from '../snapshot.ts'
-import { landingPagePolicy, renderLandingPage } from './landing.ts'
 import { acceptsGzip, negotiateFormat } from './negotiate.ts'
+import { pagePolicy } from './page.ts'
+import { createStatusPages, renderNoSample, type StatusPages } from './status-pages.ts'
 
 export interface AppOptions {
   readonly build: Build
   readonly renderer: PageRenderer
   /** Undefined before the first sample. */
   readonly currentSnapshot: () => Snapshot | undefined
+  readonly diagnose: (snapshot: Snapshot) => Diagnosis
+  /** Name of the machine. */
+  readonly host: string
   /** `reason` is shown to whoever asks. */
   readonly readiness: () => { readonly ready: boolean; readonly reason: string }
   readonly healthy: () => boolean
@@ -24,6 +29,7 @@ export interface AppOptions {
 type Handler = (request: Request, response: Response) => void | Promise<void>
 
 const TEXT = 'text/plain; charset=utf-8'
+const HTML = 'text/html; charset=utf-8'
 /** A smaller page gains nothing from compression. */
 const GZIP_FROM_BYTES = 1024
 
@@ -63,27 +69,43 @@ export function createApp(options: AppOptions): Express {
     else sendText(response, 503, `Not ready: ${reason}`)
   })
 
-  serve('/api/v1/snapshot', (_request, response) => {
-    const snapshot = currentSnapshot()
-    if (snapshot === undefined) return sendNoSample(response)
-    const body = JSON.stringify({ build, snapshot })
-    send(response, 200, { type: 'application/json; charset=utf-8', body })
-  })
+  const snapshotJson = createJsonCache((snapshot) => ({ build, snapshot }))
+  const diagnosisJson = createJsonCache((snapshot) => ({
+    build,
+    diagnosis: options.diagnose(snapshot),
+  }))
+  for (const [path, toJson] of [
+    ['/api/v1/snapshot', snapshotJson],
+    ['/api/v1/diagnosis', diagnosisJson],
+  ] as const) {
+    serve(path, (_request, response) => {
+      const snapshot = currentSnapshot()
+      if (snapshot === undefined) return sendNoSample(response)
+      send(response, 200, { type: 'application/json; charset=utf-8', body: toJson(snapshot) })
+    })
+  }
 
   if (telemetryPath !== '/') {
-    const links = [
-      { path: telemetryPath, text: 'Metrics' },
-      { path: '/-/healthy', text: 'Health' },
-      { path: '/-/ready', text: 'Readiness' },
-      { path: '/api/v1/snapshot', text: 'Last sample as JSON' },
-    ]
-    const body = renderLandingPage({ build, links })
-    serve('/', (_request, response) => {
+    const pages = createStatusPages(options)
+    app.route('/').get(show(pages.renderStatus)).all(refuseMethod)
+    // The name of a namespace may hold slashes.
+    app.route('/namespaces/*name').get(show(pages.renderNamespace)).all(refuseMethod)
+  }
+
+  function show(render: StatusPages[keyof StatusPages]): Handler {
+    return (request, response) => {
+      const { name } = request.params
+      const { status, type, body, refreshSeconds } = render({
+        accept: request.headers.accept,
+        name: Array.isArray(name) ? name.join('/') : name,
+      })
+      if (type === 'html') response.setHeader('Refresh', String(refreshSeconds))
       if (!response.hasHeader('Content-Security-Policy')) {
-        response.setHeader('Content-Security-Policy', landingPagePolicy)
+        response.setHeader('Content-Security-Policy', pagePolicy)
       }
-      send(response, 200, { type: 'text/html; charset=utf-8', body })
-    })
+      response.setHeader('Vary', 'Accept')
+      send(response, status, { type: type === 'html' ? HTML : TEXT, body })
+    }
   }
 
   app.use((_request: Request, response: Response) => {
@@ -103,7 +125,7 @@ export function createApp(options: AppOptions): Express {
   }
 
   function sendNoSample(response: Response): void {
-    sendText(response, 503, `No sample has been taken yet: ${readiness().reason}`)
+    sendText(response, 503, renderNoSample(readiness().reason))
   }
 
   return app
@@ -128,6 +150,18 @@ function send(
   response.setHeader('Content-Type', content.type)
   response.setHeader('Content-Length', Buffer.byteLength(content.body))
   response.end(content.body)
+}
+
+/** Makes the text of a Snapshot when first asked for, and then only hands it out. */
+function createJsonCache(describe: (snapshot: Snapshot) => object): (snapshot: Snapshot) => Buffer {
+  const texts = new WeakMap<Snapshot, Buffer>()
+  return (snapshot) => {
+    const known = texts.get(snapshot)
+    if (known !== undefined) return known
+    const text = Buffer.from(JSON.stringify(describe(snapshot)))
+    texts.set(snapshot, text)
+    return text
+  }
 }
 
 /** What path-to-regexp would read as a pattern stands for itself. */

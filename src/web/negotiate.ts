@@ -38,6 +38,13 @@ export function negotiateFormat(acceptHeader: string | undefined): Format {
   return wins && openmetrics[0] > 0 ? 'openmetrics' : 'text'
 }
 
+/** Whether the client names HTML, as browsers do and curl does not. */
+export function acceptsHtml(acceptHeader: string | undefined): boolean {
+  return parsePreferences(acceptHeader ?? '').some(
+    ({ value, quality }) => quality > 0 && ['text/html', 'application/xhtml+xml'].includes(value),
+  )
+}
+
 /** Whether gzip is accepted, and not less than no compression at all. */
 export function acceptsGzip(acceptEncodingHeader: string | undefined): boolean {
   const preferences = parsePreferences(acceptEncodingHeader ?? '')

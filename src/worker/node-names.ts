@@ -10,10 +10,11 @@ import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
 import { type CgroupTree, createCgroupTree } from '../owners/cgroup-tree.ts'
 import { nameOwner, nameUser } from '../owners/owner.ts'
+import { createProgramFinder } from '../owners/programs.ts'
 import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
-import type { OwnerName } from '../snapshot.ts'
-import type { Identity } from './watched.ts'
+import type { Namespace, OwnerName } from '../snapshot.ts'
+import { type Identity, listSuspects, NO_PROGRAMS, type Watched } from './watched.ts'
 
 export interface NodeNames {
   /** Whether the names of pods will be told. */
@@ -33,6 +34,8 @@ export interface NodeNames {
   retain(namespaces: ReadonlyMap<number, unknown>): void
   /** Names the owner of a process by its cgroup. */
   nameProcess(cgroupPath: string): string
+  /** The processes behind the owners of pools that are nearly full or at risk. */
+  programsOf(one: Watched): Namespace['programs']
   collectors(): Sample['collectors']
   wanted(): Sample['wanted']
 }
@@ -101,6 +104,12 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     return nameOwner(identity, { containerNames })
   }
 
+  const findPrograms = createProgramFinder({
+    procfs,
+    nameCgroup: namePath,
+    nameUser: (uid) => nameUser(uid, userNames()),
+  })
+
   return {
     kubernetes,
     cgroups: tree !== undefined,
@@ -121,8 +130,8 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     },
     specOf: (pod) => pod && readSpec(pod),
     nameOwnersOf: (namespace) => (by, ids) => {
-      idsOf.set(namespace, ids)
       if (by === 'user') return (id) => nameUser(id, userNames())
+      idsOf.set(namespace, ids)
       if (tree !== undefined) refresh(tree, ids)
       return nameCgroup
     },
@@ -132,6 +141,10 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       if (identities.size > MOST_IDENTITIES) identities.clear()
     },
     nameProcess: (path) => namePath(path).owner,
+    programsOf({ identity, last }) {
+      const owners = listSuspects(last.state)
+      return owners.length === 0 ? NO_PROGRAMS : findPrograms(identity.namespace.pids, owners)
+    },
     collectors() {
       const success = problem === undefined
       const row = { collector: 'owners', success, durationSeconds: seconds, problem }

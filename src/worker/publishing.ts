@@ -3,7 +3,7 @@
 import type { Sample } from '../sample.ts'
 import type { Namespace } from '../snapshot.ts'
 import { highestRisk, highestUtilization } from './urgency.ts'
-import type { LastRead, Watched } from './watched.ts'
+import { type LastRead, NO_PROGRAMS, type Watched } from './watched.ts'
 
 /** Somebody who is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5
@@ -59,6 +59,8 @@ function describeNamespace(one: Watched): Namespace | undefined {
     containerId: identity.containerId,
     podUid: identity.podUid,
     pod: pod && { namespace: pod.namespace, name: pod.name },
+    entrance: { name: namespace.names[0], pid: namespace.pids[0] },
+    programs: last.failure === undefined ? last.programs : NO_PROGRAMS,
     detailed: published.detailed,
     state: last.failure === undefined ? last.state : undefined,
     failure: last.failure,
@@ -78,6 +80,8 @@ function isPublished({ identity, last, published }: Watched, row: Namespace): bo
     last.failure === row.failure &&
     (last.failure !== undefined || last.state === row.state) &&
     published.detailed === row.detailed &&
+    identity.namespace.names[0] === row.entrance.name &&
+    identity.namespace.pids[0] === row.entrance.pid &&
     probesOf(last) === row.probes &&
     identity.pod?.name === row.pod?.name
   )

@@ -64,7 +64,8 @@ export function createReading({
     return clocks.cpuSeconds() - before
   }
 
-  function advance({ identity, last }: Watched, reading: NamespaceReading, watch: Stopwatch): void {
+  function advance(one: Watched, reading: NamespaceReading, watch: Stopwatch): void {
+    const { identity, last } = one
     const atSeconds = clocks.monotonicSeconds()
     const { probeMemory: memory } = last
     const probing = reading.canProbe ? prober : undefined
@@ -89,6 +90,7 @@ export function createReading({
     last.readAtSeconds = atSeconds
     last.rangeAtSeconds = atSeconds
     probing?.probe(memory, ambiguousPorts)
+    last.programs = names.programsOf(one)
     identity.initial = reading.netns === 'host'
   }
 

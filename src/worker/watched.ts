@@ -3,7 +3,13 @@
 import type { ModelState } from '../model/step.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
-import type { Namespace, NamespaceState, NetnsName } from '../snapshot.ts'
+import {
+  isCauseShown,
+  type Namespace,
+  type NamespaceState,
+  type NetnsName,
+  type OwnerShare,
+} from '../snapshot.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
 import type { Failure } from './read-failure.ts'
 
@@ -33,6 +39,8 @@ export interface LastRead {
   /** When an allocation was last seen to fail in it. */
   failedAtSeconds: number
   readonly probeMemory: ProbeMemory
+  /** Of the owners behind a pool that is nearly full. */
+  programs: Namespace['programs']
 }
 
 /** What the last sample published of a namespace. */
@@ -47,6 +55,8 @@ export interface Watched {
   readonly last: LastRead
   readonly published: Published
 }
+
+export const NO_PROGRAMS: Namespace['programs'] = []
 
 export function startWatching(namespace: NetNamespace, nowSeconds: number): Watched {
   return {
@@ -68,6 +78,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       rangeAtSeconds: 0,
       failedAtSeconds: Number.NEGATIVE_INFINITY,
       probeMemory: startProbeMemory(),
+      programs: NO_PROGRAMS,
     },
     published: { detailed: false, row: undefined },
   }
@@ -86,6 +97,13 @@ export function recallProbeOpens(
   opens: ReadonlyMap<string, number>,
 ): void {
   if (isLasting(identity.namespace)) last.probeMemory.opens = opens.get(lastingKeyOf(identity)) ?? 0
+}
+
+/** The owners behind the pools that are nearly full or at risk. */
+export function listSuspects(state: NamespaceState | undefined): readonly OwnerShare[] {
+  return (state?.pools ?? [])
+    .filter(isCauseShown)
+    .flatMap(({ cause }) => cause?.owners.slice(0, 1) ?? [])
 }
 
 /** Whether lastingKeyOf() is no other namespace's: the kernel gives a freed inode away again. */

@@ -1,106 +1,91 @@
 import { describe, expect, test } from 'vitest'
-import { diagnose } from '../../src/cli/doctor.ts'
+import { doctorExitCode, renderDoctor, renderDoctorJson } from '../../src/cli/doctor.ts'
+import { plainText } from '../../src/cli/text.ts'
+import { type Diagnosis, diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { Finding } from '../../src/diagnosis/finding.ts'
+import { noneHeld } from '../support/netns/namespace.ts'
 import {
   buildHost,
   buildNamespace,
   buildPool,
-  buildSettings,
   buildSnapshot,
-  buildState,
   buildUse,
   linux,
   upstream,
 } from '../support/render/cli-snapshot.ts'
 
-describe('diagnose()', () => {
-  test('says what is ok on a quiet host', () => {
-    const findings = diagnose(buildSnapshot(), linux)
-    expect(
-      findings.map(({ severity, netns, what }) => `${severity} ${netns} ${what}`),
-    ).toStrictEqual([
-      'ok host tcp_connect: 28232 of 28232 ports available',
-      'ok host tcp_bind: 28232 of 28232 ports available',
-      'ok host udp: 28232 of 28232 ports available',
-      "ok host TIME_WAIT withholds no destination's ports (tcp_tw_reuse=2, tcp_timestamps=1)",
-      'ok host nothing listens inside 32768-60999 without being reserved',
-      'ok host the port range 32768-60999 has 28232 ports',
-      'ok host netlink sees every socket that holds a port',
-    ])
-  })
-
-  test('says of every problem why it is one and what to do', () => {
-    const findings = diagnose(
-      buildHost({
-        exactness: 'upper_bound',
-        settings: buildSettings({ firstPort: 40_000, lastPort: 40_100, tcpTwReuse: 0 }),
-        blockedPorts: { listener: 1, bound: 50 },
-        pools: [
-          buildPool({ availablePorts: 0, worstDestination: upstream }),
-          buildPool({ slow: true }),
-          buildPool({ pool: 'tcp_bind', availablePorts: 0 }),
-          buildPool({ pool: 'udp', availablePorts: 0 }),
-        ],
-        protocols: [buildUse({ listeners: 1 }), buildUse({ protocol: 'udp' })],
-        listeners: [{ protocol: 'tcp', port: 40_000, owner: 'a' }],
+const quiet = diagnose(buildSnapshot(), linux)
+const sick = diagnose(
+  buildHost({
+    pools: [
+      buildPool({ pool: 'udp' }),
+      buildPool({
+        availablePorts: 1000,
+        worstDestination: upstream,
+        heldPorts: { ...noneHeld, close_wait: 27_000, established: 232 },
+        cause: {
+          cause: 'close_wait',
+          ports: 27_000,
+          owners: [{ owner: 'payments.service', ownerKind: 'unit', ports: 27_000 }],
+        },
       }),
-      { ...linux, listenPorts: [40_001] },
-    ).filter(({ severity }) => severity !== 'ok')
-    expect(findings).toHaveLength(10)
-    for (const { why, fix } of findings) {
-      expect(why).toMatch(/^.{20,}\.$/s)
-      expect(fix).toMatch(/^.{20,}[.:]$/s)
-    }
+    ],
+    protocols: [buildUse({ listeners: 1 })],
+    listeners: [{ protocol: 'tcp', port: 40_000, owner: 'postgresql.service' }],
+  }),
+  linux,
+)
+const finding = (severity: Finding['severity'], what: string): Finding => ({
+  severity,
+  namespaces: ['host'],
+  what,
+  why: '',
+  fix: '',
+  commands: [],
+})
+const only = (...findings: Finding[]): Diagnosis => ({ ...quiet, findings })
+
+describe('renderDoctor()', () => {
+  test('colours the severity alone, and where there are colours only', () => {
+    const full = only(finding('critical', 'full'))
+    expect(renderDoctor(full, { ...plainText, colours: true })).toBe(
+      '\u001b[31mcritical\u001b[0m: host: full\n',
+    )
+    expect(renderDoctor(full)).toBe('critical: host: full\n')
   })
 
-  test.each([
-    ['netlink', 'linux', /Linux 6\.8/],
-    ['procfs', 'linux', /--source=auto/],
-    ['systeminformation', 'linux', /--source=auto/],
-    ['systeminformation', 'win32', /^$/],
-  ] as const)('says what makes %s on %s exact', (reader, platform, fix) => {
-    const findings = diagnose(buildHost({ exactness: 'upper_bound', reader }), {
-      ...linux,
-      platform,
-    })
-    const finding = findings.find(({ what }) => what === 'fewer ports may be available than shown')
-    expect(finding?.severity).toBe('note')
-    expect(finding?.fix).toMatch(fix)
+  test('names the first of many namespaces and counts the others', () => {
+    const namespaces = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+    expect(renderDoctor(only({ ...finding('note', 'odd'), namespaces }))).toBe(
+      'note: 7 namespaces (a, b, c, d, e and 2 more): odd\n',
+    )
   })
 
-  test('reports a namespace that could not be read, and the others all the same', () => {
-    const failure = { reason: 'permission', message: 'Cannot open netlink: EPERM' } as const
-    const unread = buildNamespace({ netns: 'self', state: undefined, failure })
-    const findings = diagnose(buildSnapshot({ namespaces: [unread, buildNamespace()] }), linux)
-    expect(findings[0]).toStrictEqual({
-      severity: 'critical',
-      netns: 'self',
-      what: 'could not be read (permission)',
-      why: 'Cannot open netlink: EPERM',
-      fix: 'Run as root or grant the right that the message names.',
-      commands: [],
-    })
-    expect(findings.filter(({ netns }) => netns === 'host')).toHaveLength(7)
+  test('lets no name act on the terminal', () => {
+    expect(renderDoctor(only(finding('note', 'evil\u001b[2J')))).toBe('note: host: evil?[2J\n')
   })
 })
 
-describe('diagnose() of a node', () => {
-  const facts = { platform: 'linux', listenPorts: [] }
-
-  test('says of a quiet namespace only what is wrong with it', () => {
-    const quiet = buildNamespace({ netns: 'pod/a/b', netnsKind: 'pod', detailed: false })
-    const findings = diagnose(buildSnapshot({ namespaces: [buildNamespace(), quiet] }), facts)
-    expect(findings.filter(({ netns }) => netns === 'pod/a/b')).toEqual([])
-    expect(findings.filter(({ netns }) => netns === 'host')).not.toEqual([])
+describe('renderDoctorJson()', () => {
+  test('is the diagnosis on one line', () => {
+    const line = renderDoctorJson(sick)
+    expect(line.indexOf('\n')).toBe(line.length - 1)
+    expect(JSON.parse(line)).toEqual(JSON.parse(JSON.stringify(sick)))
   })
+})
 
-  test('names the right that is missing where only the others are upper bounds', () => {
-    const state = buildState({ reader: 'procfs', exactness: 'upper_bound', rangeOrigin: 'default' })
-    const pod = buildNamespace({ netns: 'pod/a/b', netnsKind: 'pod', detailed: false, state })
-    const findings = diagnose(buildSnapshot({ namespaces: [buildNamespace(), pod] }), facts)
-    const fixes = (all: typeof findings) =>
-      all.filter(({ netns }) => netns === 'pod/a/b').map(({ fix }) => fix)
-    expect(fixes(findings).join()).toContain('CAP_SYS_ADMIN')
-    const alone = diagnose(buildSnapshot({ namespaces: [pod] }), facts)
-    expect(fixes(alone).join()).toContain('koffi')
+describe('doctorExitCode()', () => {
+  test.each<[string, Diagnosis, number]>([
+    ['healthy', quiet, 0],
+    ['a note', only(finding('note', 'odd')), 0],
+    ['a warning', only(finding('warning', 'small')), 1],
+    ['a critical pool', sick, 2],
+    [
+      'nothing that could be read',
+      diagnose(buildSnapshot({ namespaces: [buildNamespace({ state: undefined })] }), linux),
+      3,
+    ],
+  ])('of %s', (_name, diagnosis, code) => {
+    expect(doctorExitCode(diagnosis)).toBe(code)
   })
 })

@@ -1,14 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { renderTable, shorten, wrap } from '../../src/cli/text.ts'
 import {
   renderDuration,
   renderPercent,
   renderRisk,
-  renderTable,
   renderVisible,
-  shorten,
-  wrap,
-} from '../../src/cli/text.ts'
+} from '../../src/diagnosis/words.ts'
 
 describe('renderPercent()', () => {
   test.each([

@@ -1,6 +1,6 @@
 // The generated part of docs/configuration.md: the table of options -> Markdown, a table for each group.
 
-import { renderFlag } from '../../src/config/help.ts'
+import { renderFlag } from '../../src/cli/help.ts'
 import { envNameOf, type OptionName, optionNames, optionOf } from '../../src/config/options.ts'
 
 export function renderOptions(): string {

@@ -34,6 +34,8 @@ describe('families', () => {
       'gauge ephemeral_port_exhaustion_eta_seconds{netns,pool}',
       'gauge ephemeral_port_forecast_horizon_seconds',
       'gauge ephemeral_port_pool_worst_destination_info{netns,pool,source,destination}',
+      'gauge ephemeral_port_pool_held_ports{netns,pool,holder}',
+      'gauge ephemeral_port_pool_cause_info{netns,pool,cause,owner}',
       'gauge ephemeral_port_destinations{netns}',
       'gauge ephemeral_port_destination_used_ports{netns,source,destination}',
       'gauge ephemeral_port_destination_time_wait_ports{netns,source,destination}',
@@ -131,8 +133,26 @@ ephemeral_port_listeners{netns="host",protocol="tcp"} 1`.trim(),
     )
   })
 
+  test('what holds the ports of a pool, and the cause only where it is nearly full or at risk', async () => {
+    const rows = (await samplesOf(sampleSnapshot, /_pool_(held_ports|cause_info)$/)).split('\n')
+    const held = rows.filter((row) => row.includes('held_ports') && !row.endsWith(' 0'))
+    expect(held.map((row) => row.replace(/.*netns="host",/, ''))).toEqual([
+      'pool="tcp_bind",holder="established"} 22221',
+      'pool="tcp_connect",holder="bound"} 2',
+      'pool="tcp_connect",holder="established"} 19161',
+      'pool="tcp_connect",holder="listener"} 1',
+      'pool="tcp_connect",holder="time_wait"} 2000',
+      'pool="udp",holder="bound"} 2',
+      'pool="udp",holder="established"} 1',
+    ])
+    expect(rows.filter((row) => row.includes('held_ports'))).toHaveLength(9 + 9 + 2)
+    expect(rows.filter((row) => row.includes('cause_info'))).toEqual([
+      'ephemeral_port_pool_cause_info{netns="host",pool="tcp_connect",cause="many_connections",owner="checkout"} 1',
+    ])
+  })
+
   test('pools and forecast', async () => {
-    expect(await samplesOf(sampleSnapshot, /_(pool|exhaustion|forecast)_/)).toBe(
+    expect(await samplesOf(sampleSnapshot, /_(pool_(?!held|cause)|exhaustion_|forecast_)/)).toBe(
       `
 ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_bind"} 28221
 ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_connect"} 28221

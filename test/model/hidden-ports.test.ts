@@ -25,7 +25,7 @@ function noted(
 describe('listAmbiguousPorts()', () => {
   test('takes usable ports with a TCP socket on which nothing visible blocks', () => {
     const bits = { tcp: 1, blocking: 24 }
-    const [usable, use] = [new Uint8Array(65_536), new Uint8Array(65_536)]
+    const [usable, use] = [new Uint8Array(65_536), new Uint16Array(65_536)]
     usable.fill(1, 40_000, 40_006)
     use.set([1, 1 | 4, 1 | 8, 1 | 16, 32, 0], 40_000)
     use[40_006] = 1 // outside of the range, or reserved

@@ -1,6 +1,7 @@
 import { gunzipSync } from 'node:zlib'
 import request from 'supertest'
 import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { createPageRenderer, type Page } from '../../src/metrics/page.ts'
 import type { Snapshot } from '../../src/snapshot.ts'
 import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
@@ -175,35 +176,29 @@ describe('/api/v1/snapshot', () => {
   })
 })
 
-describe('the landing page', () => {
-  test('GET / says what this is and links to what there is', async () => {
-    const app = createSampleApp({ telemetryPath: '/probe/metrics' })
-    const response = await request(app).get('/')
-    expect(response.headers['content-type']).toBe('text/html; charset=utf-8')
-    expect(response.text).toContain('<h1>ephemeral-port-exporter</h1>')
-    expect(response.text).toContain('Version 0.1.0, revision abc1234')
-    const links = [...response.text.matchAll(/href="([^"]*)"/g)].map(([, path = '']) => path)
-    expect(links).toEqual(['/probe/metrics', '/-/healthy', '/-/ready', '/api/v1/snapshot'])
-    for (const path of links) expect((await request(app).get(path)).status).toBe(200)
+describe('/api/v1/diagnosis', () => {
+  test('GET gives what the page shows', async () => {
+    const { body, headers } = await request(createSampleApp()).get('/api/v1/diagnosis')
+    expect(headers['content-type']).toBe('application/json; charset=utf-8')
+    expect(body.build).toEqual(sampleBuild)
+    expect(body.diagnosis.headline).toBe(
+      '1 of 2 namespaces is about to run out of ports, 1 cannot be read',
+    )
+    expect(body.diagnosis.pools[0]).toMatchObject({ netns: 'host', verdict: 'at_risk' })
   })
 
-  test('GET / allows its own style sheet and nothing else', async () => {
-    const response = await request(createSampleApp()).get('/')
-    const policy = response.headers['content-security-policy']
-    expect(policy).toContain("default-src 'none'")
-    const style = /<style>(.*?)<\/style>/s.exec(response.text)?.[1] ?? ''
-    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(style))
-    expect(policy).toContain(`style-src 'sha256-${Buffer.from(digest).toString('base64')}'`)
-  })
-
-  test('GET / escapes what it shows', async () => {
-    const version = `<script>alert("1") & '2'</script>`
-    const build = { ...sampleBuild, version }
-    const app = createSampleApp({ build, telemetryPath: `/"><b>` })
-    const page = (await request(app).get('/')).text
-    expect(page).not.toMatch(/<script|<b>/)
-    expect(page).toContain('&#60;script&#62;alert(&#34;1&#34;) &#38; &#39;2&#39;&#60;/script&#62;')
-    expect(page).toContain('href="/&#34;&#62;&#60;b&#62;"')
+  test('GET serializes a Snapshot once', async () => {
+    let asked = 0
+    const diagnosis = diagnose(sampleSnapshot, { platform: 'linux', listenPorts: [] })
+    const app = createSampleApp({
+      diagnose: () => {
+        asked++
+        return diagnosis
+      },
+    })
+    const texts = [1, 2, 3].map(async () => (await request(app).get('/api/v1/diagnosis')).text)
+    expect(new Set(await Promise.all(texts)).size).toBe(1)
+    expect(asked).toBe(1)
   })
 })
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import { createPageRenderer } from '../../src/metrics/page.ts'
 import { type AppOptions, createApp } from '../../src/web/app.ts'
 import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
@@ -12,6 +13,8 @@ export function createSampleApp(changes: Partial<AppOptions> = {}) {
     currentSnapshot: () => sampleSnapshot,
     readiness: () => ({ ready: true, reason: '' }),
     healthy: () => true,
+    host: 'node-1',
+    diagnose: (snapshot) => diagnose(snapshot, { platform: 'linux', listenPorts: [10_132] }),
     telemetryPath: '/metrics',
     ...changes,
   })

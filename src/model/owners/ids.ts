@@ -6,6 +6,19 @@ import { FLAG, type SocketBatch, STATE } from '../../observation.ts'
 export const OWNERLESS_ID = -2
 export const UNKNOWN_ID = -1
 
+/** The ids from here down stand for users: of sockets in the root cgroup, which is nobody's. */
+const FIRST_USER_ID = -3
+
+/** The id of a user among those of cgroups. */
+export function userIdOf(uid: number): number {
+  return FIRST_USER_ID - uid
+}
+
+/** The uid behind such an id; undefined for all others. */
+export function uidOf(id: number): number | undefined {
+  return id <= FIRST_USER_ID ? FIRST_USER_ID - id : undefined
+}
+
 /** Indexes of the same two in every table of owners. */
 export const OWNERLESS = 0
 export const UNKNOWN = 1
@@ -93,7 +106,8 @@ export function clearOwners(owners: NumberTable): void {
 
 /**
  * The index of the row's owner. The kernel gives minisocks and requests none: cgroup 0, uid 0
- * (docs/development/port-model.md#what-can-be-seen).
+ * (docs/development/port-model.md#what-can-be-seen). The user owns what is in the
+ * root cgroup.
  */
 export function takeOwner(
   owners: NumberTable,
@@ -101,14 +115,14 @@ export function takeOwner(
   batch: SocketBatch,
   row: number,
 ): number {
-  if (by === 'cgroup') {
-    const id = batch.cgroupId[row] ?? 0
-    if (id > ROOT_CGROUP_ID) return owners.index(id)
-  }
+  const id = by === 'cgroup' ? (batch.cgroupId[row] ?? 0) : 0
+  if (id > ROOT_CGROUP_ID) return owners.index(id)
   const state = batch.state[row]
   const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
   if (minisock || state === STATE.timeWait || state === STATE.synRecv) return OWNERLESS
-  return by === 'cgroup' ? UNKNOWN : owners.index(batch.uid[row] ?? 0)
+  const uid = batch.uid[row] ?? 0
+  if (by === 'user') return owners.index(uid)
+  return id === ROOT_CGROUP_ID ? owners.index(userIdOf(uid)) : UNKNOWN
 }
 
 /**

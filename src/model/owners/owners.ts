@@ -6,7 +6,7 @@ import type { DestinationColumns } from '../destinations.ts'
 import { type FlowTable, hashKey, KEY_WORDS } from '../flows.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
-import { OWNERLESS_ID, type OwnersBy, UNKNOWN_ID } from './ids.ts'
+import { OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
 import {
   advanceEnded,
   boundOwners,
@@ -26,7 +26,10 @@ export interface OwnersState {
   readonly members: readonly OwnerMember[]
 }
 
-/** Called once a sample with every id in use, those of remembered sockets included. */
+/**
+ * Called once a sample with every id in use, those of remembered sockets included; and once more with uids where there are
+ * sockets in the root cgroup.
+ */
 export type NameOwners = (
   by: OwnersBy,
   ids: ReadonlySet<number>,
@@ -79,7 +82,7 @@ export function createOwnersModel(): AdvanceOwners {
 
     const destinations = remembered.filter(({ alive, ended }) => alive.length + ended.length > 0)
     const next = { by: owners.by, seenAtSeconds: atSeconds, destinations }
-    const nameOwner = input.nameOwners(owners.by, listIds(owners, next))
+    const nameOwner = nameIds(input, listIds(owners, next))
     const ranked = protocols.map((protocol) =>
       rankOwners(shares[protocol], { protocol, top, nameOwner, members: state?.members ?? [] }),
     )
@@ -155,6 +158,19 @@ function recallDestinations(
   return { present, absent }
 }
 
+/** Cgroups and users have names of their own. */
+function nameIds({ owners: { by }, nameOwners }: OwnersInput, ids: ReadonlySet<number>): NameOwner {
+  const nameId = nameOwners(by, new Set([...ids].filter((id) => id >= 0)))
+  const uids = new Set([...ids].flatMap((id) => uidOf(id) ?? []))
+  if (uids.size === 0) return (id) => (id < 0 ? undefined : nameId(id))
+  const nameUid = nameOwners('user', uids)
+  return (id) => {
+    const uid = uidOf(id)
+    if (uid !== undefined) return nameUid(uid)
+    return id < 0 ? undefined : nameId(id)
+  }
+}
+
 function listIds({ table }: CensusOwners, memory: OwnerMemory): ReadonlySet<number> {
   const ids = new Set(listOwnerIds(memory))
   for (let owner = 0; owner < table.count(); owner++) ids.add(table.value(owner))
@@ -164,6 +180,6 @@ function listIds({ table }: CensusOwners, memory: OwnerMemory): ReadonlySet<numb
 
 /** Of a listener; the name says nothing of the kind. */
 export function nameListener(ownerId: number | undefined, nameOwner: NameOwner): string {
-  const name = ownerId === undefined || ownerId < 0 ? undefined : nameOwner(ownerId)
+  const name = ownerId === undefined ? undefined : nameOwner(ownerId)
   return (name ?? UNKNOWN_OWNER).owner
 }

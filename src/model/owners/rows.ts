@@ -86,8 +86,7 @@ function sumByName(
 ): readonly OwnerRow[] {
   const rows = new Map<string, OwnerRow>()
   for (const [id, usedPorts] of ports) {
-    const name =
-      id === OWNERLESS_ID ? NONE : ((id < 0 ? undefined : nameOwner(id)) ?? UNKNOWN_OWNER)
+    const name = id === OWNERLESS_ID ? NONE : (nameOwner(id) ?? UNKNOWN_OWNER)
     const key = keyOf(name)
     const sum = usedPorts + (rows.get(key)?.usedPorts ?? 0)
     rows.set(key, { protocol, ...nameOf(name), usedPorts: sum })

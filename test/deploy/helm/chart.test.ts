@@ -68,8 +68,8 @@ describe('values.schema.json', () => {
   test('takes every option of the program in config that the chart does not set itself', () => {
     const own = /^(web\.(listen-address|config\.file)|path\.|netns$|collector\.|config\.file$)/
     const settable = optionNames.filter((name) => {
-      const { flagOnly, command } = optionOf(name)
-      return !flagOnly && command === undefined && !own.test(name)
+      const { flagOnly, commands } = optionOf(name)
+      return !flagOnly && commands === undefined && !own.test(name)
     })
     const inFile = listProperties(at(schema, 'properties', 'config'))
     // Each stands there flat and, where it has a dot, in its group as well.

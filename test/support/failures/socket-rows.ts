@@ -59,12 +59,12 @@ function* takeSockets(batch: SocketBatch): Generator<ReferenceSocket> {
 /** The ports of the range as the model knows them: usable or not, and 1 for a TCP socket, 2 for one that blocks. */
 export function mapPorts({ settings, sockets }: NamespaceView): {
   usable: Uint8Array
-  portUse: Uint8Array
+  portUse: Uint16Array
 } {
   const { range, reserved } = settings
   const usable = new Uint8Array(65_536).fill(1, range.first, range.last + 1)
   for (const { first, last } of reserved) usable.fill(0, first, last + 1)
-  const portUse = new Uint8Array(65_536)
+  const portUse = new Uint16Array(65_536)
   for (const { port, state, explicit } of sockets) {
     const blocks = explicit || state === 10 || state === 7
     portUse[port] = (portUse[port] ?? 0) | 1 | (blocks ? 2 : 0)

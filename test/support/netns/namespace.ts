@@ -1,15 +1,23 @@
 // A Namespace of a Snapshot, named after the host and without a reading, but for what the test says.
 
-import type { Namespace } from '../../../src/snapshot.ts'
+import { type Holder, holders, type Namespace } from '../../../src/snapshot.ts'
+
+/** What holds the ports of a pool that nobody uses. */
+export const noneHeld = Object.fromEntries(holders.map((holder) => [holder, 0])) as Record<
+  Holder,
+  number
+>
 
 export function buildNamespace(part: Partial<Namespace> = {}): Namespace {
   return {
     netns: 'host',
     netnsKind: 'host',
-    inode: undefined,
+    inode: 4_026_531_840,
     containerId: undefined,
     podUid: undefined,
     pod: undefined,
+    entrance: { name: undefined, pid: 4711 },
+    programs: [],
     detailed: true,
     state: undefined,
     failure: undefined,

@@ -1,8 +1,8 @@
 // Small snapshots for the command line's tests: a quiet host, and every part of it to be replaced by name; and what
 // `doctor` finds in them.
 
-import { diagnose } from '../../../src/cli/doctor.ts'
-import type { HostFacts } from '../../../src/cli/finding.ts'
+import { diagnose } from '../../../src/diagnosis/diagnose.ts'
+import type { HostFacts } from '../../../src/diagnosis/finding.ts'
 import type {
   Destination,
   Namespace,
@@ -12,7 +12,7 @@ import type {
   Settings,
   Snapshot,
 } from '../../../src/snapshot.ts'
-import { buildNamespace as buildBareNamespace } from '../netns/namespace.ts'
+import { buildNamespace as buildBareNamespace, noneHeld } from '../netns/namespace.ts'
 
 export function buildPool(part: Partial<Pool> = {}): Pool {
   const capacityPorts = part.capacityPorts ?? 28_232
@@ -30,6 +30,8 @@ export function buildPool(part: Partial<Pool> = {}): Pool {
     riskRatio: undefined,
     etaSeconds: undefined,
     worstDestination: undefined,
+    heldPorts: noneHeld,
+    cause: undefined,
     ...part,
   }
 }
@@ -118,10 +120,18 @@ export const linux: HostFacts = { platform: 'linux', listenPorts: [10_132] }
 /** All that is not ok, in short. */
 export function findAll(state: Partial<NamespaceState>, facts: HostFacts = linux) {
   return diagnose(buildHost(state), facts)
-    .filter(({ severity }) => severity !== 'ok')
+    .findings.filter(({ severity }) => severity !== 'ok')
     .map(({ severity, what, commands }) => [`${severity}: ${what}`, ...commands])
 }
 
 export function findBySettings(settings: Partial<Settings>, facts?: HostFacts) {
   return findAll({ settings: buildSettings(settings) }, facts)
+}
+
+/** The line that runs a script in the namespace of buildNamespace(), and in no other. */
+export function inHost(script: string): string {
+  return (
+    'nsenter -t 4711 -n sh -c ' +
+    `'[ "$(readlink /proc/self/ns/net)" = "net:[4026531840]" ] || exit 1; ${script}'`
+  )
 }

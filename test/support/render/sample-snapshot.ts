@@ -1,7 +1,7 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
 import type { Build, NamespaceState, Pool, Snapshot } from '../../../src/snapshot.ts'
-import { buildNamespace } from '../netns/namespace.ts'
+import { buildNamespace, noneHeld } from '../netns/namespace.ts'
 
 export const sampleBuild: Build = {
   version: '0.1.0',
@@ -24,6 +24,12 @@ const connectPool: Pool = {
   riskRatio: 0.625,
   etaSeconds: 412.5,
   worstDestination: { source: '10.0.0.5', destination: '10.0.0.9:443' },
+  heldPorts: { ...noneHeld, established: 19_161, time_wait: 2_000, listener: 1, bound: 2 },
+  cause: {
+    cause: 'many_connections',
+    ports: 19_161,
+    owners: [{ owner: 'checkout', ownerKind: 'container', ports: 18_000 }],
+  },
 }
 
 const bindPool: Pool = {
@@ -39,6 +45,8 @@ const bindPool: Pool = {
   riskRatio: 0,
   etaSeconds: undefined,
   worstDestination: undefined,
+  heldPorts: { ...noneHeld, established: 22_221 },
+  cause: { cause: 'many_connections', ports: 22_221, owners: [] },
 }
 
 export const sampleState: NamespaceState = {
@@ -83,6 +91,8 @@ export const sampleState: NamespaceState = {
       availablePorts: 28_218,
       utilizationRatio: 0.25,
       riskRatio: undefined,
+      heldPorts: { ...noneHeld, bound: 2, established: 1 },
+      cause: undefined,
     },
   ],
   destinations: {

@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
 import type { Settings } from '../../src/snapshot.ts'
 import {
+  buildHost,
   buildPool,
   buildSettings,
+  buildUse,
   findAll,
   findBySettings,
+  inHost,
+  linux,
   upstream,
 } from '../support/render/cli-snapshot.ts'
 
@@ -27,7 +32,7 @@ describe('checkReuse()', () => {
     expect(findAll(stateOfTimeWait(upstream, { tcpTwReuse: 0 }))).toStrictEqual([
       [
         'warning: 19000 of 20000 ports to 10.0.0.9:443 from 10.0.0.5 wait in TIME_WAIT and tcp_tw_reuse=0 keeps them closed',
-        'sysctl -w net.ipv4.tcp_tw_reuse=1',
+        inHost('sysctl -w net.ipv4.tcp_tw_reuse=1'),
       ],
     ])
   })
@@ -35,18 +40,17 @@ describe('checkReuse()', () => {
   test('knows that reuse needs timestamps', () => {
     const state = stateOfTimeWait(upstream, { tcpTwReuse: 0, tcpTimestamps: 0 })
     expect(findAll(state)[0]?.slice(1)).toStrictEqual([
-      'sysctl -w net.ipv4.tcp_timestamps=1',
-      'sysctl -w net.ipv4.tcp_tw_reuse=1',
+      inHost('sysctl -w net.ipv4.tcp_timestamps=1 net.ipv4.tcp_tw_reuse=1'),
     ])
   })
 
   test('knows that 2 serves loopback only', () => {
     expect(findAll(stateOfTimeWait(local, { tcpTwReuse: 2 }))).toStrictEqual([])
     expect(findAll(stateOfTimeWait(upstream, { tcpTwReuse: 2 }))[0]?.[1]).toBe(
-      'sysctl -w net.ipv4.tcp_tw_reuse=1',
+      inHost('sysctl -w net.ipv4.tcp_tw_reuse=1'),
     )
     expect(findAll(stateOfTimeWait(local, { tcpTwReuse: 0 }))[0]?.[1]).toBe(
-      'sysctl -w net.ipv4.tcp_tw_reuse=2',
+      inHost('sysctl -w net.ipv4.tcp_tw_reuse=2'),
     )
   })
 
@@ -81,7 +85,7 @@ describe('checkReuse()', () => {
     expect(findBySettings({ tcpTwReuse: 1, tcpTimestamps: 0 })).toStrictEqual([
       [
         'warning: tcp_tw_reuse=1 has no effect because tcp_timestamps=0',
-        'sysctl -w net.ipv4.tcp_timestamps=1',
+        inHost('sysctl -w net.ipv4.tcp_timestamps=1'),
       ],
     ])
     expect(findBySettings({ tcpTwReuse: 2, tcpTimestamps: 0 })[0]?.[0]).toMatch(/^note: /)
@@ -94,37 +98,55 @@ describe('checkBlocked()', () => {
     expect(findAll({ blockedPorts: { listener: 0, bound: 2824 } })).toStrictEqual([
       [
         'warning: 2824 ports (10.0%) are closed to every connect() because sockets are bound to them',
-        'ss -Htanp state bound-inactive',
+        'nsenter -t 4711 -n ss -Htanp state bound-inactive',
       ],
     ])
     expect(findAll({ blockedPorts: { listener: 9000, bound: 2823 } })).toStrictEqual([])
   })
 })
 
-describe('checkSlowPath()', () => {
-  test('tells the slow path from exhaustion', () => {
-    const pools = [buildPool({ slow: true, availablePorts: 14_000, worstDestination: upstream })]
-    expect(findAll({ pools })).toStrictEqual([
-      [
-        'warning: connect() is slow (10.0.0.9:443 from 10.0.0.5)',
-        'sysctl -w net.ipv4.ip_local_port_range="16384 65535"',
-      ],
+describe('checkChurn()', () => {
+  const opened = (connectionsOpened: number, readAtSeconds: number, settings = {}) =>
+    buildHost({ connectionsOpened, readAtSeconds, settings: buildSettings(settings) })
+  const find = (perSecond: number, settings = {}) =>
+    diagnose(opened(1000 + perSecond * 5, 1005, settings), linux, opened(1000, 1000))
+      .findings.filter(({ what }) => what.includes('a second'))
+      .map(({ severity, what }) => `${severity}: ${what}`)
+
+  test('compares what is opened with what the range sustains', () => {
+    expect(find(500)).toEqual([
+      'warning: 500 connections a second are opened, and 28,232 ports sustain 471 a second to one destination',
     ])
+    expect(find(300)[0]).toMatch(/^note: /)
+    expect(find(200)).toEqual([])
+  })
+
+  test('says nothing where every port may be reused', () => {
+    expect(find(500, { tcpTwReuse: 1 })).toEqual([])
   })
 })
 
-describe('checkPools()', () => {
-  test('finds pools near their end, and does not widen what is wide', () => {
-    const settings = buildSettings({ firstPort: 16_384, lastPort: 65_535 })
-    const pools = [
-      buildPool({ capacityPorts: 49_152, availablePorts: 10 }),
-      buildPool({ capacityPorts: 49_152, pool: 'udp', availablePorts: 9000 }),
-      buildPool({ capacityPorts: 49_152, pool: 'tcp_bind', availablePorts: 0 }),
-    ]
-    expect(findAll({ settings, pools })).toStrictEqual([
-      ['critical: tcp_connect: 99.9% used, 10 of 49152 ports available'],
-      ['warning: udp: 81.7% used, 9000 of 49152 ports available', 'ss -Huanp'],
-      ['warning: tcp_bind: exhausted, 0 of 49152 ports available', 'ss -Htanp'],
+describe('checkBuckets()', () => {
+  test('finds that TIME_WAITs are about to be dropped', () => {
+    const protocols = [buildUse({ sockets: { time_wait: 950 } }), buildUse({ protocol: 'udp' })]
+    expect(
+      findAll({ protocols, settings: buildSettings({ tcpMaxTwBuckets: 1000 }) }),
+    ).toStrictEqual([
+      [
+        'warning: 950 sockets are in TIME_WAIT and tcp_max_tw_buckets=1000',
+        inHost('sysctl -w net.ipv4.tcp_max_tw_buckets=262144'),
+      ],
+    ])
+    expect(findAll({ protocols, settings: buildSettings({ tcpMaxTwBuckets: -1 }) })).toEqual([])
+  })
+})
+
+describe('checkUdpPorts()', () => {
+  test('counts the bits that protect a DNS question', () => {
+    const pools = (availablePorts: number) => [buildPool({ pool: 'udp', availablePorts })]
+    expect(findAll({ pools: pools(1024) })).toEqual([])
+    expect(findAll({ pools: pools(512) })).toEqual([
+      ['warning: a UDP socket has 512 ports to be given, 9.0 bits of randomness'],
     ])
   })
 })

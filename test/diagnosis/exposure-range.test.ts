@@ -1,44 +1,58 @@
 import { describe, expect, test } from 'vitest'
-import { diagnose } from '../../src/cli/doctor.ts'
-import type { NamespaceState } from '../../src/snapshot.ts'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { NamespaceState, NetnsKind, Settings } from '../../src/snapshot.ts'
 import {
   buildHost,
+  buildNamespace,
   buildSettings,
+  buildSnapshot,
+  buildState,
   buildUse,
   findAll,
   findBySettings,
+  inHost,
   linux,
 } from '../support/render/cli-snapshot.ts'
+
+/** Adds to what is reserved when it runs. */
+function append(ports: string): string {
+  const name = 'net.ipv4.ip_local_reserved_ports'
+  return `r=$(sysctl -n ${name}) && sysctl -w ${name}="\${r:+$r,}${ports}"`
+}
 
 function stateOfListeners(listeners: NamespaceState['listeners'], count = listeners.length) {
   return { listeners, protocols: [buildUse({ listeners: count }), buildUse({ protocol: 'udp' })] }
 }
+
+/** Of small ranges what is said of UDP ports as well. */
+const besidesUdp = (found: readonly (readonly string[])[]) =>
+  found.filter(([what]) => !what?.includes('UDP socket'))
 
 describe('checkRange()', () => {
   test('tells a small range from a usual one', () => {
     expect(findBySettings({ firstPort: 32_769, lastPort: 60_998 })).toStrictEqual([
       [
         'warning: the port range 32769-60998 has 28230 ports, fewer than the usual 28232',
-        'sysctl -w net.ipv4.ip_local_port_range="32768 60999"',
+        inHost('sysctl -w net.ipv4.ip_local_port_range="32768 60999"'),
       ],
     ])
-    expect(findBySettings({ firstPort: 16_384, lastPort: 65_535 })).toStrictEqual([])
+    expect(findBySettings({ firstPort: 32_768, lastPort: 65_535 })).toStrictEqual([])
   })
 
   test('finds an odd range and makes it even', () => {
-    expect(findBySettings({ firstPort: 20_000, lastPort: 60_000 })).toStrictEqual([
+    expect(findBySettings({ firstPort: 33_000, lastPort: 65_000 })).toStrictEqual([
       [
-        'note: the port range 20000-60000 has an odd number of ports',
-        'sysctl -w net.ipv4.ip_local_port_range="20000 59999"',
+        'note: the port range 33000-65000 has an odd number of ports',
+        inHost('sysctl -w net.ipv4.ip_local_port_range="33000 64999"'),
       ],
     ])
   })
 
   test('knows that a range of 3 loses a port for good and a range of 1 does not', () => {
-    expect(findBySettings({ firstPort: 5000, lastPort: 5002 })).toStrictEqual([
+    expect(besidesUdp(findBySettings({ firstPort: 5000, lastPort: 5002 }))).toStrictEqual([
       [
         'warning: of the 3 ports 5000-5002 TCP never uses the last',
-        'sysctl -w net.ipv4.ip_local_port_range="32768 60999"',
+        inHost('sysctl -w net.ipv4.ip_local_port_range="32768 60999"'),
       ],
     ])
     expect(findBySettings({ firstPort: 5000, lastPort: 5000 })[0]?.[0]).toContain('has 1 ports')
@@ -47,7 +61,9 @@ describe('checkRange()', () => {
   test('judges the range of other systems by their own default and gives no Linux commands', () => {
     const facts = { ...linux, platform: 'darwin' }
     expect(findBySettings({ firstPort: 49_152, lastPort: 65_535 }, facts)).toStrictEqual([])
-    expect(findBySettings({ firstPort: 60_000, lastPort: 60_100 }, facts)).toStrictEqual([
+    expect(
+      besidesUdp(findBySettings({ firstPort: 60_000, lastPort: 60_100 }, facts)),
+    ).toStrictEqual([
       ['warning: the port range 60000-60100 has 101 ports, fewer than the usual 16384'],
     ])
   })
@@ -74,7 +90,7 @@ describe('checkListeners()', () => {
     expect(findAll({ ...state, settings })).toStrictEqual([
       [
         'warning: 3 ports are listened on inside 32768-60999 and not reserved',
-        'sysctl -w net.ipv4.ip_local_reserved_ports="8080,40000-40010"',
+        inHost(append('40000-40001')),
       ],
     ])
   })
@@ -84,8 +100,7 @@ describe('checkListeners()', () => {
     expect(findAll({ ...state, rangeOrigin: 'default' })).toStrictEqual([
       [
         'warning: 1 port is listened on inside 32768-60999 and not reserved',
-        // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell expands it
-        'r=$(sysctl -n net.ipv4.ip_local_reserved_ports); sysctl -w net.ipv4.ip_local_reserved_ports="${r:+$r,}40000"',
+        inHost(append('40000')),
       ],
       ['note: the port range is unknown, 32768-60999 is assumed'],
     ])
@@ -95,14 +110,14 @@ describe('checkListeners()', () => {
     expect(findAll(stateOfListeners([], 2))).toStrictEqual([
       [
         'warning: 2 ports are listened on inside 32768-60999 and not reserved',
-        "ss -Htulnp 'sport >= :32768 and sport <= :60999'",
+        "nsenter -t 4711 -n ss -Htulnp 'sport >= :32768 and sport <= :60999'",
       ],
     ])
   })
 
   test('says nothing of listeners where they cannot be told', () => {
     const protocols = [buildUse({ listeners: undefined })]
-    const findings = diagnose(buildHost({ protocols }), linux)
+    const findings = diagnose(buildHost({ protocols }), linux).findings
     expect(findings.filter(({ what }) => what.includes('listen'))).toStrictEqual([])
   })
 })
@@ -113,7 +128,7 @@ describe('checkOwnPorts()', () => {
     expect(findAll({}, facts)).toStrictEqual([
       [
         "warning: the exporter's own port 40000 is inside 32768-60999 and not reserved",
-        'sysctl -w net.ipv4.ip_local_reserved_ports="40000"',
+        inHost(append('40000')),
       ],
     ])
     const reservedRanges = [{ first: 40_000, last: 40_000 }]
@@ -125,5 +140,33 @@ describe('checkOwnPorts()', () => {
     expect(findAll({ rangeOrigin: 'default' }, facts)[0]?.[0]).toBe(
       "note: the exporter's own port 40000 is inside 32768-60999 and may not be reserved",
     )
+  })
+})
+
+describe('checkNodePorts()', () => {
+  const range = { firstPort: 16_384, lastPort: 65_535 }
+  const nodePorts = (settings: Partial<Settings>, kinds: readonly NetnsKind[] = ['host']) => {
+    const state = buildState({ settings: buildSettings({ ...range, ...settings }) })
+    const namespaces = kinds.map((netnsKind) =>
+      buildNamespace({ netns: netnsKind, netnsKind, state }),
+    )
+    return diagnose(buildSnapshot({ namespaces }), linux)
+      .findings.filter(({ what }) => what.includes('NodePorts'))
+      .map(({ severity, namespaces: of, commands }) => [severity, ...of, ...commands])
+  }
+
+  test('says that the range hands out NodePorts, and how to reserve them', () => {
+    expect(nodePorts({})).toEqual([['note', 'host', inHost(append('30000-32767'))]])
+  })
+
+  test('warns where there are pods, and of the host alone', () => {
+    expect(nodePorts({}, ['host', 'pod']).map(([severity, ...of]) => [severity, of[0]])).toEqual([
+      ['warning', 'host'],
+    ])
+  })
+
+  test('is content once all of them are reserved', () => {
+    expect(nodePorts({ reservedRanges: [{ first: 30_000, last: 32_767 }] })).toEqual([])
+    expect(nodePorts({ reservedRanges: [{ first: 30_000, last: 32_766 }] })).toHaveLength(1)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { renderHelp } from '../../src/config/help.ts'
+import { renderHelp } from '../../src/cli/help.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 
 describe('renderHelp()', () => {
@@ -40,7 +40,7 @@ General:
 
   test('explains the exit status by the thresholds in force', () => {
     expect(help).toContain(
-      'Exit status of "status":\n  0  healthy\n  1  warning: tcp_connect or udp at 80 %',
+      'Exit status of "status" and "doctor":\n  0  healthy\n  1  warning: tcp_connect or udp at 80 %',
     )
   })
 })

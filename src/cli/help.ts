@@ -1,8 +1,8 @@
 // The table of options -> the text of --help. Pure.
 
-import { describeExitStatus } from '../cli/health.ts'
-import { wrap } from '../cli/text.ts'
-import { commands, envNameOf, type OptionName, optionNames, optionOf } from './options.ts'
+import { commands, envNameOf, type OptionName, optionNames, optionOf } from '../config/options.ts'
+import { describeExitStatus } from '../diagnosis/severity.ts'
+import { wrap } from './text.ts'
 
 const columns = 96
 const indent = 34
@@ -32,10 +32,10 @@ export function renderHelp(): string {
     ),
     wrap('Durations are whole numbers with units: 500ms, 5s, 1m30s.', columns),
     [
-      'Exit status of "status":',
+      'Exit status of "status" and "doctor":',
       ...describeExitStatus().flatMap(([code, meaning]) => renderEntry(String(code), meaning, 5)),
     ],
-    wrap('The other commands exit with 2 when they cannot start.', columns),
+    wrap('"serve" exits with 2 when it cannot start.', columns),
   ]
     .map((lines) => `${lines.join('\n')}\n`)
     .join('\n')

@@ -1,0 +1,52 @@
+// What a namespace is exposed to: the list of all checks, in the order of findings of one severity. Pure.
+
+import {
+  checkBlocked,
+  checkBuckets,
+  checkChurn,
+  checkReuse,
+  checkUdpPorts,
+} from './exposure-pools.ts'
+import { checkListeners, checkNodePorts, checkOwnPorts, checkRange } from './exposure-range.ts'
+import { type Check, createFinding } from './finding.ts'
+
+const checkExactness: Check = (patient) => {
+  const { exactness, reader } = patient.state
+  if (exactness === 'exact') {
+    return [createFinding(patient, 'ok', { what: `${reader} sees every socket that holds a port` })]
+  }
+  const onLinux = patient.facts.platform === 'linux'
+  return [
+    createFinding(patient, 'note', {
+      what: 'fewer ports may be available than shown',
+      ...(reader === 'netlink'
+        ? {
+            why: "This kernel's socket dump does not show every socket that holds a port: those that are bound but idle appear from Linux 6.8 on.",
+            fix: 'Run Linux 6.8 or newer.',
+          }
+        : {
+            why: `${reader} shows neither sockets that are bound but idle nor which ports a program chose itself.`,
+            fix: onLinux ? renderExactnessFix(patient.netlinkWorks) : '',
+          }),
+    }),
+  ]
+}
+
+function renderExactnessFix(netlinkWorks: boolean): string {
+  return netlinkWorks
+    ? 'Let the exporter enter it: CAP_SYS_ADMIN, and CAP_SYS_PTRACE unless the namespace has a name in /run/netns.'
+    : 'Use --source=auto. Where the log says that netlink does not work, it says why.'
+}
+
+export const checks: readonly Check[] = [
+  checkReuse,
+  checkChurn,
+  checkBuckets,
+  checkBlocked,
+  checkListeners,
+  checkNodePorts,
+  checkOwnPorts,
+  checkRange,
+  checkUdpPorts,
+  checkExactness,
+]

@@ -1,0 +1,81 @@
+// A finding: something that will bite, and what it is judged from. One stands for all namespaces that have the same. Pure.
+
+import type { Namespace, NamespaceState } from '../snapshot.ts'
+import { type Entrance, openEntrance } from './entrance.ts'
+import { type Severity, severityOf } from './severity.ts'
+
+export interface Finding {
+  readonly severity: Severity
+  /** The namespaces that have it, in the order of the sample; empty for one of the whole machine. */
+  readonly namespaces: readonly string[]
+  readonly what: string
+  /** Empty for what is ok. */
+  readonly why: string
+  /** What to change; empty where there is nothing to change. */
+  readonly fix: string
+  /** To be typed into a shell on the node as they are; each enters the first of the namespaces. */
+  readonly commands: readonly string[]
+}
+
+/** What a Snapshot does not say. */
+export interface HostFacts {
+  /** As Node names it: linux, darwin, win32. */
+  readonly platform: string
+  /** Ports that the exporter listens on, or would. */
+  readonly listenPorts: readonly number[]
+}
+
+/** One namespace under examination. */
+export interface Patient {
+  readonly namespace: Namespace
+  readonly state: NamespaceState
+  /** The same namespace in the sample before; undefined where there is none. */
+  readonly before: NamespaceState | undefined
+  readonly facts: HostFacts
+  /** Whether some namespace is read through netlink: it then works on this machine. */
+  readonly netlinkWorks: boolean
+  /** Whether the program listens in this namespace. */
+  readonly own: boolean
+  /** Whether there are pods on this machine. */
+  readonly hasPods: boolean
+}
+
+/** Looks at one exposure; says ok where there is none, and nothing where it cannot know. */
+export type Check = (patient: Patient) => readonly Finding[]
+
+export interface FindingParts {
+  readonly what: string
+  readonly why?: string
+  readonly fix?: string
+  /** Lines for that namespace; undefined stands for one that cannot be offered. */
+  readonly commands?: (entrance: Entrance) => readonly (string | undefined)[]
+}
+
+/** Builds a finding; commands are Linux' and left out elsewhere. */
+export function createFinding(
+  { namespace, facts }: Patient,
+  severity: Severity,
+  { what, why = '', fix = '', commands = () => [] }: FindingParts,
+): Finding {
+  const lines = facts.platform === 'linux' ? commands(openEntrance(namespace)) : []
+  return {
+    severity,
+    namespaces: [namespace.netns],
+    what,
+    why,
+    fix,
+    commands: lines.filter((line) => line !== undefined),
+  }
+}
+
+/** Worst first. What several namespaces have alike becomes one finding, with the commands of the first. */
+export function joinFindings(findings: readonly Finding[]): readonly Finding[] {
+  const joined = new Map<string, Finding>()
+  for (const finding of findings) {
+    const key = [finding.severity, finding.what, finding.why, finding.fix].join('\0')
+    const first = joined.get(key)
+    const namespaces = [...(first?.namespaces ?? []), ...finding.namespaces]
+    joined.set(key, { ...(first ?? finding), namespaces })
+  }
+  return [...joined.values()].toSorted((a, b) => severityOf(b.severity) - severityOf(a.severity))
+}

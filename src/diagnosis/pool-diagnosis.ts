@@ -1,0 +1,151 @@
+// One pool that is not well: what is the matter, how soon, because of whom, and what to do. Pure.
+
+import type {
+  CauseName,
+  Destination,
+  Namespace,
+  NamespaceState,
+  Pool,
+  PoolName,
+} from '../snapshot.ts'
+import { renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
+import { listRemedies, type Remedy } from './remedies.ts'
+import { judgePool, type Severity, type Verdict } from './severity.ts'
+import { renderCount, renderDuration, renderNumber, renderPercent, renderRisk } from './words.ts'
+
+export interface PoolDiagnosis {
+  readonly netns: string
+  readonly pool: PoolName
+  readonly verdict: Verdict
+  readonly severity: Severity
+  readonly capacityPorts: number
+  readonly availablePorts: number
+  readonly utilizationRatio: number
+  readonly riskRatio: number | undefined
+  readonly etaSeconds: number | undefined
+  /** connect() costs milliseconds of CPU. */
+  readonly slow: boolean
+  /** Allocations that failed since the sample before; undefined where they cannot be observed. */
+  readonly failedAllocations: number | undefined
+  readonly destination: Destination | undefined
+  readonly cause:
+    | {
+        readonly cause: CauseName
+        readonly ports: number
+        /** Of the ports that are not available. */
+        readonly shareRatio: number
+        readonly owner: string | undefined
+      }
+    | undefined
+  /** `0 of 400 ports left to 10.0.0.9:443`. */
+  readonly headline: string
+  /** `400 of 400 ports are in CLOSE_WAIT, held by payments (PID 7, node)`. */
+  readonly because: string | undefined
+  /** Why that fills the pool, in a sentence or two. */
+  readonly explanation: string
+  /** `failing now`, or `expected in 4m`. */
+  readonly when: string | undefined
+  readonly remedies: readonly Remedy[]
+  readonly runbookUrl: string
+}
+
+const RUNBOOKS =
+  'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter/blob/main/deploy/prometheus/runbooks/'
+
+/** What asks the pool for a port and what it gets once there is none. */
+const failureOf: Readonly<Record<PoolName, string>> = {
+  tcp_connect: 'connect() fails with EADDRNOTAVAIL',
+  tcp_bind: 'bind() to port 0 fails with EADDRINUSE',
+  udp: 'sending and connecting over UDP fail with EAGAIN, DNS lookups first',
+}
+
+/** `failedAllocations` of the namespace and pool since the sample before. */
+export function diagnosePool(
+  namespace: Namespace,
+  state: NamespaceState,
+  {
+    pool,
+    failedAllocations,
+  }: { readonly pool: Pool; readonly failedAllocations: number | undefined },
+): PoolDiagnosis {
+  const { verdict, severity } = judgePool(pool)
+  const { cause } = pool
+  const usedPorts = pool.capacityPorts - pool.availablePorts
+  const owner = renderOwner(namespace, cause?.owners[0])
+  return {
+    netns: namespace.netns,
+    pool: pool.pool,
+    verdict,
+    severity,
+    capacityPorts: pool.capacityPorts,
+    availablePorts: pool.availablePorts,
+    utilizationRatio: pool.utilizationRatio,
+    riskRatio: pool.riskRatio,
+    etaSeconds: pool.etaSeconds,
+    slow: pool.slow === true,
+    failedAllocations,
+    destination: pool.worstDestination,
+    cause: cause && {
+      cause: cause.cause,
+      ports: cause.ports,
+      shareRatio: usedPorts === 0 ? 0 : cause.ports / usedPorts,
+      owner,
+    },
+    headline: renderHeadline(pool),
+    because:
+      cause && `${renderHeld(cause, pool)}${owner === undefined ? '' : `, held by ${owner}`}`,
+    explanation: renderExplanation(state, pool),
+    when: renderWhen(pool, failedAllocations),
+    remedies: severity === 'ok' ? [] : listRemedies({ namespace, state, pool }),
+    runbookUrl: `${RUNBOOKS}${runbookOf(verdict)}.md`,
+  }
+}
+
+function renderHeadline(pool: Pool): string {
+  const left = `${renderNumber(pool.availablePorts)} of ${renderCount(pool.capacityPorts, 'port')} left`
+  const { worstDestination: worst } = pool
+  if (pool.pool === 'udp') return `${left} for UDP`
+  if (pool.pool === 'tcp_bind') return `${left} for bind() to port 0`
+  return worst === undefined ? left : `${left} to ${worst.destination} from ${worst.source}`
+}
+
+function renderExplanation(state: NamespaceState, pool: Pool): string {
+  const { cause, slow } = pool
+  const parts = cause === undefined ? [] : [renderMeaning(cause)]
+  if (cause?.cause === 'churn') parts.push(renderChurn(state, pool))
+  if (slow && pool.availablePorts > 0) {
+    parts.push(
+      'connect() is slow: it searches the half of the range that it tries first in vain, which costs milliseconds.',
+    )
+  }
+  return parts.filter((part) => part !== '').join(' ')
+}
+
+function renderWhen(
+  { pool, availablePorts, etaSeconds, riskRatio }: Pool,
+  failedAllocations = 0,
+): string | undefined {
+  const failed =
+    failedAllocations > 0
+      ? `, ${renderCount(failedAllocations, 'failure')} since the last sample`
+      : ''
+  if (availablePorts <= 0) return `failing now: ${failureOf[pool]}${failed}`
+  if (failed !== '') return `failing now and then${failed}`
+  if (etaSeconds !== undefined) {
+    return `expected to fail in ${renderDuration(etaSeconds)} (risk ${renderRisk(riskRatio)})`
+  }
+  return riskRatio === undefined || riskRatio === 0 ? undefined : `risk ${renderRisk(riskRatio)}`
+}
+
+function runbookOf(verdict: Verdict): string {
+  if (verdict === 'exhausted') return 'EphemeralPortExhausted'
+  return verdict === 'at_risk' ? 'EphemeralPortExhaustionPredicted' : 'EphemeralPortPoolAlmostFull'
+}
+
+/** `tcp_connect 75.0% used`. */
+export function renderUse({
+  pool,
+  utilizationRatio,
+}: Pick<PoolDiagnosis, 'pool' | 'utilizationRatio'>): string {
+  return `${pool} ${renderPercent(utilizationRatio)} used`
+}

@@ -1,0 +1,75 @@
+// How bad it is: the only place where thresholds of the diagnosis are defined. Pool -> verdict. Pure.
+
+import type { Pool } from '../snapshot.ts'
+import { renderDuration } from './words.ts'
+
+export type Severity = 'ok' | 'note' | 'warning' | 'critical'
+
+/** What a pool is heading for: well, nearly full, about to fail, failing. */
+export type Verdict = 'ok' | 'watch' | 'at_risk' | 'exhausted'
+
+export const thresholds = {
+  critical: { utilizationRatio: 0.95, riskRatio: 0.5, etaSeconds: 15 * 60 },
+  warning: { utilizationRatio: 0.8, riskRatio: 0.2 },
+} as const
+
+export interface Judgement {
+  readonly verdict: Verdict
+  readonly severity: Severity
+}
+
+/**
+ * The bind pool warns only once exhausted: many destinations fill it on a healthy host, where few programs ever bind
+ * to port 0. Where risk is unknown, utilization alone decides.
+ */
+export function judgePool(pool: Pool): Judgement {
+  const { critical, warning } = thresholds
+  const { riskRatio = 0, etaSeconds = Number.POSITIVE_INFINITY, utilizationRatio } = pool
+  const exhausted = pool.availablePorts <= 0
+  if (pool.pool === 'tcp_bind') {
+    return exhausted
+      ? { verdict: 'exhausted', severity: 'warning' }
+      : { verdict: 'ok', severity: 'ok' }
+  }
+  if (exhausted) return { verdict: 'exhausted', severity: 'critical' }
+  const soon = riskRatio >= critical.riskRatio && etaSeconds < critical.etaSeconds
+  if (soon) return { verdict: 'at_risk', severity: 'critical' }
+  if (utilizationRatio >= critical.utilizationRatio)
+    return { verdict: 'watch', severity: 'critical' }
+  if (riskRatio >= warning.riskRatio) return { verdict: 'at_risk', severity: 'warning' }
+  const watched = utilizationRatio >= warning.utilizationRatio || pool.slow === true
+  return watched ? { verdict: 'watch', severity: 'warning' } : { verdict: 'ok', severity: 'ok' }
+}
+
+/** What the exit status of `status` and `doctor` means, for --help and from the same thresholds. */
+export function describeExitStatus(): readonly (readonly [number, string])[] {
+  const { critical, warning } = thresholds
+  return [
+    [0, 'healthy'],
+    [
+      1,
+      `warning: tcp_connect or udp at ${warning.utilizationRatio * 100} % or more, risk ${warning.riskRatio} or more, ` +
+        'connect() slow, tcp_bind exhausted, or one of several namespaces could not be read; of "doctor" also any warning',
+    ],
+    [
+      2,
+      `critical: tcp_connect or udp exhausted, at ${critical.utilizationRatio * 100} % or more, or risk ` +
+        `${critical.riskRatio} or more with exhaustion expected within ${renderDuration(critical.etaSeconds)}`,
+    ],
+    [3, 'nothing could be read or written, or bad usage'],
+  ]
+}
+
+const order: readonly Severity[] = ['ok', 'note', 'warning', 'critical']
+
+export function severityOf(severity: Severity): number {
+  return order.indexOf(severity)
+}
+
+/** The worst of them; ok for none. */
+export function worstOf(severities: readonly Severity[]): Severity {
+  return severities.reduce(
+    (worst, one) => (severityOf(one) > severityOf(worst) ? one : worst),
+    'ok',
+  )
+}

@@ -1,0 +1,50 @@
+// Namespaces that cannot be read: one finding for all that lack the same, and the right that would help. Pure.
+
+import type { FailureReason } from '../observation.ts'
+import type { Namespace, Snapshot } from '../snapshot.ts'
+import type { Finding } from './finding.ts'
+
+const why: Readonly<Record<FailureReason, string>> = {
+  permission: 'The exporter may not look into them.',
+  vanished: '',
+  malformed: 'What the kernel answered could not be understood.',
+  timeout: 'No sample answers any more.',
+  unsupported: 'This kernel, or this --source, cannot tell.',
+  exhausted: 'The machine has no memory or descriptor left for the question.',
+}
+
+const fix: Readonly<Record<FailureReason, string>> = {
+  permission:
+    'Give it CAP_SYS_ADMIN, and CAP_SYS_PTRACE for namespaces without a name in /run/netns; or let it look at its own only ' +
+    'with --netns=self.',
+  vanished: '',
+  malformed: 'Try another --source.',
+  timeout: 'Look at the log: the sampling thread may hang.',
+  unsupported: 'Try another --source.',
+  exhausted: 'Look at the memory and the descriptor limit of the machine.',
+}
+
+/** A namespace that vanished between listing and reading is nothing to tell. */
+export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
+  const byReason = new Map<FailureReason, Namespace[]>()
+  for (const namespace of namespaces) {
+    const { failure, state } = namespace
+    if (state !== undefined || failure === undefined || failure.reason === 'vanished') continue
+    byReason.set(failure.reason, [...(byReason.get(failure.reason) ?? []), namespace])
+  }
+  const nothingRead = namespaces.every(({ state }) => state === undefined)
+  return [...byReason].map(([reason, unread]): Finding => {
+    const example = unread[0]?.failure?.message ?? ''
+    return {
+      severity: nothingRead ? 'critical' : 'warning',
+      namespaces: unread.map(({ netns }) => netns),
+      what:
+        reason === 'permission'
+          ? 'cannot be read: a right is missing'
+          : `cannot be read (${reason})`,
+      why: [why[reason], example].filter((part) => part !== '').join(' '),
+      fix: fix[reason],
+      commands: [],
+    }
+  })
+}

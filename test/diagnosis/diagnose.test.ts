@@ -1,0 +1,203 @@
+import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { Namespace, Pool } from '../../src/snapshot.ts'
+import {
+  buildHost,
+  buildNamespace,
+  buildPool,
+  buildSettings,
+  buildSnapshot,
+  buildState,
+  buildUse,
+  linux,
+  upstream,
+} from '../support/render/cli-snapshot.ts'
+
+const failure = { reason: 'permission', message: 'Cannot enter /proc/7/ns/net: EPERM' } as const
+const unread = (netns: string, part: Partial<Namespace> = {}) =>
+  buildNamespace({ netns, netnsKind: 'pod', state: undefined, failure, ...part })
+const withPools = (netns: string, ...pools: Pool[]) =>
+  buildNamespace({ netns, netnsKind: 'pod', detailed: false, state: buildState({ pools }) })
+const empty = buildPool({ capacityPorts: 400, availablePorts: 0, worstDestination: upstream })
+const risky = buildPool({ availablePorts: 9000, riskRatio: 0.9, etaSeconds: 240 })
+
+describe('diagnose()', () => {
+  test('says what is ok on a quiet host', () => {
+    const { findings, pools, severity, headline } = diagnose(buildSnapshot(), linux)
+    expect([severity, headline, pools]).toStrictEqual(['ok', 'The namespace has enough ports', []])
+    expect(
+      findings.map((one) => `${one.severity} ${one.namespaces.join()} ${one.what}`),
+    ).toStrictEqual([
+      "ok host TIME_WAIT withholds no destination's ports (tcp_tw_reuse=2, tcp_timestamps=1)",
+      'ok host nothing listens inside 32768-60999 without being reserved',
+      'ok host the port range 32768-60999 has 28232 ports',
+      'ok host netlink sees every socket that holds a port',
+    ])
+  })
+
+  test('says of every problem why it is one and what to do', () => {
+    const { findings } = diagnose(
+      buildHost({
+        exactness: 'upper_bound',
+        settings: buildSettings({ firstPort: 40_000, lastPort: 40_100, tcpTwReuse: 0 }),
+        blockedPorts: { listener: 1, bound: 50 },
+        pools: [buildPool({ pool: 'udp', availablePorts: 101 })],
+        protocols: [buildUse({ listeners: 1 }), buildUse({ protocol: 'udp' })],
+        listeners: [{ protocol: 'tcp', port: 40_000, owner: 'a' }],
+      }),
+      { ...linux, listenPorts: [40_001] },
+    )
+    const bad = findings.filter(({ severity }) => severity !== 'ok')
+    expect(bad).toHaveLength(7)
+    for (const { why, fix } of bad) {
+      expect(why).toMatch(/^.{20,}\.$/s)
+      expect(fix).toMatch(/^.{20,}[.:]$/s)
+    }
+  })
+
+  test.each([
+    ['netlink', 'linux', /Linux 6\.8/],
+    ['procfs', 'linux', /--source=auto/],
+    ['systeminformation', 'linux', /--source=auto/],
+    ['systeminformation', 'win32', /^$/],
+  ] as const)('says what makes %s on %s exact', (reader, platform, fix) => {
+    const host = buildHost({ exactness: 'upper_bound', reader })
+    const { findings } = diagnose(host, { ...linux, platform })
+    const finding = findings.find(({ what }) => what === 'fewer ports may be available than shown')
+    expect(finding?.severity).toBe('note')
+    expect(finding?.fix).toMatch(fix)
+    expect(finding?.fix).not.toContain('koffi')
+  })
+
+  test('makes one finding of 33 namespaces that lack the same right', () => {
+    const pods = Array.from({ length: 33 }, (_, i) =>
+      unread(`pod/a/${i}`, {
+        failure: { reason: 'permission', message: `Cannot enter /proc/${i}/ns/net: EPERM` },
+      }),
+    )
+    const { findings, headline, severity } = diagnose(
+      buildSnapshot({ namespaces: [buildNamespace(), ...pods] }),
+      linux,
+    )
+    const [first] = findings
+    expect(first?.namespaces).toHaveLength(33)
+    expect(first?.fix).toContain('CAP_SYS_ADMIN')
+    expect(findings.filter(({ what }) => what.includes('cannot be read'))).toHaveLength(1)
+    expect(headline).toBe('1 of 34 namespaces has enough ports, 33 cannot be read')
+    expect(severity).toBe('warning')
+  })
+
+  test('joins equal findings and keeps the command of the first', () => {
+    const state = buildState({ settings: buildSettings({ firstPort: 40_000, lastPort: 40_399 }) })
+    const pods = ['pod/a/b', 'pod/a/c'].map((netns, i) =>
+      buildNamespace({ netns, netnsKind: 'pod', state, entrance: { name: undefined, pid: 8 + i } }),
+    )
+    const { findings } = diagnose(buildSnapshot({ namespaces: pods }), {
+      ...linux,
+      listenPorts: [],
+    })
+    const small = findings.filter(({ what }) => what.startsWith('the port range'))
+    expect(small.map(({ namespaces }) => namespaces)).toEqual([['pod/a/b', 'pod/a/c']])
+    expect(small[0]?.commands).toHaveLength(1)
+    expect(small[0]?.commands[0]).toMatch(/^nsenter -t 8 -n /)
+  })
+
+  test('leaves out a namespace that vanished while it was read', () => {
+    const gone = unread('pod/a/b', { failure: { reason: 'vanished', message: 'ENOENT' } })
+    const { findings, namespaces, severity } = diagnose(
+      buildSnapshot({ namespaces: [buildNamespace(), gone] }),
+      linux,
+    )
+    expect(namespaces).toEqual({ total: 1, unread: 0 })
+    expect(severity).toBe('ok')
+    expect(JSON.stringify(findings)).not.toContain('pod/a/b')
+  })
+
+  test("looks for the exporter's own port in the namespace where it listens, and in no other", () => {
+    const namespaces = [buildNamespace(), withPools('pod/a/b')]
+    const { findings } = diagnose(buildSnapshot({ namespaces }), {
+      ...linux,
+      listenPorts: [40_000],
+    })
+    const own = findings.filter(({ what }) => what.includes('own port'))
+    expect(own.map((one) => one.namespaces)).toEqual([['host']])
+  })
+
+  test('says of a quiet namespace only what is wrong with it', () => {
+    const namespaces = [buildNamespace(), withPools('pod/a/b', buildPool())]
+    const { findings } = diagnose(buildSnapshot({ namespaces }), linux)
+    expect(findings.filter((one) => one.namespaces.includes('pod/a/b'))).toEqual([])
+  })
+
+  test('names the right that is missing where only the others are upper bounds', () => {
+    const state = buildState({ reader: 'procfs', exactness: 'upper_bound' })
+    const pod = buildNamespace({ netns: 'pod/a/b', netnsKind: 'pod', detailed: false, state })
+    const { findings } = diagnose(buildSnapshot({ namespaces: [buildNamespace(), pod] }), linux)
+    const fixes = findings.filter((one) => one.namespaces.includes('pod/a/b')).map(({ fix }) => fix)
+    expect(fixes.join()).toContain('CAP_SYS_ADMIN')
+  })
+})
+
+describe('the headline', () => {
+  test.each<[string, Namespace[]]>([
+    [
+      '2 of 3 namespaces have no port left',
+      [withPools('a', empty), withPools('b', empty), withPools('c')],
+    ],
+    ['1 of 2 namespaces has no port left, 1 cannot be read', [withPools('a', empty), unread('b')]],
+    ['1 of 2 namespaces is about to run out of ports', [withPools('a', risky), withPools('b')]],
+    ['1 of 1 namespace needs watching', [withPools('a', buildPool({ slow: true }))]],
+    ['All 2 namespaces have enough ports', [withPools('a'), withPools('b')]],
+    ['No namespace can be read', [unread('a'), unread('b')]],
+    ['The namespace cannot be read', [unread('a')]],
+    ['No namespace is known yet', []],
+  ])('%s', (headline, namespaces) => {
+    expect(diagnose(buildSnapshot({ namespaces }), linux).headline).toBe(headline)
+  })
+
+  test('says nothing of a full tcp_bind alone but that it needs watching', () => {
+    const full = buildPool({ pool: 'tcp_bind', availablePorts: 0 })
+    const { headline, severity } = diagnose(
+      buildSnapshot({ namespaces: [withPools('a', full)] }),
+      linux,
+    )
+    expect([headline, severity]).toEqual(['1 of 1 namespace needs watching', 'warning'])
+  })
+})
+
+describe('the pools', () => {
+  test('come worst first: what fails, then what fails soonest, then the fullest', () => {
+    const soon = { ...risky, etaSeconds: 60 }
+    const full = buildPool({ availablePorts: 5000 })
+    const namespaces = [
+      withPools('a', full),
+      withPools('b', risky),
+      withPools('c', empty),
+      withPools('d', soon),
+    ]
+    const { pools } = diagnose(buildSnapshot({ namespaces }), linux)
+    expect(pools.map(({ netns, verdict }) => `${netns} ${verdict}`)).toEqual([
+      'c exhausted',
+      'd at_risk',
+      'b at_risk',
+      'a watch',
+    ])
+  })
+
+  test('count the failures since the sample before, and fail now and then without being full', () => {
+    const failing = (total: number) =>
+      buildSnapshot({
+        namespaces: [
+          buildNamespace({
+            allocationFailures: { pools: [{ pool: 'tcp_connect', total }], destinations: [] },
+          }),
+        ],
+      })
+    const { pools } = diagnose(failing(9), linux, failing(2))
+    expect(pools.map(({ failedAllocations, when }) => [failedAllocations, when])).toEqual([
+      [7, 'failing now and then, 7 failures since the last sample'],
+    ])
+    expect(diagnose(failing(9), linux, failing(9)).pools).toEqual([])
+    expect(diagnose(failing(9), linux).pools).toEqual([])
+  })
+})

@@ -1,0 +1,238 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { advancePileUp, type PileUp } from '../../src/model/pile-up.ts'
+import type { NamespaceState, PoolName } from '../../src/snapshot.ts'
+import { wireSocket } from '../support/kernel/arbitrary-sockets.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import {
+  createReading,
+  plainSettings,
+  replayDumps,
+  type WireDump,
+} from '../support/kernel/readings.ts'
+import { createPlayer } from './owners/owners-play.ts'
+
+const TCP = {
+  established: 1,
+  synSent: 2,
+  finWait2: 5,
+  timeWait: 6,
+  close: 7,
+  closeWait: 8,
+  listen: 10,
+}
+const settings = { ...plainSettings, range: { first: 40_000, last: 40_099 } }
+
+/** Sockets on consecutive ports. */
+function many(count: number, first: number, part: Partial<WireSocket> = {}): WireSocket[] {
+  return Array.from({ length: count }, (_, at) => ({
+    ...plainSocket,
+    device: 0,
+    cgroupId: 5,
+    remotePort: 443,
+    remote: [10, 0, 0, 9],
+    localPort: first + at,
+    ...part,
+  }))
+}
+
+const unconnected = { remotePort: 0, remote: [0, 0, 0, 0] }
+const timeWait = { state: TCP.timeWait, timer: 3, expiresMs: 30_000, cgroupId: undefined }
+
+function play(dumps: readonly Partial<WireDump>[], player = createPlayer()): NamespaceState {
+  const whole = dumps.map((dump) => ({
+    protocol: 'tcp' as const,
+    explicit: false,
+    sockets: [],
+    ...dump,
+  }))
+  return player.play(createReading(replayDumps(whole), settings))
+}
+
+function poolOf(state: NamespaceState, name: PoolName) {
+  const pool = state.pools.find((one) => one.pool === name)
+  if (pool === undefined) throw new Error(`There is no pool ${name}`)
+  return pool
+}
+
+function tell(state: NamespaceState, name: PoolName = 'tcp_connect'): string {
+  const { cause } = poolOf(state, name)
+  const owners = cause?.owners.map(({ owner, ports }) => `${owner} ${ports}`).join(', ')
+  return cause === undefined ? 'nothing' : `${cause.cause} ${cause.ports}: ${owners}`
+}
+
+describe('heldPorts', () => {
+  test('add up to what is not available, for any sockets, in every pool', () => {
+    const dumps = fc.record({
+      auto: fc.array(wireSocket, { maxLength: 25 }),
+      explicit: fc.array(wireSocket, { maxLength: 8 }),
+      udp: fc.array(wireSocket, { maxLength: 10 }),
+      last: fc.integer({ min: 40_000, max: 40_019 }),
+      ipv6: fc.boolean(),
+    })
+    fc.assert(
+      fc.property(dumps, ({ auto, explicit, udp, last, ipv6 }) => {
+        const range = { first: 40_000, last }
+        const reading = createReading(
+          replayDumps([
+            { protocol: 'tcp', explicit: false, sockets: auto },
+            { protocol: 'tcp', explicit: true, sockets: explicit },
+            { protocol: 'udp', explicit: false, sockets: udp },
+          ]),
+          { ...plainSettings, tcpTwReuse: 2, range, ipv6 },
+        )
+        const { pools } = createPlayer().play(reading)
+        for (const { pool, heldPorts, capacityPorts, availablePorts, cause } of pools) {
+          const held = Object.values(heldPorts).reduce((sum, count) => sum + count, 0)
+          expect(held, pool).toBe(capacityPorts - availablePorts)
+          expect(cause === undefined).toBe(held === 0)
+          expect(cause?.ports ?? 0).toBeLessThanOrEqual(held)
+        }
+      }),
+    )
+  })
+
+  test('are those of the worst destination, and of all that is closed', () => {
+    const state = play([
+      { sockets: many(30, 40_000) },
+      { sockets: many(10, 40_030, { state: TCP.closeWait }) },
+      { sockets: many(20, 40_050, { remote: [10, 0, 0, 8] }) },
+      { sockets: many(3, 40_090, { state: TCP.close, ...unconnected }) },
+      { sockets: many(2, 40_095, { state: TCP.listen, ...unconnected }) },
+    ])
+    const { heldPorts } = poolOf(state, 'tcp_connect')
+    const held = Object.entries(heldPorts).filter(([, count]) => count > 0)
+    expect(Object.fromEntries(held)).toEqual({
+      established: 30,
+      close_wait: 10,
+      bound: 3,
+      listener: 2,
+    })
+  })
+})
+
+describe('cause', () => {
+  test.each<[string, Partial<WireDump>, PoolName]>([
+    [
+      'close_wait 40: 5.service 40',
+      { sockets: many(40, 40_000, { state: TCP.closeWait }) },
+      'tcp_connect',
+    ],
+    [
+      'bound_idle 40: 5.service 40',
+      { sockets: many(40, 40_000, { state: TCP.close, ...unconnected }) },
+      'tcp_connect',
+    ],
+    [
+      'listeners 40: 5.service 40',
+      { sockets: many(40, 40_000, { state: TCP.listen, ...unconnected }) },
+      'tcp_connect',
+    ],
+    [
+      'bind_before_connect 40: 5.service 40',
+      { explicit: true, sockets: many(40, 40_000) },
+      'tcp_connect',
+    ],
+    ['many_connections 40: 5.service 40', { sockets: many(40, 40_000) }, 'tcp_connect'],
+    ['many_connections 40: 5.service 40', { sockets: many(40, 40_000) }, 'tcp_bind'],
+    ['churn 40: ', { sockets: many(40, 40_000, timeWait) }, 'tcp_connect'],
+    [
+      'udp_sockets 40: 5.service 40',
+      { protocol: 'udp', sockets: many(40, 40_000, { state: 7, ...unconnected }) },
+      'udp',
+    ],
+    ['nothing', {}, 'udp'],
+  ])('is %s', (want, dump, pool) => {
+    expect(tell(play([dump]), pool)).toBe(want)
+  })
+
+  test('names the owner of the cause, which is not the top owner of the namespace', () => {
+    const state = play([
+      { sockets: many(30, 40_000, { state: TCP.closeWait, cgroupId: 6 }) },
+      {
+        sockets: many(50, 40_040, { remote: [10, 0, 0, 8], remotePort: 80 }).map((one, at) => ({
+          ...one,
+          remotePort: 80 + (at % 10),
+        })),
+      },
+    ])
+    expect(tell(state)).toBe('close_wait 30: 6.service 30')
+  })
+
+  test('gives TIME_WAIT the owner that its destination had while connections were alive', () => {
+    const player = createPlayer()
+    play([{ sockets: many(40, 40_000, { cgroupId: 6 }) }], player)
+    expect(tell(play([{ sockets: many(40, 40_000, timeWait) }], player))).toBe(
+      'churn 40: 6.service 40',
+    )
+  })
+
+  test('changes only when another holds a tenth more', () => {
+    const player = createPlayer()
+    const mix = (open: number, halfClosed: number) =>
+      tell(
+        play(
+          [
+            { sockets: many(open, 40_000) },
+            { sockets: many(halfClosed, 40_000 + open, { state: TCP.closeWait }) },
+          ],
+          player,
+        ),
+      ).split(' ')[0]
+    expect(mix(50, 40)).toBe('many_connections')
+    expect(mix(45, 53)).toBe('many_connections')
+    expect(mix(40, 55)).toBe('close_wait')
+    expect(mix(48, 50)).toBe('close_wait')
+  })
+})
+
+describe('advancePileUp()', () => {
+  /** One sample every five seconds. */
+  function follow(counts: readonly (readonly [open: number, closing: number])[]) {
+    let pileUp: PileUp | undefined
+    return counts.map(([open, closing], at) => {
+      pileUp = advancePileUp(pileUp, { atSeconds: at * 5, open, closing }, 400)
+      return pileUp.pilingUp
+    })
+  }
+  const grow = (samples: number, each: number, closing = 0) =>
+    Array.from({ length: samples }, (_, at) => [at * each, closing] as const)
+
+  test('does not know before a minute', () => {
+    expect(follow(grow(12, 5)).every((one) => one === undefined)).toBe(true)
+  })
+
+  test('finds connections that are opened and not closed, and stays with it once they are all taken', () => {
+    const full = Array.from({ length: 300 }, () => [200, 0] as const)
+    const found = follow([...grow(41, 5), ...full])
+    expect(found[20]).toBe(true)
+    expect(found.at(-1)).toBe(true)
+  })
+
+  test('forgets it once a tenth is closed', () => {
+    const closed = Array.from({ length: 40 }, () => [100, 0] as const)
+    expect(follow([...grow(41, 5), ...closed]).at(-1)).toBe(false)
+  })
+
+  test('takes neither traffic, nor a burst at the start, nor noise for a leak', () => {
+    expect(follow(grow(60, 3, 200)).at(-1)).toBe(false)
+    expect(follow([[0, 0], ...Array.from({ length: 60 }, () => [300, 0] as const)]).at(-1)).toBe(
+      false,
+    )
+    const noise = Array.from({ length: 100 }, (_, at) => [100 + (at % 7), 0] as const)
+    expect(follow(noise).at(-1)).toBe(false)
+  })
+
+  test('finds a leak that takes an hour', () => {
+    const slow = Array.from({ length: 240 }, (_, at) => [Math.floor(at / 12), 0] as const)
+    expect(follow(slow).at(-1)).toBe(true)
+  })
+
+  test('keeps no more than its window asks for', () => {
+    let pileUp: PileUp | undefined
+    for (let at = 0; at < 5000; at++) {
+      pileUp = advancePileUp(pileUp, { atSeconds: at, open: at, closing: 0 }, 5000)
+      expect(pileUp.points.length).toBeLessThan(60)
+    }
+  })
+})
