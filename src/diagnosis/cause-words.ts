@@ -36,8 +36,10 @@ const meaning: Readonly<Record<CauseName, string>> = {
 }
 
 /** `400 of 400 ports are in CLOSE_WAIT`, of the whole pool. */
-export function renderHeld({ cause, ports }: Cause, { capacityPorts }: Pool): string {
-  return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} ${held[cause]}`
+export function renderHeld({ cause, ports }: Cause, { capacityPorts, heldPorts }: Pool): string {
+  const halfClosed = cause === 'churn' && heldPorts.fin_wait > heldPorts.time_wait
+  const how = halfClosed ? 'wait in FIN_WAIT for the other end to close' : held[cause]
+  return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} ${how}`
 }
 
 export function renderMeaning({ cause }: Cause): string {

@@ -106,7 +106,7 @@ const closeHalfClosed: Propose = ({ namespace, pool }, { runScript }) => ({
     `Restart ${nameOwner({ namespace, pool })}, which must close a connection when the other end does; or end these ` +
     'connections from outside: the other end has closed them already.',
   buys: `frees ${renderCount(pool.cause?.ports ?? 0, 'port')} at once`,
-  command: runScript(`ss -K state close-wait${selectDestination(pool)}`),
+  command: runScript(`ss -tK state close-wait${selectDestination(pool)}`),
   podSpec: undefined,
 })
 

@@ -106,13 +106,13 @@ export function createHeldCounter(): (pool: PoolName, context: HeldContext) => H
   function countConnect(context: HeldContext): Held {
     const tally = createTally()
     const { census, ports, worst, twin } = context
-    if (ports.blockedByBound > 0) rankFlows(context, () => true)
+    rankFlows(context, () => ports.blockedByBound > 0)
     let blocked = ports.blockedByListener + ports.blockedByBound
     for (let port = context.firstPort; blocked > 0; port++) {
       const use = census.portUse[port] ?? 0
       if ((use & BLOCKING) === 0 || !isCounted(context, port)) continue
       blocked--
-      addBlocked(tally, context, port, (rank[port] ?? NO_RANK) !== NO_RANK)
+      addBlocked(tally, context, port, flowOwner(port))
     }
     if (worst < 0) return tally
     rankFlows(
@@ -137,11 +137,16 @@ export function createHeldCounter(): (pool: PoolName, context: HeldContext) => H
       const use = census.portUse[port] ?? 0
       if ((use & collision) === 0 || !isCounted(context, port)) continue
       const connected = rank[port] !== NO_RANK
-      if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, connected)
+      if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, flowOwner(port))
       else if (connected) addFlow(tally, port)
       else add(tally, { holder: 'other', group: 'open', owner: OWNERLESS })
     }
     return tally
+  }
+
+  /** Undefined at a port without a connection. */
+  function flowOwner(port: number): number | undefined {
+    return rank[port] === NO_RANK ? undefined : (owner[port] ?? OWNERLESS)
   }
 
   function addFlow(tally: Tally, port: number): void {
@@ -167,13 +172,20 @@ function countUdp({ census, ports, firstPort, lastPort, ipv6 }: HeldContext): He
   return tally
 }
 
-function addBlocked(tally: Tally, context: HeldContext, port: number, connected: boolean): void {
+/** `flow` owns the connection at the port, where there is one. */
+function addBlocked(
+  tally: Tally,
+  context: HeldContext,
+  port: number,
+  flow: number | undefined,
+): void {
   const { census } = context
   const use = census.portUse[port] ?? 0
   const holder = use & USE.listener ? 'listener' : use & USE.bound ? 'bound' : 'hidden'
   // Bound, and yet with a connection: the port was asked for first.
-  const group = holder === 'bound' && connected ? 'bind_before_connect' : groupOf[holder]
-  add(tally, { holder, group, owner: holderOf(census.owners?.tcpHolder, port) })
+  const group = holder === 'bound' && flow !== undefined ? 'bind_before_connect' : groupOf[holder]
+  const bound = holderOf(census.owners?.tcpHolder, port)
+  add(tally, { holder, group, owner: bound === OWNERLESS ? (flow ?? OWNERLESS) : bound })
 }
 
 /** The index without the mark that no connection may contend. */

@@ -164,7 +164,7 @@ describe('the cards', () => {
     expect(html).toContain('400 of 400 ports are in CLOSE_WAIT, held by payments.')
     const card = /<article.*?<\/article>/s.exec(html)?.[0] ?? ''
     expect(card.match(/<pre>/g)).toHaveLength(1)
-    expect(card).toContain('ss -K state close-wait')
+    expect(card).toContain('ss -tK state close-wait')
   })
 
   test('are five at most, and the rest is counted', () => {

@@ -1,6 +1,7 @@
 // The page of a program that looks at every namespace of the node: started here, read here, one namespace at a time.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Diagnosis } from '../../../src/diagnosis/diagnose.ts'
 import type { Snapshot } from '../../../src/snapshot.ts'
 import { type Page, parsePage } from '../netns/actor-page.ts'
 import { findFreePort } from './free-port.ts'
@@ -16,6 +17,8 @@ export interface NodeExporter {
   readFreshOf(netns: string): Promise<Page>
   /** Of /api/v1/snapshot. */
   readSnapshot(): Promise<Snapshot>
+  /** Of /api/v1/diagnosis. */
+  readDiagnosis(): Promise<Diagnosis>
   /** Reads until `ask` finds what it looks for. */
   until<T>(ask: (page: Page) => T | undefined): Promise<T>
 }
@@ -42,6 +45,11 @@ export async function withNodeExporter<T>(
         if (!answer.ok) throw new Error(`GET /metrics gave ${answer.status}`)
         return answer.text()
       }
+      const readJson = async <T>(name: string): Promise<T> => {
+        const answer = await fetch(`http://${address}/api/v1/${name}`)
+        if (!answer.ok) throw new Error(`GET /api/v1/${name} gave ${answer.status}`)
+        return JSON.parse(await answer.text()) as T
+      }
       const pageOf = (netns: string, text: string) => parsePage(linesOf(text, netns))
       async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
         const deadline = Date.now() + DEADLINE_MS
@@ -59,12 +67,9 @@ export async function withNodeExporter<T>(
         program,
         read: async () => parsePage(await readText()),
         readOf: async (netns) => pageOf(netns, await readText()),
-        readSnapshot: async () => {
-          const answer = await fetch(`http://${address}/api/v1/snapshot`)
-          if (!answer.ok) throw new Error(`GET /api/v1/snapshot gave ${answer.status}`)
-          const { snapshot }: { snapshot: Snapshot } = JSON.parse(await answer.text())
-          return snapshot
-        },
+        readSnapshot: async () => (await readJson<{ snapshot: Snapshot }>('snapshot')).snapshot,
+        readDiagnosis: async () =>
+          (await readJson<{ diagnosis: Diagnosis }>('diagnosis')).diagnosis,
         readFreshOf: async (netns) => {
           const askedAtSeconds = Date.now() / 1000 + ROUNDING_SECONDS
           const name = 'ephemeral_port_netns_last_read_timestamp_seconds'

@@ -1,0 +1,310 @@
+// Real exhaustion in eight ways: the diagnosis names cause, owner and destination, and the command that it prints, typed as it
+// is in another namespace, cures this one and changes no other.
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import type { PoolDiagnosis } from '../../src/diagnosis/pool-diagnosis.ts'
+import type { CauseName, PoolName } from '../../src/snapshot.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import type { OpenRequest } from '../support/netns/actor-sockets.ts'
+import { whyNotExact } from '../support/netns/live.ts'
+import { withNamedNetns } from '../support/netns/named-netns.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
+import { waitFor } from '../support/program.ts'
+
+const tools = ['ip', 'nsenter', 'ss', 'sysctl']
+const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
+const skipReason = whyNotExact() ?? (missing.length > 0 ? `needs ${missing.join(', ')}` : undefined)
+
+const PORTS = 400
+const FLAGS = [
+  '--sample.interval=300ms',
+  '--sample.cpu-budget=1',
+  '--collector.probe',
+  '--detail.min-utilization=0.05',
+]
+const here = '10.9.0.1'
+const server = { address: here, port: 8001 }
+const anyPort = { address: '0.0.0.0', port: 0 }
+
+interface Scene {
+  readonly name: string
+  readonly pool: PoolName
+  readonly cause: CauseName
+  /** Undefined where no single destination is to blame. */
+  readonly destination: string | undefined
+  /** Of the first remedy. */
+  readonly remedy: RegExp
+  /** Of the first remedy that has a command. */
+  readonly buys: RegExp
+  /** What fails before and works afterwards. */
+  readonly attempt: OpenRequest
+  readonly exhaust: (netns: Netns, seen: () => Promise<void>) => Promise<void>
+}
+
+/** A listener outside the range, whose accepted sockets can be closed. */
+const listen = async ({ call }: Netns, port = server.port) =>
+  (await call('open', { bind: { address: here, port }, listen: 4096 })).sockets[0] ?? -1
+
+const scenes: readonly Scene[] = [
+  {
+    name: 'a storm of short connections',
+    pool: 'tcp_connect',
+    cause: 'churn',
+    destination: `${here}:8001`,
+    remedy: /^Let connect\(\) take TIME_WAIT ports again/,
+    buys: /^frees 400 ports as soon as each is 1 s old$/,
+    attempt: { connect: server },
+    exhaust: async (netns, seen) => {
+      const listener = await listen(netns)
+      const { sockets, locals } = await netns.call('open', { connect: server, count: PORTS })
+      const peers = await netns.call('accept', { listener, peers: locals })
+      await seen()
+      await netns.call('close', { sockets })
+      await netns.call('close', { sockets: peers })
+    },
+  },
+  {
+    name: 'sockets that are bound and idle',
+    pool: 'tcp_connect',
+    cause: 'bound_idle',
+    destination: undefined,
+    remedy: /^Let user root \(PID \d+, .*\) close the sockets that it bound/,
+    buys: /^makes the pool 70 times as large: 28,232 ports instead of 400$/,
+    attempt: { connect: server },
+    exhaust: async (netns) => {
+      await listen(netns)
+      await netns.call('open', { bind: anyPort, count: PORTS })
+    },
+  },
+  {
+    name: 'a leak of UDP sockets',
+    pool: 'udp',
+    cause: 'udp_sockets',
+    destination: undefined,
+    remedy: /^Let user root \(PID \d+, .*\) close the UDP sockets/,
+    buys: /28,232 ports instead of 400$/,
+    attempt: { protocol: 'udp', connect: { address: here, port: 53 } },
+    exhaust: async (netns) => {
+      await netns.call('open', {
+        protocol: 'udp',
+        connect: { address: here, port: 53 },
+        count: PORTS,
+      })
+    },
+  },
+  {
+    name: 'connections that the program does not close',
+    pool: 'tcp_connect',
+    cause: 'close_wait',
+    destination: `${here}:8001`,
+    remedy: /^Restart user root \(PID \d+, .*\), which must close a connection/,
+    buys: /^frees 400 ports at once$/,
+    attempt: { connect: server },
+    exhaust: async (netns) => {
+      const listener = await listen(netns)
+      const { locals } = await netns.call('open', { connect: server, count: PORTS })
+      const peers = await netns.call('accept', { listener, peers: locals })
+      await netns.call('close', { sockets: peers })
+    },
+  },
+  {
+    name: 'a hot destination',
+    pool: 'tcp_connect',
+    cause: 'many_connections',
+    destination: `${here}:8001`,
+    remedy: /^Widen the port range to 32768-60999/,
+    buys: /^makes the pool 70 times as large/,
+    attempt: { connect: server },
+    exhaust: async (netns) => {
+      await listen(netns)
+      await netns.call('open', { connect: server, count: PORTS })
+    },
+  },
+  {
+    name: 'connections that are bound to a source first',
+    pool: 'tcp_connect',
+    cause: 'bind_before_connect',
+    destination: undefined,
+    remedy: /^Let user root \(PID \d+, .*\) set IP_BIND_ADDRESS_NO_PORT/,
+    buys: /28,232 ports instead of 400$/,
+    attempt: { connect: server },
+    exhaust: async (netns) => {
+      for (let at = 0; at < 10; at++) {
+        const to = { address: here, port: server.port + at }
+        await listen(netns, to.port)
+        await netns.call('open', { bind: { address: here, port: 0 }, connect: to, count: 40 })
+      }
+    },
+  },
+  {
+    name: 'listeners inside the range',
+    pool: 'tcp_connect',
+    cause: 'listeners',
+    destination: undefined,
+    remedy: /^Widen the port range to 32768-60999/,
+    buys: /28,232 ports instead of 400$/,
+    attempt: { connect: server },
+    exhaust: async (netns) => {
+      await listen(netns)
+      await netns.call('open', { bind: anyPort, listen: 1, count: PORTS })
+    },
+  },
+  {
+    name: 'many destinations',
+    pool: 'tcp_bind',
+    cause: 'many_connections',
+    destination: undefined,
+    remedy: /^Widen the port range to 32768-60999/,
+    buys: /28,232 ports instead of 400$/,
+    attempt: { bind: anyPort },
+    exhaust: async (netns) => {
+      // Each destination may take what the others have not: a port of its own for each of 400 connections.
+      for (let at = 0; at < PORTS; at++) {
+        const port = 40_000 + at
+        const to = { address: here, port: server.port + (at % 20) }
+        if (at < 20) await listen(netns, to.port)
+        await netns.call('open', { connect: to, localPortRange: { first: port, last: port } })
+      }
+    },
+  },
+]
+
+const hot = { pool: 'tcp_connect', cause: 'many_connections' } as const
+
+/** Of the caller's namespace, but for what counts by itself. */
+function readSysctls(enter: readonly string[] = []): string {
+  const [file = '', ...args] = [...enter, 'sysctl', '-a', '-e', '-r', '^(net|vm|fs|kernel)\\.']
+  const counting =
+    /^(fs\.(dentry|inode|file-nr|quota)|kernel\.(random|ns_last_pid|pty\.nr|sched_domain)|.*_count =)/
+  const { stdout } = spawnSync(file, args, { encoding: 'utf8', maxBuffer: 2 ** 26 })
+  return stdout
+    .split('\n')
+    .filter((line) => !counting.test(line))
+    .join('\n')
+}
+
+/** Waits until the pool of that namespace has this cause and no port left. */
+async function waitForPool(
+  { readDiagnosis }: NodeExporter,
+  netns: string,
+  { pool, cause, remedy = /./ }: Pick<Scene, 'pool' | 'cause'> & Partial<Pick<Scene, 'remedy'>>,
+): Promise<PoolDiagnosis> {
+  let last: unknown
+  const look = async () => {
+    const { pools } = await readDiagnosis()
+    last = pools.filter((one) => one.netns === netns)
+    return pools.find(
+      (one) =>
+        one.netns === netns &&
+        one.pool === pool &&
+        one.verdict === 'exhausted' &&
+        one.cause?.cause === cause &&
+        // The other end of the last connections may have to close still.
+        remedy.test(one.remedies[0]?.advice ?? ''),
+    )
+  }
+  return await waitFor(look).catch((error: unknown) => {
+    throw new Error(`Not the diagnosis: ${JSON.stringify(last)}`, { cause: error })
+  })
+}
+
+describe('the diagnosis of an exhausted pool', { timeout: 240_000 }, () => {
+  test.each(scenes.map((scene) => [scene.name, scene] as const))('of %s', async (_name, scene) => {
+    if (skipReason !== undefined) return
+    await withNetns((bystander) =>
+      withNetns(async (sick) => {
+        await sick.call('setSysctls', {
+          'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}`,
+          'net.ipv4.ip_local_reserved_ports': '20010-20012',
+        })
+        await withNodeExporter(FLAGS, async (exporter) => {
+          const inode = statSync(`/proc/${sick.pid}/ns/net`).ino
+          const netns = `inode/${inode}`
+          await scene.exhaust(sick, async () => {
+            await exporter.readFreshOf(netns)
+          })
+          expect((await sick.call('fill', { ...scene.attempt, limit: 20 })).count).toBe(0)
+
+          const found = await waitForPool(exporter, netns, scene)
+          const comm = readFileSync(`/proc/${sick.pid}/comm`, 'utf8').trim()
+          expect(found.because).toMatch(/^400 of 400 ports /)
+          expect(found.cause?.owner).toBe(`user root (PID ${sick.pid}, ${comm})`)
+          if (scene.destination !== undefined) {
+            expect(found.destination?.destination).toBe(scene.destination)
+          }
+          expect(found.remedies.length).toBeLessThanOrEqual(2)
+          expect(found.remedies[0]?.advice).toMatch(scene.remedy)
+          const remedy = found.remedies.find(({ command }) => command !== undefined)
+          expect(remedy?.buys).toMatch(scene.buys)
+
+          const enter = ['nsenter', '-t', String(bystander.pid), '-n']
+          const before = { host: readSysctls(), bystander: readSysctls(enter) }
+          expect(before.bystander).toMatch(/ip_local_port_range = 32768/)
+          const [file = '', ...words] = enter
+          const ran = spawnSync(file, [...words, 'sh', '-c', remedy?.command ?? ''], {
+            encoding: 'utf8',
+          })
+          expect([ran.status, ran.stderr]).toEqual([0, ''])
+          expect({ host: readSysctls(), bystander: readSysctls(enter) }).toEqual(before)
+
+          // TIME_WAIT may be recycled once it is a second old.
+          const cured = await waitFor(async () => {
+            const { count } = await sick.call('fill', { ...scene.attempt, limit: 20 })
+            return count === 20 || undefined
+          })
+          expect(cured).toBe(true)
+          const reserved = await sick.call('readFile', {
+            path: '/proc/sys/net/ipv4/ip_local_reserved_ports',
+          })
+          expect(reserved).toBe('20010-20012\n')
+        })
+      }),
+    )
+  })
+
+  test('of a namespace with a name is cured by that name, however odd', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const name = `it's $(touch owned) ${process.pid}; true`
+    await withNetns((sick) =>
+      withNamedNetns(
+        sick.pid,
+        () =>
+          withNodeExporter(FLAGS, async (exporter) => {
+            await sick.call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40399' })
+            await listen(sick)
+            await sick.call('open', { connect: server, count: PORTS })
+            const found = await waitForPool(exporter, `named/${name}`, hot)
+            const { command } = found.remedies[0] ?? {}
+            expect(command).toContain("ip netns exec 'it'\\''s $(touch owned) ")
+            const before = readSysctls()
+            expect(spawnSync('sh', ['-c', command ?? ''], { encoding: 'utf8' }).status).toBe(0)
+            expect(readSysctls()).toBe(before)
+            expect((await sick.call('fill', { connect: server, limit: 20 })).count).toBe(20)
+            expect(() => statSync('owned')).toThrow('ENOENT')
+          }),
+        name,
+      ),
+    )
+  })
+
+  test('does nothing once the process is in another namespace than it was', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNetns((sick) =>
+      withNodeExporter(FLAGS, async (exporter) => {
+        await sick.call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40399' })
+        await listen(sick)
+        await sick.call('open', { connect: server, count: PORTS })
+        const netns = `inode/${statSync(`/proc/${sick.pid}/ns/net`).ino}`
+        const found = await waitForPool(exporter, netns, hot)
+        // As if the number had been given to another process meanwhile: this one, in the namespace of the test.
+        const command =
+          found.remedies[0]?.command?.replace(`-t ${sick.pid} `, `-t ${process.pid} `) ?? ''
+        const before = readSysctls()
+        expect(spawnSync('sh', ['-c', command]).status).toBe(1)
+        expect(readSysctls()).toBe(before)
+      }),
+    )
+  })
+})
