@@ -11,7 +11,7 @@ import type { OpenRequest } from '../support/netns/actor-sockets.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
-import { waitFor } from '../support/program.ts'
+import { waitFor } from '../support/program/program.ts'
 
 const tools = ['ip', 'nsenter', 'ss', 'sysctl']
 const missing = tools.filter((tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0)
