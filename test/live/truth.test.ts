@@ -54,7 +54,7 @@ async function runMix(seed: number, { kind, probe }: MixSet): Promise<Outcome> {
 
 /** Undefined where the kernel did as promised. */
 function judge({ kind, probe }: MixSet, proof: Proof): string | undefined {
-  const { pool, what, predicted, unused, granted, refusals } = proof
+  const { pool, what, predicted, unused, uncertain, granted, refusals } = proof
   // In an odd range each search skips the first or the last port: TCP may be refused while that one is free.
   const slack = kind === 'odd' && pool !== 'udp' ? 1 : 0
   const hidden = kind === 'hidden' && !probe && pool === 'tcp_connect'
@@ -62,6 +62,7 @@ function judge({ kind, probe }: MixSet, proof: Proof): string | undefined {
   const wrong = [
     granted > predicted && 'under-estimated',
     granted < least && 'over-estimated',
+    granted < predicted - slack - (uncertain ?? Infinity) && `more than ${uncertain} too high`,
     granted < unused - slack && `unused ${unused} above the truth`,
     refusals.some((refusal) => !refusalsOf[pool].includes(refusal ?? '')) && 'ended otherwise',
   ].filter((problem) => problem !== false)

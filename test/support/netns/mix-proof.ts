@@ -19,6 +19,8 @@ export interface Proof {
   readonly predicted: number
   /** What the page says will succeed at least. */
   readonly unused: number
+  /** By how many the prediction may be too high, where the page says so: of the worst destination. */
+  readonly uncertain?: number | undefined
   /** What did succeed. */
   readonly granted: number
   /** What ended it. */
@@ -54,6 +56,7 @@ export async function proveAll(
       what,
       predicted,
       unused,
+      uncertain: takeUncertain(page, target, predicted),
       granted: count,
       refusals: [refusal],
     })
@@ -110,6 +113,13 @@ function predictConnect(page: Page, { source, destination, needsRow }: Target): 
   const row = page.find('ephemeral_port_destination_utilization_ratio', { source, destination })
   if (row !== undefined) return availablePorts(page, row)
   return needsRow ? undefined : untouchedPorts(page)
+}
+
+function takeUncertain(page: Page, { source, destination }: Target, predicted: number) {
+  const named = page.list('ephemeral_port_pool_worst_destination_info', { source, destination })
+  const isWorst = predicted === page.value('ephemeral_port_pool_available_ports', CONNECT)
+  if (named.length === 0 || !isWorst) return undefined
+  return page.value('ephemeral_port_pool_uncertain_ports', CONNECT)
 }
 
 function availablePorts(page: Page, utilization: number): number {
