@@ -210,7 +210,7 @@
 {{- if and $v.serviceAccount.imagePullSecrets (not $v.serviceAccount.create) }}
 - serviceAccount.imagePullSecrets with serviceAccount.create: false, which leaves the account as it is
 {{- end }}
-{{- range $name := list "highUtilization" "fullUtilization" "udpUtilization" }}
+{{- range $name := list "exhaustedUtilization" "criticalRisk" "highUtilization" "fullUtilization" "udpUtilization" }}
 {{- $clear := printf "%sClear" $name }}
 {{- if gt (get $v.prometheusRule.thresholds $clear | float64) (get $v.prometheusRule.thresholds $name | float64) }}
 - prometheusRule.thresholds.{{ $clear }} is above {{ $name }}: an alert ends below the one and begins above the other
