@@ -97,9 +97,10 @@ async function serve(config: Config, build: Build): Promise<void> {
     config,
     { ownPort: ports[0], pods },
     {
-      opened: ({ reader, traits, refusals }) => {
+      opened: ({ reader, traits, refusals, absences }) => {
         for (const reason of refusals) log.warn('A better source does not work here', { reason })
         log.info('Reading sockets', { reader, ...traits })
+        for (const reason of absences) log.debug('A collector is not permitted here', { reason })
       },
       snapshot: (snapshot) => {
         logFailures(snapshot)
@@ -211,6 +212,7 @@ async function sampleAndShow(
   show: (snapshot: Snapshot) => void,
 ): Promise<void> {
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
+  const logFailures = createFailureLog(log)
   const pods = openPods(config, log, (told) => sampler.tellPods(told))
   const sampler = await openSampler(
     { ...config, cpuBudgetRatio: 1 },
@@ -218,6 +220,7 @@ async function sampleAndShow(
     {
       opened: () => {},
       snapshot: (snapshot) => {
+        logFailures({ ...snapshot, namespaces: [] })
         show(snapshot)
         if (!config.watch) void Promise.all([pods?.stop(), sampler.stop()])
       },

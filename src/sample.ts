@@ -41,6 +41,8 @@ export interface WorkerOptions {
   readonly tracefs: string | undefined
   /** Whether allocations are tried. */
   readonly probe: boolean
+  /** Whether bind buckets are read; undefined: where that is permitted. */
+  readonly buckets: boolean | undefined
 }
 
 /** What is kept of a pod of this node, from the list of the Kubernetes API. */
@@ -95,6 +97,8 @@ export type FromWorker =
       readonly traits: Readonly<Record<string, boolean | string>>
       /** Why the sources that would be better do not work here. */
       readonly refusals: readonly string[]
+      /** Why collectors are absent that nobody switched off, or on. */
+      readonly absences: readonly string[]
     }
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'sampled'; readonly sample: Sample }

@@ -52,7 +52,7 @@ function renderEntry(left: string, right: string, at = indent): string[] {
 export function renderFlag(name: OptionName): string {
   const { fallback, repeatable, short, value } = optionOf(name)
   if (value.placeholder === undefined) {
-    return `${short ? `-${short}, ` : ''}--${fallback === 'true' ? '[no-]' : ''}${name}`
+    return `${short ? `-${short}, ` : ''}--${fallback === 'false' ? '' : '[no-]'}${name}`
   }
   return `--${name}=${value.placeholder}${repeatable ? ' ...' : ''}`
 }

@@ -36,7 +36,7 @@ type SamplingSettings = Pick<
 /** Collectors that a flag of their name switches; `failures` gets its tracing instance in main.ts. */
 type Collectors = Pick<
   WorkerOptions,
-  'destinations' | 'owners' | 'listeners' | 'probe' | 'kubernetes'
+  'destinations' | 'owners' | 'listeners' | 'buckets' | 'probe' | 'kubernetes'
 > & { readonly failures: boolean }
 
 export interface Config extends SamplingSettings {
@@ -184,6 +184,7 @@ function nameSettings(settings: Settings, command: Command): Config {
       owners: settings['collector.owners'],
       listeners: settings['collector.listeners'],
       failures: settings['collector.failures'],
+      buckets: settings['collector.buckets'],
       probe: settings['collector.probe'],
       kubernetes: settings['collector.kubernetes'],
     },

@@ -155,6 +155,12 @@ export const options = {
     value: switchValue,
     fallback: 'true',
   },
+  'collector.buckets': {
+    group: 'Collectors',
+    help: "Read the kernel's bind buckets through a BPF iterator, so that no port is in doubt; by default where it is permitted",
+    value: switchValue,
+    fallback: undefined,
+  },
   'collector.probe': {
     group: 'Collectors',
     help: 'Try allocations on loopback, and test ports whose bind history no listing shows',

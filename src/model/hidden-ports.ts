@@ -12,6 +12,16 @@ export interface PortTest {
   readonly testedAtSeconds: number
 }
 
+/** What a sample cannot tell of the ports of a namespace by their sockets. */
+export interface PortDoubt {
+  /** Ports with TCP sockets, on which nothing visible blocks. */
+  readonly ambiguous: readonly number[]
+  /** Ports that TCP can ever hand out. */
+  readonly capacityPorts: number
+  /** Those of them without any TCP socket. */
+  readonly unusedPorts: number
+}
+
 /** What the model makes of them, for ports that are ambiguous now. */
 export interface HiddenPorts {
   /** Known to be closed: to be counted as blocked. */

@@ -4,14 +4,14 @@
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
 import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
-import { createCensusTaker } from './census.ts'
+import { type Census, createCensusTaker, USE } from './census.ts'
 import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
-import type { PortTests } from './hidden-ports.ts'
+import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { countLeft } from './ports.ts'
+import { BLOCKING, countLeft, countPorts } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -63,8 +63,8 @@ export interface SampleContext {
   readonly unixSeconds: number
   /** Without it owners are not known. */
   readonly nameOwners?: NameOwners
-  /** What is known of ports whose bind history no listing shows; undefined where nobody tests them. */
-  readonly portTests?: PortTests | undefined
+  /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
+  readonly testPorts?: ((doubt: PortDoubt) => PortTests | undefined) | undefined
 }
 
 export type Step = (
@@ -74,7 +74,7 @@ export type Step = (
 ) => {
   readonly state: ModelState
   readonly namespace: NamespaceState
-  /** Ports worth testing; undefined without `portTests`. */
+  /** Ports worth testing; undefined where `testPorts` told nothing. */
   readonly ambiguousPorts: readonly number[] | undefined
 }
 
@@ -98,7 +98,7 @@ export function createStep(options: ModelOptions): Step {
       settings,
       before: state?.closed,
       atSeconds: context.atSeconds,
-      tests: context.portTests,
+      tests: context.testPorts?.(describeDoubt(census, settings)),
       boundKnown: reading.tcpBoundKnown,
     })
     const { ports, columns } = closed
@@ -240,6 +240,16 @@ export function createStep(options: ModelOptions): Step {
         },
       },
     }
+  }
+}
+
+function describeDoubt(census: Census, settings: NetSettings): PortDoubt {
+  const { usable, tcp } = countPorts(census, settings)
+  const bits = { tcp: USE.tcp, blocking: BLOCKING }
+  return {
+    ambiguous: listAmbiguousPorts(usable, census.portUse, bits),
+    capacityPorts: tcp.capacity,
+    unusedPorts: tcp.unused,
   }
 }
 

@@ -1,9 +1,11 @@
 // Reading of the namespaces that are due: its sockets -> model -> what is known of it now.
 
+import type { PortDoubt, PortTests } from '../model/hidden-ports.ts'
 import type { Step } from '../model/step.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
+import type { BucketWatch } from './bucket-watch.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Prober } from './prober.ts'
 import { createRangeWatch } from './ranges.ts'
@@ -28,6 +30,8 @@ export interface ReadingOptions {
   readonly clocks: SampleClocks
   /** Undefined where nothing is tried. */
   readonly prober: Prober | undefined
+  /** Undefined where bind buckets are not to be read. */
+  readonly buckets: BucketWatch | undefined
 }
 
 export interface Reading {
@@ -46,6 +50,7 @@ export function createReading({
   names,
   clocks,
   prober,
+  buckets,
 }: ReadingOptions): Reading {
   const ranges = createRangeWatch({ namespaces, names, clocks })
   let turnCredit = 0
@@ -69,6 +74,13 @@ export function createReading({
     const atSeconds = clocks.monotonicSeconds()
     const { probeMemory: memory } = last
     const probing = reading.canProbe ? prober : undefined
+    const reader = reading.canProbe ? buckets : undefined
+    let isResolved = false
+    const testPorts = (doubt: PortDoubt): PortTests | undefined => {
+      const resolved = reader?.resolve(doubt)
+      isResolved = resolved !== undefined
+      return resolved ?? probing?.testsOf(memory, last.state)
+    }
     const { state, namespace, ambiguousPorts } = step(
       last.model,
       {
@@ -82,14 +94,14 @@ export function createReading({
         atSeconds,
         unixSeconds: clocks.unixSeconds(),
         nameOwners: names.nameOwnersOf(identity.namespace.id),
-        portTests: probing?.testsOf(memory, last.state),
+        testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
       },
     )
     last.model = state
     last.state = namespace
     last.readAtSeconds = atSeconds
     last.rangeAtSeconds = atSeconds
-    probing?.probe(memory, ambiguousPorts)
+    probing?.probe(memory, isResolved ? undefined : ambiguousPorts)
     last.programs = names.programsOf(one)
     identity.initial = reading.netns === 'host'
   }

@@ -23,7 +23,7 @@ export interface SampleOptions extends ReadingOptions {
 export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
-  const { names, clocks, failureWatch, prober } = options
+  const { names, clocks, failureWatch, prober, buckets } = options
   const list = createWatchList(options.namespaces, options.opens)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
@@ -57,7 +57,7 @@ export function createTakeSample(
           durationSeconds: durations.discover + durations.read + durations.model,
         },
         ...names.collectors(),
-        ...[failureWatch, prober].flatMap((one) => one?.collector() ?? []),
+        ...[failureWatch, buckets, prober].flatMap((one) => one?.collector() ?? []),
       ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
       recorded,

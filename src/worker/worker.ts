@@ -8,6 +8,7 @@ import { openNamespaces } from '../namespaces/open-namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
+import { createBucketWatch } from './bucket-watch.ts'
 import { createFailureWatch } from './failure-watch.ts'
 import { createNodeNames } from './node-names.ts'
 import { createProber } from './prober.ts'
@@ -25,6 +26,15 @@ const opened = await open()
 if (opened !== undefined) {
   const { source, refusals } = opened
   const names = createNodeNames({ ...options, monotonicSeconds })
+  const buckets =
+    options.buckets === false
+      ? undefined
+      : createBucketWatch({
+          ...options,
+          libc: source.reader === 'netlink' ? libc : undefined,
+          asked: options.buckets === true,
+          monotonicSeconds,
+        })
   const takeSample = createTakeSample({
     namespaces: openNamespaces(source, { ...options, monotonicSeconds, libc }),
     step: createStep(options),
@@ -47,6 +57,7 @@ if (opened !== undefined) {
       options.probe && libc !== undefined
         ? createProber({ ...options, libc, monotonicSeconds, random: Math.random })
         : undefined,
+    buckets,
     detailMinUtilization: options.detailMinUtilization,
     given,
     opens: new Map(opens),
@@ -55,7 +66,13 @@ if (opened !== undefined) {
     if (request.type === 'pods') names.setPods(request.pods)
     else answer({ type: 'sampled', sample: await takeSample(request.budgetSeconds) })
   })
-  answer({ type: 'opened', reader: source.reader, traits: source.traits, refusals })
+  answer({
+    type: 'opened',
+    reader: source.reader,
+    traits: source.traits,
+    refusals,
+    absences: buckets?.absence === undefined ? [] : [buckets.absence],
+  })
 }
 
 async function loadLibc(): Promise<Libc> {

@@ -10,7 +10,7 @@ import {
 } from '../../src/config/options.ts'
 
 const allOn = { destinations: true, owners: true, listeners: true, failures: true }
-const allCollectors = { ...allOn, probe: false, kubernetes: false }
+const allCollectors = { ...allOn, buckets: undefined, probe: false, kubernetes: false }
 
 const defaults: Config = {
   command: 'serve',
@@ -88,6 +88,7 @@ const examples: Record<FreeOption, [string, Partial<Config>]> = {
   'collector.owners': ['0', { collectors: { ...allCollectors, owners: false } }],
   'collector.listeners': ['false', { collectors: { ...allCollectors, listeners: false } }],
   'collector.failures': ['0', { collectors: { ...allCollectors, failures: false } }],
+  'collector.buckets': ['1', { collectors: { ...allCollectors, buckets: true } }],
   'collector.probe': ['1', { collectors: { ...allCollectors, probe: true } }],
   'collector.kubernetes': ['1', { collectors: { ...allCollectors, kubernetes: true } }],
   'log.level': ['debug', { log: { level: 'debug', format: 'logfmt' } }],
@@ -142,6 +143,7 @@ describe('readConfig()', () => {
       'collector.owners': flag,
       'collector.kubernetes': flag,
       'collector.failures': flag,
+      'collector.buckets': flag,
       'collector.probe': flag,
       'collector.listeners': flag,
       'log.level': fc.constantFrom('debug', 'info', 'warn', 'error'),
@@ -196,9 +198,10 @@ describe('readConfig()', () => {
     expect(await texts({ argv: ['--config.file=x'], file })).toStrictEqual([':1', '[::1]:2'])
   })
 
-  test('turns a switch off by its negative form', async () => {
-    const argv = ['--no-collector.listeners', '--no-web.disable-exporter-metrics']
-    expect((await read({ argv })).collectors).toStrictEqual({ ...allCollectors, listeners: false })
+  test('turns a switch off by its negative form, also one that is on where it is permitted', async () => {
+    const argv = ['listeners', 'buckets'].map((name) => `--no-collector.${name}`)
+    const expected = { ...allCollectors, listeners: false, buckets: false }
+    expect((await read({ argv })).collectors).toStrictEqual(expected)
   })
 
   test('takes an empty variable for one that is not set', async () => {
@@ -207,13 +210,7 @@ describe('readConfig()', () => {
 
   test('reports all problems of all sources at once', async () => {
     const problems = await readProblems({
-      argv: [
-        '--top=0',
-        '--sample.intervall=5s',
-        '--log.level',
-        '--config.file=bad.yaml',
-        '--watch',
-      ],
+      argv: '--top=0 --sample.intervall=5s --log.level --config.file=bad.yaml --watch'.split(' '),
       env: { EPHEMERAL_PORT_EXPORTER_SOURCE: 'ebpf', EPHEMERAL_PORT_EXPORTER_TPO: '5' },
       file: 'top: many\nweb:\n  telemetry-paht: /m\nsample.cpu-budget: 2\n',
     })

@@ -15,7 +15,7 @@ export function renderOptions(): string {
 
 function renderRow(name: OptionName): string {
   const { fallback, flagOnly, help, value } = optionOf(name)
-  const start = value.placeholder === undefined ? (fallback === 'true' ? 'on' : 'off') : fallback
+  const start = value.placeholder === undefined ? (fallback === 'false' ? 'off' : 'on') : fallback
   const cells = [
     `\`${renderFlag(name)}\``,
     flagOnly ? '' : `\`${envNameOf(name)}\``,

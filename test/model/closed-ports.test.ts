@@ -36,7 +36,7 @@ function play(looks: readonly Look[], gap = 5) {
     const taken = step(state, createReading(replayDumps(dumps), settings), {
       atSeconds,
       unixSeconds: 1_700_000_000 + atSeconds,
-      portTests: tests && new Map(told),
+      testPorts: tests && (() => new Map(told)),
     })
     state = taken.state
     const { exactness, pools, protocols } = taken.namespace

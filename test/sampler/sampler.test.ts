@@ -16,6 +16,7 @@ const worker: WorkerOptions = {
   failures: undefined,
   tracefs: undefined,
   probe: false,
+  buckets: undefined,
   platform: 'linux',
   ownPort: undefined,
   top: 10,
@@ -69,7 +70,13 @@ function start() {
   return { script, snapshots, started }
 }
 
-const opened = { type: 'opened', reader: 'netlink', traits: {}, refusals: [] } as const
+const opened = {
+  type: 'opened',
+  reader: 'netlink',
+  traits: {},
+  refusals: [],
+  absences: [],
+} as const
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -90,6 +90,7 @@ function createNode(ids: readonly number[]) {
       collector: () => ({ collector: 'failures', success: true, durationSeconds: 0 }),
     },
     prober: undefined,
+    buckets: undefined,
     clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
     detailMinUtilization: 0.2,
   })

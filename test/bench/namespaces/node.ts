@@ -97,6 +97,7 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
       },
       failureWatch: undefined,
       prober: undefined,
+      buckets: undefined,
       detailMinUtilization: 0.2,
     })
   const takeAll = createSampling(metered)

@@ -29,6 +29,7 @@ export function createSampling(
     clocks,
     failureWatch: undefined,
     prober: undefined,
+    buckets: undefined,
     detailMinUtilization: 0.2,
   })
   return async () => {

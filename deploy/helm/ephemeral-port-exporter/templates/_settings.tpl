@@ -79,6 +79,9 @@
 - --{{ if not (get $.Values.collectors $name) }}no-{{ end }}collector.{{ $name }}
 {{- end }}
 - --{{ if not (include "epe.failures" .) }}no-{{ end }}collector.failures
+{{- if not (kindIs "invalid" .Values.collectors.buckets) }}
+- --{{ if not .Values.collectors.buckets }}no-{{ end }}collector.buckets
+{{- end }}
 {{- if .Values.config }}
 - --config.file=/etc/ephemeral-port-exporter/config/config.yaml
 {{- end }}
