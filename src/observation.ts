@@ -183,3 +183,70 @@ export function createSocketBatch(capacity: number): SocketBatch {
     cgroupId: new Float64Array(capacity),
   }
 }
+
+/** One direction of some conntrack entries as columns. Addresses are IPv4 as numbers. */
+export interface ConntrackTuples {
+  readonly source: Uint32Array
+  readonly destination: Uint32Array
+  readonly sourcePort: Uint16Array
+  readonly destinationPort: Uint16Array
+  /** Conntrack zone, 0 for the usual one. */
+  readonly zone: Uint16Array
+}
+
+/** Some conntrack entries of TCP and UDP over IPv4 as columns, as in SocketBatch. */
+export interface ConntrackBatch {
+  /** Rows in use. */
+  length: number
+  /** 6 is TCP, 17 is UDP. */
+  readonly protocol: Uint8Array
+  /** 1 where the kernel rewrote the source address or the source port. */
+  readonly sourceNat: Uint8Array
+  /** 1 where a kernel that evicts may give the port away: a closing TCP entry with a translated source. */
+  readonly evictable: Uint8Array
+  /** As the first packet came in. */
+  readonly original: ConntrackTuples
+  /** As answers come in: its destination is the NAT address where the source is translated. */
+  readonly reply: ConntrackTuples
+}
+
+/** Creates an empty batch with room for `capacity` rows. */
+export function createConntrackBatch(capacity: number): ConntrackBatch {
+  const createTuples = (): ConntrackTuples => ({
+    source: new Uint32Array(capacity),
+    destination: new Uint32Array(capacity),
+    sourcePort: new Uint16Array(capacity),
+    destinationPort: new Uint16Array(capacity),
+    zone: new Uint16Array(capacity),
+  })
+  return {
+    length: 0,
+    protocol: new Uint8Array(capacity),
+    sourceNat: new Uint8Array(capacity),
+    evictable: new Uint8Array(capacity),
+    original: createTuples(),
+    reply: createTuples(),
+  }
+}
+
+/** A rule that translates source addresses, as far as it says which ports and addresses it takes. */
+export interface NatRule {
+  /** Undefined where it takes both, or where its condition is not a plain comparison. */
+  readonly protocol: Protocol | undefined
+  /** Inclusive IPv4 addresses as numbers. Undefined of masquerade, and where a map decides. */
+  readonly addresses: { readonly first: number; readonly last: number } | undefined
+  /** Undefined where it names no ports: the kernel then stays in the class of the original port. */
+  readonly ports: PortRange | undefined
+}
+
+/** One look at the entries of one namespace that translates sources, or might. */
+export interface NatReading {
+  /** Undefined where they could not be read. */
+  readonly rules: readonly NatRule[] | undefined
+  /** Whether this kernel gives away ports of closing entries (Linux 6.5). Where that is not known it does not. */
+  readonly evicts: boolean
+  /** Entries with a translated source, perhaps among others. Reading may throw SourceError or DecodeError. */
+  readonly translated: Iterable<ConntrackBatch>
+  /** Every other entry with one of these addresses as the destination of either direction, perhaps among others. */
+  readonly others: (addresses: readonly number[]) => Iterable<ConntrackBatch>
+}

@@ -43,6 +43,19 @@ export interface WorkerOptions {
   readonly probe: boolean
   /** Whether bind buckets are read; undefined: where that is permitted. */
   readonly buckets: boolean | undefined
+  /** Whether what namespaces translate is watched. */
+  readonly nat: boolean
+  /** Ports that NAT addresses may take, whatever the rules say. */
+  readonly natRanges: readonly NatRangeOption[]
+}
+
+/** By the user: the ports of one NAT address. */
+export interface NatRangeOption {
+  /** IPv4 as a number. */
+  readonly address: number
+  /** Both are inclusive. */
+  readonly first: number
+  readonly last: number
 }
 
 /** What is kept of a pod of this node, from the list of the Kubernetes API. */
@@ -57,6 +70,8 @@ export interface Pod {
   readonly reservedPorts: string | undefined
   /** Names of the containers that have been started, by id (64 hexadecimal digits). */
   readonly containers: Readonly<Record<string, string>>
+  /** Its own addresses, as text; empty where it has those of its node. */
+  readonly addresses: readonly string[]
 }
 
 /** A namespace keeps its name when the worker is started again. */

@@ -2,95 +2,11 @@
 // /metrics, /api/v1/snapshot, the status page and the command line only render it. `undefined` means "not known".
 
 import type { Exactness, FailureReason, Protocol, RangeOrigin, Reader } from './observation.ts'
+import type { ConntrackState, NatState } from './snapshot-nat.ts'
+import type { Destination, OwnerName, Pool, PoolName } from './snapshot-pools.ts'
 
-export type PoolName = 'tcp_connect' | 'tcp_bind' | 'udp'
-
-/** A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port. */
-export interface Destination {
-  /** With `%<interface index>` behind it where the sockets are bound to a device. */
-  readonly source: string
-  readonly destination: string
-}
-
-/** What holds a port: sockets by state, and sockets that close their port to every connect(). */
-export const holders = [
-  'established',
-  'time_wait',
-  'close_wait',
-  'fin_wait',
-  'syn_sent',
-  /** A socket that is bound and not connected, or whose port the program chose. */
-  'bound',
-  'listener',
-  /** A connection whose port was bound first, as tests or memory tell. */
-  'hidden',
-  'other',
-] as const
-export type Holder = (typeof holders)[number]
-
-/** What fills a pool, in the words of the label `cause`. */
-export type CauseName =
-  /** Connections that are opened and closed faster than TIME_WAIT lets their ports go. */
-  | 'churn'
-  /** Connections that are opened and never closed. */
-  | 'open_leak'
-  /** The other end has closed, the program has not. */
-  | 'close_wait'
-  | 'bound_idle'
-  | 'bind_before_connect'
-  | 'listeners'
-  /** Connections that are open at the same time, and not known to pile up. */
-  | 'many_connections'
-  | 'udp_sockets'
-  | 'unknown'
-
-/** An owner and how many ports of a cause it holds. */
-export interface OwnerShare extends OwnerName {
-  readonly ports: number
-}
-
-export interface Cause {
-  readonly cause: CauseName
-  /** Ports that it explains, of those that are not available. */
-  readonly ports: number
-  /** Who holds them, most first, at most three. Empty where nothing tells owners. */
-  readonly owners: readonly OwnerShare[]
-}
-
-export interface Pool {
-  readonly pool: PoolName
-  /** Ports the pool can ever hand out. */
-  readonly capacityPorts: number
-  /** How many more allocations will succeed now; for tcp_connect at the worst destination. */
-  readonly availablePorts: number
-  /** Ports without any socket: the lower bound of what is available. Undefined where bound sockets cannot be seen. */
-  readonly unusedPorts: number | undefined
-  /** Ports counted as available of which it is not known whether bind() has closed them; tcp_connect only. */
-  readonly uncertainPorts: number | undefined
-  /** 1 - available / capacity; 1 for a pool without capacity. */
-  readonly utilizationRatio: number
-  /** The highest of the trailing peak window. */
-  readonly utilizationPeakRatio: number
-  /** TIME_WAIT ports that connect() may recycle now; tcp_connect only. */
-  readonly reclaimablePorts: number | undefined
-  /** connect() to the worst destination has to scan past a full parity half; tcp_connect only. */
-  readonly slow: boolean | undefined
-  /** Probability that an allocation fails within the horizon; undefined until enough was seen. */
-  readonly riskRatio: number | undefined
-  /** Expected seconds until available reaches 0; undefined when not heading there. */
-  readonly etaSeconds: number | undefined
-  /** The destination behind the numbers; tcp_connect only, undefined while there is none. */
-  readonly worstDestination: Destination | undefined
-  /** What holds the ports that are not available; the counts add up to capacity - available. */
-  readonly heldPorts: Readonly<Record<Holder, number>>
-  /** What holds most of them; undefined while nothing is held. */
-  readonly cause: Cause | undefined
-}
-
-/** Whether its cause is told: a pool past 80 %, or at risk of 0.2. */
-export function isCauseShown({ utilizationRatio, riskRatio = 0 }: Pool): boolean {
-  return utilizationRatio >= 0.8 || riskRatio >= 0.2
-}
+export type * from './snapshot-nat.ts'
+export * from './snapshot-pools.ts'
 
 export interface DestinationRow extends Destination {
   readonly usedPorts: number
@@ -111,24 +27,6 @@ export interface ListenerRow {
   readonly protocol: Protocol
   readonly port: number
   readonly owner: string
-}
-
-export type OwnerKind =
-  | 'unit'
-  | 'container'
-  | 'pod'
-  | 'cgroup'
-  | 'user'
-  /** Ownerless, and never seen alive. */
-  | 'none'
-  /** The kernel names an owner that cannot be resolved. */
-  | 'unknown'
-  /** Those that did not make the top. */
-  | 'other'
-
-export interface OwnerName {
-  readonly owner: string
-  readonly ownerKind: OwnerKind
 }
 
 /** How many ports somebody holds; each used port counts for one owner, so that the rows of a protocol add up. */
@@ -236,6 +134,10 @@ export interface Namespace extends NetnsName {
   /** Undefined when the last read failed; `failure` then says why. */
   readonly state: NamespaceState | undefined
   readonly failure: { readonly reason: FailureReason; readonly message: string } | undefined
+  /** Undefined where there is no conntrack, or where it has never tracked anything. */
+  readonly conntrack: ConntrackState | undefined
+  /** Undefined where nothing is translated, or where that may not be listed. Its pools are among those of `state`. */
+  readonly nat: NatState | undefined
   /** Undefined where failures cannot be observed. */
   readonly allocationFailures: AllocationFailures | undefined
   /** Empty where probing is off. */

@@ -15,7 +15,9 @@ const CONTRACT = 'observation|snapshot|sample'
  */
 const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^observation\.ts$/, /^$/],
-  [/^snapshot\.ts$/, /^observation\.ts$/],
+  [/^snapshot-pools\.ts$/, /^observation\.ts$/],
+  [/^snapshot-nat\.ts$/, /^(observation|snapshot-pools)\.ts$/],
+  [/^snapshot\.ts$/, /^(observation|snapshot-pools|snapshot-nat)\.ts$/],
   [/^sample\.ts$/, /^(observation|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
   [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
@@ -38,7 +40,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [
     /^worker\//,
     new RegExp(
-      `^((${CONTRACT})\\.ts|model/(step|hidden-ports)\\.ts|(kernel|namespaces|owners|failures|probes|worker)/.*|sources/sources\\.ts|node:(fs|worker_threads))$`,
+      `^((${CONTRACT})\\.ts|model/(addresses|hidden-ports|nat/.*|step)\\.ts|(kernel|namespaces|owners|failures|probes|worker)/.*|sources/(conntrack|sources)\\.ts|node:(fs|worker_threads))$`,
     ),
   ],
   [

@@ -31,12 +31,13 @@ type SamplingSettings = Pick<
   | 'detailMinUtilization'
   | 'peakWindowSeconds'
   | 'forecastHorizonSeconds'
+  | 'natRanges'
 >
 
 /** Collectors that a flag of their name switches; `failures` gets its tracing instance in main.ts. */
 type Collectors = Pick<
   WorkerOptions,
-  'destinations' | 'owners' | 'listeners' | 'buckets' | 'probe' | 'kubernetes'
+  'destinations' | 'owners' | 'listeners' | 'buckets' | 'probe' | 'nat' | 'kubernetes'
 > & { readonly failures: boolean }
 
 export interface Config extends SamplingSettings {
@@ -136,7 +137,7 @@ function settle(given: readonly Given[], problems: string[]): Settings {
     const { fallback, repeatable, value } = optionOf(name)
     if (settings.has(name)) continue
     const parsed = fallback === undefined ? undefined : value.parse(fallback)
-    settings.set(name, repeatable ? [parsed] : parsed)
+    settings.set(name, repeatable && parsed !== undefined ? [parsed] : parsed)
   }
   // Each value came out of its own row's parse, which is what Settings is computed from.
   return Object.fromEntries(settings) as Settings
@@ -177,6 +178,7 @@ function nameSettings(settings: Settings, command: Command): Config {
     cpuBudgetRatio: settings['sample.cpu-budget'],
     peakWindowSeconds: settings['sample.peak-window'] / 1000,
     forecastHorizonSeconds: settings['forecast.horizon'] / 1000,
+    natRanges: settings['nat.port-range'] ?? [],
     top: settings.top,
     detailMinUtilization: settings['detail.min-utilization'],
     collectors: {
@@ -186,6 +188,7 @@ function nameSettings(settings: Settings, command: Command): Config {
       failures: settings['collector.failures'],
       buckets: settings['collector.buckets'],
       probe: settings['collector.probe'],
+      nat: settings['collector.nat'],
       kubernetes: settings['collector.kubernetes'],
     },
     log: { level: settings['log.level'], format: settings['log.format'] },

@@ -7,6 +7,7 @@ import {
   createWholeNumberValue,
   filePathValue,
   listenAddressValue,
+  natRangeValue,
   ratioValue,
   shareValue,
   switchValue,
@@ -167,11 +168,24 @@ export const options = {
     value: switchValue,
     fallback: 'false',
   },
+  'collector.nat': {
+    group: 'Collectors',
+    help: 'Watch conntrack and the ports of source NAT; counters need no right, ports need CAP_NET_ADMIN',
+    value: switchValue,
+    fallback: 'true',
+  },
   'collector.kubernetes': {
     group: 'Collectors',
     help: "Ask the Kubernetes API for the names of this node's pods; needs NODE_NAME and the right to list pods",
     value: switchValue,
     fallback: 'false',
+  },
+  'nat.port-range': {
+    group: 'Sampling',
+    help: 'Ports that source NAT may take of one of its addresses, whatever the rules say, as ADDRESS=FIRST-LAST',
+    value: natRangeValue,
+    fallback: undefined,
+    repeatable: true,
   },
   'config.file': {
     group: 'General',

@@ -1,6 +1,7 @@
 // What an option's value may be: text -> value, undefined when the text is not allowed. Pure.
 
 import { isIP, isIPv4 } from 'node:net'
+import type { NatRangeOption } from '../sample.ts'
 
 export interface Value<T> {
   /** Stands for the value in --help; undefined for a switch, which needs none. */
@@ -72,6 +73,20 @@ export const shareValue: Value<number> = {
   allowed: 'a number from 0 to 1',
   parse: (text) =>
     /^0*(\.0*)?$/.test(text) && text !== '' && text !== '.' ? 0 : ratioValue.parse(text),
+}
+
+export const natRangeValue: Value<NatRangeOption> = {
+  placeholder: 'RANGE',
+  allowed:
+    'an IPv4 address, = and two ports from 1 to 65535 with - between them, as 10.0.0.1=40000-49999',
+  parse: (text) => {
+    const [, host = '', first = '', last = ''] = /^([\d.]+)=(\d{1,5})-(\d{1,5})$/.exec(text) ?? []
+    const ports = { first: Number(first), last: Number(last) }
+    if (!isIPv4(host) || ports.first < 1 || ports.first > ports.last || ports.last > 65535) {
+      return undefined
+    }
+    return { address: host.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0), ...ports }
+  },
 }
 
 // A NUL byte ends a path early in the kernel, and the others would reach a terminal with a message about the path.

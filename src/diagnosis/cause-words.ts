@@ -16,6 +16,8 @@ const held: Readonly<Record<CauseName, string>> = {
   listeners: 'are held by listeners',
   many_connections: 'are held by open connections',
   udp_sockets: 'are held by UDP sockets',
+  nat_churn: 'are held by connections through the NAT that are closed',
+  nat_connections: 'are held by connections through the NAT',
   unknown: 'are held, it is not known by what',
 }
 
@@ -32,6 +34,10 @@ const meaning: Readonly<Record<CauseName, string>> = {
   listeners: 'A port that is listened on is closed to every connect() of the namespace.',
   many_connections: 'So many connections are open at the same time.',
   udp_sockets: 'UDP has one pool for all destinations.',
+  nat_churn:
+    'Conntrack keeps the port of a closed connection for up to 120 s, and this kernel does not give it away before.',
+  nat_connections:
+    'Each NAT address has one range of ports for each destination. What finds none in it is dropped without an error.',
   unknown: '',
 }
 

@@ -57,6 +57,8 @@ const failureOf: Readonly<Record<PoolName, string>> = {
   tcp_connect: 'connect() fails with EADDRNOTAVAIL',
   tcp_bind: 'bind() to port 0 fails with EADDRINUSE',
   udp: 'sending and connecting over UDP fail with EAGAIN, DNS lookups first',
+  nat_tcp: 'connections through the NAT are dropped and hang',
+  nat_udp: 'datagrams of new flows through the NAT are dropped',
 }
 
 /** `failedAllocations` of the namespace and pool since the sample before. */
@@ -97,7 +99,7 @@ export function diagnosePool(
     explanation: renderExplanation(state, pool),
     when: renderWhen(pool, failedAllocations),
     remedies: severity === 'ok' ? [] : listRemedies({ namespace, state, pool }),
-    runbookUrl: `${RUNBOOKS}${runbookOf(verdict)}.md`,
+    runbookUrl: `${RUNBOOKS}${runbookOf(verdict, pool.pool)}.md`,
   }
 }
 
@@ -137,7 +139,10 @@ function renderWhen(
   return riskRatio === undefined || riskRatio === 0 ? undefined : `risk ${renderRisk(riskRatio)}`
 }
 
-function runbookOf(verdict: Verdict): string {
+function runbookOf(verdict: Verdict, pool: PoolName): string {
+  if (pool === 'nat_tcp' || pool === 'nat_udp') {
+    return `EphemeralPortNatPorts${verdict === 'exhausted' ? 'Exhausted' : 'FillingUp'}`
+  }
   if (verdict === 'exhausted') return 'EphemeralPortExhausted'
   return verdict === 'at_risk' ? 'EphemeralPortExhaustionPredicted' : 'EphemeralPortPoolAlmostFull'
 }

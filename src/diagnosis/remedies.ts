@@ -151,6 +151,23 @@ const moveListeners: Propose = ({ pool }) => ({
   podSpec: undefined,
 })
 
+const shareThroughNat: Propose = ({ namespace, pool }) => ({
+  advice:
+    `Let ${renderOwner(namespace, pool.cause?.owners[0]) ?? 'the clients behind the NAT'} keep connections to that ` +
+    'destination open and share them (keep-alive, a pool of connections).',
+  buys: `frees up to ${renderCount(pool.cause?.ports ?? 0, 'port')}`,
+  command: undefined,
+  podSpec: undefined,
+})
+
+const addNatAddress: Propose = ({ pool }) => ({
+  advice:
+    'Add NAT addresses, or widen the range of the NAT rule: ip_local_port_range has no influence on it.',
+  buys: `gives another ${renderCount(pool.capacityPorts, 'port')} for each address and destination`,
+  command: undefined,
+  podSpec: undefined,
+})
+
 const plans: Readonly<Record<CauseName, readonly Propose[]>> = {
   churn: [reuse, keepOpen, widen],
   open_leak: [restart('the connections that it no longer uses'), widen],
@@ -159,6 +176,8 @@ const plans: Readonly<Record<CauseName, readonly Propose[]>> = {
   bind_before_connect: [bindLater, widen],
   listeners: [widen, moveListeners],
   many_connections: [widen, addAddresses],
+  nat_churn: [shareThroughNat, addNatAddress],
+  nat_connections: [shareThroughNat, addNatAddress],
   udp_sockets: [restart('the UDP sockets that it no longer uses'), widen],
   unknown: [widen],
 }

@@ -2,7 +2,7 @@
 // list it. It is bound outside the ephemeral range, so that the test takes no port from anyone.
 
 import { type PortRange, type SocketBatch, SourceError, STATE } from '../observation.ts'
-import { createDumpBatch, type DiagChannel, dumpSockets, openDiagChannel } from './diag-channel.ts'
+import { createDumpBatch, dumpSockets, openDiagChannel } from './diag-channel.ts'
 import {
   AF_INET,
   ALL_STATES,
@@ -12,6 +12,7 @@ import {
 } from './diag-request.ts'
 import { encodeIpv4Endpoint } from './ipv4-endpoint.ts'
 import { type Libc, SystemError } from './libc.ts'
+import type { NetlinkChannel } from './netlink-channel.ts'
 
 export interface Capabilities {
   /** TCPDIAG_GETSOCK lists both families in one walk. */
@@ -50,7 +51,7 @@ export function probeCapabilities(libc: Libc, range: PortRange): Capabilities {
 
 /** The TCP half, over a socket bound to `port` that `listen` can make visible to older kernels. */
 export function probeTcp(
-  channel: DiagChannel,
+  channel: NetlinkChannel,
   socket: { readonly port: number; readonly listen: () => void },
 ): Omit<Capabilities, 'udpDiag'> {
   const { port } = socket
@@ -80,7 +81,7 @@ export function probeTcp(
   }
 }
 
-function probeUdp(libc: Libc, range: PortRange, channel: DiagChannel): boolean {
+function probeUdp(libc: Libc, range: PortRange, channel: NetlinkChannel): boolean {
   const question: DumpQuestion = { kind: 'family', family: AF_INET, protocol: 'udp' }
   return succeeds(() =>
     withBoundSocket(
@@ -94,7 +95,7 @@ function probeUdp(libc: Libc, range: PortRange, channel: DiagChannel): boolean {
 }
 
 function findSocket(
-  channel: DiagChannel,
+  channel: NetlinkChannel,
   question: DumpQuestion,
   wanted: { readonly port: number; readonly choice: PortChoice; readonly states: number },
 ): { found: boolean; cgroupId: number } {

@@ -12,29 +12,17 @@
 
 import { DecodeError, FLAG, type Protocol, type SocketBatch, STATE } from '../observation.ts'
 import { AF_INET, AF_INET6, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK } from './diag-request.ts'
-import {
-  align4,
-  attributeEnd,
-  messageEnd,
-  messageErrno,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-  NLMSG_HEADER_BYTES,
-} from './netlink.ts'
+import { align4, attributeEnd, attributeType, type DatagramEnd, walkDatagram } from './netlink.ts'
 
 export const DIAG_MESSAGE_BYTES = 72
 const V4_MAPPED = 0xffff
 const TIMER_TIME_WAIT = 3
 const INET_DIAG_SKV6ONLY = 11
 const INET_DIAG_CGROUP_ID = 21
-const ATTRIBUTE_TYPE_MASK = 0x3fff
 
 /** The kernel's state numbers (include/net/tcp_states.h) agree with ours from 1 to 11 except for CLOSE. */
 const KERNEL_CLOSE = 7
 const KERNEL_NEW_SYN_RECV = 12
-
-/** How a datagram ended: more to come, the dump is complete, or the kernel refused with an errno. */
-export type DatagramEnd = 'more' | 'done' | { readonly errno: number }
 
 /**
  * Appends the sockets of one datagram to `batch`, whose columns must have room for `length / 88` rows. Messages of
@@ -46,23 +34,11 @@ export function decodeDatagram(
   sequence: number,
   batch: SocketBatch,
 ): DatagramEnd {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
-  let offset = 0
-  while (offset < datagram.length) {
-    const end = messageEnd(view, offset, datagram.length)
-    const type = view.getUint16(offset + 4, true)
-    if (view.getUint32(offset + 8, true) === sequence) {
-      if (type === NLMSG_DONE || type === NLMSG_ERROR) {
-        const errno = messageErrno(view, offset, end)
-        if (errno !== 0) return { errno }
-        if (type === NLMSG_DONE) return 'done'
-      } else if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) {
-        decodeSocket(view, offset + NLMSG_HEADER_BYTES, end, batch)
-      }
+  return walkDatagram(datagram, sequence, (view, type, start, end) => {
+    if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) {
+      decodeSocket(view, start, end, batch)
     }
-    offset = Math.min(align4(end), datagram.length)
-  }
-  return 'more'
+  })
 }
 
 function decodeSocket(view: DataView, at: number, end: number, batch: SocketBatch): void {
@@ -92,7 +68,7 @@ function decodeAttributes(view: DataView, start: number, end: number, batch: Soc
   const row = batch.length
   for (let offset = start; offset < end; ) {
     const next = attributeEnd(view, offset, end)
-    const type = view.getUint16(offset + 2, true) & ATTRIBUTE_TYPE_MASK
+    const type = attributeType(view, offset)
     if (type === INET_DIAG_SKV6ONLY && next >= offset + 5) {
       if (view.getUint8(offset + 4) !== 0)
         batch.flags[row] = (batch.flags[row] ?? 0) | FLAG.ipv6Only

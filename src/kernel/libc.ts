@@ -1,5 +1,5 @@
 // The only door to system calls that Node does not offer, through koffi. This is the seam between this program and the
-// operating system: everything above takes the Libc interface, or the DiagChannel made from it, and tests inject fakes.
+// operating system: everything above takes the Libc interface, or the NetlinkChannel made from it, and tests inject fakes.
 // Every call here blocks the calling thread, so only the worker thread may hold a Libc.
 
 import { arch } from 'node:os'

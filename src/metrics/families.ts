@@ -6,6 +6,7 @@ import { exporterFamilies } from './exporter.ts'
 import { failureFamilies } from './failures.ts'
 import type { Family } from './family.ts'
 import { namespaceFamilies } from './namespaces.ts'
+import { natFamilies } from './nat.ts'
 import { ownerFamilies } from './owners.ts'
 import { poolFamilies } from './pools.ts'
 import { rangeFamilies } from './range.ts'
@@ -15,6 +16,7 @@ export const families: readonly Family[] = [
   ...poolFamilies,
   ...destinationFamilies,
   ...ownerFamilies,
+  ...natFamilies,
   ...failureFamilies,
   ...namespaceFamilies,
   ...exporterFamilies,

@@ -110,6 +110,11 @@ export const namespaceFamilies: readonly Family[] = [
           yield { labels: { netns, family }, value }
         }
       }
+      for (const { netns, nat } of snapshot.namespaces) {
+        for (const [family, value] of Object.entries(nat?.truncated ?? {})) {
+          yield { labels: { netns, family }, value }
+        }
+      }
     },
   }),
 ]

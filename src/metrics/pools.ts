@@ -14,7 +14,8 @@ export const poolFamilies: readonly Family[] = [
       'tcp_connect is the pool of connect() to one destination, which fails with EADDRNOTAVAIL. ' +
       'tcp_bind is that of bind() to port 0 and of listen() without bind(), which fail with ' +
       'EADDRINUSE. udp is that of sending or connecting without bind(), which fail with EAGAIN, ' +
-      'and of bind() to port 0. tcp_bind and udp are judged on the wildcard addresses.',
+      'and of bind() to port 0. tcp_bind and udp are judged on the wildcard addresses. nat_tcp and ' +
+      'nat_udp are what a NAT address has for one destination, see docs/nat.md.',
     value: (pool) => pool.capacityPorts,
   }),
   perPool({

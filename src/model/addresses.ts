@@ -18,16 +18,18 @@ export function isLoopback(words: Uint32Array, at: number): boolean {
 
 /** The address in its usual text, IPv6 as RFC 5952 writes it. */
 export function renderAddress(words: Uint32Array, at: number): string {
-  const last = words[at + 3] ?? 0
-  if (isIpv4(words, at)) {
-    return `${last >>> 24}.${(last >>> 16) & 0xff}.${(last >>> 8) & 0xff}.${last & 0xff}`
-  }
+  if (isIpv4(words, at)) return renderIpv4(words[at + 3] ?? 0)
   const groups: number[] = []
   for (let word = 0; word < 4; word++) {
     const value = words[at + word] ?? 0
     groups.push(value >>> 16, value & 0xffff)
   }
   return new ipaddr.IPv6(groups).toRFC5952String()
+}
+
+/** The text of an IPv4 address that stands in one word. */
+export function renderIpv4(word: number): string {
+  return `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}`
 }
 
 /** `address:port`, IPv6 in brackets. */

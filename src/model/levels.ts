@@ -80,7 +80,7 @@ export function advanceLevels(
 
 export interface LevelsReading {
   readonly flows: FlowTable
-  readonly columns: DestinationColumns
+  readonly columns: Pick<DestinationColumns, 'taken' | 'takenLive' | 'used'>
   /** Ports that a destination without connections could take. */
   readonly openPorts: number
   readonly atSeconds: number

@@ -28,7 +28,7 @@ export const SAMPLES_OUTSIDE = 3
  */
 export function rankDestinations(
   flows: FlowTable,
-  columns: DestinationColumns,
+  columns: Pick<DestinationColumns, 'taken' | 'used'>,
   top: number,
   members: readonly Member[],
 ): readonly RankedMember[] {

@@ -2,14 +2,14 @@
 // production loop, the replay of recorded readings and the test harness.
 
 import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
-import type { Destination, NamespaceState, Pool, PoolName } from '../snapshot.ts'
+import type { Destination, NamespaceState, Pool } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
 import { type Census, createCensusTaker, USE } from './census.ts'
 import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
-import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
+import type { ForecastInput } from './forecast/forecast.ts'
 import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
-import { advancePeak, type PeakSample } from './peaks.ts'
+import { advancePool, type PoolHistories } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { BLOCKING, countLeft, countPorts } from './ports.ts'
 import { type Member, rankDestinations } from './ranking.ts'
@@ -45,15 +45,10 @@ export interface ModelState {
   /** Ports that bind(0) could not have. */
   readonly tcpHeld: Uint8Array
   readonly closed: ClosedMemory
-  readonly pools: Readonly<Partial<Record<PoolName, PoolHistory>>>
+  readonly pools: PoolHistories
   readonly causes: CausesState
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
-}
-
-interface PoolHistory {
-  readonly peaks: readonly PeakSample[]
-  readonly forecast: ForecastState
 }
 
 /** What a step has to know of the sample besides the reading. */
@@ -77,10 +72,6 @@ export type Step = (
   /** Ports worth testing; undefined where `testPorts` told nothing. */
   readonly ambiguousPorts: readonly number[] | undefined
 }
-
-/** What lies below is noise of the estimate, and of how a processor rounds. */
-const RISK_STEP = 0.0001
-const ETA_STEP_SECONDS = 0.1
 
 /** Creates the reducer. Whatever reading the batches throws passes through, and the state then stays as it was. */
 export function createStep(options: ModelOptions): Step {
@@ -138,32 +129,25 @@ export function createStep(options: ModelOptions): Step {
       })
     }
 
-    const histories: Partial<Record<PoolName, PoolHistory>> = {}
+    const histories: PoolHistories = {}
     const modelled = now.map(({ pool, input }): Omit<Pool, 'heldPorts' | 'cause'> => {
-      const history = state?.pools[pool.pool]
-      const peaks = advancePeak(
-        history?.peaks ?? [],
-        { atSeconds: context.atSeconds, value: pool.utilizationRatio },
-        options.peakWindowSeconds,
-      )
-      const { state: forecastState, forecast } = advanceForecast(
-        history?.forecast,
+      const reuseDelaySeconds = pool.pool === 'tcp_connect' ? takeReuseDelay(settings) : undefined
+      const advanced = advancePool(
+        state?.pools[pool.pool],
+        pool,
         {
           ...input,
           atSeconds: context.atSeconds,
           capacityPorts: pool.capacityPorts,
           range: nameRange(settings),
-          reuseDelaySeconds: pool.pool === 'tcp_connect' ? takeReuseDelay(settings) : undefined,
+          reuseDelaySeconds,
         },
-        { horizonSeconds: options.forecastHorizonSeconds },
+        options,
       )
-      histories[pool.pool] = { peaks, forecast: forecastState }
+      histories[pool.pool] = advanced.history
       return {
-        ...pool,
-        riskRatio: round(forecast.riskRatio, RISK_STEP),
-        etaSeconds: round(forecast.etaSeconds, ETA_STEP_SECONDS),
+        ...advanced.pool,
         unusedPorts: pool.pool === 'udp' || reading.tcpBoundKnown ? pool.unusedPorts : undefined,
-        utilizationPeakRatio: peaks[0]?.value ?? pool.utilizationRatio,
       }
     })
 
@@ -256,8 +240,4 @@ function describeDoubt(census: Census, settings: NetSettings): PortDoubt {
 function nameRange({ range, reserved }: NetSettings): string {
   const name = ({ first, last }: PortRange) => `${first}-${last}`
   return [range, ...reserved].map(name).join(' ')
-}
-
-function round(value: number | undefined, step: number): number | undefined {
-  return value === undefined ? undefined : Math.round(value / step) / Math.round(1 / step)
 }

@@ -1,6 +1,16 @@
 // The namespaces that a sample looks at: all of the node, or the one alone that the source sees by itself.
 
-import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
+import {
+  type ConntrackCounts,
+  readConntrackCounts,
+  readConntrackLimit,
+} from '../kernel/conntrack-stat.ts'
+import {
+  type NamespaceReading,
+  type NetSettings,
+  type PortRange,
+  SourceError,
+} from '../observation.ts'
 import type { Source } from '../sources/source.ts'
 import type { NetNamespace } from './net-namespace.ts'
 
@@ -25,6 +35,21 @@ export interface Namespaces {
     use: (reading: NamespaceReading) => T,
     spec?: SpecSettings,
   ): T | Promise<T>
+  /**
+   * What conntrack counts there, without any right; undefined where there is none, or where it cannot be looked at. Throws
+   * SourceError or DecodeError.
+   */
+  conntrack(namespace: NetNamespace): Conntrack | undefined
+  /**
+   * Calls `call` with the calling thread inside the namespace. Throws SourceError where it cannot be entered; what `call`
+   * throws passes through.
+   */
+  inside<T>(namespace: NetNamespace, call: () => T): T
+}
+
+export interface Conntrack extends ConntrackCounts {
+  /** How many entries a namespace may have, the same for all. */
+  readonly limit: number | undefined
 }
 
 const ONLY: NetNamespace = {
@@ -41,8 +66,14 @@ const ONLY: NetNamespace = {
   entrances: [],
 }
 
-/** The one namespace that the source reads by itself, wherever that is. */
-export function createOneNamespace(source: Source): Namespaces {
+/**
+ * The one namespace that the source reads by itself, wherever that is. `roots`: its /proc/<who>/net, and the /proc/sys of
+ * the machine; undefined where there is none.
+ */
+export function createOneNamespace(
+  source: Source,
+  roots?: { readonly net: string; readonly sys: string },
+): Namespaces {
   return {
     list: () => [ONLY],
     boundPorts: () => undefined,
@@ -51,5 +82,16 @@ export function createOneNamespace(source: Source): Namespaces {
       const reading = source.read()
       return reading instanceof Promise ? reading.then(use) : use(reading)
     },
+    conntrack: () => roots && readConntrack(roots.net, roots.sys),
+    inside: (_namespace, call) => {
+      if (source.synchronous && source.entersNamespaces) return call()
+      throw new SourceError('permission', 'Cannot list conntrack: the source does not use netlink')
+    },
   }
+}
+
+/** Reads the counts of the namespace behind `net`, a /proc/<who>/net, and the limit below `sys`, a /proc/sys. */
+export function readConntrack(net: string, sys: string): Conntrack | undefined {
+  const counts = readConntrackCounts(`${net}/stat/nf_conntrack`)
+  return counts && { ...counts, limit: readConntrackLimit(sys) }
 }

@@ -8,7 +8,7 @@ import { isInitialNamespace, readNetSettings, readPortRange } from '../kernel/sy
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
 import { createDiscovery } from './discovery.ts'
-import type { Namespaces, SpecSettings } from './namespaces.ts'
+import { type Namespaces, readConntrack, type SpecSettings } from './namespaces.ts'
 import type { InsideView, NetNamespace } from './net-namespace.ts'
 import { visibleInodeOf } from './processes.ts'
 
@@ -23,6 +23,7 @@ export interface NodeOptions {
 }
 
 const OWN_NET = '/proc/thread-self/net'
+const OWN_SYS = '/proc/sys'
 
 export function createNodeNamespaces(options: NodeOptions): Namespaces {
   const { procfs, entering } = options
@@ -32,9 +33,9 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     inspect: (path) => (enter && entering ? inspect(enter, entering.libc, path) : undefined),
   })
 
-  function readInside<T>(
+  function callInside<T>(
     namespace: NetNamespace,
-    use: (reading: NamespaceReading) => T,
+    call: () => T,
   ): { readonly value: T } | SourceError {
     if (enter === undefined || entering === undefined)
       return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
@@ -45,9 +46,7 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
       try {
         const result = enter(path, () => {
           inside = true
-          return isSameNamespace(namespace, entering.libc)
-            ? { value: use(entering.read()) }
-            : undefined
+          return isSameNamespace(namespace, entering.libc) ? { value: call() } : undefined
         })
         if (result !== undefined) return result
         isOther = true
@@ -83,11 +82,27 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     },
     read(namespace, use, spec) {
       if (namespace.own) return use(entering ? entering.read() : readOwnDirectory())
-      const result = readInside(namespace, use)
+      const result = callInside(namespace, () =>
+        use(entering ? entering.read() : readOwnDirectory()),
+      )
       if (!(result instanceof SourceError)) return result.value
       const [pid] = namespace.pids
       if (pid === undefined || result.reason !== 'permission') throw result
       return use(readForeign(`${procfs}/${pid}/net`, namespace, spec))
+    },
+    conntrack(namespace) {
+      const [pid] = namespace.pids
+      if (namespace.own) return readConntrack(OWN_NET, OWN_SYS)
+      if (pid !== undefined) return readConntrack(`${procfs}/${pid}/net`, OWN_SYS)
+      const [path] = namespace.entrances
+      if (enter === undefined || path === undefined) return undefined
+      return enter(path, () => readConntrack(OWN_NET, OWN_SYS))
+    },
+    inside(namespace, call) {
+      if (namespace.own && entering !== undefined) return call()
+      const result = callInside(namespace, call)
+      if (result instanceof SourceError) throw result
+      return result.value
     },
   }
 

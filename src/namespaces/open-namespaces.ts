@@ -17,9 +17,11 @@ export interface NamespacesOptions {
 
 export function openNamespaces(source: Source, options: NamespacesOptions): Namespaces {
   const { procfs, everyNamespace, monotonicSeconds, libc } = options
-  if (!everyNamespace || !source.synchronous) return createOneNamespace(source)
-  const { kind } = findNamespace(procfs)
-  if (kind === 'copy') return createOneNamespace(source)
+  if (!source.synchronous) return createOneNamespace(source)
+  const { kind, directory } = findNamespace(procfs)
+  if (!everyNamespace || kind === 'copy') {
+    return createOneNamespace(source, { net: directory, sys: `${procfs}/sys` })
+  }
   return createNodeNamespaces({
     procfs,
     netnsDirectory: NETNS_DIRECTORY,

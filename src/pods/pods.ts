@@ -66,6 +66,7 @@ function takePod(item: JsonObject): ListedPod[] {
     portRange: takeSysctl(spec, 'net.ipv4.ip_local_port_range'),
     reservedPorts: takeSysctl(spec, 'net.ipv4.ip_local_reserved_ports'),
     containers: takeContainers(asObject(item.status)),
+    addresses: spec.hostNetwork === true ? [] : takeAddresses(asObject(item.status)),
   }
   return [{ mirror, pod }]
 }
@@ -86,6 +87,11 @@ function takeContainers(status: JsonObject): Record<string, string> {
     if (id !== undefined && named !== undefined) containers[id] = named
   }
   return containers
+}
+
+/** At most one of each family (core/v1 PodStatus). */
+function takeAddresses(status: JsonObject): string[] {
+  return asObjects(status.podIPs).flatMap(({ ip }) => takeText(ip) ?? [])
 }
 
 type JsonObject = Readonly<Record<string, unknown>>

@@ -2,12 +2,7 @@
 // chose a port. Reads the namespace of the calling thread.
 
 import { type Capabilities, probeCapabilities } from '../kernel/capabilities.ts'
-import {
-  createDumpBatch,
-  DATAGRAM_BYTES,
-  dumpSockets,
-  openDiagChannel,
-} from '../kernel/diag-channel.ts'
+import { createDumpBatch, dumpSockets, openDiagChannel } from '../kernel/diag-channel.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -17,6 +12,7 @@ import {
 } from '../kernel/diag-request.ts'
 import { errnoReason } from '../kernel/errno.ts'
 import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
+import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
 import { readActiveOpens } from '../kernel/proc-snmp.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {

@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
+import { renderIpv4 } from '../model/addresses.ts'
 import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
@@ -32,6 +33,8 @@ export interface NodeNames {
   ): (by: 'cgroup' | 'user', ids: ReadonlySet<number>) => (id: number) => OwnerName | undefined
   /** Forgets what only other namespaces than these needed. */
   retain(namespaces: ReadonlyMap<number, unknown>): void
+  /** Names the pod that has that IPv4 address for itself. */
+  nameClient(address: number): OwnerName | undefined
   /** Names the owner of a process by its cgroup. */
   nameProcess(cgroupPath: string): string
   /** The processes behind the owners of pools that are nearly full or at risk. */
@@ -60,6 +63,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   const identities = new Map<string, CgroupIdentity>()
   let pods: ReadonlyMap<string, Pod> = new Map()
   let containerNames: ReadonlyMap<string, string> = new Map()
+  let podsByAddress: ReadonlyMap<string, Pod> = new Map()
   let wantedPods = new Set<string>()
   let wantedContainers = new Set<string>()
   /** Of the last look at the tree. */
@@ -116,6 +120,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     setPods(told) {
       pods = new Map(told.map((pod) => [pod.uid, pod]))
       containerNames = new Map(told.flatMap(nameContainers))
+      podsByAddress = indexAddresses(told)
     },
     identify(identity) {
       const { name, namespace } = identity
@@ -139,6 +144,10 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       for (const id of idsOf.keys()) if (!namespaces.has(id)) idsOf.delete(id)
       tree?.retain(new Set([...idsOf.values()].flatMap((ids) => [...ids])))
       if (identities.size > MOST_IDENTITIES) identities.clear()
+    },
+    nameClient(address) {
+      const pod = podsByAddress.get(renderIpv4(address))
+      return pod && { owner: `${pod.namespace}/${pod.name}`, ownerKind: 'pod' }
     },
     nameProcess: (path) => namePath(path).owner,
     programsOf({ identity, last }) {
@@ -166,6 +175,20 @@ function nameContainers({ namespace, name, containers }: Pod): [string, string][
     id,
     `${namespace}/${name}/${container}`,
   ])
+}
+
+/** An address that a pod has left to the next is in both of them for a while, and names neither. */
+function indexAddresses(pods: readonly Pod[]): ReadonlyMap<string, Pod> {
+  const known = new Map<string, Pod>()
+  const shared = new Set<string>()
+  for (const pod of pods) {
+    for (const address of pod.addresses) {
+      if (known.has(address)) shared.add(address)
+      known.set(address, pod)
+    }
+  }
+  for (const address of shared) known.delete(address)
+  return known
 }
 
 /** Parsed paths kept; they are parsed again when there were more. */

@@ -1,7 +1,8 @@
 // What a sample says of the namespaces: what is known of each -> its row, or its name alone where nothing has changed.
 
+import { DEFAULT_NAT_RANGE, sizeOf } from '../model/nat/ranges.ts'
 import type { Sample } from '../sample.ts'
-import type { Namespace } from '../snapshot.ts'
+import type { ConntrackState, Namespace, NamespaceState, NatState } from '../snapshot.ts'
 import { highestRisk, highestUtilization } from './urgency.ts'
 import { type LastRead, NO_PROGRAMS, type Watched } from './watched.ts'
 
@@ -11,6 +12,7 @@ const STILL_RISKY = 0.25
 const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
+const WIDEST_NAT_PORTS = sizeOf(DEFAULT_NAT_RANGE)
 
 /** Lists the rows in the order of the page, and notes what was published. */
 export function publishAll(
@@ -30,6 +32,7 @@ export function publishAll(
     const { own } = one.identity.namespace
     rows.push({ netns: row.netns, own, row: row === published.row ? row.netns : row })
     published.row = row
+    published.state = one.last.state
   }
   return rows
     .sort((a, b) => Number(b.own) - Number(a.own) || (a.netns < b.netns ? -1 : 1))
@@ -40,9 +43,11 @@ export function publishAll(
 function isDetailed({ identity, last, published }: Watched, minUtilization: number): boolean {
   if (identity.namespace.own || identity.name?.netnsKind === 'host') return true
   if (last.state === undefined) return published.detailed
-  if (highestRisk(last.state) >= (published.detailed ? STILL_RISKY : RISKY)) return true
+  if (mayFill(last.nat.conntrack, minUtilization)) return true
+  const state = withNatPools(last.state, last.nat.state)
+  if (highestRisk(state) >= (published.detailed ? STILL_RISKY : RISKY)) return true
   const limit = published.detailed ? minUtilization * LEAVE_RATIO : minUtilization
-  return highestUtilization(last.state) >= limit
+  return highestUtilization(state) >= limit
 }
 
 /** Undefined while it has no name, or nothing was learned of it yet. */
@@ -62,11 +67,29 @@ function describeNamespace(one: Watched): Namespace | undefined {
     entrance: { name: namespace.names[0], pid: namespace.pids[0] },
     programs: last.failure === undefined ? last.programs : NO_PROGRAMS,
     detailed: published.detailed,
-    state: last.failure === undefined ? last.state : undefined,
+    ...(last.failure === undefined && last.state !== undefined
+      ? {
+          state: published.detailed ? withNatPools(last.state, last.nat.state) : last.state,
+          conntrack: last.nat.conntrack,
+          nat: last.nat.state,
+        }
+      : { state: undefined, conntrack: undefined, nat: undefined }),
     failure: last.failure,
     allocationFailures: undefined,
     probes: probesOf(last),
   }
+}
+
+/** Whether conntrack has so many entries that its table, or the widest NAT pool, could be used that much. */
+function mayFill(conntrack: ConntrackState | undefined, minUtilization: number): boolean {
+  if (conntrack === undefined) return false
+  const { entries, limitEntries = WIDEST_NAT_PORTS } = conntrack
+  return entries >= minUtilization * Math.min(WIDEST_NAT_PORTS, limitEntries) && entries > 0
+}
+
+/** The pools of a NAT are pools of the namespace that translates. */
+function withNatPools(state: NamespaceState, nat: NatState | undefined): NamespaceState {
+  return nat === undefined ? state : { ...state, pools: [...state.pools, ...nat.pools] }
 }
 
 /** What was tried when it was read last; nothing is known of one that cannot be read. */
@@ -78,7 +101,10 @@ function probesOf({ failure, probeMemory }: LastRead): Namespace['probes'] {
 function isPublished({ identity, last, published }: Watched, row: Namespace): boolean {
   return (
     last.failure === row.failure &&
-    (last.failure !== undefined || last.state === row.state) &&
+    (last.failure !== undefined ||
+      (last.state === published.state &&
+        last.nat.conntrack === row.conntrack &&
+        last.nat.state === row.nat)) &&
     published.detailed === row.detailed &&
     identity.namespace.names[0] === row.entrance.name &&
     identity.namespace.pids[0] === row.entrance.pid &&

@@ -3,6 +3,7 @@
 import type { GivenName, Recorded, Sample } from '../sample.ts'
 import type { FailureWatch } from './failure-watch.ts'
 import { createNaming } from './naming.ts'
+import type { NatWatch } from './nat-watch.ts'
 import { publishAll } from './publishing.ts'
 import { createReading, type ReadingOptions } from './reading.ts'
 import { createStopwatch } from './stopwatch.ts'
@@ -12,6 +13,8 @@ import { lastingKeyOf, listProbeOpens, type Watched } from './watched.ts'
 export interface SampleOptions extends ReadingOptions {
   /** Undefined where failures are not counted. */
   readonly failureWatch: FailureWatch | undefined
+  /** Undefined where what is translated is not watched. */
+  readonly natWatch?: NatWatch | undefined
   readonly detailMinUtilization: number
   /** Names that earlier workers gave. */
   readonly given?: readonly GivenName[] | undefined
@@ -23,7 +26,7 @@ export interface SampleOptions extends ReadingOptions {
 export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
-  const { names, clocks, failureWatch, prober, buckets } = options
+  const { names, clocks, failureWatch, natWatch, prober, buckets } = options
   const list = createWatchList(options.namespaces, options.opens)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
@@ -36,6 +39,7 @@ export function createTakeSample(
     reading.boundAll(list)
     watch.discovered()
     const firstSeconds = await reading.readDue(list, budgetSeconds, watch)
+    await natWatch?.read(list.all.values(), budgetSeconds)
     const named = naming.nameAll(list.all, now)
     names.retain(list.all)
     const recorded = failureWatch?.read(list.all.values())
@@ -57,7 +61,7 @@ export function createTakeSample(
           durationSeconds: durations.discover + durations.read + durations.model,
         },
         ...names.collectors(),
-        ...[failureWatch, buckets, prober].flatMap((one) => one?.collector() ?? []),
+        ...[failureWatch, buckets, prober, natWatch].flatMap((one) => one?.collector() ?? []),
       ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
       recorded,

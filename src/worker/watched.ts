@@ -10,6 +10,7 @@ import {
   type NetnsName,
   type OwnerShare,
 } from '../snapshot.ts'
+import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
 import type { Failure } from './read-failure.ts'
 
@@ -41,6 +42,7 @@ export interface LastRead {
   readonly probeMemory: ProbeMemory
   /** Of the owners behind a pool that is nearly full. */
   programs: Namespace['programs']
+  readonly nat: NatMemory
 }
 
 /** What the last sample published of a namespace. */
@@ -48,6 +50,8 @@ export interface Published {
   /** Whether all its rows are exported. */
   detailed: boolean
   row: Namespace | undefined
+  /** The state that the row was made of. */
+  state: NamespaceState | undefined
 }
 
 export interface Watched {
@@ -79,8 +83,9 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       failedAtSeconds: Number.NEGATIVE_INFINITY,
       probeMemory: startProbeMemory(),
       programs: NO_PROGRAMS,
+      nat: startNatMemory(),
     },
-    published: { detailed: false, row: undefined },
+    published: { detailed: false, row: undefined, state: undefined },
   }
 }
 

@@ -3,13 +3,16 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { noteDescriptors } from '../kernel/descriptors.ts'
 import { type Libc, openLibc } from '../kernel/libc.ts'
+import { createNatStep } from '../model/nat/step.ts'
 import { createStep } from '../model/step.ts'
 import { openNamespaces } from '../namespaces/open-namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
+import { createConntrackSource } from '../sources/conntrack.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
 import { createBucketWatch } from './bucket-watch.ts'
 import { createFailureWatch } from './failure-watch.ts'
+import { createNatWatch } from './nat-watch.ts'
 import { createNodeNames } from './node-names.ts'
 import { createProber } from './prober.ts'
 import { createTakeSample } from './take-sample.ts'
@@ -35,8 +38,14 @@ if (opened !== undefined) {
           asked: options.buckets === true,
           monotonicSeconds,
         })
+  const namespaces = openNamespaces(source, { ...options, monotonicSeconds, libc })
+  const clocks = {
+    unixSeconds: () => Date.now() / 1000,
+    monotonicSeconds,
+    cpuSeconds: createThreadCpuClock(),
+  }
   const takeSample = createTakeSample({
-    namespaces: openNamespaces(source, { ...options, monotonicSeconds, libc }),
+    namespaces,
     step: createStep(options),
     names,
     failureWatch:
@@ -48,16 +57,22 @@ if (opened !== undefined) {
             monotonicSeconds,
             nameProcess: names.nameProcess,
           }),
-    clocks: {
-      unixSeconds: () => Date.now() / 1000,
-      monotonicSeconds,
-      cpuSeconds: createThreadCpuClock(),
-    },
+    clocks,
     prober:
       options.probe && libc !== undefined
         ? createProber({ ...options, libc, monotonicSeconds, random: Math.random })
         : undefined,
     buckets,
+    natWatch: options.nat
+      ? createNatWatch({
+          namespaces,
+          source: libc && createConntrackSource(libc),
+          step: createNatStep({ ...options, ranges: options.natRanges }),
+          ranges: options.natRanges,
+          nameClient: names.nameClient,
+          clocks,
+        })
+      : undefined,
     detailMinUtilization: options.detailMinUtilization,
     given,
     opens: new Map(opens),

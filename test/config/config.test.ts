@@ -1,41 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
-import {
-  envNameOf,
-  isOptionName,
-  type OptionName,
-  optionNames,
-  optionOf,
-} from '../../src/config/options.ts'
-
-const allOn = { destinations: true, owners: true, listeners: true, failures: true }
-const allCollectors = { ...allOn, buckets: undefined, probe: false, kubernetes: false }
-
-const defaults: Config = {
-  command: 'serve',
-  showHelp: false,
-  showVersion: false,
-  watch: false,
-  json: false,
-  listenAddresses: [{ text: ':10132', host: undefined, port: 10_132 }],
-  telemetryPath: '/metrics',
-  webConfigFile: undefined,
-  exporterMetrics: true,
-  source: 'auto',
-  procfs: '/proc',
-  cgroup: undefined,
-  tracefs: undefined,
-  everyNamespace: true,
-  sampleIntervalMs: 5000,
-  cpuBudgetRatio: 0.02,
-  peakWindowSeconds: 120,
-  forecastHorizonSeconds: 900,
-  top: 10,
-  detailMinUtilization: 0.2,
-  collectors: allCollectors,
-  log: { level: 'info', format: 'logfmt' },
-}
+import { ConfigError, readConfig } from '../../src/config/config.ts'
+import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
+import { allCollectors, defaults, examples, type FreeOption, freeOptions } from './examples.ts'
 
 function read({ argv = [] as string[], env = {}, file = undefined as string | undefined } = {}) {
   const readFile = () => {
@@ -57,44 +24,6 @@ async function readProblems(inputs: Parameters<typeof read>[0]): Promise<readonl
 
 function nest(name: string, value: unknown): unknown {
   return name.split('.').reduceRight((inner, key) => ({ [key]: inner }), value)
-}
-
-type FreeOption = Exclude<OptionName, 'help' | 'version' | 'config.file'>
-const isFree = (name: string): name is FreeOption =>
-  isOptionName(name) && !['help', 'version', 'config.file'].includes(name)
-const freeOptions = optionNames.filter(isFree)
-
-/** Text for each option that is not its default, and what of the Config changes by it. */
-const examples: Record<FreeOption, [string, Partial<Config>]> = {
-  'web.listen-address': [
-    '[::1]:9',
-    { listenAddresses: [{ text: '[::1]:9', host: '::1', port: 9 }] },
-  ],
-  'web.telemetry-path': ['/m', { telemetryPath: '/m' }],
-  'web.config.file': ['web.yml', { webConfigFile: 'web.yml' }],
-  'web.disable-exporter-metrics': ['true', { exporterMetrics: false }],
-  source: ['procfs', { source: 'procfs' }],
-  'path.procfs': ['/host/proc/', { procfs: '/host/proc' }],
-  'path.cgroup': ['/host/cgroup', { cgroup: '/host/cgroup' }],
-  'path.tracefs': ['/host/tracing', { tracefs: '/host/tracing' }],
-  netns: ['self', { everyNamespace: false }],
-  'sample.interval': ['1m30s', { sampleIntervalMs: 90_000 }],
-  'sample.cpu-budget': ['.5', { cpuBudgetRatio: 0.5 }],
-  'sample.peak-window': ['1500ms', { peakWindowSeconds: 1.5 }],
-  'forecast.horizon': ['1h', { forecastHorizonSeconds: 3600 }],
-  top: ['1000', { top: 1000 }],
-  'detail.min-utilization': ['0', { detailMinUtilization: 0 }],
-  'collector.destinations': ['0', { collectors: { ...allCollectors, destinations: false } }],
-  'collector.owners': ['0', { collectors: { ...allCollectors, owners: false } }],
-  'collector.listeners': ['false', { collectors: { ...allCollectors, listeners: false } }],
-  'collector.failures': ['0', { collectors: { ...allCollectors, failures: false } }],
-  'collector.buckets': ['1', { collectors: { ...allCollectors, buckets: true } }],
-  'collector.probe': ['1', { collectors: { ...allCollectors, probe: true } }],
-  'collector.kubernetes': ['1', { collectors: { ...allCollectors, kubernetes: true } }],
-  'log.level': ['debug', { log: { level: 'debug', format: 'logfmt' } }],
-  'log.format': ['json', { log: { level: 'info', format: 'json' } }],
-  watch: ['1', { watch: true }],
-  json: ['true', { json: true }],
 }
 
 describe('readConfig()', () => {
@@ -144,6 +73,11 @@ describe('readConfig()', () => {
       'collector.kubernetes': flag,
       'collector.failures': flag,
       'collector.buckets': flag,
+      'collector.nat': flag,
+      'nat.port-range': fc
+        .tuple(fc.ipV4(), digits, digits)
+        .filter(([, first, last]) => first > 0 && first <= last)
+        .map(([address, first, last]) => `${address}=${first}-${last}`),
       'collector.probe': flag,
       'collector.listeners': flag,
       'log.level': fc.constantFrom('debug', 'info', 'warn', 'error'),

@@ -6,6 +6,7 @@ import { failureFamilies } from '../../src/metrics/failures.ts'
 import { families } from '../../src/metrics/families.ts'
 import type { Family } from '../../src/metrics/family.ts'
 import { namespaceFamilies } from '../../src/metrics/namespaces.ts'
+import { natFamilies } from '../../src/metrics/nat.ts'
 import { ownerFamilies } from '../../src/metrics/owners.ts'
 import { poolFamilies } from '../../src/metrics/pools.ts'
 import { rangeFamilies } from '../../src/metrics/range.ts'
@@ -16,6 +17,7 @@ const THEMES: readonly (readonly [title: string, families: readonly Family[]])[]
   ['Pools', poolFamilies],
   ['Destinations and listeners', destinationFamilies],
   ['Owners', ownerFamilies],
+  ['Source NAT and conntrack', natFamilies],
   ['Failures and probes', failureFamilies],
   ['Namespaces', namespaceFamilies],
   ['The exporter', exporterFamilies],

@@ -1,13 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import {
-  createDumpBatch,
-  DATAGRAM_BYTES,
-  type DiagChannel,
-  dumpSockets,
-  openDiagChannel,
-} from '../../src/kernel/diag-channel.ts'
+import { createDumpBatch, dumpSockets, openDiagChannel } from '../../src/kernel/diag-channel.ts'
 import type { DumpFilter, DumpQuestion } from '../../src/kernel/diag-request.ts'
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
+import { DATAGRAM_BYTES, type NetlinkChannel } from '../../src/kernel/netlink-channel.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
 import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
@@ -27,7 +22,7 @@ function* buildBareSockets(count: number, sequence: number): Generator<readonly 
 }
 
 function listPorts(
-  channel: DiagChannel,
+  channel: NetlinkChannel,
   question: DumpQuestion = V4_TCP,
   filter = EVERY,
 ): number[] {
@@ -83,7 +78,7 @@ describe('openDiagChannel()', () => {
       expect.objectContaining({
         name: 'SourceError',
         reason: 'malformed',
-        message: 'Cannot read socket dump: a datagram of 5 bytes exceeds the buffer of 4',
+        message: 'Cannot read netlink: a datagram of 5 bytes exceeds the buffer of 4',
       }),
     )
   })
@@ -177,7 +172,7 @@ describe('dumpSockets()', () => {
 
   test('takes nothing from a dump that was abandoned for another question', () => {
     const pending: Uint8Array[] = []
-    const channel: DiagChannel = {
+    const channel: NetlinkChannel = {
       send: (request) => {
         const sequence = sequenceOf(request)
         const socket = (localPort: number) =>
@@ -224,7 +219,7 @@ describe('dumpSockets()', () => {
 
   test('explains what the kernel refuses, and keeps the cause', () => {
     const cause = new SystemError('send', 1)
-    const channel: DiagChannel = {
+    const channel: NetlinkChannel = {
       ...createFakeChannel(() => []),
       send: () => {
         throw cause

@@ -44,6 +44,17 @@ describe('families', () => {
       'counter ephemeral_port_connections_opened_total{netns}',
       'gauge ephemeral_port_time_wait_release_ports{netns,within_seconds}',
       'gauge ephemeral_port_owner_used_ports{netns,protocol,owner,owner_kind}',
+      'gauge ephemeral_port_nat_failure_probability_ratio{netns,pool}',
+      'gauge ephemeral_port_nat_destination_used_ports{netns,protocol,source,destination}',
+      'gauge ephemeral_port_nat_client_used_ports{netns,protocol,client,owner,owner_kind}',
+      'gauge ephemeral_port_nat_range_info{netns,protocol,source,first_port,last_port,origin}',
+      'gauge ephemeral_port_nat_last_read_timestamp_seconds{netns}',
+      'counter ephemeral_port_nat_collisions_total{netns}',
+      'counter ephemeral_port_nat_insert_failed_total{netns}',
+      'counter ephemeral_port_nat_dropped_total{netns}',
+      'counter ephemeral_port_nat_clashes_resolved_total{netns}',
+      'gauge ephemeral_port_conntrack_entries{netns}',
+      'gauge ephemeral_port_conntrack_limit_entries{netns}',
       'counter ephemeral_port_allocation_failures_total{netns,pool}',
       'counter ephemeral_port_destination_allocation_failures_total{netns,destination,owner}',
       'gauge ephemeral_port_probe_success{netns,pool}',
@@ -107,7 +118,7 @@ describe('the page of the sample', () => {
 
   test('range and use', async () => {
     const pattern =
-      /_(range_.*|reserved_ports|usable_ports|port_used_ports|sockets|blocked_ports|listeners)$/
+      /ephemeral_port_(range_.*|reserved_ports|usable_ports|used_ports|(inbound_)?sockets|blocked_ports|listeners)$/
     expect(await samplesOf(sampleSnapshot, pattern)).toBe(
       `
 ephemeral_port_range_first_port{netns="host"} 32768
@@ -133,56 +144,53 @@ ephemeral_port_listeners{netns="host",protocol="tcp"} 1`.trim(),
     )
   })
 
-  test('what holds the ports of a pool, and the cause only where it is nearly full or at risk', async () => {
-    const rows = (await samplesOf(sampleSnapshot, /_pool_(held_ports|cause_info)$/)).split('\n')
-    const held = rows.filter((row) => row.includes('held_ports') && !row.endsWith(' 0'))
-    expect(held.map((row) => row.replace(/.*netns="host",/, ''))).toEqual([
-      'pool="tcp_bind",holder="established"} 22221',
-      'pool="tcp_connect",holder="bound"} 2',
-      'pool="tcp_connect",holder="established"} 19161',
-      'pool="tcp_connect",holder="listener"} 1',
-      'pool="tcp_connect",holder="time_wait"} 2000',
-      'pool="udp",holder="bound"} 2',
-      'pool="udp",holder="established"} 1',
-    ])
-    expect(rows.filter((row) => row.includes('held_ports'))).toHaveLength(9 + 9 + 2)
-    expect(rows.filter((row) => row.includes('cause_info'))).toEqual([
-      'ephemeral_port_pool_cause_info{netns="host",pool="tcp_connect",cause="many_connections",owner="checkout"} 1',
-    ])
-  })
-
   test('pools and forecast', async () => {
     expect(await samplesOf(sampleSnapshot, /_(pool_(?!held|cause)|exhaustion_|forecast_)/)).toBe(
       `
+ephemeral_port_pool_capacity_ports{netns="host",pool="nat_tcp"} 1000
+ephemeral_port_pool_capacity_ports{netns="host",pool="nat_udp"} 1000
 ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_bind"} 28221
 ephemeral_port_pool_capacity_ports{netns="host",pool="tcp_connect"} 28221
 ephemeral_port_pool_capacity_ports{netns="host",pool="udp"} 28221
+ephemeral_port_pool_available_ports{netns="host",pool="nat_tcp"} 15
+ephemeral_port_pool_available_ports{netns="host",pool="nat_udp"} 1000
 ephemeral_port_pool_available_ports{netns="host",pool="tcp_bind"} 6000
 ephemeral_port_pool_available_ports{netns="host",pool="tcp_connect"} 7057
 ephemeral_port_pool_available_ports{netns="host",pool="udp"} 28218
+ephemeral_port_pool_unused_ports{netns="host",pool="nat_tcp"} 10
+ephemeral_port_pool_unused_ports{netns="host",pool="nat_udp"} 1000
 ephemeral_port_pool_unused_ports{netns="host",pool="tcp_bind"} 6000
 ephemeral_port_pool_unused_ports{netns="host",pool="tcp_connect"} 6000
 ephemeral_port_pool_unused_ports{netns="host",pool="udp"} 6000
 ephemeral_port_pool_uncertain_ports{netns="host",pool="tcp_connect"} 40
+ephemeral_port_pool_utilization_ratio{netns="host",pool="nat_tcp"} 0.985
+ephemeral_port_pool_utilization_ratio{netns="host",pool="nat_udp"} 0
 ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_bind"} 0.5
 ephemeral_port_pool_utilization_ratio{netns="host",pool="tcp_connect"} 0.75
 ephemeral_port_pool_utilization_ratio{netns="host",pool="udp"} 0.25
+ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="nat_tcp"} 0.99
+ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="nat_udp"} 0
 ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="tcp_bind"} 0.5
 ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="tcp_connect"} 0.8
 ephemeral_port_pool_utilization_peak_ratio{netns="host",pool="udp"} 0.5
+ephemeral_port_pool_reclaimable_ports{netns="host",pool="nat_tcp"} 5
 ephemeral_port_pool_reclaimable_ports{netns="host",pool="tcp_connect"} 12
 ephemeral_port_pool_slow{netns="host",pool="tcp_connect"} 1
+ephemeral_port_exhaustion_risk_ratio{netns="host",pool="nat_tcp"} 0.9375
+ephemeral_port_exhaustion_risk_ratio{netns="host",pool="nat_udp"} 0
 ephemeral_port_exhaustion_risk_ratio{netns="host",pool="tcp_bind"} 0
 ephemeral_port_exhaustion_risk_ratio{netns="host",pool="tcp_connect"} 0.625
+ephemeral_port_exhaustion_eta_seconds{netns="host",pool="nat_tcp"} 45
 ephemeral_port_exhaustion_eta_seconds{netns="host",pool="tcp_connect"} 412.5
 ephemeral_port_forecast_horizon_seconds 900
+ephemeral_port_pool_worst_destination_info{netns="host",pool="nat_tcp",source="203.0.113.7",destination="198.51.100.9:443"} 1
 ephemeral_port_pool_worst_destination_info{netns="host",pool="tcp_connect",source="10.0.0.5",destination="10.0.0.9:443"} 1`.trim(),
     )
   })
 
   test('destinations, listeners and TIME_WAIT', async () => {
     const pattern =
-      /_(destinations|destination_.*_ports|destination_.*_ratio|listener_info|connections.*|release_ports)$/
+      /_port_(destinations|destination_.*_ports|destination_.*_ratio|listener_info|connections.*|time_wait_release_ports)$/
     expect(await samplesOf(sampleSnapshot, pattern)).toBe(
       `
 ephemeral_port_destinations{netns="host"} 14
@@ -216,6 +224,27 @@ ephemeral_port_owner_used_ports{netns="host",protocol="udp",owner="systemd-resol
     )
   })
 
+  test('source NAT', async () => {
+    expect(await samplesOf(sampleSnapshot, /_(nat|conntrack)_/)).toBe(
+      `
+ephemeral_port_nat_failure_probability_ratio{netns="host",pool="nat_tcp"} 0.03125
+ephemeral_port_nat_failure_probability_ratio{netns="host",pool="nat_udp"} 0
+ephemeral_port_nat_destination_used_ports{netns="host",protocol="tcp",source="203.0.113.7",destination="198.51.100.9:443"} 990
+ephemeral_port_nat_destination_used_ports{netns="host",protocol="tcp",source="other",destination="other"} 12
+ephemeral_port_nat_client_used_ports{netns="host",protocol="tcp",client="10.244.1.7",owner="shop/crawler-5f8",owner_kind="pod"} 950
+ephemeral_port_nat_client_used_ports{netns="host",protocol="tcp",client="other",owner="other",owner_kind="other"} 52
+ephemeral_port_nat_range_info{netns="host",protocol="tcp",source="203.0.113.7",first_port="40000",last_port="40999",origin="rule"} 1
+ephemeral_port_nat_range_info{netns="host",protocol="udp",source="203.0.113.7",first_port="40000",last_port="40999",origin="rule"} 1
+ephemeral_port_nat_last_read_timestamp_seconds{netns="host"} 1764000000.25
+ephemeral_port_nat_collisions_total{netns="host"} 48000
+ephemeral_port_nat_insert_failed_total{netns="host"} 31
+ephemeral_port_nat_dropped_total{netns="host"} 32
+ephemeral_port_nat_clashes_resolved_total{netns="host"} 2
+ephemeral_port_conntrack_entries{netns="host"} 1004
+ephemeral_port_conntrack_limit_entries{netns="host"} 262144`.trim(),
+    )
+  })
+
   test('namespaces and exporter', async () => {
     const pattern = /_port_(netns_|tcp_|source_|truncated_|last_|sample|worker_|scrape_|exporter_)/
     expect(await samplesOf(sampleSnapshot, pattern)).toBe(
@@ -238,6 +267,8 @@ ephemeral_port_netns_failures_total{reason="vanished"} 0
 ephemeral_port_source_info{netns="host",reader="netlink",exactness="exact",range="sysctl"} 1
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_destination_used_ports"} 12
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_listener_info"} 0
+ephemeral_port_truncated_series{netns="host",family="ephemeral_port_nat_client_used_ports"} 9
+ephemeral_port_truncated_series{netns="host",family="ephemeral_port_nat_destination_used_ports"} 4
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_owner_used_ports"} 7
 ephemeral_port_last_sample_timestamp_seconds 1764000000.5
 ephemeral_port_sample_interval_seconds 5

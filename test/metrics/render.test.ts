@@ -39,7 +39,10 @@ test('renderFamilies() does not depend on the order of namespaces, pools and row
   const snapshot = {
     ...sampleSnapshot,
     namespaces: sampleSnapshot.namespaces
-      .map((namespace) => (namespace.state ? { ...namespace, state: reversed } : namespace))
+      .map((namespace) => {
+        const pools = namespace.state?.pools.toReversed()
+        return pools === undefined ? namespace : { ...namespace, state: { ...reversed, pools } }
+      })
       .toReversed(),
     collectors: sampleSnapshot.collectors.toReversed(),
   }

@@ -11,6 +11,7 @@ function pod(uid: string, containers: Record<string, string> = {}): Pod {
     name: uid,
     portRange: undefined,
     reservedPorts: undefined,
+    addresses: [],
     containers,
   }
 }

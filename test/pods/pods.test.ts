@@ -34,6 +34,7 @@ describe('parsePodList()', () => {
         portRange: undefined,
         reservedPorts: undefined,
         containers: {},
+        addresses: [],
       },
     ])
   })
@@ -52,6 +53,12 @@ describe('parsePodList()', () => {
       portRange: '1024 65535',
       reservedPorts: '8080,9000-9100',
     })
+  })
+
+  test('keeps the addresses of its own, not those that it shares with its node', () => {
+    const status = { podIPs: [{ ip: '10.244.1.7' }, { ip: 'fd00::7' }, {}, 'no'] }
+    expect(parseOne(pod({ status }))?.addresses).toEqual(['10.244.1.7', 'fd00::7'])
+    expect(parseOne(pod({ status, spec: { hostNetwork: true } }))?.addresses).toEqual([])
   })
 
   test('understands a sysctl when it is written with slashes', () => {

@@ -2,14 +2,10 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { type Capabilities, probeCapabilities } from '../../src/kernel/capabilities.ts'
-import {
-  createDumpBatch,
-  type DiagChannel,
-  dumpSockets,
-  openDiagChannel,
-} from '../../src/kernel/diag-channel.ts'
+import { createDumpBatch, dumpSockets, openDiagChannel } from '../../src/kernel/diag-channel.ts'
 import { ALL_STATES } from '../../src/kernel/diag-request.ts'
 import type { Libc } from '../../src/kernel/libc.ts'
+import type { NetlinkChannel } from '../../src/kernel/netlink-channel.ts'
 import { readNetSettings } from '../../src/kernel/sysctl.ts'
 import type { NetSettings } from '../../src/observation.ts'
 import { planDumps } from '../../src/sources/netlink.ts'
@@ -79,7 +75,7 @@ function recordDumps(
   }
 }
 
-function tap(channel: DiagChannel, datagrams: string[][]): DiagChannel {
+function tap(channel: NetlinkChannel, datagrams: string[][]): NetlinkChannel {
   return {
     ...channel,
     receive: () => {

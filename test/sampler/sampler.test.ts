@@ -24,6 +24,8 @@ const worker: WorkerOptions = {
   forecastHorizonSeconds: 900,
   destinations: true,
   listeners: true,
+  nat: true,
+  natRanges: [],
 }
 const sample: Sample = {
   takenAtSeconds: 1_700_000_000,

@@ -7,7 +7,7 @@ import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
-import { buildNetNamespace } from '../support/netns/net-namespace.ts'
+import { buildNetNamespace, untracked } from '../support/netns/net-namespace.ts'
 
 const READ_SECONDS = 0.004
 
@@ -18,7 +18,6 @@ function createNode(ids: readonly number[]) {
     bounds: new Map<number, number | Error>(),
     sockets: new Map<number, number>(),
     ranges: new Map<number, { first: number; last: number }>(),
-    /** In which allocations fail, as the kernel records it. */
     failing: [] as readonly number[],
     /** Of looks at the range alone. */
     rangeRefusal: undefined as Error | undefined,
@@ -45,6 +44,7 @@ function createNode(ids: readonly number[]) {
       if (node.rangeRefusal) throw node.rangeRefusal
       return rangeOf(id)
     },
+    ...untracked,
     read: ({ id }, use) => {
       node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
       cpu += READ_SECONDS

@@ -85,6 +85,7 @@ test('A page needs a counted failure, exhaustion, or risk with ETA, and nothing 
     'EphemeralPortAllocationsFailing',
     'EphemeralPortExhausted',
     'EphemeralPortExhaustionPredicted',
+    'EphemeralPortNatPortsExhausted',
   ])
   const [failing, exhausted, predicted] = pages.map(({ expr }) => expr)
   expect(failing).toContain('ephemeral_port_allocation_failures_total')

@@ -1,12 +1,9 @@
 // Dumps of a live namespace as the wire carries them: request -> messages, counted before any decoder sees them.
 
 import { decodeDatagram } from '../../../src/kernel/diag-answer.ts'
-import {
-  createDumpBatch,
-  type DiagChannel,
-  openDiagChannel,
-} from '../../../src/kernel/diag-channel.ts'
+import { createDumpBatch, openDiagChannel } from '../../../src/kernel/diag-channel.ts'
 import type { Libc } from '../../../src/kernel/libc.ts'
+import type { NetlinkChannel } from '../../../src/kernel/netlink-channel.ts'
 import type { PortRange, Protocol } from '../../../src/observation.ts'
 import { describeRows } from '../../kernel/rows.ts'
 
@@ -35,7 +32,7 @@ export function surveyDump(libc: Libc, request: Uint8Array, protocol: Protocol):
   }
 }
 
-function receiveAll(channel: DiagChannel, sequence: number, protocol: Protocol): Survey {
+function receiveAll(channel: NetlinkChannel, sequence: number, protocol: Protocol): Survey {
   const ports: number[] = []
   const rows: string[] = []
   for (let datagrams = 1; ; datagrams++) {

@@ -1,7 +1,7 @@
 // A kernel made of bytes: answers each request with the datagrams that `reply` makes for it.
 
-import type { DiagChannel } from '../../../src/kernel/diag-channel.ts'
 import { SystemError } from '../../../src/kernel/libc.ts'
+import type { NetlinkChannel } from '../../../src/kernel/netlink-channel.ts'
 
 /** The sequence number of a request. */
 export function sequenceOf(request: Uint8Array): number {
@@ -11,7 +11,7 @@ export function sequenceOf(request: Uint8Array): number {
 /** Once the datagrams have run out it times out, as the real one does. */
 export function createFakeChannel(
   reply: (request: Uint8Array) => readonly Uint8Array[],
-): DiagChannel & { readonly requests: Uint8Array[] } {
+): NetlinkChannel & { readonly requests: Uint8Array[] } {
   let pending: Uint8Array[] = []
   const requests: Uint8Array[] = []
   return {

@@ -8,7 +8,7 @@ import { ALL_STATES } from '../../../src/kernel/diag-request.ts'
 import { readActiveOpens } from '../../../src/kernel/proc-snmp.ts'
 import { readNetSettings } from '../../../src/kernel/sysctl.ts'
 import type { NamespaceReading, NetSettings, SocketBatch } from '../../../src/observation.ts'
-import type { PoolName } from '../../../src/snapshot.ts'
+import type { SocketPoolName } from '../../../src/snapshot.ts'
 import { planDumps } from '../../../src/sources/netlink.ts'
 import { createProcfsSource } from '../../../src/sources/procfs.ts'
 import { createFakeChannel, sequenceOf } from './fake-channel.ts'
@@ -16,7 +16,7 @@ import { createReading } from './readings.ts'
 import { parseDatagram, type RecordedDump } from './recording.ts'
 
 /** How many allocations the kernel granted, right after the recording, until it refused. */
-export type Granted = Readonly<Record<PoolName, number>>
+export type Granted = Readonly<Record<SocketPoolName, number>>
 
 /** scenario.json */
 export interface ScenarioFile {

@@ -21,6 +21,8 @@ export function buildNamespace(part: Partial<Namespace> = {}): Namespace {
     detailed: true,
     state: undefined,
     failure: undefined,
+    conntrack: undefined,
+    nat: undefined,
     allocationFailures: undefined,
     probes: [],
     ...part,

@@ -1,5 +1,6 @@
-// A network namespace that was found, with nothing special about it.
+// A network namespace that was found, with nothing special about it; and namespaces that conntrack knows nothing of.
 
+import type { Namespaces } from '../../../src/namespaces/namespaces.ts'
 import type { NetNamespace } from '../../../src/namespaces/net-namespace.ts'
 
 export function buildNetNamespace(part: Partial<NetNamespace> = {}): NetNamespace {
@@ -17,4 +18,10 @@ export function buildNetNamespace(part: Partial<NetNamespace> = {}): NetNamespac
     entrances: [],
     ...part,
   }
+}
+
+/** Namespaces in which nothing was ever tracked. */
+export const untracked: Pick<Namespaces, 'conntrack' | 'inside'> = {
+  conntrack: () => undefined,
+  inside: (_namespace, call) => call(),
 }

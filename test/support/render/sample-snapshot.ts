@@ -1,6 +1,6 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
-import type { Build, NamespaceState, Pool, Snapshot } from '../../../src/snapshot.ts'
+import type { Build, NamespaceState, NatState, Pool, Snapshot } from '../../../src/snapshot.ts'
 import { buildNamespace, noneHeld } from '../netns/namespace.ts'
 
 export const sampleBuild: Build = {
@@ -47,6 +47,86 @@ const bindPool: Pool = {
   worstDestination: undefined,
   heldPorts: { ...noneHeld, established: 22_221 },
   cause: { cause: 'many_connections', ports: 22_221, owners: [] },
+}
+
+const natPool: Pool = {
+  pool: 'nat_tcp',
+  capacityPorts: 1000,
+  availablePorts: 15,
+  unusedPorts: 10,
+  utilizationRatio: 0.985,
+  utilizationPeakRatio: 0.99,
+  uncertainPorts: undefined,
+  reclaimablePorts: 5,
+  slow: undefined,
+  riskRatio: 0.9375,
+  etaSeconds: 45,
+  worstDestination: { source: '203.0.113.7', destination: '198.51.100.9:443' },
+  heldPorts: { ...noneHeld, established: 985 },
+  cause: {
+    cause: 'nat_connections',
+    ports: 985,
+    owners: [{ owner: 'shop/crawler-5f8', ownerKind: 'pod', ports: 950 }],
+  },
+}
+
+const natState: NatState = {
+  readAtSeconds: 1_764_000_000.25,
+  evicts: true,
+  pools: [
+    natPool,
+    {
+      ...natPool,
+      pool: 'nat_udp',
+      availablePorts: 1000,
+      unusedPorts: 1000,
+      utilizationRatio: 0,
+      utilizationPeakRatio: 0,
+      reclaimablePorts: undefined,
+      riskRatio: 0,
+      etaSeconds: undefined,
+      worstDestination: undefined,
+      heldPorts: noneHeld,
+      cause: undefined,
+    },
+  ],
+  failureProbabilities: [
+    { pool: 'nat_tcp', ratio: 0.03125 },
+    { pool: 'nat_udp', ratio: 0 },
+  ],
+  destinations: [
+    {
+      protocol: 'tcp',
+      source: '203.0.113.7',
+      destination: '198.51.100.9:443',
+      usedPorts: 990,
+    },
+    { protocol: 'tcp', source: 'other', destination: 'other', usedPorts: 12 },
+  ],
+  clients: [
+    {
+      protocol: 'tcp',
+      client: '10.244.1.7',
+      owner: 'shop/crawler-5f8',
+      ownerKind: 'pod',
+      usedPorts: 950,
+    },
+    {
+      protocol: 'tcp',
+      client: 'other',
+      owner: 'other',
+      ownerKind: 'other',
+      usedPorts: 52,
+    },
+  ],
+  ranges: [
+    { protocol: 'tcp', source: '203.0.113.7', firstPort: 40_000, lastPort: 40_999, origin: 'rule' },
+    { protocol: 'udp', source: '203.0.113.7', firstPort: 40_000, lastPort: 40_999, origin: 'rule' },
+  ],
+  truncated: {
+    ephemeral_port_nat_destination_used_ports: 4,
+    ephemeral_port_nat_client_used_ports: 9,
+  },
 }
 
 export const sampleState: NamespaceState = {
@@ -154,7 +234,16 @@ export const sampleSnapshot: Snapshot = {
       failure: { reason: 'permission', message: 'Cannot open /proc/7/ns/net: EACCES' },
     }),
     buildNamespace({
-      state: sampleState,
+      state: { ...sampleState, pools: [...sampleState.pools, ...natState.pools] },
+      nat: natState,
+      conntrack: {
+        entries: 1_004,
+        limitEntries: 262_144,
+        collisions: 48_000,
+        insertFailed: 31,
+        dropped: 32,
+        clashesResolved: 2,
+      },
       allocationFailures: {
         pools: [{ pool: 'tcp_connect', total: 42 }],
         destinations: [

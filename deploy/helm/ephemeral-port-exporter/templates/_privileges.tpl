@@ -13,7 +13,11 @@
 {{- define "epe.containerSecurityContext" -}}
 {{- $capabilities := dict "drop" (list "ALL") }}
 {{- if include "epe.entersNetns" . }}
-{{- $_ := set $capabilities "add" (ternary (list "SYS_ADMIN" "SYS_PTRACE") (list "SYS_ADMIN") .Values.setns.ptrace) }}
+{{- $add := ternary (list "SYS_ADMIN" "SYS_PTRACE") (list "SYS_ADMIN") .Values.setns.ptrace }}
+{{- if and (eq .Values.privileges "full") .Values.collectors.nat }}
+{{- $add = append $add "NET_ADMIN" }}
+{{- end }}
+{{- $_ := set $capabilities "add" $add }}
 {{- end }}
 {{- $base := dict "allowPrivilegeEscalation" false "privileged" false "readOnlyRootFilesystem" true "capabilities" $capabilities }}
 {{- if and (include "epe.appArmorUnconfined" .) (include "epe.hasAppArmorField" .) }}

@@ -75,7 +75,7 @@
 - --path.procfs=/host/proc
 - --path.cgroup=/host/sys/fs/cgroup
 - --netns={{ .Values.netns }}
-{{- range $name := list "destinations" "owners" "listeners" "probe" "kubernetes" }}
+{{- range $name := list "destinations" "owners" "listeners" "nat" "probe" "kubernetes" }}
 - --{{ if not (get $.Values.collectors $name) }}no-{{ end }}collector.{{ $name }}
 {{- end }}
 - --{{ if not (include "epe.failures" .) }}no-{{ end }}collector.failures

@@ -1,0 +1,231 @@
+// Answers of nf_tables: one datagram -> rules that translate sources. Mirrors include/uapi/linux/netfilter/nf_tables.h and,
+// for rules of iptables-nft, the xtables targets that it wraps (nf_nat.h).
+//
+// A rule is a list of expressions that work on registers: `masquerade to :40000-40099` loads two numbers with `immediate`
+// and names the registers in `masq`.
+
+import { DecodeError, type NatRule, type PortRange, type Protocol } from '../observation.ts'
+import { NFGENMSG_BYTES } from './conntrack-request.ts'
+import { align4, attributeEnd, attributeType, type DatagramEnd, walkDatagram } from './netlink.ts'
+
+const SUBSYSTEM = 10 << 8
+export const NFT_MSG = {
+  newRule: SUBSYSTEM | 6,
+  getRule: SUBSYSTEM | 7,
+  newGeneration: SUBSYSTEM | 15,
+  getGeneration: SUBSYSTEM | 16,
+} as const
+const NFTA_GEN_ID = 1
+const NFTA_RULE_EXPRESSIONS = 4
+const NFTA_LIST_ELEM = 1
+const NFTA_EXPR = { name: 1, data: 2 } as const
+const NFTA_IMMEDIATE = { register: 1, data: 2 } as const
+const NFTA_DATA_VALUE = 1
+const NFTA_META = { register: 1, key: 2 } as const
+const NFT_META_L4PROTO = 16
+const NFTA_PAYLOAD = { register: 1, base: 2, offset: 3, length: 4 } as const
+const NFT_PAYLOAD_NETWORK_HEADER = 1
+const IPV4_PROTOCOL_OFFSET = 9
+const NFTA_CMP = { register: 1, operator: 2, data: 3 } as const
+const NFT_CMP_EQ = 0
+const NFTA_MASQ = { firstPort: 2, lastPort: 3 } as const
+const NFTA_NAT = {
+  type: 1,
+  firstAddress: 3,
+  lastAddress: 4,
+  firstPort: 5,
+  lastPort: 6,
+  flags: 7,
+} as const
+const NFT_NAT_SNAT = 0
+const NFTA_TARGET = { name: 1, revision: 2, info: 3 } as const
+const RANGE = { addresses: 1, ports: 2, netmap: 64 } as const
+const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: 'tcp', 17: 'udp' }
+
+type Attributes = ReadonlyMap<number, Uint8Array>
+
+/** Appends to `rules` the rules of one datagram that translate IPv4 sources. Throws DecodeError when a length misleads. */
+export function decodeRules(datagram: Uint8Array, sequence: number, rules: NatRule[]): DatagramEnd {
+  return walkDatagram(datagram, sequence, (view, type, start, end) => {
+    if (type !== NFT_MSG.newRule) return
+    const expressions = decodeMessage(view, start, end).get(NFTA_RULE_EXPRESSIONS)
+    const rule = expressions && decodeExpressions(expressions)
+    if (rule) rules.push(rule)
+  })
+}
+
+/** Calls `found` with the generation, which changes with every change of any rule. */
+export function decodeGeneration(
+  datagram: Uint8Array,
+  sequence: number,
+  found: (generation: number) => void,
+): DatagramEnd {
+  let seen = false
+  const end = walkDatagram(datagram, sequence, (view, type, start, end) => {
+    if (type !== NFT_MSG.newGeneration) return
+    found(numberOf(decodeMessage(view, start, end).get(NFTA_GEN_ID)) ?? 0)
+    seen = true
+  })
+  return seen ? 'done' : end
+}
+
+function decodeMessage(view: DataView, start: number, end: number): Attributes {
+  if (start + NFGENMSG_BYTES > end) {
+    throw new DecodeError(
+      `Cannot decode nf_tables message: ${end - start} bytes, need ${NFGENMSG_BYTES}`,
+      start,
+    )
+  }
+  return decodeAttributes(bytesOf(view, start + NFGENMSG_BYTES, end))
+}
+
+/** The payloads by type; of a list, whose elements share one type, see listElements(). */
+function decodeAttributes(bytes: Uint8Array): Attributes {
+  const attributes = new Map<number, Uint8Array>()
+  for (const { type, payload } of walkAttributes(bytes)) attributes.set(type, payload)
+  return attributes
+}
+
+function* walkAttributes(
+  bytes: Uint8Array,
+): Generator<{ readonly type: number; readonly payload: Uint8Array }> {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let offset = 0; offset < bytes.length; ) {
+    const next = attributeEnd(view, offset, bytes.length)
+    yield { type: attributeType(view, offset), payload: bytes.subarray(offset + 4, next) }
+    offset = align4(next)
+  }
+}
+
+/** The rule that a list of expressions makes, undefined where it translates no source. */
+function decodeExpressions(list: Uint8Array): NatRule | undefined {
+  const values = new Map<number, Uint8Array>()
+  /** Registers that hold the number of the transport protocol. */
+  const protocolIn = new Set<number>()
+  let protocol: Protocol | undefined
+  for (const { type, payload } of walkAttributes(list)) {
+    if (type !== NFTA_LIST_ELEM) continue
+    const expression = decodeAttributes(payload)
+    const data = decodeAttributes(expression.get(NFTA_EXPR.data) ?? new Uint8Array(0))
+    const loaded = (register: number): Uint8Array | undefined =>
+      values.get(numberOf(data.get(register)) ?? -1)
+    switch (textOf(expression.get(NFTA_EXPR.name))) {
+      case 'immediate': {
+        const value = decodeAttributes(data.get(NFTA_IMMEDIATE.data) ?? new Uint8Array(0))
+        const bytes = value.get(NFTA_DATA_VALUE)
+        const register = numberOf(data.get(NFTA_IMMEDIATE.register))
+        if (bytes !== undefined && register !== undefined) values.set(register, bytes)
+        break
+      }
+      case 'meta':
+      case 'payload': {
+        const register = numberOf(data.get(NFTA_META.register))
+        if (register === undefined) break
+        if (isProtocolLoad(data)) protocolIn.add(register)
+        else protocolIn.delete(register)
+        break
+      }
+      case 'cmp': {
+        const value = decodeAttributes(data.get(NFTA_CMP.data) ?? new Uint8Array(0))
+        const equal = numberOf(data.get(NFTA_CMP.operator)) === NFT_CMP_EQ
+        const register = numberOf(data.get(NFTA_CMP.register)) ?? -1
+        if (equal && protocolIn.has(register)) {
+          protocol = PROTOCOLS[value.get(NFTA_DATA_VALUE)?.[0] ?? 0]
+          if (protocol === undefined) return undefined
+        }
+        break
+      }
+      case 'masq':
+        return {
+          protocol,
+          addresses: undefined,
+          ports: portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)),
+        }
+      case 'nat': {
+        const flags = numberOf(data.get(NFTA_NAT.flags)) ?? 0
+        if (numberOf(data.get(NFTA_NAT.type)) !== NFT_NAT_SNAT || flags & RANGE.netmap) break
+        return {
+          protocol,
+          addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
+          ports: portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)),
+        }
+      }
+      case 'target': {
+        const rule = decodeTarget(data)
+        if (rule) return { protocol, ...rule }
+        break
+      }
+    }
+  }
+  return undefined
+}
+
+/** `meta l4proto`, or `ip protocol` read from the packet. Its attributes have the numbers of those of meta. */
+function isProtocolLoad(data: Attributes): boolean {
+  if (!data.has(NFTA_PAYLOAD.length)) {
+    return numberOf(data.get(NFTA_META.key)) === NFT_META_L4PROTO
+  }
+  return (
+    numberOf(data.get(NFTA_PAYLOAD.base)) === NFT_PAYLOAD_NETWORK_HEADER &&
+    numberOf(data.get(NFTA_PAYLOAD.offset)) === IPV4_PROTOCOL_OFFSET &&
+    numberOf(data.get(NFTA_PAYLOAD.length)) === 1
+  )
+}
+
+/**
+ * MASQUERADE and SNAT of iptables-nft. Revision 0 is struct nf_nat_ipv4_multi_range_compat, in the host's byte order but
+ * for addresses and ports: u32 count, u32 flags, be32 first and last address, be16 first and last port. Later ones of SNAT
+ * are struct nf_nat_range: u32 flags, 16 bytes first and last address, be16 first and last port.
+ */
+function decodeTarget(data: Attributes): Omit<NatRule, 'protocol'> | undefined {
+  const name = textOf(data.get(NFTA_TARGET.name))
+  const info = data.get(NFTA_TARGET.info)
+  if ((name !== 'MASQUERADE' && name !== 'SNAT') || info === undefined) return undefined
+  const compat = (numberOf(data.get(NFTA_TARGET.revision)) ?? 0) === 0
+  const at = compat
+    ? { flags: 4, first: 8, last: 12, ports: 16 }
+    : { flags: 0, first: 4, last: 20, ports: 36 }
+  if (info.length < at.ports + 4) {
+    throw new DecodeError(
+      `Cannot decode the target ${name}: ${info.length} bytes, need ${at.ports + 4}`,
+      0,
+    )
+  }
+  const flags = new DataView(info.buffer, info.byteOffset).getUint32(at.flags, true)
+  const part = (from: number, bytes: number) => info.subarray(from, from + bytes)
+  return {
+    addresses:
+      flags & RANGE.addresses ? addressesOf(part(at.first, 4), part(at.last, 4)) : undefined,
+    ports: flags & RANGE.ports ? portsOf(part(at.ports, 2), part(at.ports + 2, 2)) : undefined,
+  }
+}
+
+function portsOf(first: Uint8Array | undefined, last = first): PortRange | undefined {
+  if (first === undefined || last === undefined || first.length < 2 || last.length < 2) {
+    return undefined
+  }
+  const ports = [first, last].map(([high = 0, low = 0]) => (high << 8) | low)
+  return { first: Math.min(...ports), last: Math.max(...ports) }
+}
+
+function addressesOf(first: Uint8Array | undefined, last = first): NatRule['addresses'] {
+  const [low, high] = [numberOf(first), numberOf(last)]
+  return low === undefined || high === undefined ? undefined : { first: low, last: high }
+}
+
+/** A number of 32 bits in network order. */
+function numberOf(bytes: Uint8Array | undefined): number | undefined {
+  if (bytes === undefined || bytes.length < 4) return undefined
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, false)
+}
+
+/** A text that ends with a zero. */
+function textOf(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? [])
+    .toString('latin1')
+    .replace(/\0.*$/s, '')
+}
+
+function bytesOf(view: DataView, start: number, end: number): Uint8Array {
+  return new Uint8Array(view.buffer, view.byteOffset + start, end - start)
+}

@@ -1,0 +1,52 @@
+// The rules of nf_tables over NETLINK_NETFILTER: which ports and addresses source NAT may take. Needs CAP_NET_ADMIN. Rules
+// of iptables-nft are among them, rules of the old iptables (iptable_nat) are not.
+
+import { type NatRule, SourceError } from '../observation.ts'
+import { encodeNfgenmsg } from './conntrack-request.ts'
+import { encodeMessage, NLM_F_REQUEST_DUMP } from './netlink.ts'
+import { dumpDatagrams, type NetlinkChannel } from './netlink-channel.ts'
+import { decodeGeneration, decodeRules, NFT_MSG } from './nft-answer.ts'
+
+const NLM_F_REQUEST = 1
+const AF_UNSPEC = 0
+const SEQUENCE = { generation: 0x4e01, rules: 0x4e02 } as const
+/** A dump is interrupted when the rules change under it, which takes a moment. */
+const RULES_ATTEMPTS = 3
+
+/** The number of the present set of rules. Throws SourceError where there is no nf_tables. */
+export function readRulesGeneration(channel: NetlinkChannel): number {
+  const request = encodeMessage(
+    { type: NFT_MSG.getGeneration, flags: NLM_F_REQUEST, sequence: SEQUENCE.generation },
+    encodeNfgenmsg(AF_UNSPEC),
+  )
+  let generation = 0
+  const decode = (datagram: Uint8Array) =>
+    decodeGeneration(datagram, SEQUENCE.generation, (found) => {
+      generation = found
+    })
+  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables', decode }));
+  return generation
+}
+
+/** The rules of the namespace that translate sources. Throws SourceError and DecodeError. */
+export function readNatRules(channel: NetlinkChannel): readonly NatRule[] {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return dumpRules(channel, SEQUENCE.rules + attempt)
+    } catch (error) {
+      const interrupted = error instanceof SourceError && error.reason === 'timeout'
+      if (!interrupted || attempt === RULES_ATTEMPTS) throw error
+    }
+  }
+}
+
+function dumpRules(channel: NetlinkChannel, sequence: number): readonly NatRule[] {
+  const rules: NatRule[] = []
+  const request = encodeMessage(
+    { type: NFT_MSG.getRule, flags: NLM_F_REQUEST_DUMP, sequence },
+    encodeNfgenmsg(AF_UNSPEC),
+  )
+  const decode = (datagram: Uint8Array) => decodeRules(datagram, sequence, rules)
+  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', decode }));
+  return rules
+}

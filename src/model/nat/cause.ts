@@ -1,0 +1,58 @@
+// What holds the ports of a NAT pool: the accounts of its worst destination -> heldPorts and cause.
+
+import { type Cause, type Holder, holders, type OwnerShare, type Pool } from '../../snapshot.ts'
+import type { FlowTable } from '../flows.ts'
+import type { NumberTable } from '../owners/ids.ts'
+import { UNKNOWN_OWNER } from '../owners/rows.ts'
+import type { NameClient } from './clients.ts'
+
+export type NatCause = 'nat_churn' | 'nat_connections'
+
+/** Of the ports held: what the other must hold more before it replaces what was named last. */
+const MARGIN_RATIO = 0.1
+const MOST_OWNERS = 3
+
+/** `livePorts` and `closingPorts` are those that are not available; `before` is the cause that was named last. */
+export function judgeNatCause(
+  { livePorts, closingPorts }: { readonly livePorts: number; readonly closingPorts: number },
+  before: NatCause | undefined,
+  owners: () => readonly OwnerShare[],
+): Pick<Pool, 'heldPorts' | 'cause'> & { readonly name: NatCause | undefined } {
+  const none = Object.fromEntries(holders.map((holder) => [holder, 0])) as Record<Holder, number>
+  const heldPorts = { ...none, established: livePorts, time_wait: closingPorts }
+  const total = livePorts + closingPorts
+  if (total === 0) return { heldPorts, cause: undefined, name: undefined }
+  const ahead: NatCause = closingPorts > livePorts ? 'nat_churn' : 'nat_connections'
+  const lead = Math.abs(closingPorts - livePorts)
+  const name = before !== undefined && lead <= MARGIN_RATIO * total ? before : ahead
+  const cause: Cause = {
+    cause: name,
+    ports: name === 'nat_churn' ? closingPorts : livePorts,
+    owners: owners(),
+  }
+  return { heldPorts, cause, name }
+}
+
+/** The clients with the most ports to one destination, those of one name together. */
+export function shareAmongClients(
+  flows: FlowTable,
+  index: number,
+  { clients, nameClient }: { readonly clients: NumberTable; readonly nameClient: NameClient },
+): readonly OwnerShare[] {
+  const { destination, owner } = flows.columns()
+  const counts = new Map<number, number>()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    if (destination[flow] !== index) continue
+    const client = owner[flow] ?? 0
+    counts.set(client, (counts.get(client) ?? 0) + 1)
+  }
+  const shares = new Map<string, OwnerShare>()
+  for (const [client, ports] of counts) {
+    const name = nameClient(clients.value(client)) ?? UNKNOWN_OWNER
+    const key = `${name.ownerKind} ${name.owner}`
+    shares.set(key, { ...name, ports: ports + (shares.get(key)?.ports ?? 0) })
+  }
+  return [...shares.values()]
+    .sort((left, right) => right.ports - left.ports || (left.owner < right.owner ? -1 : 1))
+    .slice(0, MOST_OWNERS)
+}

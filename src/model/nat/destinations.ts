@@ -1,0 +1,91 @@
+// Accounts of a NAT: flows and ranges -> what each (NAT address, destination) has taken of its range, and what each client.
+
+import type { PortRange } from '../../observation.ts'
+import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
+import { sizeOf } from './ranges.ts'
+import { judgeSearch, PORT, type Search } from './search.ts'
+
+/** Row i of every column is destination i of the flow table. */
+export interface NatColumns {
+  /** Ports of its range that are taken, those that the kernel may evict included. */
+  readonly used: Uint32Array
+  /** Ports of its range that only an entry that the kernel may evict takes. */
+  readonly soft: Uint32Array
+  /** Ports of its range that a closing entry takes for good. */
+  readonly closing: Uint32Array
+  /** Ports taken for good, in proportion to the widest range: what makes pools of different size comparable. */
+  readonly taken: Uint32Array
+  /** The same as taken: no timer of these entries is followed. */
+  readonly takenLive: Uint32Array
+  /** Ports by client, by the index of the census. */
+  readonly clients: Uint32Array
+  /** The ports of the widest range. */
+  readonly widestPorts: number
+}
+
+export interface NatAccountContext {
+  /** The range of a NAT address that translates, undefined of any other. */
+  readonly rangeOf: (address: number) => PortRange | undefined
+  readonly clientCount: number
+  /** Where no entry tells one. */
+  readonly leastWidth: number
+}
+
+/** The word of a destination's key that is its NAT address. */
+const KEY_ADDRESS = 3
+
+/** Accounts every flow to its destination and its client. */
+export function accountNat(flows: FlowTable, context: NatAccountContext): NatColumns {
+  const { rangeOf, clientCount, leastWidth } = context
+  const total = flows.destinationCount()
+  const keys = flows.keys()
+  const first = new Uint32Array(total)
+  const last = new Uint32Array(total)
+  let widestPorts = leastWidth
+  for (let index = 0; index < total; index++) {
+    const range = rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
+    first[index] = range?.first ?? 1
+    last[index] = range?.last ?? 0
+    if (range !== undefined) widestPorts = Math.max(widestPorts, sizeOf(range))
+  }
+
+  const used = new Uint32Array(total)
+  const soft = new Uint32Array(total)
+  const closing = new Uint32Array(total)
+  const clients = new Uint32Array(clientCount)
+  const { destination, port, hold, owner } = flows.columns()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const index = destination[flow] ?? 0
+    const local = port[flow] ?? 0
+    if (local < (first[index] ?? 0) || local > (last[index] ?? 0)) continue
+    used[index] = (used[index] ?? 0) + 1
+    if (hold[flow] === HOLD.reclaimable) soft[index] = (soft[index] ?? 0) + 1
+    if (hold[flow] === HOLD.timeWait) closing[index] = (closing[index] ?? 0) + 1
+    const client = owner[flow] ?? 0
+    clients[client] = (clients[client] ?? 0) + 1
+  }
+  const taken = used.map((ports, index) => {
+    const size = (last[index] ?? 0) - (first[index] ?? 0) + 1
+    const hard = ports - (soft[index] ?? 0)
+    return size === 0 ? 0 : Math.ceil((hard * widestPorts) / size)
+  })
+  return { used, soft, closing, taken, takenLive: taken, clients, widestPorts }
+}
+
+/** Judges the search for a port for each of these destinations, by its range. */
+export function judgeDestinations(
+  flows: FlowTable,
+  ranges: ReadonlyMap<number, PortRange>,
+): ReadonlyMap<number, Search> {
+  const ports = new Map<number, Uint8Array>()
+  for (const [index, range] of ranges) ports.set(index, new Uint8Array(sizeOf(range)))
+  const { destination, port, hold } = flows.columns()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const index = destination[flow] ?? 0
+    const map = ports.get(index)
+    const offset = (port[flow] ?? 0) - (ranges.get(index)?.first ?? 0)
+    if (map === undefined || offset < 0 || offset >= map.length) continue
+    map[offset] = hold[flow] === HOLD.reclaimable ? PORT.soft : PORT.hard
+  }
+  return new Map([...ports].map(([index, map]) => [index, judgeSearch(map)]))
+}

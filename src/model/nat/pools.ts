@@ -1,0 +1,221 @@
+// The pools nat_tcp and nat_udp: accounts of one protocol -> the pool as of now, its rows, and what the forecast is told.
+
+import type { Protocol } from '../../observation.ts'
+import type { Destination, NatDestinationRow, NatPoolName, Pool } from '../../snapshot.ts'
+import { type FlowTable, KEY_WORDS } from '../flows.ts'
+import type { ForecastInput } from '../forecast/forecast.ts'
+import type { ForecastTrack } from '../forecast/reading.ts'
+import type { NumberTable } from '../owners/ids.ts'
+import { type PoolNow, utilization } from '../pools.ts'
+import { type Member, type RankedMember, rankDestinations } from '../ranking.ts'
+import { nameTrack } from '../tracks.ts'
+import { advanceWatch, type Watch } from '../watch.ts'
+import { judgeNatCause, type NatCause, shareAmongClients } from './cause.ts'
+import type { NameClient } from './clients.ts'
+import { judgeDestinations, type NatColumns } from './destinations.ts'
+import { type NatRange, sizeOf } from './ranges.ts'
+import { emptyHeadroom, type Search } from './search.ts'
+
+/** What one sample leaves of one protocol for the next. */
+export interface NatProtocolState {
+  readonly members: readonly Member[]
+  readonly worst: Destination | undefined
+  readonly watch: Watch
+  readonly cause: NatCause | undefined
+}
+
+export interface NatPoolReading {
+  readonly protocol: Protocol
+  readonly flows: FlowTable
+  readonly columns: NatColumns
+  readonly rangeOf: (address: number) => NatRange | undefined
+  readonly top: number
+  readonly atSeconds: number
+  readonly clients: NumberTable
+  readonly nameClient: NameClient
+}
+
+export interface NatPoolNow {
+  readonly state: NatProtocolState
+  readonly pool: PoolNow & { readonly pool: NatPoolName }
+  readonly holdings: Pick<Pool, 'heldPorts' | 'cause'>
+  readonly failureRatio: number
+  readonly destinations: readonly NatDestinationRow[]
+  readonly hidden: number
+  readonly input: Omit<ForecastInput, 'atSeconds'>
+}
+
+interface Candidate extends Search {
+  readonly member: RankedMember
+  readonly range: NatRange
+  readonly hardPorts: number
+  readonly softPorts: number
+  /** Share of the range that may still be taken. */
+  readonly headroomRatio: number
+}
+
+/** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
+const SEARCHED_SHARE = 0.2
+/** A destination or client needs this share of the range, and so many ports, for a row of its own. */
+const ROW_SHARE = 0.01
+const ROW_LEAST_PORTS = 8
+/** A rival must have that much less headroom before it replaces the destination that is named. */
+const WORST_MARGIN_RATIO = 0.01
+const KEY_ADDRESS = 3
+
+/** How many ports make a row. */
+export function leastRowPorts(widestPorts: number): number {
+  return Math.max(ROW_LEAST_PORTS, ROW_SHARE * widestPorts)
+}
+
+/** Models the pool of one protocol. Ranges by zone are not told apart: a zone is part of the destination's name. */
+export function modelNatPool(
+  before: NatProtocolState | undefined,
+  reading: NatPoolReading,
+): NatPoolNow {
+  const { protocol, flows, columns, top, atSeconds } = reading
+  const { widestPorts } = columns
+  const members = rankDestinations(flows, columns, top, before?.members ?? [])
+  const { watch, ...watched } = advanceWatch(before?.watch, {
+    flows,
+    columns,
+    openPorts: widestPorts,
+    atSeconds,
+  })
+  const candidates = judgeCandidates([...members, ...watched.members], reading)
+  const worst = chooseWorst([...candidates.values()], before?.worst)
+  const { rows, hidden } = renderRows(protocol, columns, members)
+  const tracks = watched.members.flatMap(({ index, name, earlier }): ForecastTrack[] => {
+    const candidate = candidates.get(index)
+    if (candidate === undefined) return []
+    const scale = widestPorts / sizeOf(candidate.range)
+    return [
+      createTrack(nameTrack(name), {
+        availablePorts: Math.floor(candidate.headroomPorts * scale),
+        livePorts: columns.taken[index] ?? 0,
+        earlier,
+      }),
+    ]
+  })
+  const closingPorts = columns.closing[worst?.member.index ?? -1] ?? 0
+  const { name, ...holdings } = judgeNatCause(
+    { livePorts: (worst?.hardPorts ?? 0) - closingPorts, closingPorts },
+    before?.cause,
+    () => (worst ? shareAmongClients(flows, worst.member.index, reading) : []),
+  )
+  return {
+    state: { members, worst: worst?.member.name, watch, cause: name },
+    holdings,
+    pool: createPool(protocol, worst, widestPorts),
+    failureRatio: worst?.failureProbability ?? 0,
+    destinations: rows,
+    hidden,
+    input: {
+      capacityPorts: widestPorts,
+      blockedPorts: 0,
+      range: String(widestPorts),
+      reuseDelaySeconds: undefined,
+      tracks: [
+        ...tracks,
+        createTrack('', { availablePorts: emptyHeadroom(widestPorts), livePorts: 0 }),
+      ],
+      left: watched.left.map(({ name }) => nameTrack(name)),
+    },
+  }
+}
+
+/** No timer of these entries is followed, so that all that is taken counts as live, as it does in the pool udp. */
+function createTrack(
+  key: string,
+  track: Pick<ForecastTrack, 'availablePorts' | 'livePorts' | 'earlier'>,
+): ForecastTrack {
+  return { key, timeWaitPorts: 0, reclaimablePorts: 0, expiring: [], ...track }
+}
+
+/** Judges every destination that may be the worst, once, by its index. */
+function judgeCandidates(
+  members: readonly RankedMember[],
+  { flows, columns, rangeOf }: NatPoolReading,
+): ReadonlyMap<number, Candidate> {
+  const keys = flows.keys()
+  const found = new Map<number, Omit<Candidate, keyof Search | 'headroomRatio'>>()
+  for (const member of members) {
+    const { index } = member
+    const range = index < 0 ? undefined : rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
+    if (range === undefined) continue
+    const softPorts = columns.soft[index] ?? 0
+    const hardPorts = (columns.used[index] ?? 0) - softPorts
+    found.set(index, { member, range, hardPorts, softPorts })
+  }
+  const crowded = [...found].filter(
+    ([, { hardPorts, softPorts, range }]) =>
+      hardPorts + softPorts >= SEARCHED_SHARE * sizeOf(range),
+  )
+  const searches = judgeDestinations(
+    flows,
+    new Map(crowded.map(([index, { range }]) => [index, range])),
+  )
+  return new Map(
+    [...found].map(([index, one]) => {
+      const size = sizeOf(one.range)
+      const search = searches.get(index) ?? {
+        failureProbability: 0,
+        headroomPorts: emptyHeadroom(size) - one.hardPorts,
+      }
+      return [index, { ...one, ...search, headroomRatio: search.headroomPorts / size }]
+    }),
+  )
+}
+
+/** The one with the least headroom; who was named stays while it has hardly more, but not when another is exhausted. */
+function chooseWorst(
+  candidates: readonly Candidate[],
+  previous: Destination | undefined,
+): Candidate | undefined {
+  const [worst] = candidates.toSorted((left, right) => left.headroomRatio - right.headroomRatio)
+  if (worst === undefined || worst.headroomRatio === 0) return worst
+  const named = candidates.find(
+    ({ member }) =>
+      member.name.source === previous?.source && member.name.destination === previous.destination,
+  )
+  return named && named.headroomRatio <= worst.headroomRatio + WORST_MARGIN_RATIO ? named : worst
+}
+
+function createPool(
+  protocol: Protocol,
+  worst: Candidate | undefined,
+  widestPorts: number,
+): NatPoolNow['pool'] {
+  const capacityPorts = worst === undefined ? widestPorts : sizeOf(worst.range)
+  const { hardPorts = 0, softPorts = 0 } = worst ?? {}
+  const availablePorts = capacityPorts - hardPorts
+  const named = hardPorts + softPorts >= leastRowPorts(capacityPorts) || availablePorts === 0
+  return {
+    pool: `nat_${protocol}`,
+    capacityPorts,
+    availablePorts,
+    unusedPorts: availablePorts - softPorts,
+    utilizationRatio: utilization(availablePorts, capacityPorts),
+    reclaimablePorts: protocol === 'tcp' ? softPorts : undefined,
+    slow: undefined,
+    uncertainPorts: undefined,
+    worstDestination: named ? worst?.member.name : undefined,
+  }
+}
+
+function renderRows(
+  protocol: Protocol,
+  { used, widestPorts }: NatColumns,
+  members: readonly RankedMember[],
+): { readonly rows: readonly NatDestinationRow[]; readonly hidden: number } {
+  const least = leastRowPorts(widestPorts)
+  const rows = members
+    .map(({ name, index }) => ({ protocol, ...name, usedPorts: used[index] ?? 0 }))
+    .filter(({ usedPorts }) => usedPorts >= least)
+  const sum = (ports: Iterable<number>) => [...ports].reduce((total, one) => total + one, 0)
+  const rest =
+    used.reduce((total, ports) => total + ports, 0) - sum(rows.map((row) => row.usedPorts))
+  const holders = used.reduce((count, ports) => count + (ports > 0 ? 1 : 0), 0)
+  const other = { protocol, source: 'other', destination: 'other', usedPorts: rest }
+  return { rows: rest > 0 ? [...rows, other] : rows, hidden: holders - rows.length }
+}

@@ -1,0 +1,60 @@
+// Which ports a NAT address may take: rules and options -> the range, and where it comes from.
+
+import type { NatRule, PortRange, Protocol } from '../../observation.ts'
+import type { NatRangeOrigin } from '../../snapshot.ts'
+
+/** By the user: the ports of one NAT address, whatever the rules say. */
+export interface NatRangeOption extends PortRange {
+  /** IPv4 as a number. */
+  readonly address: number
+}
+
+export interface NatRange extends PortRange {
+  readonly origin: NatRangeOrigin
+}
+
+/**
+ * Where a rule names no ports the kernel stays in the class of the original port; of the classes this is the one of ordinary
+ * clients (net/netfilter/nf_nat_core.c:nf_nat_l4proto_unique_tuple).
+ */
+export const DEFAULT_NAT_RANGE: PortRange = { first: 1024, last: 65535 }
+
+/**
+ * Of several rules that may apply the one with the fewest ports counts: their union would promise ports that no single
+ * connection can have. `rules` is undefined where they could not be read.
+ */
+export function chooseNatRange(
+  { address, protocol }: { readonly address: number; readonly protocol: Protocol },
+  rules: readonly NatRule[] | undefined,
+  options: readonly NatRangeOption[],
+): NatRange {
+  const option = options.find((one) => one.address === address)
+  if (option) return { first: option.first, last: option.last, origin: 'option' }
+  const fitting = (rules ?? []).filter(
+    (rule) =>
+      (rule.protocol ?? protocol) === protocol &&
+      (rule.addresses === undefined ||
+        (rule.addresses.first <= address && address <= rule.addresses.last)),
+  )
+  const named = fitting.filter((rule) => rule.addresses !== undefined)
+  const ranges = (named.length > 0 ? named : fitting).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE)
+  const [smallest] = ranges.toSorted((left, right) => sizeOf(left) - sizeOf(right))
+  if (smallest === undefined) return { ...DEFAULT_NAT_RANGE, origin: 'default' }
+  const agreed = ranges.every(
+    ({ first, last }) => first === smallest.first && last === smallest.last,
+  )
+  return { ...smallest, origin: agreed ? 'rule' : 'smallest_rule' }
+}
+
+/** The fewest ports that any rule leaves to a pool: no pool of the namespace is smaller. */
+export function smallestNatRange(
+  rules: readonly NatRule[] | undefined,
+  options: readonly NatRangeOption[],
+): number {
+  const sizes = [...(rules ?? []).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE), ...options]
+  return Math.min(sizeOf(DEFAULT_NAT_RANGE), ...sizes.map(sizeOf))
+}
+
+export function sizeOf({ first, last }: PortRange): number {
+  return last - first + 1
+}

@@ -1,0 +1,47 @@
+// What a pool's past says: a pool as of now and its history -> peak, risk and ETA, and the next history.
+
+import type { Pool, PoolName } from '../snapshot.ts'
+import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
+import { advancePeak, type PeakSample } from './peaks.ts'
+import type { PoolNow } from './pools.ts'
+
+export interface PoolHistory {
+  readonly peaks: readonly PeakSample[]
+  readonly forecast: ForecastState
+}
+
+export type PoolHistories = Partial<Record<PoolName, PoolHistory>>
+
+/** What lies below is noise of the estimate, and of how a processor rounds. */
+const RISK_STEP = 0.0001
+const ETA_STEP_SECONDS = 0.1
+
+/** Advances the peak and the forecast of one pool by one sample. */
+export function advancePool(
+  history: PoolHistory | undefined,
+  pool: PoolNow,
+  input: ForecastInput,
+  options: { readonly peakWindowSeconds: number; readonly forecastHorizonSeconds: number },
+): { readonly history: PoolHistory; readonly pool: Omit<Pool, 'heldPorts' | 'cause'> } {
+  const peaks = advancePeak(
+    history?.peaks ?? [],
+    { atSeconds: input.atSeconds, value: pool.utilizationRatio },
+    options.peakWindowSeconds,
+  )
+  const { state, forecast } = advanceForecast(history?.forecast, input, {
+    horizonSeconds: options.forecastHorizonSeconds,
+  })
+  return {
+    history: { peaks, forecast: state },
+    pool: {
+      ...pool,
+      riskRatio: round(forecast.riskRatio, RISK_STEP),
+      etaSeconds: round(forecast.etaSeconds, ETA_STEP_SECONDS),
+      utilizationPeakRatio: peaks[0]?.value ?? pool.utilizationRatio,
+    },
+  }
+}
+
+function round(value: number | undefined, step: number): number | undefined {
+  return value === undefined ? undefined : Math.round(value / step) / Math.round(1 / step)
+}

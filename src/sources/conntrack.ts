@@ -1,0 +1,113 @@
+// Source of what a namespace translates: its conntrack entries and its NAT rules through NETLINK_NETFILTER. Reads the
+// namespace of the calling thread. IPv4 only. Cilium and Open vSwitch keep tables of their own, which are not seen here.
+
+import { release } from 'node:os'
+import {
+  createConntrackDumpBatch,
+  dumpConntrack,
+  openNetfilterChannel,
+} from '../kernel/conntrack-channel.ts'
+import type { ConntrackFilter } from '../kernel/conntrack-request.ts'
+import { errnoReason } from '../kernel/errno.ts'
+import { type Libc, SystemError } from '../kernel/libc.ts'
+import { DATAGRAM_BYTES, type NetlinkChannel } from '../kernel/netlink-channel.ts'
+import { readNatRules, readRulesGeneration } from '../kernel/nft-channel.ts'
+import {
+  type ConntrackBatch,
+  DecodeError,
+  type NatReading,
+  type NatRule,
+  SourceError,
+} from '../observation.ts'
+
+/** The rules of one namespace as they were read last. */
+export interface RulesMemory {
+  generation: number | undefined
+  rules: readonly NatRule[] | undefined
+}
+
+export interface ConntrackSource {
+  /**
+   * Calls `use` with a reading, which is valid until it returns. The rules are read again only when their generation has
+   * changed. Throws SourceError or DecodeError; what `use` throws passes.
+   */
+  read<T>(memory: RulesMemory, use: (reading: NatReading) => T): T
+}
+
+/** Of so many NAT addresses each is asked for by name. With more of them one listing of all entries is cheaper. */
+const ADDRESSES_BY_NAME = 2
+/** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
+const EVICTING = { major: 6, minor: 5 }
+
+export function createConntrackSource(libc: Libc, kernel: string = release()): ConntrackSource {
+  const buffer = new Uint8Array(DATAGRAM_BYTES)
+  const batch = createConntrackDumpBatch()
+  const evicts = evictsClosing(kernel)
+  let sequence = 0
+
+  function* dump(
+    channel: NetlinkChannel,
+    filters: readonly ConntrackFilter[],
+  ): Generator<ConntrackBatch, void, void> {
+    for (const filter of filters) {
+      sequence = (sequence + 1) % 2 ** 16
+      yield* dumpConntrack(channel, filter, sequence, batch)
+    }
+  }
+
+  return {
+    read(memory, use) {
+      const channel = open(libc, buffer)
+      try {
+        refreshRules(channel, memory)
+        return use({
+          rules: memory.rules,
+          evicts,
+          translated: dump(channel, [{ sourceNat: true }]),
+          others: (addresses) => dump(channel, planOthers(addresses)),
+        })
+      } finally {
+        channel.close()
+      }
+    },
+  }
+}
+
+/** Whether a kernel of that release evicts closing entries. */
+export function evictsClosing(kernel: string): boolean {
+  const [, major = 0, minor = 0] = (/^(\d+)\.(\d+)/.exec(kernel) ?? []).map(Number)
+  return major > EVICTING.major || (major === EVICTING.major && minor >= EVICTING.minor)
+}
+
+function planOthers(addresses: readonly number[]): readonly ConntrackFilter[] {
+  if (addresses.length > ADDRESSES_BY_NAME) return [{}]
+  return addresses.flatMap((address): ConntrackFilter[] => [
+    { sourceNat: false, destination: { direction: 'reply', address } },
+    { destination: { direction: 'original', address } },
+  ])
+}
+
+function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
+  try {
+    return openNetfilterChannel(libc, buffer)
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error
+    throw new SourceError(errnoReason(error.code), `Cannot list conntrack: ${error.message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. */
+function refreshRules(channel: NetlinkChannel, memory: RulesMemory): void {
+  try {
+    const generation = readRulesGeneration(channel)
+    if (generation === memory.generation) return
+    memory.rules = readNatRules(channel)
+    memory.generation = generation
+  } catch (error) {
+    if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
+    memory.rules = undefined
+    memory.generation = undefined
+  }
+}

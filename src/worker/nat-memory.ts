@@ -1,0 +1,27 @@
+// What is remembered of conntrack and source NAT of one namespace, from sample to sample.
+
+import type { NatModelState } from '../model/nat/step.ts'
+import type { ConntrackState, NatState } from '../snapshot.ts'
+import type { RulesMemory } from '../sources/conntrack.ts'
+
+export interface NatMemory {
+  conntrack: ConntrackState | undefined
+  model: NatModelState | undefined
+  state: NatState | undefined
+  readonly rules: RulesMemory
+  /** Of a clock that never steps; undefined before the first listing. */
+  listedAtSeconds: number | undefined
+  /** Whether the right to list was missing: it is not asked for again. */
+  refused: boolean
+}
+
+export function startNatMemory(): NatMemory {
+  return {
+    conntrack: undefined,
+    model: undefined,
+    state: undefined,
+    rules: { generation: undefined, rules: undefined },
+    listedAtSeconds: undefined,
+    refused: false,
+  }
+}

@@ -1,0 +1,161 @@
+// The worker's side of the nat collector: counts conntrack in every namespace, and lists the entries of those that may be
+// running out of ports, within the budget.
+
+import type { NameClient } from '../model/nat/clients.ts'
+import { smallestNatRange } from '../model/nat/ranges.ts'
+import type { NatStep } from '../model/nat/step.ts'
+import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
+import type { NatRangeOption } from '../sample.ts'
+import type { ConntrackState, Snapshot } from '../snapshot.ts'
+import type { ConntrackSource } from '../sources/conntrack.ts'
+import { spend } from './allowance.ts'
+import { judgeFailure } from './read-failure.ts'
+import type { SampleClocks } from './reading.ts'
+import type { Watched } from './watched.ts'
+
+export interface NatWatch {
+  /** Call it once a sample, outside every other namespace. */
+  read(watched: Iterable<Watched>, budgetSeconds: number): Promise<void>
+  collector(): Snapshot['collectors'][number]
+}
+
+export interface NatWatchOptions {
+  readonly namespaces: Pick<Namespaces, 'conntrack' | 'inside'>
+  /** Undefined where there is no netlink: then nothing is listed. */
+  readonly source: ConntrackSource | undefined
+  readonly step: NatStep
+  readonly ranges: readonly NatRangeOption[]
+  readonly nameClient: NameClient
+  readonly clocks: SampleClocks
+}
+
+/** No pool has more ports than the namespace has entries: below this share of the smallest range none can be in trouble. */
+const STRAINED_RATIO = 0.2
+/** A namespace that is not strained is listed that often. */
+const CALM_SECONDS = 60
+/** Listings may take this share of the budget of a sample. What they cost too much is owed by the next samples. */
+const BUDGET_SHARE = 0.5
+
+export function createNatWatch(options: NatWatchOptions): NatWatch {
+  const { namespaces, source, step, ranges, nameClient, clocks } = options
+  let credit = 0
+  let problem: string | undefined
+  let durationSeconds = 0
+
+  function count({ identity, last }: Watched): void {
+    try {
+      last.nat.conntrack = takeCounts(last.nat.conntrack, namespaces.conntrack(identity.namespace))
+    } catch (error) {
+      last.nat.conntrack = undefined
+      note(judgeFailure(error))
+    }
+  }
+
+  /** What was never permitted, or has gone, is no problem of ours. */
+  function note({ reason, message }: ReturnType<typeof judgeFailure>): void {
+    if (reason !== 'permission' && reason !== 'vanished') problem = message
+  }
+
+  /** Tells what makes a listing worth its cost now; undefined where nothing does. */
+  function judgeDue(
+    { identity, last: { nat } }: Watched,
+    now: number,
+  ): 'strained' | 'calm' | undefined {
+    const entries = nat.conntrack?.entries ?? 0
+    if (nat.refused || (entries === 0 && nat.state === undefined)) return undefined
+    const { namespace, name } = identity
+    const bound = entries / smallestNatRange(nat.rules.rules, ranges)
+    const translates = nat.model !== undefined
+    const fullest = Math.max(0, ...(nat.state?.pools ?? []).map((pool) => pool.utilizationRatio))
+    if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return 'strained'
+    if (now - (nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY) < CALM_SECONDS) return undefined
+    const alwaysShown = namespace.own || name?.netnsKind === 'host'
+    const known = nat.listedAtSeconds !== undefined
+    if (known && !translates && !alwaysShown && bound < STRAINED_RATIO) return undefined
+    return 'calm'
+  }
+
+  /** Returns the CPU seconds that it cost. */
+  async function list(open: ConntrackSource, one: Watched): Promise<number> {
+    const before = clocks.cpuSeconds()
+    const { nat } = one.last
+    nat.listedAtSeconds = clocks.monotonicSeconds()
+    try {
+      const learned = namespaces.inside(one.identity.namespace, () =>
+        open.read(nat.rules, (reading) =>
+          step(nat.model, reading, {
+            atSeconds: clocks.monotonicSeconds(),
+            unixSeconds: clocks.unixSeconds(),
+            nameClient,
+          }),
+        ),
+      )
+      nat.model = learned?.state
+      nat.state = learned?.nat
+    } catch (error) {
+      const failure = judgeFailure(error)
+      nat.state = undefined
+      nat.refused = failure.reason === 'permission'
+      note(failure)
+    }
+    return clocks.cpuSeconds() - before
+  }
+
+  return {
+    async read(watched, budgetSeconds) {
+      const now = clocks.monotonicSeconds()
+      problem = undefined
+      const due = { strained: [] as Watched[], calm: [] as Watched[] }
+      for (const one of watched) {
+        count(one)
+        const reason = source && judgeDue(one, now)
+        if (reason !== undefined) due[reason].push(one)
+      }
+      if (source !== undefined) {
+        const age = ({ last }: Watched) => last.nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY
+        const queue = [...due.strained, ...due.calm].sort((a, b) => compare(age(a), age(b)))
+        credit = await spend(queue, credit, budgetSeconds * BUDGET_SHARE, (one) =>
+          list(source, one),
+        )
+      }
+      durationSeconds = clocks.monotonicSeconds() - now
+    },
+    collector: () => ({
+      collector: 'nat',
+      success: problem === undefined,
+      durationSeconds,
+      problem,
+    }),
+  }
+}
+
+/**
+ * The counts, as the same object while nothing has changed. Undefined where nothing was ever tracked: the file is there in
+ * every namespace, also where no rule needs conntrack.
+ */
+function takeCounts(
+  before: ConntrackState | undefined,
+  counts: Conntrack | undefined,
+): ConntrackState | undefined {
+  if (counts === undefined) return undefined
+  const now: ConntrackState = {
+    entries: counts.entries,
+    limitEntries: counts.limit,
+    collisions: counts.found,
+    insertFailed: counts.insertFailed,
+    dropped: counts.drop,
+    clashesResolved: counts.clashResolve,
+  }
+  const { limitEntries: _limit, ...counted } = now
+  if (before === undefined && !Object.values(counted).some(Boolean)) return undefined
+  const same = (Object.keys(now) as (keyof ConntrackState)[]).every(
+    (key) => before?.[key] === now[key],
+  )
+  return same ? before : now
+}
+
+/** Infinities included, whose difference would be NaN. */
+function compare(left: number, right: number): number {
+  if (left === right) return 0
+  return left < right ? -1 : 1
+}

@@ -1,0 +1,246 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { decodeRules } from '../../src/kernel/nft-answer.ts'
+import { readNatRules, readRulesGeneration } from '../../src/kernel/nft-channel.ts'
+import { DecodeError, type NatRule } from '../../src/observation.ts'
+import {
+  be32,
+  buildExpression,
+  buildImmediate,
+  buildNest,
+  buildRule,
+} from '../support/kernel/conntrack-builder.ts'
+import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
+import {
+  buildAttribute,
+  buildDone,
+  buildError,
+  buildMessage,
+} from '../support/kernel/netlink-builder.ts'
+
+const SEQUENCE = 5
+const port = (value: number) => [value >> 8, value & 0xff]
+const register = (type: number, number: number) => buildAttribute(type, be32(number))
+const masquerade = buildExpression('masq', register(2, 1), register(3, 2))
+const plainMasquerade = buildExpression('masq', register(1, 16))
+const ports = [buildImmediate(1, port(40_000)), buildImmediate(2, port(40_099))]
+const l4proto = (value: number, operator = 0) => [
+  buildExpression('meta', register(1, 1), register(2, 16)),
+  buildExpression(
+    'cmp',
+    register(1, 1),
+    register(2, operator),
+    buildNest(3, buildAttribute(1, [value])),
+  ),
+]
+const ipProtocol = (value: number) => [
+  buildExpression('payload', register(1, 1), register(2, 1), register(3, 9), register(4, 1)),
+  buildExpression('cmp', register(1, 1), register(2, 0), buildNest(3, buildAttribute(1, [value]))),
+]
+const snat = (...more: readonly number[][]) =>
+  buildExpression('nat', register(1, 0), register(2, 2), ...more)
+const target = (name: string, revision: number, info: readonly number[]) =>
+  buildExpression(
+    'target',
+    buildAttribute(1, [...Buffer.from(name), 0]),
+    register(2, revision),
+    buildAttribute(3, info),
+  )
+const host32 = (value: number) => be32(value).reverse()
+const address = [10, 77, 2, 9]
+const ADDRESS = 0x0a4d0209
+const wide = (bytes: readonly number[]) => [
+  ...bytes,
+  ...new Array<number>(16 - bytes.length).fill(0),
+]
+
+function decode(...expressions: readonly number[][]): readonly NatRule[] {
+  const rules: NatRule[] = []
+  decodeRules(Uint8Array.from(buildRule(SEQUENCE, ...expressions)), SEQUENCE, rules)
+  return rules
+}
+
+const none = { protocol: undefined, addresses: undefined, ports: undefined }
+const range = { first: 40_000, last: 40_099 }
+
+describe('decodeRules()', () => {
+  test.each<[string, readonly number[][], NatRule | undefined]>([
+    ['masquerade', [plainMasquerade], none],
+    ['masquerade to :40000-40099', [...ports, masquerade], { ...none, ports: range }],
+    [
+      'masquerade to :40000',
+      [buildImmediate(1, port(40_000)), buildExpression('masq', register(2, 1))],
+      { ...none, ports: { first: 40_000, last: 40_000 } },
+    ],
+    ['meta l4proto tcp masquerade', [...l4proto(6), plainMasquerade], { ...none, protocol: 'tcp' }],
+    [
+      'ip protocol udp masquerade',
+      [...ipProtocol(17), plainMasquerade],
+      { ...none, protocol: 'udp' },
+    ],
+    ['meta l4proto != tcp masquerade', [...l4proto(6, 1), plainMasquerade], none],
+    ['ip protocol icmp masquerade', [...ipProtocol(1), plainMasquerade], undefined],
+    [
+      'a register that held the protocol and was loaded with something else',
+      [
+        buildExpression('meta', register(1, 1), register(2, 16)),
+        buildExpression('payload', register(1, 1), register(2, 1), register(3, 8), register(4, 1)),
+        buildExpression(
+          'cmp',
+          register(1, 1),
+          register(2, 0),
+          buildNest(3, buildAttribute(1, [6])),
+        ),
+        plainMasquerade,
+      ],
+      none,
+    ],
+    [
+      'snat to 10.77.2.9',
+      [buildImmediate(1, address), snat(register(3, 1))],
+      { ...none, addresses: { first: ADDRESS, last: ADDRESS } },
+    ],
+    [
+      'snat to 10.77.2.9-10.77.2.10:40000-40099',
+      [
+        buildImmediate(1, address),
+        buildImmediate(2, [10, 77, 2, 10]),
+        buildImmediate(3, port(40_000)),
+        buildImmediate(4, port(40_099)),
+        snat(register(3, 1), register(4, 2), register(5, 3), register(6, 4)),
+      ],
+      { ...none, addresses: { first: ADDRESS, last: ADDRESS + 1 }, ports: range },
+    ],
+    ['snat to a map', [buildExpression('lookup', register(1, 1)), snat(register(3, 1))], none],
+    [
+      'a prefix, which maps addresses and no ports',
+      [buildImmediate(1, address), snat(register(3, 1), register(7, 64 | 1))],
+      undefined,
+    ],
+    [
+      'dnat',
+      [buildImmediate(1, address), buildExpression('nat', register(1, 1), register(3, 1))],
+      undefined,
+    ],
+    [
+      'accept',
+      [buildExpression('immediate', register(1, 0), buildNest(2, buildNest(2, register(1, 1))))],
+      undefined,
+    ],
+    [
+      '-j MASQUERADE --to-ports 40000-40099',
+      [
+        ...ipProtocol(6),
+        target('MASQUERADE', 0, [
+          ...host32(1),
+          ...host32(2),
+          ...be32(0),
+          ...be32(0),
+          ...port(40_000),
+          ...port(40_099),
+        ]),
+      ],
+      { protocol: 'tcp', addresses: undefined, ports: range },
+    ],
+    [
+      '-j SNAT --to-source 10.77.2.9:40000-40099, revision 0',
+      [
+        target('SNAT', 0, [
+          ...host32(1),
+          ...host32(3),
+          ...address,
+          ...address,
+          ...port(40_000),
+          ...port(40_099),
+        ]),
+      ],
+      { ...none, addresses: { first: ADDRESS, last: ADDRESS }, ports: range },
+    ],
+    [
+      '-j SNAT --to-source 10.77.2.9:40000-40099, revision 2',
+      [
+        target('SNAT', 2, [
+          ...host32(3),
+          ...wide(address),
+          ...wide(address),
+          ...port(40_000),
+          ...port(40_099),
+          0,
+          0,
+          0,
+          0,
+        ]),
+      ],
+      { ...none, addresses: { first: ADDRESS, last: ADDRESS }, ports: range },
+    ],
+    ['-j KUBE-MARK-MASQ', [target('MARK', 2, [...host32(1)])], undefined],
+  ])('%s', (_rule, expressions, expected) => {
+    expect(decode(...expressions)).toEqual(expected === undefined ? [] : [expected])
+  })
+
+  test('refuses a target that is cut', () => {
+    expect(() => decode(target('SNAT', 0, [0, 0, 0, 0]))).toThrow(DecodeError)
+  })
+
+  test('survives any corruption', () => {
+    const bytes = buildRule(SEQUENCE, ...l4proto(6), ...ports, masquerade)
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 8 }),
+        (damage) => {
+          const damaged = Uint8Array.from(bytes)
+          for (const [at, value] of damage) damaged[at % damaged.length] = value
+          try {
+            decodeRules(damaged, SEQUENCE, [])
+          } catch (error) {
+            if (!(error instanceof DecodeError)) throw error
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('readNatRules()', () => {
+  const answer =
+    (...messages: ((sequence: number) => number[])[]) =>
+    (request: Uint8Array) => [
+      Uint8Array.from(messages.flatMap((build) => build(sequenceOf(request)))),
+    ]
+
+  test('asks again when the rules changed under the dump', () => {
+    let asked = 0
+    const channel = createFakeChannel((request) => {
+      const end = buildDone(sequenceOf(request))
+      if (asked++ === 0) end[6] = 0x12
+      return [Uint8Array.from([...buildRule(sequenceOf(request), plainMasquerade), ...end])]
+    })
+    expect(readNatRules(channel)).toEqual([none])
+    expect(asked).toBe(2)
+  })
+
+  test('gives up when they never stand still, and at once where there is no nf_tables', () => {
+    let asked = 0
+    const restless = createFakeChannel((request) => {
+      asked++
+      const end = buildDone(sequenceOf(request))
+      end[6] = 0x12
+      return [Uint8Array.from(end)]
+    })
+    expect(() => readNatRules(restless)).toThrow(expect.objectContaining({ reason: 'timeout' }))
+    expect(asked).toBe(3)
+    const missing = createFakeChannel(answer((sequence) => buildError(sequence, 22)))
+    expect(() => readNatRules(missing)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
+    expect(missing.requests).toHaveLength(1)
+  })
+
+  test('reads the number of the present set of rules', () => {
+    const channel = createFakeChannel(
+      answer((sequence) =>
+        buildMessage(0xa0f, sequence, [0, 0, 0, 7, ...buildAttribute(1, be32(4711))]),
+      ),
+    )
+    expect(readRulesGeneration(channel)).toBe(4711)
+  })
+})

@@ -1,0 +1,170 @@
+// The truth test of source NAT, through the running program: what the page promises about random mixes in the lab, and
+// then what the kernel really lets through.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import type { Page } from '../support/netns/actor-page.ts'
+import {
+  clientPeers,
+  NAT_ADDRESSES,
+  type NatLab,
+  type Peer,
+  readFreshNat,
+  whyNoNatLab,
+  withNatLab,
+} from '../support/netns/nat-lab.ts'
+import { withNodeExporter } from '../support/program/node-page.ts'
+
+/** How many mixes each form has; the long one is for a machine that has the time. */
+const MIXES = Number(process.env.NAT_MIXES ?? 4)
+const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
+const SERVERS: readonly Peer[] = [
+  { address: '10.77.2.2', port: 9001 },
+  { address: '10.77.2.2', port: 9002 },
+  { address: '10.77.2.3', port: 9001 },
+]
+const NAMESERVER: Peer = { address: '10.77.2.2', port: 53 }
+const SERVICE: Peer = { address: '10.77.99.1', port: 80 }
+const skipReason = whyNoNatLab()
+
+function createRandom(seed: number): (first: number, last: number) => number {
+  let state = Math.imul(seed, 0x9e3779b1) >>> 0
+  return (first, last) => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let value = Math.imul(state ^ (state >>> 15), state | 1)
+    value ^= value + Math.imul(value ^ (value >>> 7), value | 61)
+    return first + (((value ^ (value >>> 14)) >>> 0) % (last - first + 1))
+  }
+}
+
+interface Mix {
+  readonly address: string
+  readonly first: number
+  readonly last: number
+  readonly text: string
+}
+
+function chooseMix(random: (first: number, last: number) => number): Mix {
+  const first = random(2000, 60_000)
+  const last = first + random(20, 128) - 1
+  const address = NAT_ADDRESSES[random(0, 1)] ?? ''
+  const verb = address === NAT_ADDRESSES[0] ? 'masquerade to ' : `snat to ${address}`
+  const flag = ['', 'random', 'fully-random', 'persistent'][random(0, 3)]
+  return { address, first, last, text: `${verb}:${first}-${last} ${flag}` }
+}
+
+const renderRules = (translate: string) => `
+table ip nat {
+  chain pre {
+    type nat hook prerouting priority -100;
+    ip daddr ${SERVICE.address} tcp dport ${SERVICE.port} dnat to 10.77.2.2:9001;
+  }
+  chain post {
+    type nat hook postrouting priority 100;
+    ip saddr 10.77.1.0/24 meta l4proto { tcp, udp } ${translate};
+  }
+}`
+
+/** Connects clients, and gives back those that got through. */
+const connect = (lab: NatLab, to: Peer, count: number) =>
+  lab.client.call('connect', { to, from: clientPeers(count), timeoutMs: 500 })
+
+interface Promised {
+  readonly least: number
+  readonly most: number
+}
+
+/** What the page promises about one destination; undefined where it has no row of its own. */
+function promiseOf(
+  page: Page,
+  lab: NatLab,
+  mix: Mix,
+  protocol: 'tcp' | 'udp',
+  to: Peer,
+): Promised | undefined {
+  const { netns } = lab
+  const destination = `${to.address}:${to.port}`
+  const pool = `nat_${protocol}`
+  const worst = page.find('ephemeral_port_pool_worst_destination_info', {
+    netns,
+    pool,
+    source: mix.address,
+    destination,
+  })
+  const used = page.find('ephemeral_port_nat_destination_used_ports', {
+    netns,
+    protocol,
+    source: mix.address,
+    destination,
+  })
+  if (worst === 1) {
+    return {
+      least: page.value('ephemeral_port_pool_unused_ports', { netns, pool }),
+      most: page.value('ephemeral_port_pool_available_ports', { netns, pool }),
+    }
+  }
+  const ports = mix.last - mix.first + 1
+  return used === undefined ? undefined : { least: ports - used, most: ports }
+}
+
+async function load(
+  lab: NatLab,
+  mix: Mix,
+  random: (first: number, last: number) => number,
+): Promise<void> {
+  const ports = mix.last - mix.first + 1
+  for (const to of SERVERS) {
+    const ids = await connect(lab, to, random(8, Math.floor(ports * 0.7)))
+    if (random(0, 2) === 0) await lab.client.call('reset', ids.slice(0, ids.length / 2))
+  }
+  if (random(0, 1) === 0) await connect(lab, SERVICE, random(1, Math.floor(ports / 4)))
+  const own = Array.from({ length: random(0, 8) }, (_, at) => ({
+    address: mix.address,
+    port: mix.first + ((at * 7) % ports),
+  }))
+  await lab.nat.call('connect', { to: SERVERS[0] ?? NAMESERVER, from: own, timeoutMs: 500 })
+  const asking = clientPeers(random(8, Math.floor(ports * 0.6)))
+  await lab.client.call('ask', { to: NAMESERVER, from: asking, timeoutMs: 300 })
+}
+
+describe('source NAT', { timeout: 60_000 + MIXES * 30_000 }, () => {
+  test(`promises about ${MIXES} random mixes are exact`, async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const wrong: unknown[] = []
+    let promises = 0
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [9001, 9002, 53])
+      await withNodeExporter(FLAGS, async (exporter) => {
+        for (let seed = 1; seed <= MIXES; seed++) {
+          const random = createRandom(seed)
+          const mix = chooseMix(random)
+          lab.rules(renderRules(mix.text))
+          await load(lab, mix, random)
+          // Entries in CLOSE are soft: the test is about what is certain.
+          lab.inNat('sh', '-c', 'conntrack -D -p tcp --state CLOSE 2>/dev/null || true')
+          const page = await readFreshNat(exporter, lab.netns)
+          for (const [protocol, to] of [
+            ...SERVERS.map((one) => ['tcp', one] as const),
+            ['udp', NAMESERVER] as const,
+          ]) {
+            const promised = promiseOf(page, lab, mix, protocol, to)
+            if (promised === undefined) continue
+            const tries = promised.least + 6
+            const got =
+              protocol === 'tcp'
+                ? (await connect(lab, to, tries)).length
+                : await lab.client.call('ask', { to, from: clientPeers(tries), timeoutMs: 400 })
+            promises++
+            if (got !== promised.least) wrong.push({ seed, rule: mix.text, to, promised, got })
+          }
+          await lab.client.call('drop', undefined)
+          await lab.nat.call('drop', undefined)
+          await delay(50)
+        }
+      })
+    })
+    expect(wrong).toEqual([])
+    expect(promises).toBeGreaterThanOrEqual(MIXES * 3)
+    console.log(`${promises} promises about ${MIXES} mixes`)
+  })
+})

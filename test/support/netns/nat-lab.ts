@@ -1,0 +1,170 @@
+// The NAT lab: three namespaces, clients (10.77.1.0/24) -> NAT (10.77.2.1 and .9) -> server (10.77.2.2 and .3), made with
+// iproute2 and nft, and a process in each.
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import type { NodeExporter } from '../program/node-page.ts'
+import { hasProgram } from '../program/tools.ts'
+import type { Page } from './actor-page.ts'
+import { whyNotLive } from './live.ts'
+import type { Peer, PeerOperations, Wanted } from './nat-peer.ts'
+
+export type { Peer, Wanted }
+
+export interface NatLab {
+  /** What the exporter calls the namespace that translates. */
+  readonly netns: string
+  readonly client: PeerProcess
+  readonly nat: PeerProcess
+  readonly server: PeerProcess
+  /** Loads these rules in place of all others, and forgets all entries. */
+  rules(text: string): void
+  /** Runs a program in the namespace that translates. */
+  inNat(file: string, ...args: readonly string[]): string
+}
+
+export interface PeerProcess {
+  call<K extends keyof PeerOperations>(
+    name: K,
+    argument: Parameters<PeerOperations[K]>[0],
+  ): Promise<Awaited<ReturnType<PeerOperations[K]>>>
+}
+
+const CLIENT_ADDRESSES = 30
+export const NAT_ADDRESSES = ['10.77.2.1', '10.77.2.9'] as const
+
+/** The reason for `ctx.skip(reason)`, or undefined where the lab can be made. */
+export function whyNoNatLab(): string | undefined {
+  const reason = whyNotLive()
+  if (reason !== undefined) return reason
+  const missing = ['nft', 'conntrack', 'ip'].filter((name) => !hasProgram(name))
+  return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`
+}
+
+/** Makes the lab, lets `use` work in it, and takes it away whatever happens. */
+export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T> {
+  const prefix = `natlab-${randomBytes(3).toString('hex')}`
+  const [c, n, s] = ['c', 'n', 's'].map((name) => `${prefix}-${name}`) as [string, string, string]
+  const processes: ChildProcess[] = []
+  const start = async (name: string) => {
+    const child = spawn(
+      'ip',
+      [
+        'netns',
+        'exec',
+        name,
+        process.execPath,
+        '--import',
+        'tsx',
+        'test/support/netns/nat-peer.ts',
+      ],
+      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+    )
+    processes.push(child)
+    return openPeer(child)
+  }
+  const inNat = (file: string, ...args: readonly string[]) =>
+    execFileSync('ip', ['netns', 'exec', n, file, ...args], { encoding: 'utf8', stdio: 'pipe' })
+  try {
+    build(c, n, s)
+    const [client, nat, server] = await Promise.all([start(c), start(n), start(s)])
+    return await use({
+      netns: `named/${n}`,
+      client,
+      nat,
+      server,
+      inNat,
+      rules(text) {
+        const input = `flush ruleset\n${text}`
+        execFileSync('ip', ['netns', 'exec', n, 'nft', '-f', '-'], { input, stdio: 'pipe' })
+        spawnSync('ip', ['netns', 'exec', n, 'conntrack', '-F'], { stdio: 'ignore' })
+      },
+    })
+  } finally {
+    for (const child of processes) child.kill('SIGKILL')
+    for (const name of [c, n, s]) spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore' })
+  }
+}
+
+function build(c: string, n: string, s: string): void {
+  const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: 'pipe' })
+  for (const name of [c, n, s]) {
+    ip('netns', 'add', name)
+    ip('-n', name, 'link', 'set', 'lo', 'up')
+  }
+  ip('link', 'add', 'c0', 'netns', c, 'type', 'veth', 'peer', 'name', 'n0', 'netns', n)
+  ip('link', 'add', 's0', 'netns', s, 'type', 'veth', 'peer', 'name', 'n1', 'netns', n)
+  for (const [name, device] of [
+    [c, 'c0'],
+    [n, 'n0'],
+    [n, 'n1'],
+    [s, 's0'],
+  ] as const) {
+    ip('-n', name, 'link', 'set', device, 'up')
+  }
+  const add = (name: string, device: string, address: string) =>
+    ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', device)
+  for (const { address } of clientPeers(CLIENT_ADDRESSES)) add(c, 'c0', address)
+  add(n, 'n0', '10.77.1.1')
+  for (const address of NAT_ADDRESSES) add(n, 'n1', address)
+  add(s, 's0', '10.77.2.2')
+  add(s, 's0', '10.77.2.3')
+  ip('-n', c, 'route', 'add', 'default', 'via', '10.77.1.1')
+  const set = (name: string, ...values: readonly string[]) =>
+    ip('netns', 'exec', name, 'sysctl', '-qw', ...values)
+  set(n, 'net.ipv4.ip_forward=1')
+  set(s, 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535')
+}
+
+let lastClient = 0
+
+/** So many addresses and ports of clients, none of them twice in 1,500,000. */
+export function clientPeers(count: number): Peer[] {
+  return Array.from({ length: count }, () => {
+    const at = lastClient++
+    return {
+      address: `10.77.1.${2 + (at % CLIENT_ADDRESSES)}`,
+      port: 10_000 + (Math.floor(at / CLIENT_ADDRESSES) % 50_000),
+    }
+  })
+}
+
+async function openPeer(child: ChildProcess): Promise<PeerProcess> {
+  const pending = new Map<number, (reply: { result?: unknown; failure?: string }) => void>()
+  let lastId = 0
+  await new Promise<void>((resolve, reject) => {
+    pending.set(0, () => resolve())
+    child.on('message', (reply: { id: number; result?: unknown; failure?: string }) =>
+      pending.get(reply.id)?.(reply),
+    )
+    child.on('exit', (code) => {
+      reject(new Error(`The process in the lab ended: ${code}`))
+      for (const settle of pending.values()) settle({ failure: `it ended, ${code}` })
+    })
+  })
+  return {
+    call: (name, argument) =>
+      new Promise((resolve, reject) => {
+        const id = ++lastId
+        pending.set(id, ({ result, failure }) => {
+          pending.delete(id)
+          if (failure === undefined) resolve(result as never)
+          else reject(new Error(`${name} failed in the lab: ${failure}`))
+        })
+        child.send({ id, name, argument })
+      }),
+  }
+}
+
+/** The page of a listing that began after this call. */
+export async function readFreshNat({ until }: NodeExporter, netns: string): Promise<Page> {
+  const name = 'ephemeral_port_nat_last_read_timestamp_seconds'
+  let after = Date.now() / 1000
+  for (let listing = 0; listing < 2; listing++) {
+    after = await until((page) => {
+      const at = page.find(name, { netns }) ?? 0
+      return at > after ? at : undefined
+    })
+  }
+  return until((page) => ((page.find(name, { netns }) ?? 0) >= after ? page : undefined))
+}

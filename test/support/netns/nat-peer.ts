@@ -1,0 +1,106 @@
+// A process in a namespace of the NAT lab: connects, holds, resets and serves what its parent asks for over IPC.
+// Started by nat-lab.ts.
+
+import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { connect, createServer, type Socket } from 'node:net'
+
+export interface Peer {
+  readonly address: string
+  readonly port: number
+}
+
+export interface Wanted {
+  readonly to: Peer
+  /** Where each connection comes from. */
+  readonly from: readonly Peer[]
+  readonly timeoutMs: number
+}
+
+export type PeerOperations = typeof operations
+
+const held = new Map<number, Socket>()
+const datagrams: UdpSocket[] = []
+let lastId = 0
+
+function connectOne(from: Peer, { to, timeoutMs }: Wanted): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({
+      host: to.address,
+      port: to.port,
+      localAddress: from.address,
+      localPort: from.port,
+    })
+    const timer = setTimeout(() => settle(undefined), timeoutMs)
+    const settle = (id: number | undefined) => {
+      clearTimeout(timer)
+      if (id === undefined) socket.destroy()
+      resolve(id)
+    }
+    socket.on('error', () => settle(undefined))
+    socket.on('connect', () => {
+      held.set(++lastId, socket)
+      settle(lastId)
+    })
+  })
+}
+
+function askOne(from: Peer, { to, timeoutMs }: Wanted): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4')
+    datagrams.push(socket)
+    const timer = setTimeout(() => resolve(false), timeoutMs)
+    socket.on('error', () => resolve(false))
+    socket.on('message', () => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+    socket.bind(from.port, from.address, () => socket.send('q', to.port, to.address))
+  })
+}
+
+const operations = {
+  /** The connections that were established within the time; the others are given up. */
+  async connect(wanted: Wanted): Promise<readonly number[]> {
+    const ids = await Promise.all(wanted.from.map((from) => connectOne(from, wanted)))
+    return ids.filter((id) => id !== undefined)
+  },
+  /** How many of the datagrams were answered. Their sockets stay open. */
+  async ask(wanted: Wanted): Promise<number> {
+    const answered = await Promise.all(wanted.from.map((from) => askOne(from, wanted)))
+    return answered.filter(Boolean).length
+  },
+  async reset(ids: readonly number[]): Promise<void> {
+    for (const id of ids) held.get(id)?.resetAndDestroy()
+  },
+  async close(ids: readonly number[]): Promise<void> {
+    for (const id of ids) held.get(id)?.end()
+  },
+  /** Ends everything that is held. */
+  async drop(): Promise<void> {
+    for (const socket of held.values()) socket.resetAndDestroy()
+    held.clear()
+    for (const socket of datagrams.splice(0)) socket.close()
+  },
+  /** Accepts connections and answers datagrams. */
+  async serve(ports: readonly number[]): Promise<void> {
+    for (const port of ports) {
+      const server = createServer((socket) => {
+        socket.on('error', () => socket.destroy())
+        socket.resume()
+      })
+      const udp = createSocket('udp4')
+      udp.on('message', (_bytes, { port: to, address }) => udp.send('a', to, address))
+      await new Promise<void>((resolve) => server.listen({ port, backlog: 4096 }, resolve))
+      await new Promise<void>((resolve) => udp.bind(port, resolve))
+    }
+  },
+}
+
+process.on('disconnect', () => process.exit())
+process.on('message', (call: { id: number; name: keyof PeerOperations; argument: never }) => {
+  operations[call.name](call.argument).then(
+    (result) => process.send?.({ id: call.id, result }),
+    (error) => process.send?.({ id: call.id, failure: String(error) }),
+  )
+})
+process.send?.({ id: 0 })
