@@ -2,6 +2,7 @@
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import type { Finding } from '../diagnosis/finding.ts'
+import { listDistinct } from '../diagnosis/pool-diagnosis.ts'
 import { worstOf } from '../diagnosis/severity.ts'
 import { renderList, renderVisible } from '../diagnosis/words.ts'
 import { renderPoolDiagnosis } from './pool-text.ts'
@@ -25,7 +26,7 @@ export function renderDoctorJson(diagnosis: Diagnosis): string {
 export function renderDoctor(diagnosis: Diagnosis, terminal: Terminal = plainText): string {
   const { pools, findings } = diagnosis
   const blocks = [
-    ...pools.map((pool) => renderPoolDiagnosis(pool, terminal)),
+    ...listDistinct(pools).map((pool) => renderPoolDiagnosis(pool, terminal)),
     ...findings.map((finding) => renderFinding(finding, terminal)),
   ]
   const commands = [

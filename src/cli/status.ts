@@ -2,6 +2,7 @@
 // status for scripts. Pure.
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
+import { listDistinct } from '../diagnosis/pool-diagnosis.ts'
 import { renderDuration, renderPercent, renderRisk, renderVisible } from '../diagnosis/words.ts'
 import type { Namespace, NamespaceState, Snapshot } from '../snapshot.ts'
 import { renderNamespaces } from './doctor.ts'
@@ -34,7 +35,7 @@ export function renderStatus(view: StatusView, terminal: Terminal = plainText): 
   const detailed = readable.filter((namespace) => namespace.detailed)
   const blocks = [
     renderVerdict(view, terminal),
-    ...diagnosis.pools.map((pool) => renderPoolDiagnosis(pool, terminal)),
+    ...listDistinct(diagnosis.pools).map((pool) => renderPoolDiagnosis(pool, terminal)),
     renderUnread(diagnosis, terminal),
     ...(detailed.length > 0 ? [renderPools(detailed, terminal)] : []),
     renderQuiet(readable.length - detailed.length, terminal),

@@ -11,7 +11,7 @@ import type {
 import { renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
 import { listRemedies, type Remedy } from './remedies.ts'
 import { judgePool, type Severity, type Verdict } from './severity.ts'
-import { renderCount, renderDuration, renderNumber, renderPercent, renderRisk } from './words.ts'
+import { renderCount, renderDuration, renderNumber, renderRisk } from './words.ts'
 
 export interface PoolDiagnosis {
   readonly netns: string
@@ -147,10 +147,8 @@ function runbookOf(verdict: Verdict, pool: PoolName): string {
   return verdict === 'at_risk' ? 'EphemeralPortExhaustionPredicted' : 'EphemeralPortPoolAlmostFull'
 }
 
-/** `tcp_connect 75.0% used`. */
-export function renderUse({
-  pool,
-  utilizationRatio,
-}: Pick<PoolDiagnosis, 'pool' | 'utilizationRatio'>): string {
-  return `${pool} ${renderPercent(utilizationRatio)} used`
+/** Of several pools of one namespace that have the same cause the worst, which is first: one remedy helps them all. */
+export function listDistinct(pools: readonly PoolDiagnosis[]): readonly PoolDiagnosis[] {
+  const keyOf = ({ netns, cause, pool }: PoolDiagnosis) => `${netns} ${cause?.cause ?? pool}`
+  return pools.filter((one) => pools.find((other) => keyOf(other) === keyOf(one)) === one)
 }

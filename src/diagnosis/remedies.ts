@@ -106,14 +106,19 @@ const closeHalfClosed: Propose = ({ namespace, pool }, { runScript }) => ({
     `Restart ${nameOwner({ namespace, pool })}, which must close a connection when the other end does; or end these ` +
     'connections from outside: the other end has closed them already.',
   buys: `frees ${renderCount(pool.cause?.ports ?? 0, 'port')} at once`,
-  command: runScript(`ss -tK state close-wait${selectDestination(pool)}`),
+  command: selectDestination(pool, (selected) => runScript(`ss -tK state close-wait ${selected}`)),
   podSpec: undefined,
 })
 
-/** Of digits, dots, colons and brackets only: the model writes addresses so. */
-function selectDestination({ worstDestination }: Pool): string {
+/** Undefined where no single destination is to blame: CLOSE_WAIT to others may be the way of a healthy program. */
+function selectDestination(
+  { pool, worstDestination }: Pool,
+  use: (selected: string) => string | undefined,
+): string | undefined {
   const { destination = '' } = worstDestination ?? {}
-  return /^[\da-f.:[\]]+$/.test(destination) ? ` dst "${destination}"` : ''
+  // The model writes addresses with these characters only.
+  const isKnown = pool === 'tcp_connect' && /^[\da-f.:[\]]+$/.test(destination)
+  return isKnown ? use(`dst "${destination}"`) : undefined
 }
 
 function restart(what: string): Propose {

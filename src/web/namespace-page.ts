@@ -159,7 +159,8 @@ function renderRows(
   rows: readonly (readonly string[])[],
 ): string {
   if (rows.length === 0) return ''
-  const isNumber = (column: number) => rows.every((row) => /^[\d,.]+%?$/.test(row[column] ?? ''))
+  const isNumber = (column: number) =>
+    rows.every((row) => /^\d[\d,]*(\.\d+)?%?$/.test(row[column] ?? ''))
   const kind = (column: number) => (isNumber(column) ? ' class="number"' : '')
   const head = titles.map((text, i) => `<th scope="col"${kind(i)}>${text}</th>`).join('')
   const body = rows.map(

@@ -32,7 +32,7 @@ pre { background: var(--ground); border: 1px solid var(--line); border-radius: .
 table { border-collapse: collapse; width: 100%; background: var(--card); border: 1px solid var(--line) }
 caption { text-align: left; color: var(--soft); padding: .2rem 0 }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; vertical-align: top }
-th { color: var(--soft); font-weight: 600 }
+th { color: var(--soft); font-weight: 600; overflow-wrap: normal }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .9rem; margin: 0 } dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere }
 li { margin: .5rem 0 } ul { padding-left: 1.2rem }

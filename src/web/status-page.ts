@@ -2,7 +2,7 @@
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import type { Finding } from '../diagnosis/finding.ts'
-import { diagnosePool } from '../diagnosis/pool-diagnosis.ts'
+import { diagnosePool, listDistinct } from '../diagnosis/pool-diagnosis.ts'
 import {
   renderCount,
   renderDuration,
@@ -68,7 +68,7 @@ export function renderSubtitle({
 }
 
 function renderCards({ diagnosis, snapshot }: StatusPage): string {
-  const { pools } = diagnosis
+  const pools = listDistinct(diagnosis.pools)
   if (pools.length > 0) {
     const rest = pools.length - MOST_CARDS
     const more =
@@ -105,13 +105,13 @@ function renderTable({ namespaces }: Snapshot, { pools }: Diagnosis): string {
     }
     const severity = sick.get(`${namespace.netns} ${pool.pool}`) ?? 'ok'
     const eta = pool.etaSeconds === 0 ? 'now' : renderDuration(pool.etaSeconds)
-    return `<tr><td>${link}</td><td>${pool.pool}</td><td class="number">${renderNumber(pool.availablePorts)}<span class="wide"> of ${renderNumber(pool.capacityPorts)}</span></td><td class="${severity}">${renderBar(pool.utilizationRatio)}</td><td class="number wide">${renderRisk(pool.riskRatio)}</td><td class="number wide">${eta}</td><td class="wide">${escapeHtml(pool.worstDestination?.destination ?? '-')}</td></tr>`
+    return `<tr><td>${link}</td><td class="wide">${pool.pool}</td><td class="number">${renderNumber(pool.availablePorts)}<span class="wide"> of ${renderNumber(pool.capacityPorts)}</span></td><td class="${severity}">${renderBar(pool.utilizationRatio)}</td><td class="number wide">${renderRisk(pool.riskRatio)}</td><td class="number wide">${eta}</td><td class="wide">${escapeHtml(pool.worstDestination?.destination ?? '-')}</td></tr>`
   })
   const caption =
     cut > 0
       ? `The ${MOST_ROWS} at most risk; ${renderCount(cut, 'more namespace')} in the JSON of the last sample.`
       : 'By risk, then by use; of each namespace the pool that is worst off.'
-  return `<h2>Namespaces</h2><table><caption>${caption}</caption><thead><tr><th scope="col">Namespace</th><th scope="col">Pool</th><th scope="col" class="number">Left</th><th scope="col">Used</th><th scope="col" class="number wide">Risk</th><th scope="col" class="number wide">Fails in</th><th scope="col" class="wide">Worst destination</th></tr></thead><tbody>${cells.join('\n')}</tbody></table>`
+  return `<h2>Namespaces</h2><table><caption>${caption}</caption><thead><tr><th scope="col">Namespace</th><th scope="col" class="wide">Pool</th><th scope="col" class="number">Left</th><th scope="col">Used</th><th scope="col" class="number wide">Risk</th><th scope="col" class="number wide">Fails in</th><th scope="col" class="wide">Worst destination</th></tr></thead><tbody>${cells.join('\n')}</tbody></table>`
 }
 
 /** bind() to port 0 is the last to matter: many destinations fill that pool on a healthy host. */
