@@ -15,6 +15,15 @@ const checkExactness: Check = (patient) => {
   if (exactness === 'exact') {
     return [createFinding(patient, 'ok', { what: `${reader} sees every socket that holds a port` })]
   }
+  if (exactness === 'inferred') {
+    return [
+      createFinding(patient, 'note', {
+        what: 'fewer ports may be available than shown',
+        why: 'The kernel does not list which connections were bound first: it was inferred from memory and parity.',
+        fix: 'Let --collector.probe test the ports that are in doubt.',
+      }),
+    ]
+  }
   const onLinux = patient.facts.platform === 'linux'
   return [
     createFinding(patient, 'note', {

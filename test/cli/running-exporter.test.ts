@@ -1,0 +1,43 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { askExporter } from '../../src/cli/running-exporter.ts'
+import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
+import { createSampleApp, unready } from '../web/sample-app.ts'
+
+async function ask(app: RequestListener, version = sampleBuild.version) {
+  const server = createServer(app).listen(0, '127.0.0.1')
+  try {
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    return await askExporter({ addresses: [{ host: undefined, port }], version })
+  } finally {
+    server.close()
+    server.closeAllConnections()
+  }
+}
+
+describe('askExporter()', () => {
+  test('gives the last sample of the exporter that listens there', async () => {
+    const answer = await ask(createSampleApp())
+    expect(answer?.snapshot).toEqual(JSON.parse(JSON.stringify(sampleSnapshot)))
+    expect(answer?.address).toMatch(/^127\.0\.0\.1:\d+$/)
+  })
+
+  test.each<[string, RequestListener, string?]>([
+    ['has no sample yet', createSampleApp(unready)],
+    ['is of another version', createSampleApp(), '9.9.9'],
+    ['is something else', (_request, response) => response.end('<html>')],
+    ['wants a password', (_request, response) => response.writeHead(401).end()],
+    ['never answers', () => {}],
+    ['breaks off', (request) => request.socket.destroy()],
+  ])('gives nothing where it %s', async (_name, app, version) => {
+    expect(await ask(app, version)).toBeUndefined()
+  })
+
+  test('gives nothing where nobody listens', async () => {
+    const question = { addresses: [{ host: '127.0.0.1', port: 1 }], version: '0.1.0' }
+    expect(await askExporter(question)).toBeUndefined()
+  })
+})
