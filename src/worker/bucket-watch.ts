@@ -61,10 +61,9 @@ export function createBucketWatch(options: BucketWatchOptions): BucketWatch {
     absence,
     resolve(doubt) {
       const { capacityPorts, unusedPorts, ambiguous } = doubt
-      const worst = 1 - unusedPorts / capacityPorts
-      if (reader === undefined || ambiguous.length === 0 || !(worst >= detailMinUtilization)) {
-        return undefined
-      }
+      const worstRatio = (capacityPorts - unusedPorts) / capacityPorts
+      const isWorth = ambiguous.length > 0 && worstRatio >= detailMinUtilization
+      if (reader === undefined || !isWorth) return undefined
       const before = monotonicSeconds()
       const tests = walk(doubt)
       durationSeconds += monotonicSeconds() - before

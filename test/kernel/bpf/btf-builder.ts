@@ -63,3 +63,23 @@ export function buildBtf(types: readonly BtfType[], parts: BtfParts = {}): Buffe
   rest.copy(header, 4)
   return Buffer.concat([header, ...body, ...strings])
 }
+
+/** A kernel with all that the program needs; each field lies at an offset of its own. */
+export const programTypes: readonly BtfType[] = [
+  { name: 'word', kind: KIND.int, tail: 4 },
+  { name: 'bpf_iter_tcp', kind: KIND.func },
+  ...Object.entries({
+    bpf_iter__tcp: ['meta', 'sk_common'],
+    bpf_iter_meta: ['seq'],
+    sock_common: ['skc_num'],
+    tcp_sock: ['inet_conn'],
+    inet_connection_sock: ['icsk_bind_hash'],
+    tcp_timewait_sock: ['tw_sk'],
+    inet_timewait_sock: ['tw_tb'],
+    inet_bind_bucket: ['l3mdev', 'port', 'fastreuse', 'fastreuseport'],
+  }).map(([name, fields], at) => ({
+    name,
+    kind: KIND.struct,
+    members: fields.map((field, index) => ({ name: field, type: 1, bits: 64 * (at + index) })),
+  })),
+]

@@ -16,6 +16,16 @@ export const SOCK = {
 export const CLONE_NEWNET = 0x4000_0000
 const RLIMIT_NOFILE = 7
 
+const PR = { setNoNewPrivs: 38, setSeccomp: 22, seccompFilter: 2 } as const
+/** A = number of the system call; if it is bpf's on x86_64 or arm64, errno 1; otherwise allow (linux/filter.h, seccomp.h). */
+const SECCOMP_NO_BPF = [
+  '2000000000000000', // ld [0]
+  `1500010041010000`, // jeq 321, +1, 0
+  `1500000118010000`, // jeq 280, 0, +1
+  '0600000001000500', // ret ERRNO | EPERM
+  '060000000000ff7f', // ret ALLOW
+].join('')
+
 /** Socket options as [level, option]. */
 export const OPTION = {
   reuseAddress: [1, 2],
@@ -62,6 +72,7 @@ export function openLibc() {
     inetPton: declare('int inet_pton(int, const char *, void *)'),
     ifNameToIndex: declare('uint32_t if_nametoindex(const char *)'),
     setrlimit: declare('int setrlimit(int, const void *)'),
+    prctl: declare('int prctl(int, unsigned long, void *, unsigned long, unsigned long)'),
   }
   const inetNtop = library.func('const char *inet_ntop(int, const void *, void *, uint32_t)')
 
@@ -130,6 +141,17 @@ export function openLibc() {
     receive: (fd: number, bytes: Uint8Array) => raw.recv(fd, bytes, bytes.length, 0),
     /** 0 where there is no such interface. */
     interfaceIndex: (name: string) => raw.ifNameToIndex(name),
+    /** Has every further bpf(2) of this process end in EPERM, as a seccomp profile of a container has it. */
+    forbidBpf(): void {
+      const filter = Buffer.from(SECCOMP_NO_BPF, 'hex')
+      // struct sock_fprog: how many instructions of 8 bytes, and where they are.
+      const program = Buffer.alloc(16)
+      program.writeUInt16LE(filter.length / 8, 0)
+      program.writeBigUInt64LE(BigInt(koffi.address(filter)), 8)
+      check('give up new privileges', raw.prctl(PR.setNoNewPrivs, 1, null, 0, 0))
+      check('install a seccomp filter', raw.prctl(PR.setSeccomp, PR.seccompFilter, program, 0, 0))
+      if (filter.length === 0) throw new Error('The filter must outlive the call')
+    },
     /** Raises the number of descriptors this process may hold; needs root beyond the hard limit. */
     setDescriptorLimit: (count: number) =>
       raw.setrlimit(RLIMIT_NOFILE, BigUint64Array.of(BigInt(count), BigInt(count))),
