@@ -25,8 +25,12 @@ export interface NetSettings {
   readonly tcpTwReuseDelayKnown: boolean
   /** net.ipv4.tcp_timestamps. */
   readonly tcpTimestamps: number | undefined
-  /** net.ipv4.tcp_max_tw_buckets. */
+  /** net.ipv4.tcp_max_tw_buckets; undefined also where it is -1, no limit. */
   readonly tcpMaxTwBuckets: number | undefined
+  /** net.ipv4.ip_autobind_reuse: with 1, sockets with SO_REUSEADDR may share a port that bind(0) gives them. */
+  readonly autobindReuse?: number | undefined
+  /** net.ipv4.ip_local_port_step_width (Linux 7.0): the order in which connect() tries ports; it tries all of them. */
+  readonly portStepWidth?: number | undefined
 }
 
 /** Codes of SocketBatch.state are indexes of this table. `bound`: holds a port, neither connected nor listening. */

@@ -77,6 +77,8 @@ export interface Settings {
   /** Undefined where the kernel has no such sysctl. */
   readonly tcpTwReuseDelaySeconds: number | undefined
   readonly tcpMaxTwBuckets: number | undefined
+  readonly autobindReuse?: number | undefined
+  readonly portStepWidth?: number | undefined
 }
 
 /** What one successful read of one namespace gave. */

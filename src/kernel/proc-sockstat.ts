@@ -13,18 +13,23 @@ export function readSocketBound(path: string): number | undefined {
 }
 
 /**
- * All sockets of the namespace, of whatever family, plus the TIME_WAITs, which are none any more: no namespace holds more
- * ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse`
+ * Adds up all sockets of the namespace that programs hold, of whatever family; the TIME_WAITs, which are none any more; and
+ * what is in use of TCP and UDP, because `used` leaves out the sockets of the kernel itself, such as those of VXLAN. No
+ * namespace holds more ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse`
  * (docs/development/port-model.md#what-can-be-seen).
  */
 export function parseSocketBound(text: string): number {
-  const used = /^sockets: used (\d+)$/m.exec(text)?.[1]
-  const timeWait = /^TCP: .*\btw (\d+)\b/m.exec(text)?.[1]
-  if (used === undefined || timeWait === undefined) {
+  const counts = [
+    /^sockets: used (\d+)$/m.exec(text)?.[1],
+    /^TCP: inuse (\d+)\b/m.exec(text)?.[1],
+    /^TCP: .*\btw (\d+)\b/m.exec(text)?.[1],
+    /^UDP: inuse (\d+)\b/m.exec(text)?.[1],
+  ]
+  if (counts.includes(undefined)) {
     throw new DecodeError(
-      `Cannot parse sockstat: expected "sockets: used" and "TCP: ... tw", got ${JSON.stringify(text.slice(0, 80))}`,
+      `Cannot parse sockstat: expected "sockets: used", "TCP: inuse ... tw" and "UDP: inuse", got ${JSON.stringify(text.slice(0, 80))}`,
       0,
     )
   }
-  return Number(used) + Number(timeWait)
+  return counts.reduce((sum, count) => sum + Number(count), 0)
 }

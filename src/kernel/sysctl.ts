@@ -12,19 +12,30 @@ const LAST_PORT = 65535
 /** Before the sysctl came, connect() recycled a TIME_WAIT after one second (net/ipv4/tcp_ipv4.c:tcp_twsk_unique). */
 const FIXED_TW_REUSE_DELAY_MS = 1000
 
-/** `sysRoot` is /proc/sys or a copy of it. Throws SourceError, or DecodeError when a file says what it cannot mean. */
+/**
+ * Reads the settings below `sysRoot`, which is /proc/sys or a copy of it. Throws SourceError, or DecodeError when the range
+ * or the reserved ports are not what they can be. Any other setting is undefined where it cannot be read or understood: a
+ * limit of -1 (no limit), or a value of a kernel to come, is no reason to know nothing.
+ */
 export function readNetSettings(sysRoot: string): NetSettings {
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
+  const hasReuseDelay = existsSync(`${sysRoot}/net/ipv4/tcp_tw_reuse_delay`)
   return {
     range: readPortRange(sysRoot),
     // A kernel without the file (before 2.6.35) can reserve nothing.
     reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
     ipv6: canHoldIpv6(sysRoot),
-    tcpTwReuse: readUnsigned(sysRoot, 'tcp_tw_reuse'),
+    // With a delay that cannot be read nobody knows what may be reused.
+    tcpTwReuse:
+      hasReuseDelay && reuseDelayMs === undefined
+        ? undefined
+        : readUnsigned(sysRoot, 'tcp_tw_reuse'),
     tcpTwReuseDelayMs: reuseDelayMs ?? FIXED_TW_REUSE_DELAY_MS,
     tcpTwReuseDelayKnown: reuseDelayMs !== undefined,
     tcpTimestamps: readUnsigned(sysRoot, 'tcp_timestamps'),
     tcpMaxTwBuckets: readUnsigned(sysRoot, 'tcp_max_tw_buckets'),
+    autobindReuse: readUnsigned(sysRoot, 'ip_autobind_reuse'),
+    portStepWidth: readUnsigned(sysRoot, 'ip_local_port_step_width'),
   }
 }
 
@@ -104,14 +115,15 @@ function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
   return merged
 }
 
-/** Undefined where the kernel, or this namespace of it, has no such sysctl. */
+/** Undefined where the kernel has no such sysctl, where it may not be read, and where it is not a whole number. */
 function readUnsigned(sysRoot: string, name: string): number | undefined {
-  const text = readProcFile(`${sysRoot}/net/ipv4/${name}`)
-  if (text === undefined) return undefined
-  if (!/^\s*\d{1,10}\s*$/.test(text)) {
-    throw new DecodeError(`Cannot parse ${name} ${quote(text)}: expected a whole number`, 0)
+  try {
+    const text = readProcFile(`${sysRoot}/net/ipv4/${name}`) ?? ''
+    return /^\s*\d{1,10}\s*$/.test(text) ? Number(text) : undefined
+  } catch (error) {
+    if (error instanceof SourceError) return undefined
+    throw error
   }
-  return Number(text)
 }
 
 function quote(text: string): string {

@@ -44,6 +44,24 @@ export const namespaceFamilies: readonly Family[] = [
     value: (state) => state.settings.tcpMaxTwBuckets,
   }),
   perNamespace({
+    name: 'ephemeral_port_ip_autobind_reuse',
+    help: 'net.ipv4.ip_autobind_reuse: 1 lets sockets with SO_REUSEADDR share ports of bind(0).',
+    absent: 'where it cannot be read',
+    details:
+      'With 1 such sockets get ports of tcp_bind although ephemeral_port_pool_available_ports is ' +
+      '0, when all of them were bound with the option. Others do not.',
+    value: (state) => state.settings.autobindReuse,
+  }),
+  perNamespace({
+    name: 'ephemeral_port_ip_local_port_step_width',
+    help: 'net.ipv4.ip_local_port_step_width: the steps in which connect() tries ports.',
+    absent: 'on kernels without it',
+    details:
+      'It changes the order of ports and nothing else: connect() still tries all of them, those ' +
+      'of one parity first.',
+    value: (state) => state.settings.portStepWidth,
+  }),
+  perNamespace({
     name: 'ephemeral_port_netns_last_read_timestamp_seconds',
     help: 'Unix time when the sockets of the namespace were last listed.',
     absent: 'while it cannot be read',
@@ -87,7 +105,10 @@ export const namespaceFamilies: readonly Family[] = [
       'Always 1. Says which reader answered, how exact it is, and where the port range was ' +
       'learned.',
     details:
-      'exactness=upper_bound makes ephemeral_port_pool_available_ports an upper bound. The ' +
+      'exactness=exact: nothing that could change a number is hidden. exactness=inferred: which ' +
+      'connections were bound first is told by memory and by the parity of their ports, and ' +
+      'ephemeral_port_pool_uncertain_ports says what is left. exactness=upper_bound: the reader ' +
+      'cannot see bound sockets, so that ephemeral_port_pool_available_ports is an upper bound. The ' +
       'range comes from the kernel (sysctl), from the spec of the pod (pod_spec), or is assumed ' +
       '(default). What lowers exactness: [kernels.md](kernels.md).',
     labels: ['netns', 'reader', 'exactness', 'range'],

@@ -25,8 +25,9 @@ export const poolFamilies: readonly Family[] = [
       'fewest left.',
     details:
       "The exporter computes it from a listing of all sockets by the rules of the kernel's port " +
-      'allocator. It is an upper bound where the kernel does not show that a connected socket ' +
-      'was bound first, and where ephemeral_port_source_info says exactness=upper_bound.',
+      'allocator. Where the kernel does not show that a connected socket was bound first, it may ' +
+      'be too high by ephemeral_port_pool_uncertain_ports. Where ephemeral_port_source_info says ' +
+      'exactness=upper_bound, nobody knows by how much.',
     value: (pool) => pool.availablePorts,
   }),
   perPool({
@@ -44,8 +45,9 @@ export const poolFamilies: readonly Family[] = [
     absent:
       'for other pools than tcp_connect, for quiet namespaces, and where bound sockets cannot be seen',
     details:
-      'ephemeral_port_pool_available_ports may be too high by so many. The number is 0 where the history of every ' +
-      'port is known. The label exactness of ephemeral_port_source_info says how it is known.',
+      'ephemeral_port_pool_available_ports may be too high by so many, and by no more. The number is 0 ' +
+      'where the history of every port is known. The label exactness of ephemeral_port_source_info says how it is known. ' +
+      'The kinds of connections that stay in doubt: [reading-the-numbers.md](reading-the-numbers.md#ports-in-doubt).',
     value: (pool) => pool.uncertainPorts,
   }),
   perPool({

@@ -12,44 +12,49 @@ export type PoolNow = Omit<
   'utilizationPeakRatio' | 'riskRatio' | 'etaSeconds' | 'heldPorts' | 'cause'
 >
 
-/** A rival must have taken that much more of the capacity before it replaces the destination that is named. */
+/**
+ * A rival must have taken that much more of the capacity before it replaces the destination that is named, or as much as is
+ * left: no more than that may be between them when allocations are about to fail, and nothing when they do.
+ */
 const WORST_MARGIN_RATIO = 0.01
 
-/**
- * connect() without bind, at the destination that has taken most. `members` are ordered worst first; `previous` is the
- * destination named last time, which stays while it is about as bad as the worst.
- */
+export interface ConnectPoolContext {
+  /** Index of the destination that has taken most; -1 where there is none. */
+  readonly worst: number
+  /** Destinations that have a row: nothing else is named. */
+  readonly members: readonly RankedMember[]
+  /** The destination named last time, which stays while it is about as bad as the worst. */
+  readonly previous: Destination | undefined
+}
+
+/** connect() without bind, at the destination that has taken most. */
 export function modelConnectPool(
   { ports, columns, uncertainPorts }: Pick<ClosedPorts, 'ports' | 'columns' | 'uncertainPorts'>,
-  members: readonly RankedMember[],
-  previous: Destination | undefined,
+  { worst, members, previous }: ConnectPoolContext,
 ): PoolNow {
   const capacity = ports.tcp.capacity
-  const blocked = ports.blockedByListener + ports.blockedByBound
-  const worst = members.find(({ index }) => index >= 0)
-  const takenBy = (member: RankedMember) => columns.taken[member.index] ?? 0
-  const taken = worst ? takenBy(worst) : 0
+  const taken = columns.taken[worst] ?? 0
+  const available = capacity - ports.blockedByListener - ports.blockedByBound - taken
+  const margin = Math.min(WORST_MARGIN_RATIO * capacity, available)
   const named = members.find(
-    (member) =>
-      member.index >= 0 &&
-      member.name.source === previous?.source &&
-      member.name.destination === previous.destination &&
-      takenBy(member) >= taken - WORST_MARGIN_RATIO * capacity,
+    ({ index, name }) =>
+      index >= 0 &&
+      name.source === previous?.source &&
+      name.destination === previous.destination &&
+      (columns.taken[index] ?? 0) >= taken - margin,
   )
-  const available = capacity - blocked - taken
-  const firstHalfTaken = worst ? (columns.takenFirstHalf[worst.index] ?? 0) : 0
   return {
     pool: 'tcp_connect',
     capacityPorts: capacity,
     availablePorts: available,
     unusedPorts: ports.tcp.unused,
-    uncertainPorts: uncertainPorts(worst?.index ?? -1),
+    uncertainPorts: uncertainPorts(worst),
     utilizationRatio: utilization(available, capacity),
-    reclaimablePorts: worst
-      ? (columns.reclaimable[worst.index] ?? 0)
-      : columns.reclaimable.reduce((most, ports) => Math.max(most, ports), 0),
-    slow: ports.openFirstHalf - firstHalfTaken <= 0,
-    worstDestination: (named ?? worst)?.name,
+    reclaimablePorts:
+      columns.reclaimable[worst] ??
+      columns.reclaimable.reduce((most, ports) => Math.max(most, ports), 0),
+    slow: ports.openFirstHalf - (columns.takenFirstHalf[worst] ?? 0) <= 0,
+    worstDestination: (named ?? members.find(({ index }) => index === worst && worst >= 0))?.name,
   }
 }
 

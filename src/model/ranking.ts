@@ -22,19 +22,25 @@ export interface RankedMember extends Member {
 /** After which a member is one no more. */
 export const SAMPLES_OUTSIDE = 3
 
+export interface RankLimits {
+  readonly top: number
+  /** Ports that a destination must use to enter; below half of that it leaves. 1 where all may. */
+  readonly least: number
+}
+
 /**
- * The best `top` enter; who was in stays until it was outside the best 2 x `top` for three samples. At most 2 x `top`
- * members, ordered by ports taken.
+ * The best `top` enter; who was in stays until it was outside the best 2 x `top`, or nearly idle, for three samples. At most
+ * 2 x `top` members, ordered by ports taken.
  */
 export function rankDestinations(
   flows: FlowTable,
   columns: Pick<DestinationColumns, 'taken' | 'used'>,
-  top: number,
+  { top, least }: RankLimits,
   members: readonly Member[],
 ): readonly RankedMember[] {
   const compare = createComparison(flows, [columns.taken, columns.used])
   // A destination of reclaimable ports alone is no burden.
-  const best = takeBest(columns.used, 2 * top, compare)
+  const best = takeBest(columns.used, 2 * top, compare, least / 2)
   const rank = new Map(best.map((index, position) => [index, position]))
 
   const next = new Map<number, RankedMember>()
@@ -47,7 +53,9 @@ export function rankDestinations(
     else next.set(index, { ...member, index, outside })
   }
   for (const index of best.slice(0, top)) {
-    if (!next.has(index)) next.set(index, enterDestination(flows, index))
+    // One with a device also pays for its twin without.
+    const ports = Math.max(columns.used[index] ?? 0, columns.taken[index] ?? 0)
+    if (ports >= least && !next.has(index)) next.set(index, enterDestination(flows, index))
   }
   const ranked = [...next.values()].sort((left, right) => compare(left.index, right.index))
   return [...ranked, ...idle].slice(0, 2 * top)
@@ -87,11 +95,22 @@ export function createComparison(flows: FlowTable, criteria: readonly Uint32Arra
   }
 }
 
-/** The first `limit` of all destinations that hold ports, without sorting the rest. */
-export function takeBest(held: Uint32Array, limit: number, compare: Comparison): number[] {
+/** The destination that has taken the most ports; -1 where none holds any. */
+export function findWorst(flows: FlowTable, { taken, used }: DestinationColumns): number {
+  return takeBest(used, 1, createComparison(flows, [taken, used]))[0] ?? -1
+}
+
+/** The first `limit` of all destinations that hold `least` ports or more, without sorting the rest. */
+export function takeBest(
+  held: Uint32Array,
+  limit: number,
+  compare: Comparison,
+  least = 1,
+): number[] {
   const best: number[] = []
   for (let index = 0; index < held.length; index++) {
-    if (held[index] === 0) continue
+    const ports = held[index] ?? 0
+    if (ports === 0 || ports < least) continue
     const last = best[best.length - 1]
     if (best.length === limit && last !== undefined && compare(last, index) <= 0) continue
     best.splice(insertionPoint(best, index, compare), 0, index)

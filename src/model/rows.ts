@@ -32,6 +32,8 @@ export function renderSettings(settings: NetSettings, ports: Ports): Settings {
       ? settings.tcpTwReuseDelayMs / 1000
       : undefined,
     tcpMaxTwBuckets: settings.tcpMaxTwBuckets,
+    autobindReuse: settings.autobindReuse,
+    portStepWidth: settings.portStepWidth,
   }
 }
 
@@ -79,11 +81,27 @@ function udpStates(states: Uint32Array): Record<string, number> {
   return { bound: states.reduce((sum, count) => sum + count, 0) - connected, connected }
 }
 
-/** The rows of the top destinations; what they leave out is summed in `other`, and `hidden` of those that hold ports. */
+/** A host that talks to the world would make new series all day: a destination with fewer ports is one of the others. */
+const LEAST_SHARE = 0.01
+const LEAST_PORTS = 8
+
+/** Ports from which on a destination gets a row. Where few ports are open, a quarter of them is not few. */
+export function leastPortsOfRow({ tcp, blockedByListener, blockedByBound }: Ports): number {
+  const open = tcp.capacity - blockedByListener - blockedByBound
+  return Math.max(LEAST_SHARE * tcp.capacity, Math.min(LEAST_PORTS, open / 4))
+}
+
+export interface DestinationRows {
+  readonly members: readonly RankedMember[]
+  /** As leastPortsOfRow() says. */
+  readonly least: number
+}
+
+/** The rows of the top destinations; what they leave out is summed in `other`, and `hidden` those that are no less big. */
 export function renderDestinations(
   ports: Ports,
   columns: DestinationColumns,
-  members: readonly RankedMember[],
+  { members, least }: DestinationRows,
 ): { readonly destinations: Destinations; readonly hidden: number } {
   const blocked = ports.blockedByListener + ports.blockedByBound
   const rows = members.map(({ name, index }) => ({
@@ -107,14 +125,15 @@ export function renderDestinations(
       rows.reduce((sum, row) => sum + row.timeWaitPorts, 0),
     ),
   }
-  const holding = columns.used.reduce((count, used) => count + (used > 0 ? 1 : 0), 0)
+  const isBig = (used: number) => used > 0 && used >= least
+  const big = columns.used.reduce((count, used) => count + (isBig(used) ? 1 : 0), 0)
   return {
     destinations: {
       count: columns.count,
       rows,
       other: other.usedPorts > 0 ? other : undefined,
     },
-    hidden: holding - rows.filter((row) => row.usedPorts > 0).length,
+    hidden: big - rows.filter((row) => isBig(row.usedPorts)).length,
   }
 }
 

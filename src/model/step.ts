@@ -12,9 +12,10 @@ import { createOwnersModel, type NameOwners, type OwnersState } from './owners/o
 import { advancePool, type PoolHistories } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { BLOCKING, countLeft, countPorts } from './ports.ts'
-import { type Member, rankDestinations } from './ranking.ts'
+import { findWorst, type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
+  leastPortsOfRow,
   listeningPorts,
   renderDestinations,
   renderListeners,
@@ -93,7 +94,10 @@ export function createStep(options: ModelOptions): Step {
       boundKnown: reading.tcpBoundKnown,
     })
     const { ports, columns } = closed
-    const members = rankDestinations(census.flows, columns, options.top, state?.members ?? [])
+    const least = leastPortsOfRow(ports)
+    const limits = { top: options.top, least }
+    const members = rankDestinations(census.flows, columns, limits, state?.members ?? [])
+    const worst = findWorst(census.flows, columns)
 
     const leftPorts = countLeft(state?.tcpHeld ?? ports.tcpHeld, ports.tcpHeld)
     const blockedPorts = ports.blockedByListener + ports.blockedByBound
@@ -109,7 +113,7 @@ export function createStep(options: ModelOptions): Step {
     if (protocols.includes('tcp')) {
       now.push(
         {
-          pool: modelConnectPool(closed, members, state?.worst),
+          pool: modelConnectPool(closed, { worst, members, previous: state?.worst }),
           input: {
             blockedPorts,
             tracks: trackDestinations(census, ports, columns, watched.members),
@@ -151,7 +155,7 @@ export function createStep(options: ModelOptions): Step {
       }
     })
 
-    const { destinations, hidden } = renderDestinations(ports, columns, members)
+    const { destinations, hidden } = renderDestinations(ports, columns, { members, least })
     const owners =
       census.owners &&
       nameOwners &&

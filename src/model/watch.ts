@@ -37,7 +37,12 @@ export function advanceWatch(
   readonly left: readonly Member[]
 } {
   const { flows, columns } = reading
-  const biggest = rankDestinations(flows, columns, BIGGEST, before?.biggest ?? [])
+  const biggest = rankDestinations(
+    flows,
+    columns,
+    { top: BIGGEST, least: 1 },
+    before?.biggest ?? [],
+  )
   const now = advanceLevels(before?.levels, reading)
   const followed = new Set(biggest.map(({ index }) => index))
   const growing = rankGrowing(before?.growing ?? [], reading, now).filter(

@@ -14,8 +14,8 @@ FRAG: inuse 0 memory 0
 `
 
 describe('parseSocketBound()', () => {
-  test('adds TIME_WAIT to the sockets of all families', () => {
-    expect(parseSocketBound(SOCKSTAT)).toBe(160)
+  test('adds TIME_WAIT, and what the kernel may hold itself, to the sockets of all families', () => {
+    expect(parseSocketBound(SOCKSTAT)).toBe(143 + 17 + 21 + 4)
   })
 
   test.each([
@@ -26,9 +26,11 @@ describe('parseSocketBound()', () => {
     SOCKSTAT.replace('143', '143 more'),
     SOCKSTAT.replace('sockets:', 'my sockets:'),
     SOCKSTAT.replace('TCP:', 'MPTCP:'),
+    SOCKSTAT.replace('UDP:', 'UDQ:'),
+    SOCKSTAT.replace('inuse 21', 'inuse -1'),
   ])('takes %j for garbage, not for an empty namespace', (text) => {
     const quoted = JSON.stringify(text.slice(0, 80))
-    const expected = 'expected "sockets: used" and "TCP: ... tw"'
+    const expected = 'expected "sockets: used", "TCP: inuse ... tw" and "UDP: inuse"'
     expect(() => parseSocketBound(text)).toThrow(
       new DecodeError(`Cannot parse sockstat: ${expected}, got ${quoted}`, 0),
     )

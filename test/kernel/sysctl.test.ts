@@ -133,6 +133,8 @@ describe('readNetSettings()', () => {
       tcpTwReuseDelayKnown: true,
       tcpTimestamps: 1,
       tcpMaxTwBuckets: 131072,
+      autobindReuse: undefined,
+      portStepWidth: undefined,
     })
   })
 
@@ -155,8 +157,9 @@ describe('readNetSettings()', () => {
       'tcp_timestamps',
       'tcp_max_tw_buckets',
       'ip_local_reserved_ports',
+      'ip_autobind_reuse',
     ]) {
-      rmSync(path(name))
+      rmSync(path(name), { force: true })
     }
     rmSync(join(root, 'net/ipv6'), { recursive: true })
     expect(readNetSettings(root)).toEqual({
@@ -168,6 +171,8 @@ describe('readNetSettings()', () => {
       tcpTwReuseDelayKnown: true,
       tcpTimestamps: undefined,
       tcpMaxTwBuckets: undefined,
+      autobindReuse: undefined,
+      portStepWidth: undefined,
     })
   })
 
@@ -179,20 +184,41 @@ describe('readNetSettings()', () => {
     expect(() => readNetSettings(join(root, 'elsewhere'))).toThrow(SourceError)
   })
 
+  test.each(['ip_local_port_range', 'ip_local_reserved_ports'])(
+    'throws DecodeError when %s says what it cannot mean',
+    (name) => {
+      writeFileSync(path(name), 'plenty\n')
+      expect(() => readNetSettings(root)).toThrow(DecodeError)
+      expect(() => readNetSettings(root)).toThrow(`Cannot parse ${name}`)
+    },
+  )
+
   test.each([
-    'ip_local_port_range',
-    'ip_local_reserved_ports',
-    'tcp_tw_reuse',
-    'tcp_tw_reuse_delay',
-    'tcp_timestamps',
-    'tcp_max_tw_buckets',
-  ])('throws DecodeError when %s says what it cannot mean', (name) => {
-    writeFileSync(path(name), 'plenty\n')
-    expect(() => readNetSettings(root)).toThrow(DecodeError)
-    expect(() => readNetSettings(root)).toThrow(`Cannot parse ${name}`)
+    ['tcp_tw_reuse', 'tcpTwReuse'],
+    ['tcp_timestamps', 'tcpTimestamps'],
+    ['tcp_max_tw_buckets', 'tcpMaxTwBuckets'],
+    ['ip_autobind_reuse', 'autobindReuse'],
+    ['ip_local_port_step_width', 'portStepWidth'],
+  ] as const)('does without %s where it cannot be read or understood', (name, setting) => {
+    for (const text of ['-1\n', 'plenty\n', '']) {
+      writeFileSync(path(name), text)
+      expect(readNetSettings(root)).toEqual({ ...readNetSettings(recorded), [setting]: undefined })
+    }
+    writeFileSync(path(name), '1\n')
+    chmodSync(path(name), 0)
+    const settings = asNobody(() => readNetSettings(root))
+    expect(settings).toEqual({ ...readNetSettings(recorded), [setting]: undefined })
   })
 
-  test.each(['ip_local_port_range', 'tcp_tw_reuse'])(
+  test('takes nothing for reusable while the delay cannot be understood', () => {
+    writeFileSync(path('tcp_tw_reuse_delay'), '-1\n')
+    expect(readNetSettings(root)).toMatchObject({
+      tcpTwReuse: undefined,
+      tcpTwReuseDelayKnown: false,
+    })
+  })
+
+  test.each(['ip_local_port_range', 'ip_local_reserved_ports'])(
     'throws permission when %s may not be read',
     (name) => {
       chmodSync(path(name), 0)

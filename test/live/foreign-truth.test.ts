@@ -49,7 +49,9 @@ describe('another namespace', () => {
       const name = `inode/${statSync(`/proc/${netns.pid}/ns/net`).ino}`
       return { mix: made, ...(await proveAll(netns, () => exporter.readFreshOf(name))) }
     })
-    const wrong = proofs.filter(({ predicted, granted }) => predicted !== granted)
+    const wrong = proofs.filter(
+      ({ predicted, granted, unseen = 0 }) => granted > predicted || granted < predicted - unseen,
+    )
     expect([...wrong, ...contradictions], describeMix(mix)).toEqual([])
     expect(new Set(proofs.map(({ pool }) => pool)).size).toBe(3)
   })

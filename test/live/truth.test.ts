@@ -76,10 +76,11 @@ function listDoubts(page: Page): string[] {
 /** Undefined where the kernel did as promised. */
 function judge({ kind, teller }: MixSet, proof: Proof): string | undefined {
   const { pool, what, predicted, unused, uncertain, granted, refusals } = proof
+  const { unseen = 0 } = proof
   // In an odd range each search skips the first or the last port: TCP may be refused while that one is free.
   const slack = kind === 'odd' && pool !== 'udp' ? 1 : 0
   const hidden = kind === 'hidden' && teller === 'nobody' && pool === 'tcp_connect'
-  const least = hidden ? 0 : predicted - slack
+  const least = hidden ? 0 : predicted - slack - unseen
   const wrong = [
     granted > predicted && 'under-estimated',
     granted < least && 'over-estimated',

@@ -64,6 +64,8 @@ describe('families', () => {
       'gauge ephemeral_port_tcp_timestamps{netns}',
       'gauge ephemeral_port_tcp_tw_reuse_delay_seconds{netns}',
       'gauge ephemeral_port_tcp_max_tw_buckets{netns}',
+      'gauge ephemeral_port_ip_autobind_reuse{netns}',
+      'gauge ephemeral_port_ip_local_port_step_width{netns}',
       'gauge ephemeral_port_netns_last_read_timestamp_seconds{netns}',
       'gauge ephemeral_port_netns_success{netns}',
       'counter ephemeral_port_netns_failures_total{reason}',
@@ -246,7 +248,8 @@ ephemeral_port_conntrack_limit_entries{netns="host"} 262144`.trim(),
   })
 
   test('namespaces and exporter', async () => {
-    const pattern = /_port_(netns_|tcp_|source_|truncated_|last_|sample|worker_|scrape_|exporter_)/
+    const pattern =
+      /_port_(netns_|tcp_|ip_|source_|truncated_|last_|sample|worker_|scrape_|exporter_)/
     expect(await samplesOf(sampleSnapshot, pattern)).toBe(
       `
 ephemeral_port_netns_info{netns="host",netns_kind="host",namespace="",pod=""} 1
@@ -255,6 +258,8 @@ ephemeral_port_tcp_tw_reuse{netns="host"} 2
 ephemeral_port_tcp_timestamps{netns="host"} 1
 ephemeral_port_tcp_tw_reuse_delay_seconds{netns="host"} 1
 ephemeral_port_tcp_max_tw_buckets{netns="host"} 65536
+ephemeral_port_ip_autobind_reuse{netns="host"} 0
+ephemeral_port_ip_local_port_step_width{netns="host"} 1
 ephemeral_port_netns_last_read_timestamp_seconds{netns="host"} 1764000000.25
 ephemeral_port_netns_success{netns="host"} 1
 ephemeral_port_netns_success{netns="self"} 0

@@ -33,6 +33,11 @@ describe('what is not known', () => {
       'ephemeral_port_tcp_max_tw_buckets',
       { settings: { ...settings, tcpMaxTwBuckets: undefined } },
     ],
+    ['ephemeral_port_ip_autobind_reuse', { settings: { ...settings, autobindReuse: undefined } }],
+    [
+      'ephemeral_port_ip_local_port_step_width',
+      { settings: { ...settings, portStepWidth: undefined } },
+    ],
     ['ephemeral_port_connections_opened_total', { connectionsOpened: undefined }],
     ['ephemeral_port_time_wait_release_ports', { timeWaitRelease: [] }],
     ['ephemeral_port_listener_info', { listeners: [] }],

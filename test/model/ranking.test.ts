@@ -4,16 +4,19 @@ import type { NamespaceState } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
 
-/** Ports each destination holds, by the last byte of its address; of which `timeWait` ones in TIME_WAIT. */
+/** A destination with fewer ports has no row. */
+const LEAST = 8
+
+/** Ports each destination holds, in multiples of LEAST, by the last byte of its address; some in TIME_WAIT. */
 type Load = Readonly<Record<number, number | { ports: number; timeWait: number }>>
 
 function connect(load: Load): WireSocket[] {
   return Object.entries(load).flatMap(([to, held]) => {
     const { ports, timeWait } = typeof held === 'number' ? { ports: held, timeWait: 0 } : held
-    return Array.from({ length: ports }, (_, at): WireSocket => {
+    return Array.from({ length: Math.round(LEAST * ports) }, (_, at): WireSocket => {
       const socket = { ...plainSocket, device: 0, localPort: 40000 + at }
       const remote = [192, 168, 1, Number(to)]
-      if (at >= timeWait) return { ...socket, remote }
+      if (at >= LEAST * timeWait) return { ...socket, remote }
       return { ...socket, remote, state: 6, timer: 3, expiresMs: 30_000 }
     })
   })
@@ -37,7 +40,7 @@ function play({ top, rangePorts = 20, reuse = false }: PlayOptions, loads: reado
   })
   const settings = {
     ...plainSettings,
-    range: { first: 40000, last: 39999 + rangePorts },
+    range: { first: 40000, last: 39999 + Math.round(LEAST * rangePorts) },
     tcpTwReuse: reuse ? 1 : 0,
   }
   let state: ModelState | undefined
@@ -110,15 +113,15 @@ describe('rankDestinations()', () => {
       { 1: { ports: 5, timeWait: 5 }, 2: { ports: 3, timeWait: 3 } },
     ].map((load) => play({ top: 9, reuse: true }, [load])[0])
     expect(rowsOf(mixed)).toEqual(['2'])
-    expect(mixed?.pools[0]).toMatchObject({ reclaimablePorts: 0, availablePorts: 19 })
+    expect(mixed?.pools[0]).toMatchObject({ reclaimablePorts: 0, availablePorts: 19 * LEAST })
 
     expect(rowsOf(alone)).toEqual([])
     expect(alone?.destinations).toEqual({ count: 2, rows: [], other: undefined })
     expect(hiddenOf(alone)).toBe(0)
     // Nobody is worst: then it is the most that any destination could recycle.
     expect(alone?.pools[0]).toMatchObject({
-      reclaimablePorts: 5,
-      availablePorts: 20,
+      reclaimablePorts: 5 * LEAST,
+      availablePorts: 20 * LEAST,
       worstDestination: undefined,
     })
   })
@@ -131,10 +134,10 @@ describe('renderDestinations()', () => {
     expect(only?.destinations).toMatchObject({
       count: 5,
       rows: [
-        { usedPorts: 6, timeWaitPorts: 0 },
-        { usedPorts: 5, timeWaitPorts: 2 },
+        { usedPorts: 6 * LEAST, timeWaitPorts: 0 },
+        { usedPorts: 5 * LEAST, timeWaitPorts: 2 * LEAST },
       ],
-      other: { usedPorts: 7, timeWaitPorts: 3 },
+      other: { usedPorts: 7 * LEAST, timeWaitPorts: 3 * LEAST },
     })
     expect(hiddenOf(only)).toBe(3)
   })
@@ -148,7 +151,7 @@ describe('renderDestinations()', () => {
   test('does not take a row that holds nothing for one of those that hold ports', () => {
     const [, later] = play({ top: 1 }, [{ 1: 9 }, { 2: 5, 3: 4, 4: 3 }])
     expect(rowsOf(later)).toEqual(['2', '1'])
-    expect(later?.destinations?.other).toEqual({ usedPorts: 7, timeWaitPorts: 0 })
+    expect(later?.destinations?.other).toEqual({ usedPorts: 7 * LEAST, timeWaitPorts: 0 })
     expect(hiddenOf(later)).toBe(2)
   })
 
@@ -157,9 +160,39 @@ describe('renderDestinations()', () => {
     const [only] = play({ top: 1, reuse: true }, [load])
     expect(only?.destinations).toMatchObject({
       count: 3,
-      other: { usedPorts: 1, timeWaitPorts: 0 },
+      other: { usedPorts: LEAST, timeWaitPorts: 0 },
     })
     expect(hiddenOf(only)).toBe(1)
+  })
+})
+
+describe('a destination with few ports', () => {
+  const few = (ports: number) => ports / LEAST
+
+  test('gets a row from 8 ports on and keeps it to below half of them', () => {
+    const loads = [7, 8, 4, 3, 3, 3].map((ports) => ({ 1: few(ports) }))
+    const samples = play({ top: 5 }, loads)
+    expect(samples.map(rowsOf)).toEqual([[], ['1'], ['1'], ['1'], ['1'], []])
+    expect(samples.map((one) => one.destinations?.other?.usedPorts)).toEqual([
+      ...[7, undefined, undefined, undefined, undefined, 3],
+    ])
+    expect(samples.map(hiddenOf)).toEqual([0, 0, 0, 0, 0, 0])
+  })
+
+  test('is the worst all the same, though nobody is named', () => {
+    const [only] = play({ top: 5 }, [{ 1: few(7), 2: few(6) }])
+    expect(only?.pools[0]).toMatchObject({ availablePorts: 153, worstDestination: undefined })
+  })
+
+  test('of a big range has less than 1 % of it', () => {
+    const loads = [{ 1: few(29) }, { 1: few(30) }]
+    const samples = play({ top: 5, rangePorts: 3000 / LEAST }, loads)
+    expect(samples.map(rowsOf)).toEqual([[], ['1']])
+  })
+
+  test('of a tiny one has less than a quarter of what is open', () => {
+    const samples = play({ top: 5, rangePorts: few(12) }, [{ 1: few(2) }, { 1: few(3) }])
+    expect(samples.map(rowsOf)).toEqual([[], ['1']])
   })
 })
 
@@ -182,7 +215,20 @@ describe('modelConnectPool()', () => {
       '192.168.1.2',
     ])
     // The numbers are those of the worst all the same.
-    expect(samples[2]?.pools[0]).toMatchObject({ availablePorts: 148, utilizationRatio: 0.26 })
+    expect(samples[2]?.pools[0]).toMatchObject({
+      availablePorts: 148 * LEAST,
+      utilizationRatio: 0.26,
+    })
+  })
+
+  test('names the one that is exhausted, however little the other lacks', () => {
+    const few = (one: number, two: number) => ({ 1: one / LEAST, 2: two / LEAST })
+    const samples = play({ top: 5, rangePorts: 1000 / LEAST }, [
+      ...[few(992, 900), few(992, 996), few(992, 999), few(992, 1000), few(1000, 1000)],
+    ])
+    expect(samples.map(named)).toEqual([
+      ...['192.168.1.1', '192.168.1.1', '192.168.1.2', '192.168.1.2', '192.168.1.2'],
+    ])
   })
 
   test('names another source of the same remote another destination', () => {

@@ -75,7 +75,8 @@ export function modelNatPool(
 ): NatPoolNow {
   const { protocol, flows, columns, top, atSeconds } = reading
   const { widestPorts } = columns
-  const members = rankDestinations(flows, columns, top, before?.members ?? [])
+  const limits = { top, least: leastRowPorts(widestPorts) }
+  const members = rankDestinations(flows, columns, limits, before?.members ?? [])
   const { watch, ...watched } = advanceWatch(before?.watch, {
     flows,
     columns,

@@ -144,6 +144,8 @@ export const sampleState: NamespaceState = {
     tcpTimestamps: 1,
     tcpTwReuseDelaySeconds: 1,
     tcpMaxTwBuckets: 65_536,
+    autobindReuse: 0,
+    portStepWidth: 1,
   },
   protocols: [
     {
