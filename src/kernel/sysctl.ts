@@ -21,9 +21,7 @@ export function readNetSettings(sysRoot: string): NetSettings {
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
   const hasReuseDelay = existsSync(`${sysRoot}/net/ipv4/tcp_tw_reuse_delay`)
   return {
-    range: readPortRange(sysRoot),
-    // A kernel without the file (before 2.6.35) can reserve nothing.
-    reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
+    ...readPortSettings(sysRoot),
     ipv6: canHoldIpv6(sysRoot),
     // With a delay that cannot be read nobody knows what may be reused.
     tcpTwReuse:
@@ -39,8 +37,16 @@ export function readNetSettings(sysRoot: string): NetSettings {
   }
 }
 
-/** The one setting that matters most; throws as readNetSettings(). */
-export function readPortRange(sysRoot: string): PortRange {
+/** The two settings that matter most; throws as readNetSettings(). */
+export function readPortSettings(sysRoot: string): Pick<NetSettings, 'range' | 'reserved'> {
+  return {
+    range: readPortRange(sysRoot),
+    // A kernel without the file (before 2.6.35) can reserve nothing.
+    reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
+  }
+}
+
+function readPortRange(sysRoot: string): PortRange {
   const path = `${sysRoot}/net/ipv4/ip_local_port_range`
   const text = readProcFile(path)
   if (text === undefined) {

@@ -5,17 +5,15 @@ import {
   readConntrackCounts,
   readConntrackLimit,
 } from '../kernel/conntrack-stat.ts'
-import {
-  type NamespaceReading,
-  type NetSettings,
-  type PortRange,
-  SourceError,
-} from '../observation.ts'
+import { type NamespaceReading, type NetSettings, SourceError } from '../observation.ts'
 import type { Source } from '../sources/source.ts'
 import type { NetNamespace } from './net-namespace.ts'
 
+/** Which ports the kernel may choose. */
+export type PortSettings = Pick<NetSettings, 'range' | 'reserved'>
+
 /** The port settings of a namespace as its pod's spec has them, for want of the kernel's word. */
-export type SpecSettings = Partial<Pick<NetSettings, 'range' | 'reserved'>>
+export type SpecSettings = Partial<PortSettings>
 
 export interface Namespaces {
   /** Those there are now. Throws SourceError or DecodeError when that cannot be found out. */
@@ -24,8 +22,11 @@ export interface Namespaces {
    * No namespace holds more ports than this; undefined where that cannot be learned without listing its sockets.
    */
   boundPorts(namespace: NetNamespace): number | undefined
-  /** The range alone, without listing sockets; undefined where only a reading tells it. Throws SourceError or DecodeError. */
-  readRange(namespace: NetNamespace): PortRange | undefined
+  /**
+   * The port settings alone, without listing sockets; undefined where only a reading tells them. Throws SourceError or
+   * DecodeError.
+   */
+  readPortSettings(namespace: NetNamespace): PortSettings | undefined
   /**
    * Calls `use` with a reading, which is valid until it returns. Throws SourceError or DecodeError when the namespace
    * cannot be read; what `use` throws passes through.
@@ -77,7 +78,7 @@ export function createOneNamespace(
   return {
     list: () => [ONLY],
     boundPorts: () => undefined,
-    readRange: () => undefined,
+    readPortSettings: () => undefined,
     read: (_place, use) => {
       const reading = source.read()
       return reading instanceof Promise ? reading.then(use) : use(reading)

@@ -4,7 +4,7 @@
 import type { Libc } from '../kernel/libc.ts'
 import { createEnterNamespace, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
-import { isInitialNamespace, readNetSettings, readPortRange } from '../kernel/sysctl.ts'
+import { isInitialNamespace, readNetSettings, readPortSettings } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory } from '../sources/procfs.ts'
 import { createDiscovery } from './discovery.ts'
@@ -71,13 +71,16 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
       if (enter === undefined || path === undefined) return undefined
       return enter(path, () => readSocketBound(`${OWN_NET}/sockstat`))
     },
-    readRange(namespace) {
+    readPortSettings(namespace) {
       const [path] = namespace.entrances
       if (namespace.own || enter === undefined || entering === undefined) return undefined
       if (path === undefined) return undefined
       return enter(path, () => {
-        if (isSameNamespace(namespace, entering.libc)) return readPortRange('/proc/sys')
-        throw new SourceError('vanished', `Cannot read the range: ${path} is another namespace now`)
+        if (isSameNamespace(namespace, entering.libc)) return readPortSettings('/proc/sys')
+        throw new SourceError(
+          'vanished',
+          `Cannot read the port settings: ${path} is another namespace now`,
+        )
       })
     },
     read(namespace, use, spec) {

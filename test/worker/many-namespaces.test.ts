@@ -40,9 +40,9 @@ function createNode(ids: readonly number[]) {
       if (bound instanceof Error) throw bound
       return bound
     },
-    readRange: ({ id }) => {
+    readPortSettings: ({ id }) => {
       if (node.rangeRefusal) throw node.rangeRefusal
-      return rangeOf(id)
+      return { range: rangeOf(id), reserved: [] }
     },
     ...untracked,
     read: ({ id }, use) => {
