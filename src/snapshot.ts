@@ -151,7 +151,14 @@ export interface Snapshot {
   readonly takenAtSeconds: number
   /** The sampling interval in force, stretched where the CPU budget asks for it. */
   readonly intervalSeconds: number
-  readonly durations: { readonly discover: number; readonly read: number; readonly model: number }
+  /** Seconds that the stages of the sample took; together the whole sample. */
+  readonly durations: {
+    readonly discover: number
+    readonly read: number
+    readonly model: number
+    /** Probes, names of owners and pods, counted failures and what else a sample does. */
+    readonly other: number
+  }
   /** Samples since the program started. */
   readonly samples: number
   readonly workerRestarts: number

@@ -20,13 +20,16 @@ export const exporterFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_sample_duration_seconds',
     type: 'gauge',
-    help: 'How long the stages of the last sample took: discover, read, model.',
-    details: 'discover finds the namespaces, read lists their sockets, model is the rest.',
+    help: 'How long the stages of the last sample took: discover, read, model, other.',
+    details:
+      'discover finds the namespaces, read lists their sockets, model computes the numbers, other is ' +
+      'the rest. Together they are the whole sample.',
     labels: ['stage'],
     *samples({ durations }) {
       yield { labels: { stage: 'discover' }, value: durations.discover }
       yield { labels: { stage: 'read' }, value: durations.read }
       yield { labels: { stage: 'model' }, value: durations.model }
+      yield { labels: { stage: 'other' }, value: durations.other }
     },
   }),
   perExporter({

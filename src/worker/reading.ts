@@ -77,25 +77,27 @@ export function createReading({
     const reader = reading.canProbe ? buckets : undefined
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
-      const resolved = reader?.resolve(doubt)
+      const resolved = watch.timeAside(() => reader?.resolve(doubt))
       isResolved = resolved !== undefined
       return resolved ?? probing?.testsOf(memory, last.state)
     }
-    const { state, namespace, ambiguousPorts } = step(
-      last.model,
-      {
-        ...reading,
-        // Ids that nothing resolves are worth less than uids.
-        ownersBy: names.cgroups ? reading.ownersBy : reading.ownersBy && 'user',
-        batches: watch.timeReads(reading.batches),
-        activeOpens: reading.activeOpens && reading.activeOpens - memory.opens,
-      },
-      {
-        atSeconds,
-        unixSeconds: clocks.unixSeconds(),
-        nameOwners: names.nameOwnersOf(identity.namespace.id),
-        testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
-      },
+    const { state, namespace, ambiguousPorts } = watch.timeModel(() =>
+      step(
+        last.model,
+        {
+          ...reading,
+          // Ids that nothing resolves are worth less than uids.
+          ownersBy: names.cgroups ? reading.ownersBy : reading.ownersBy && 'user',
+          batches: watch.timeReads(reading.batches),
+          activeOpens: reading.activeOpens && reading.activeOpens - memory.opens,
+        },
+        {
+          atSeconds,
+          unixSeconds: clocks.unixSeconds(),
+          nameOwners: names.nameOwnersOf(identity.namespace.id),
+          testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
+        },
+      ),
     )
     last.model = state
     last.state = namespace

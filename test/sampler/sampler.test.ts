@@ -29,7 +29,7 @@ const worker: WorkerOptions = {
 }
 const sample: Sample = {
   takenAtSeconds: 1_700_000_000,
-  durations: { discover: 0.001, read: 0.002, model: 0.003 },
+  durations: { discover: 0.001, read: 0.002, model: 0.003, other: 0.004 },
   namespaces: [],
   failures: [],
   collectors: [],
