@@ -107,7 +107,7 @@ export const namespaceFamilies: readonly Family[] = [
     details:
       'exactness=exact: nothing that could change a number is hidden. exactness=inferred: which ' +
       'connections were bound first is told by memory and by the parity of their ports, and ' +
-      'ephemeral_port_pool_uncertain_ports says what is left. exactness=upper_bound: the reader ' +
+      'ephemeral_port_pool_uncertain_ports says what is left in doubt. exactness=upper_bound: the reader ' +
       'cannot see bound sockets, so that ephemeral_port_pool_available_ports is an upper bound. The ' +
       'range comes from the kernel (sysctl), from the spec of the pod (pod_spec), or is assumed ' +
       '(default). What lowers exactness: [kernels.md](kernels.md).',

@@ -13,8 +13,6 @@ export const ORIGIN = {
   accepted: 1,
   /** The application chose the port. */
   explicit: 2,
-  /** The parity of its port says that bind(0) chose it. */
-  inferred: 3,
 } as const
 
 /** Row i of both columns is one connection. */
@@ -29,10 +27,8 @@ export interface BoundFlows {
 export interface BoundFlowsNow {
   /** By port number, bit 1 << ORIGIN: which remembered connections are still there. */
   readonly left: Uint8Array
-  /** Notes a connection of this census, unless enough is remembered of its port. */
-  note(flow: number, origin: number): void
   /** What the next sample is to know. */
-  take(): BoundFlows
+  readonly flows: BoundFlows
 }
 
 /** Connections of one port that are remembered. When all of them have gone and others are left, the port is in doubt. */
@@ -126,8 +122,7 @@ export function createBoundFlowsMemory(): (
 
     return {
       left,
-      note,
-      take: () => ({ atSeconds, count, port: port.slice(0, count), mark: mark.slice(0, count) }),
+      flows: { atSeconds, count, port: port.slice(0, count), mark: mark.slice(0, count) },
     }
   }
 }

@@ -12,7 +12,7 @@ import {
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
-import { createParityJudge, HISTORY, VERDICT } from './parity.ts'
+import { createDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 
 /** What one sample leaves for the next. */
@@ -39,7 +39,7 @@ export interface ClosedPorts {
   readonly memory: ClosedMemory
   /** Ports worth testing; undefined without tests. */
   readonly ambiguousPorts: readonly number[] | undefined
-  /** Whether no port had to be inferred or left in doubt. */
+  /** Whether of each port with connections it is seen, remembered or tested whether it is closed. */
   readonly certain: boolean
   /**
    * Ports counted as open to a destination of that index, or to one without connections (-1), although they may be closed.
@@ -51,8 +51,8 @@ export interface ClosedPorts {
 /** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */
 export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
   const rememberFlows = createBoundFlowsMemory()
-  const judgeParity = createParityJudge()
-  const history = new Uint8Array(PORTS)
+  const findDoubt = createDoubt()
+  const unknown = new Uint8Array(PORTS)
 
   return ({ census, settings, before, atSeconds, tests, boundKnown }) => {
     const { portUse } = census
@@ -70,36 +70,22 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     let ports = countPorts(census, settings)
     const tested = tests && closeTested(census, ports, tests)
     const untested = tested?.untested ?? listOpenPorts(census, ports)
-    history.fill(HISTORY.known)
-    for (const port of untested) {
-      history[port] = isLeft(port, ORIGIN.inferred) ? HISTORY.inferred : HISTORY.unknown
-    }
-    // Tests of some ports tell more of the others than their parity does.
-    const verdicts =
-      boundKnown && tested?.representative !== true && untested.length > 0
-        ? judgeParity({
-            census,
-            ports,
-            firstPort: first,
-            lastPort: last,
-            history,
-            note: (flow) => bound.note(flow, ORIGIN.inferred),
-          })
-        : undefined
-    for (const port of untested) if (verdicts?.[port] === VERDICT.closed) close(port)
-    if (verdicts !== undefined || tested !== undefined) ports = countPorts(census, settings)
+    unknown.fill(0)
+    for (const port of untested) unknown[port] = 1
+    const doubt =
+      boundKnown && untested.length > 0
+        ? findDoubt({ census, ports, firstPort: first, lastPort: last, unknown })
+        : unknown
+    if (tested !== undefined) ports = countPorts(census, settings)
 
     const listeners = rememberListeners(census, before?.listeners ?? [], (port) =>
       isLeft(port, ORIGIN.accepted),
     )
-    const isDoubtful = (port: number) =>
-      (verdicts === undefined
-        ? history[port] !== HISTORY.known
-        : verdicts[port] === VERDICT.doubt) && port !== ports.neverVisited
+    const isDoubtful = (port: number) => doubt[port] === 1 && port !== ports.neverVisited
     return {
       ports,
       columns: accountDestinations(census, ports, { firstPort: first, listeners }),
-      memory: { flows: bound.take(), listeners },
+      memory: { flows: bound.flows, listeners },
       ambiguousPorts: tested?.ambiguous,
       certain: untested.length === 0,
       uncertainPorts: (destination) =>
@@ -118,7 +104,6 @@ function closeTested(
 ): {
   readonly ambiguous: readonly number[]
   readonly untested: readonly number[]
-  readonly representative: boolean
 } {
   const { portUse } = census
   const ambiguous = listAmbiguousPorts(usable, portUse, { tcp: USE.tcp, blocking: BLOCKING })
@@ -128,7 +113,6 @@ function closeTested(
   return {
     ambiguous,
     untested: [...estimate.untested].filter((port) => !closed.has(port)),
-    representative: estimate.closedRatio !== undefined,
   }
 }
 

@@ -12,6 +12,8 @@ export interface DestinationColumns {
   readonly count: number
   /** Usable ports that its connections hold and that a new connection cannot take over. */
   readonly used: Uint32Array
+  /** The larger of used and taken, where it uses any: by its twin without a device it may have taken more than it uses. */
+  readonly burden: Uint32Array
   /** Used ports that are in TIME_WAIT. */
   readonly timeWait: Uint32Array
   /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
@@ -93,7 +95,12 @@ export function accountDestinations(
       column[index] = (column[index] ?? 0) + (column[twin] ?? 0)
     }
   })
-  return { count, used, timeWait, taken, takenFirstHalf, takenLive, reclaimable, inboundFlows }
+  const burden =
+    twins === undefined
+      ? used
+      : used.map((ports, index) => (ports === 0 ? 0 : Math.max(ports, taken[index] ?? 0)))
+  const columns = { used, burden, timeWait, taken, takenFirstHalf, takenLive, reclaimable }
+  return { count, ...columns, inboundFlows }
 }
 
 /**

@@ -1,81 +1,60 @@
-// What the parity of ports tells of connections whose bind history no listing shows: bound, made by connect(), or in doubt.
+// What the parity of ports tells of connections whose bind history no listing shows: which were surely made by connect() alone.
 // connect() begins with the ports that have the parity of the first port of the range, bind(0) with the others
-// (docs/development/port-model.md#what-listings-do-not-tell). A destination whose connections have far more ports of one parity than chance, or
-// a half that was full for a time, could give them is known by that.
-// Programs that confine themselves to a part of the range (IP_LOCAL_PORT_RANGE) use both parities alike: they prove nothing.
+// (docs/development/port-model.md#what-listings-do-not-tell). A destination whose connections have far more ports of connect()'s parity than
+// chance could give them is used by clients that do not bind, as long as bind(0) finds ports of its own parity.
+// The reverse proves nothing: after a rush that filled the first half, connections that close in the order in which they were
+// opened leave those of the other half; and programs that confine themselves to a part of the range use both alike.
 
 import { type Census, PORTS, USE } from './census.ts'
 import { HOLD } from './flows.ts'
 import type { Ports } from './ports.ts'
 
-/** What is known of a port before its parity is looked at. */
-export const HISTORY = {
-  /** Nothing hides: no connection, or closed for a reason that is seen or known, or tested. */
-  known: 0,
-  unknown: 1,
-  /** An earlier sample inferred that a connection which is still there was bound. */
-  inferred: 2,
-} as const
-
-export interface ParityInput {
+export interface DoubtInput {
   readonly census: Census
   readonly ports: Ports
   readonly firstPort: number
   readonly lastPort: number
-  /** One of HISTORY by port number. */
-  readonly history: Uint8Array
-  /** Told of each connection that this sample infers to be bound. */
-  readonly note: (flow: number) => void
+  /** 1 at each port with connections of which nothing else is known, by port number. */
+  readonly unknown: Uint8Array
 }
-
-/** A port's verdict, by port number. */
-export const VERDICT = { open: 0, doubt: 1, closed: 2 } as const
 
 /** Standard deviations of a binomial count that are no chance, however often it is looked at. */
 const NO_CHANCE = 4
 
-/** Creates the function, which returns one of VERDICT by port number, valid until the next call. */
-export function createParityJudge(): (input: ParityInput) => Uint8Array {
-  const verdict = new Uint8Array(PORTS)
+/** Creates the function, which returns 1 at each port that stays in doubt, by port number, valid until the next call. */
+export function createDoubt(): (input: DoubtInput) => Uint8Array {
+  const doubt = new Uint8Array(PORTS)
 
-  return ({ census, ports, firstPort, lastPort, history, note }) => {
+  return ({ census, ports, firstPort, lastPort, unknown }) => {
+    doubt.fill(0)
     const { destination, port, hold } = census.flows.columns()
     const flows = census.flows.flowCount()
-    const total = census.flows.destinationCount()
-    const first = new Uint32Array(total)
-    const second = new Uint32Array(total)
-    verdict.fill(VERDICT.open)
-
+    const first = new Uint32Array(census.flows.destinationCount())
+    const second = new Uint32Array(census.flows.destinationCount())
     for (let flow = 0; flow < flows; flow++) {
       const local = port[flow] ?? 0
-      if (history[local] === HISTORY.known) continue
+      if (unknown[local] === 0) continue
       const half = (local - firstPort) % 2 === 0 ? first : second
       const to = destination[flow] ?? 0
       half[to] = (half[to] ?? 0) + 1
     }
 
-    const share = secondShare(census, ports, { firstPort, lastPort })
-    const bindsEarly = hasEarlyBindPort(census, ports, { firstPort, lastPort })
+    const share = firstShare(census, ports, { firstPort, lastPort })
+    const bindsElsewhere = hasEarlyBindPort(census, ports, { firstPort, lastPort })
     for (let flow = 0; flow < flows; flow++) {
       const local = port[flow] ?? 0
-      if (history[local] !== HISTORY.unknown || verdict[local] === VERDICT.closed) continue
+      if (unknown[local] === 0) continue
       const to = destination[flow] ?? 0
-      const count = (first[to] ?? 0) + (second[to] ?? 0)
-      const excess = (second[to] ?? 0) - count * share
-      const isChance = Math.abs(excess) <= NO_CHANCE * Math.sqrt(count * share * (1 - share))
-      const inFirst = (local - firstPort) % 2 === 0
-      if (!isChance && excess > 0 && !inFirst) {
-        verdict[local] = VERDICT.closed
-        note(flow)
-      } else if (isChance || excess > 0 || !inFirst || !bindsEarly || hold[flow] !== HOLD.live) {
-        // A TIME_WAIT may be of a connection whose port the application chose.
-        verdict[local] = VERDICT.doubt
-      }
+      const inFirst = first[to] ?? 0
+      const count = inFirst + (second[to] ?? 0)
+      const deviation = Math.sqrt(count * share * (1 - share))
+      const isPlain = inFirst - count * share > NO_CHANCE * deviation
+      const isFirst = (local - firstPort) % 2 === 0
+      // A TIME_WAIT may be of a connection whose port the application chose.
+      if (isPlain && bindsElsewhere && isFirst && hold[flow] === HOLD.live) continue
+      doubt[local] = 1
     }
-    for (let local = firstPort; local <= lastPort; local++) {
-      if (history[local] === HISTORY.inferred) verdict[local] = VERDICT.closed
-    }
-    return verdict
+    return doubt
   }
 }
 
@@ -84,8 +63,8 @@ interface Range {
   readonly lastPort: number
 }
 
-/** The part of the ports open to connect() that it tries last: the most that it leaves in that half by itself. */
-function secondShare({ portUse }: Census, { usable }: Ports, { firstPort, lastPort }: Range) {
+/** The part of the ports open to connect() that has the parity it begins with. */
+function firstShare({ portUse }: Census, { usable }: Ports, { firstPort, lastPort }: Range) {
   const open = [0, 0]
   for (let local = firstPort; local <= lastPort; local++) {
     if (usable[local] === 0 || ((portUse[local] ?? 0) & (USE.listener | USE.bound)) !== 0) continue
@@ -93,7 +72,7 @@ function secondShare({ portUse }: Census, { usable }: Ports, { firstPort, lastPo
     open[half] = (open[half] ?? 0) + 1
   }
   const [first = 0, second = 0] = open
-  return second / Math.max(1, first + second)
+  return first / Math.max(1, first + second)
 }
 
 /**

@@ -40,7 +40,7 @@ export function rankDestinations(
 ): readonly RankedMember[] {
   const compare = createComparison(flows, [columns.taken, columns.used])
   // A destination of reclaimable ports alone is no burden.
-  const best = takeBest(columns.used, 2 * top, compare, least / 2)
+  const best = takeBest(columns.burden, 2 * top, compare, least / 2)
   const rank = new Map(best.map((index, position) => [index, position]))
 
   const next = new Map<number, RankedMember>()
@@ -53,9 +53,8 @@ export function rankDestinations(
     else next.set(index, { ...member, index, outside })
   }
   for (const index of best.slice(0, top)) {
-    // One with a device also pays for its twin without.
-    const ports = Math.max(columns.used[index] ?? 0, columns.taken[index] ?? 0)
-    if (ports >= least && !next.has(index)) next.set(index, enterDestination(flows, index))
+    const enters = (columns.burden[index] ?? 0) >= least
+    if (enters && !next.has(index)) next.set(index, enterDestination(flows, index))
   }
   const ranked = [...next.values()].sort((left, right) => compare(left.index, right.index))
   return [...ranked, ...idle].slice(0, 2 * top)

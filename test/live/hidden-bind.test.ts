@@ -143,13 +143,29 @@ test('bind() before connect() over many destinations is never less in doubt than
   })
 })
 
-test('many connections of one destination that were bound first are told by the parity of their ports', async (context) => {
+test('clients that do not bind are told by the parity of their ports', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   await withScene(async ({ open, look, fill }) => {
-    await open({ bind: { address: '127.0.0.1', port: 0 }, connect: server, count: 40 })
+    await open({ connect: server, count: 40 })
     await open({ connect: other, count: 20 })
-    expect(await look()).toEqual({ available: 40, uncertain: 0, exactness: 'inferred' })
-    expect(await fill(other)).toBe(40)
+    expect(await look()).toEqual({ available: 60, uncertain: 0, exactness: 'inferred' })
+    await open({ bind: { address: '127.0.0.1', port: 0 }, connect: other, count: 30 })
+    expect(await look()).toEqual({ available: 60, uncertain: 30, exactness: 'inferred' })
+    expect(await fill(server)).toBe(30)
+  })
+})
+
+test('connections that close in the order in which they were opened close no port to others', async (context) => {
+  if (skipReason !== undefined) return context.skip(skipReason)
+  await withScene(async ({ netns, open, look, fill }) => {
+    const sockets = await open({ connect: server, count: 90 })
+    for (const gone of [30, 50, 60]) {
+      await netns.call('close', { sockets: sockets.slice(gone - 10, gone), how: 'rst' })
+      const { available, uncertain } = await look()
+      expect(await fill(other)).toBe(100)
+      expect(uncertain).toBe(0)
+      expect(available).toBe(await fill(server))
+    }
   })
 })
 

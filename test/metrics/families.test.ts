@@ -279,6 +279,7 @@ ephemeral_port_last_sample_timestamp_seconds 1764000000.5
 ephemeral_port_sample_interval_seconds 5
 ephemeral_port_sample_duration_seconds{stage="discover"} 0.0005
 ephemeral_port_sample_duration_seconds{stage="model"} 0.0075
+ephemeral_port_sample_duration_seconds{stage="other"} 0.001
 ephemeral_port_sample_duration_seconds{stage="read"} 0.0425
 ephemeral_port_samples_total 17
 ephemeral_port_worker_restarts_total 0

@@ -90,7 +90,7 @@ export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {
   return {
     takenAtSeconds: 1_767_323_045.678,
     intervalSeconds: 5,
-    durations: { discover: 0, read: 0.01, model: 0.001 },
+    durations: { discover: 0, read: 0.01, model: 0.001, other: 0 },
     samples: 1,
     workerRestarts: 0,
     forecastHorizonSeconds: 900,

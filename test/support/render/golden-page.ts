@@ -59,7 +59,7 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
   return {
     takenAtSeconds,
     intervalSeconds: INTERVAL_SECONDS,
-    durations: { discover: 0.0005, read: 0.002, model: 0.001 },
+    durations: { discover: 0.0005, read: 0.002, model: 0.001, other: 0.0005 },
     samples: SAMPLES,
     workerRestarts: 0,
     forecastHorizonSeconds: HORIZON_SECONDS,

@@ -225,7 +225,7 @@ export const sampleState: NamespaceState = {
 export const sampleSnapshot: Snapshot = {
   takenAtSeconds: 1_764_000_000.5,
   intervalSeconds: 5,
-  durations: { discover: 0.0005, read: 0.0425, model: 0.0075 },
+  durations: { discover: 0.0005, read: 0.0425, model: 0.0075, other: 0.001 },
   samples: 17,
   workerRestarts: 0,
   forecastHorizonSeconds: 900,
