@@ -5,7 +5,6 @@ import type { NetSettings } from '../observation.ts'
 import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
 import { type Census, type Listener, PORTS, USE } from './census.ts'
 import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
-import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
 import {
   estimateHidden,
   listAmbiguousPorts,
@@ -42,10 +41,11 @@ export interface ClosedPorts {
   /** Whether of each port with connections it is seen, remembered or tested whether it is closed. */
   readonly certain: boolean
   /**
-   * Ports counted as open to a destination of that index, or to one without connections (-1), although they may be closed.
-   * Undefined where nothing tells bound sockets.
+   * By how many the available ports may be too high, `worst` being the index of the destination that has taken most, -1 if
+   * there is none. If all ports in doubt are closed, another destination may be worse. Undefined where nothing tells bound
+   * sockets.
    */
-  readonly uncertainPorts: (destination: number) => number | undefined
+  readonly uncertainPorts: (worst: number) => number | undefined
 }
 
 /** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */
@@ -81,19 +81,26 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const listeners = rememberListeners(census, before?.listeners ?? [], (port) =>
       isLeft(port, ORIGIN.accepted),
     )
-    const isDoubtful = (port: number) => doubt[port] === 1 && port !== ports.neverVisited
+    const columns = accountDestinations(census, ports, { firstPort: first, listeners, doubt })
     return {
       ports,
-      columns: accountDestinations(census, ports, { firstPort: first, listeners }),
+      columns,
       memory: { flows: bound.flows, listeners },
       ambiguousPorts: tested?.ambiguous,
       certain: untested.length === 0,
-      uncertainPorts: (destination) =>
+      uncertainPorts: (worst) =>
         boundKnown
-          ? untested.filter(isDoubtful).length - countHeld(census, destination, isDoubtful)
+          ? countDoubtful(doubt, ports) +
+            columns.takenKnown.reduce((most, taken) => Math.max(most, taken), 0) -
+            (columns.taken[worst] ?? 0)
           : undefined,
     }
   }
+}
+
+function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports): number {
+  const all = doubt.reduce((sum, one) => sum + one, 0)
+  return all - (doubt[neverVisited] ?? 0)
 }
 
 /** Closes the ports that tests found closed, or that must be presumed to be because others were. */
@@ -126,25 +133,4 @@ function listOpenPorts({ portUse }: Census, { usable }: Ports): Uint16Array {
     ports[count++] = port
   }
   return ports.subarray(0, count)
-}
-
-/** Ports that pass, and that a new connection to the destination could not have anyway. */
-function countHeld(
-  { flows }: Census,
-  destination: number,
-  passes: (port: number) => boolean,
-): number {
-  if (destination < 0) return 0
-  const key = flows.keys().slice(destination * KEY_WORDS, (destination + 1) * KEY_WORDS)
-  key[KEY_DEVICE] = 0
-  const twin = flows.findDestination(key)
-  const columns = flows.columns()
-  const held = new Set<number>()
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    const to = columns.destination[flow]
-    if (to !== destination && to !== twin) continue
-    const port = columns.port[flow] ?? 0
-    if (columns.hold[flow] !== HOLD.reclaimable && passes(port)) held.add(port)
-  }
-  return held.size
 }

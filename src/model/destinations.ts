@@ -18,6 +18,8 @@ export interface DestinationColumns {
   readonly timeWait: Uint32Array
   /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
   readonly taken: Uint32Array
+  /** Taken ports that are not in doubt. */
+  readonly takenKnown: Uint32Array
   /** Taken ports in the half of the range that connect() tries first. */
   readonly takenFirstHalf: Uint32Array
   /** Taken ports that are not in TIME_WAIT. FIN_WAIT2 without owner counts, because its TIME_WAIT is still to come. */
@@ -33,6 +35,8 @@ export interface AccountContext {
   readonly firstPort: number
   /** Listeners, gone ones included that may have left accepted connections behind. */
   readonly listeners: readonly Listener[]
+  /** 1 at each port that may be closed to all although nothing shows it, by port number. */
+  readonly doubt: Uint8Array
 }
 
 /**
@@ -43,7 +47,7 @@ export interface AccountContext {
 export function accountDestinations(
   census: Census,
   ports: Ports,
-  { firstPort, listeners }: AccountContext,
+  { firstPort, listeners, doubt }: AccountContext,
 ): DestinationColumns {
   const { flows } = census
   const total = flows.destinationCount()
@@ -55,6 +59,7 @@ export function accountDestinations(
   const used = new Uint32Array(total)
   const timeWait = new Uint32Array(total)
   const taken = new Uint32Array(total)
+  const takenKnown = new Uint32Array(total)
   const takenFirstHalf = new Uint32Array(total)
   const takenLive = new Uint32Array(total)
   const reclaimable = new Uint32Array(total)
@@ -85,13 +90,14 @@ export function accountDestinations(
     const twin = twins?.[index] ?? -1
     if (twin >= 0 && isHeld(census, twin, local)) continue
     increment(taken, index)
+    if (doubt[local] === 0) increment(takenKnown, index)
     if ((local - firstPort) % 2 === 0) increment(takenFirstHalf, index)
     if (hold[flow] !== HOLD.timeWait) increment(takenLive, index)
   }
 
   twins?.forEach((twin, index) => {
     if (twin < 0 || seen[index] === 0) return
-    for (const column of [taken, takenFirstHalf, takenLive]) {
+    for (const column of [taken, takenKnown, takenFirstHalf, takenLive]) {
       column[index] = (column[index] ?? 0) + (column[twin] ?? 0)
     }
   })
@@ -99,8 +105,8 @@ export function accountDestinations(
     twins === undefined
       ? used
       : used.map((ports, index) => (ports === 0 ? 0 : Math.max(ports, taken[index] ?? 0)))
-  const columns = { used, burden, timeWait, taken, takenFirstHalf, takenLive, reclaimable }
-  return { count, ...columns, inboundFlows }
+  const columns = { used, burden, timeWait, taken, takenKnown, takenFirstHalf, takenLive }
+  return { count, ...columns, reclaimable, inboundFlows }
 }
 
 /**

@@ -75,8 +75,8 @@ function listDoubts(page: Page): string[] {
 
 /** Undefined where the kernel did as promised. */
 function judge({ kind, teller }: MixSet, proof: Proof): string | undefined {
-  const { pool, what, predicted, unused, uncertain, granted, refusals } = proof
-  const { unseen = 0 } = proof
+  const { pool, what, predicted, unused, granted, refusals } = proof
+  const { unseen = 0, certain = 0 } = proof
   // In an odd range each search skips the first or the last port: TCP may be refused while that one is free.
   const slack = kind === 'odd' && pool !== 'udp' ? 1 : 0
   const hidden = kind === 'hidden' && teller === 'nobody' && pool === 'tcp_connect'
@@ -84,7 +84,7 @@ function judge({ kind, teller }: MixSet, proof: Proof): string | undefined {
   const wrong = [
     granted > predicted && 'under-estimated',
     granted < least && 'over-estimated',
-    granted < predicted - slack - (uncertain ?? Infinity) && `more than ${uncertain} too high`,
+    granted < certain - slack && `${certain} of them were called certain`,
     granted < unused - slack && `unused ${unused} above the truth`,
     refusals.some((refusal) => !refusalsOf[pool].includes(refusal ?? '')) && 'ended otherwise',
   ].filter((problem) => problem !== false)

@@ -22,8 +22,8 @@ export interface Proof {
   readonly predicted: number
   /** What the page says will succeed at least. */
   readonly unused: number
-  /** By how many the prediction may be too high, where the page says so: of the worst destination. */
-  readonly uncertain?: number | undefined
+  /** What the page says every destination can get, ports in doubt apart; of connect() only. */
+  readonly certain?: number
   /** By how many the prediction may be too high because a destination with few ports has no row. */
   readonly unseen?: number
   /** What did succeed. */
@@ -62,7 +62,7 @@ export async function proveAll(
       predicted,
       unused,
       unseen: findRow(page, target) === undefined ? MOST_UNSEEN : 0,
-      uncertain: takeUncertain(page, target, predicted),
+      certain: takeCertain(page),
       granted: count,
       refusals: [refusal],
     })
@@ -125,11 +125,10 @@ function findRow(page: Page, { source, destination }: Pick<Target, 'source' | 'd
   return page.find('ephemeral_port_destination_utilization_ratio', { source, destination })
 }
 
-function takeUncertain(page: Page, { source, destination }: Target, predicted: number) {
-  const named = page.list('ephemeral_port_pool_worst_destination_info', { source, destination })
-  const isWorst = predicted === page.value('ephemeral_port_pool_available_ports', CONNECT)
-  if (named.length === 0 || !isWorst) return undefined
-  return page.value('ephemeral_port_pool_uncertain_ports', CONNECT)
+/** What every destination can get at least, whatever bind() has closed. */
+function takeCertain(page: Page): number {
+  const available = page.value('ephemeral_port_pool_available_ports', CONNECT)
+  return available - page.value('ephemeral_port_pool_uncertain_ports', CONNECT)
 }
 
 function availablePorts(page: Page, utilization: number): number {
