@@ -6,7 +6,7 @@ import type { ConntrackState, NatState } from './snapshot-nat.ts'
 import type { Destination, OwnerName, Pool, PoolName } from './snapshot-pools.ts'
 
 export type * from './snapshot-nat.ts'
-export * from './snapshot-pools.ts'
+export type * from './snapshot-pools.ts'
 
 export interface DestinationRow extends Destination {
   readonly usedPorts: number

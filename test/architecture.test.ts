@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 const root = join(import.meta.dirname, '..')
 const src = join(root, 'src')
 
-const CONTRACT = 'observation|snapshot|sample'
+const CONTRACT = 'observation|snapshot|snapshot-pools|sample'
 
 /**
  * Top to bottom is the direction of the data. The first pattern that fits a file rules it. A folder is one thread or none:
@@ -34,7 +34,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^ledger\//, /^((sample|snapshot)\.ts|model\/share-out\.ts|ledger\/.*)$/],
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
-  [/^model\//, /^((observation|snapshot)\.ts|model\/.*|ipaddr\.js)$/],
+  [/^model\//, /^((observation|snapshot|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/],
   [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
   [/^namespaces\//, /^(observation\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
   [
@@ -50,7 +50,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     ),
   ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
-  [/^metrics\//, /^(snapshot\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
+  [/^metrics\//, /^((snapshot|snapshot-pools)\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
   [/^diagnosis\//, /^((observation|snapshot)\.ts|diagnosis\/.*)$/],
   [/^web\/app\.ts$/, /^(snapshot\.ts|diagnosis\/diagnose\.ts|web\/[^/]*|metrics\/.*|express)$/],
   [

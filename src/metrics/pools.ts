@@ -1,6 +1,6 @@
 // Families about the pools of ports and when they run out: Snapshot -> samples.
 
-import { holders, isCauseShown } from '../snapshot.ts'
+import { holders, isCauseShown } from '../snapshot-pools.ts'
 import { defineFamily, type Family, perExporter, perPool, readableNamespaces } from './family.ts'
 
 /** UDP knows no other states. */

@@ -1,7 +1,7 @@
 // What holds the ports of a pool, port by port: census, ports and accounts -> counts by holder and by cause, with owners.
 
 import { STATE } from '../observation.ts'
-import { type Holder, holders, type PoolName } from '../snapshot.ts'
+import { type Holder, holders, type PoolName } from '../snapshot-pools.ts'
 import { type Census, PORTS, USE } from './census.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { HOLD } from './flows.ts'

@@ -80,7 +80,7 @@ export function advanceLevels(
 
 export interface LevelsReading {
   readonly flows: FlowTable
-  readonly columns: Pick<DestinationColumns, 'taken' | 'takenLive' | 'used'>
+  readonly columns: Pick<DestinationColumns, 'taken' | 'takenLive' | 'used' | 'burden'>
   /** Ports that a destination without connections could take. */
   readonly openPorts: number
   readonly atSeconds: number

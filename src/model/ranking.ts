@@ -34,7 +34,7 @@ export interface RankLimits {
  */
 export function rankDestinations(
   flows: FlowTable,
-  columns: Pick<DestinationColumns, 'taken' | 'used'>,
+  columns: Pick<DestinationColumns, 'taken' | 'used' | 'burden'>,
   { top, least }: RankLimits,
   members: readonly Member[],
 ): readonly RankedMember[] {

@@ -3,13 +3,8 @@
 import type { ModelState } from '../model/step.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
-import {
-  isCauseShown,
-  type Namespace,
-  type NamespaceState,
-  type NetnsName,
-  type OwnerShare,
-} from '../snapshot.ts'
+import type { Namespace, NamespaceState, NetnsName, OwnerShare } from '../snapshot.ts'
+import { isCauseShown } from '../snapshot-pools.ts'
 import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
 import type { Failure } from './read-failure.ts'

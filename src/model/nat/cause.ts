@@ -1,6 +1,12 @@
 // What holds the ports of a NAT pool: the accounts of its worst destination -> heldPorts and cause.
 
-import { type Cause, type Holder, holders, type OwnerShare, type Pool } from '../../snapshot.ts'
+import {
+  type Cause,
+  type Holder,
+  holders,
+  type OwnerShare,
+  type Pool,
+} from '../../snapshot-pools.ts'
 import type { FlowTable } from '../flows.ts'
 import type { NumberTable } from '../owners/ids.ts'
 import { UNKNOWN_OWNER } from '../owners/rows.ts'

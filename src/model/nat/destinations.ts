@@ -13,6 +13,8 @@ export interface NatColumns {
   readonly soft: Uint32Array
   /** Ports of its range that a closing entry takes for good. */
   readonly closing: Uint32Array
+  /** The same as used: no two entries of a NAT stand for one destination. */
+  readonly burden: Uint32Array
   /** Ports taken for good, in proportion to the widest range: what makes pools of different size comparable. */
   readonly taken: Uint32Array
   /** The same as taken: no timer of these entries is followed. */
@@ -69,7 +71,7 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
     const hard = ports - (soft[index] ?? 0)
     return size === 0 ? 0 : Math.ceil((hard * widestPorts) / size)
   })
-  return { used, soft, closing, taken, takenLive: taken, clients, widestPorts }
+  return { used, burden: used, soft, closing, taken, takenLive: taken, clients, widestPorts }
 }
 
 /** Judges the search for a port for each of these destinations, by its range. */

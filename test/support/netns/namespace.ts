@@ -1,6 +1,7 @@
 // A Namespace of a Snapshot, named after the host and without a reading, but for what the test says.
 
-import { type Holder, holders, type Namespace } from '../../../src/snapshot.ts'
+import type { Namespace } from '../../../src/snapshot.ts'
+import { type Holder, holders } from '../../../src/snapshot-pools.ts'
 
 /** What holds the ports of a pool that nobody uses. */
 export const noneHeld = Object.fromEntries(holders.map((holder) => [holder, 0])) as Record<
