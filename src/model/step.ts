@@ -178,7 +178,7 @@ export function createStep(options: ModelOptions): Step {
       columns,
       range: settings.range,
       ipv6: settings.ipv6,
-      worst: members.find(({ index }) => index >= 0)?.index ?? -1,
+      worst,
       atSeconds: context.atSeconds,
       owners: owners && { memory: owners.state.memory, nameOwner: owners.nameOwner },
     })

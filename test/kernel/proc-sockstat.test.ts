@@ -44,8 +44,8 @@ describe('readSocketBound()', () => {
   test('reads a file, also one longer than usual, and undefined where there is none', () => {
     expect(readSocketBound(path)).toBeUndefined()
     writeFileSync(path, SOCKSTAT)
-    expect(readSocketBound(path)).toBe(160)
+    expect(readSocketBound(path)).toBe(185)
     writeFileSync(path, `${'x'.repeat(1000)}\n${SOCKSTAT}`)
-    expect(readSocketBound(path)).toBe(160)
+    expect(readSocketBound(path)).toBe(185)
   })
 })
