@@ -1,10 +1,14 @@
 // Families about the pools of ports and when they run out: Snapshot -> samples.
 
-import { holders, isCauseShown } from '../snapshot-pools.ts'
+import { type Holder, holders, isCauseShown, type PoolName } from '../snapshot-pools.ts'
 import { defineFamily, type Family, perExporter, perPool, readableNamespaces } from './family.ts'
 
-/** UDP knows no other states. */
-const udpHolders = ['established', 'bound'] as const
+/** UDP and NAT know no other states. */
+const holdersOf: Partial<Record<PoolName, readonly Holder[]>> = {
+  udp: ['established', 'bound'],
+  nat_tcp: ['established', 'time_wait'],
+  nat_udp: ['established', 'time_wait'],
+}
 
 export const poolFamilies: readonly Family[] = [
   perPool({
@@ -144,7 +148,7 @@ export const poolFamilies: readonly Family[] = [
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
         for (const { pool, heldPorts } of state.pools) {
-          for (const holder of pool === 'udp' ? udpHolders : holders) {
+          for (const holder of holdersOf[pool] ?? holders) {
             const value = heldPorts[holder]
             yield { labels: { netns, pool, holder }, value }
           }

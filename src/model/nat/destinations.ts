@@ -9,6 +9,8 @@ import { judgeSearch, PORT, type Search } from './search.ts'
 export interface NatColumns {
   /** Ports of its range that are taken, those that the kernel may evict included. */
   readonly used: Uint32Array
+  /** The same in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. */
+  readonly burden: Uint32Array
   /** Ports of its range that only an entry that the kernel may evict takes. */
   readonly soft: Uint32Array
   /** Ports of its range that a closing entry takes for good. */
@@ -32,6 +34,9 @@ export interface NatAccountContext {
   /** Where no entry tells one. */
   readonly leastWidth: number
 }
+
+/** A destination or client with fewer ports has no row of its own, however small the range. */
+export const ROW_LEAST_PORTS = 8
 
 /** The word of a destination's key that is its NAT address. */
 const KEY_ADDRESS = 3
@@ -66,12 +71,13 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
     const client = owner[flow] ?? 0
     clients[client] = (clients[client] ?? 0) + 1
   }
-  const taken = used.map((ports, index) => {
+  const scale = (ports: number, index: number) => {
     const size = (last[index] ?? 0) - (first[index] ?? 0) + 1
-    const hard = ports - (soft[index] ?? 0)
-    return size === 0 ? 0 : Math.ceil((hard * widestPorts) / size)
-  })
-  return { used, burden: used, soft, closing, taken, takenLive: taken, clients, widestPorts }
+    return size === 0 ? 0 : Math.ceil((ports * widestPorts) / size)
+  }
+  const taken = used.map((ports, index) => scale(ports - (soft[index] ?? 0), index))
+  const burden = used.map((ports, index) => (ports < ROW_LEAST_PORTS ? ports : scale(ports, index)))
+  return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts }
 }
 
 /** Judges the search for a port for each of these destinations, by its range. */

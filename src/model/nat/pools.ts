@@ -12,7 +12,7 @@ import { nameTrack } from '../tracks.ts'
 import { advanceWatch, type Watch } from '../watch.ts'
 import { judgeNatCause, type NatCause, shareAmongClients } from './cause.ts'
 import type { NameClient } from './clients.ts'
-import { judgeDestinations, type NatColumns } from './destinations.ts'
+import { judgeDestinations, type NatColumns, ROW_LEAST_PORTS } from './destinations.ts'
 import { type NatRange, sizeOf } from './ranges.ts'
 import { emptyHeadroom, type Search } from './search.ts'
 
@@ -58,7 +58,6 @@ interface Candidate extends Search {
 const SEARCHED_SHARE = 0.2
 /** A destination or client needs this share of the range, and so many ports, for a row of its own. */
 const ROW_SHARE = 0.01
-const ROW_LEAST_PORTS = 8
 /** A rival must have that much less headroom before it replaces the destination that is named. */
 const WORST_MARGIN_RATIO = 0.01
 const KEY_ADDRESS = 3
@@ -206,13 +205,12 @@ function createPool(
 
 function renderRows(
   protocol: Protocol,
-  { used, widestPorts }: NatColumns,
+  { used }: NatColumns,
   members: readonly RankedMember[],
 ): { readonly rows: readonly NatDestinationRow[]; readonly hidden: number } {
-  const least = leastRowPorts(widestPorts)
   const rows = members
     .map(({ name, index }) => ({ protocol, ...name, usedPorts: used[index] ?? 0 }))
-    .filter(({ usedPorts }) => usedPorts >= least)
+    .filter(({ usedPorts }) => usedPorts > 0)
   const sum = (ports: Iterable<number>) => [...ports].reduce((total, one) => total + one, 0)
   const rest =
     used.reduce((total, ports) => total + ports, 0) - sum(rows.map((row) => row.usedPorts))

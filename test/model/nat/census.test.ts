@@ -1,0 +1,127 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { renderAddress, renderEndpoint } from '../../../src/model/addresses.ts'
+import { HOLD, KEY_WORDS } from '../../../src/model/flows.ts'
+import { createNatCensusTaker, type NatCensus } from '../../../src/model/nat/census.ts'
+import { batchesOf, type Entry, readingOf } from './conntrack.ts'
+
+const NAT = '203.0.113.7'
+const SERVER = '198.51.100.9:443'
+const through = (client: string, port: number, more: Partial<Entry> = {}): Entry => ({
+  client,
+  answers: SERVER,
+  nat: `${NAT}:${port}`,
+  ...more,
+})
+
+/** `NAT address destination port hold`, sorted. */
+function listTaken(census: NatCensus, protocol: 'tcp' | 'udp' = 'tcp'): string[] {
+  const flows = census.flows[protocol]
+  const { destination, port, hold } = flows.columns()
+  const keys = flows.keys()
+  return Array.from({ length: flows.flowCount() }, (_, flow) => {
+    const at = (destination[flow] ?? 0) * KEY_WORDS
+    const name = Object.entries(HOLD).find(([, code]) => code === hold[flow])?.[0]
+    const zone = keys[at + 9] === 0 ? '' : `%${keys[at + 9]}`
+    return `${renderAddress(keys, at)}${zone} ${renderEndpoint(keys, at + 4, keys[at + 8] ?? 0)} ${port[flow]} ${name}`
+  }).sort()
+}
+
+const take = createNatCensusTaker()
+
+describe('the census of a NAT', () => {
+  test('takes the port by the tuple that answers come in with', () => {
+    const census = take(
+      readingOf([
+        through('10.0.0.5:4000', 40_000),
+        through('10.0.0.6:4000', 40_001, { asked: '10.96.0.1:80' }),
+        { ...through('10.0.0.5:4001', 40_000), protocol: 'udp' },
+      ]),
+    )
+    expect(listTaken(census)).toEqual([
+      `${NAT} ${SERVER} 40000 live`,
+      `${NAT} ${SERVER} 40001 live`,
+    ])
+    expect(listTaken(census, 'udp')).toEqual([`${NAT} ${SERVER} 40000 live`])
+  })
+
+  test("counts the NAT node's own connections from its NAT address, and no others", () => {
+    const own = (host: string) => ({ client: host, answers: SERVER, nat: host })
+    expect(
+      listTaken(
+        take(
+          readingOf([
+            own(`${NAT}:40007`),
+            own('192.0.2.1:40008'),
+            through('10.0.0.5:4000', 40_000),
+          ]),
+        ),
+      ),
+    ).toEqual([`${NAT} ${SERVER} 40000 live`, `${NAT} ${SERVER} 40007 live`])
+  })
+
+  test('counts what comes in from a destination that is translated to, and makes no pool of the rest', () => {
+    const incoming = (peer: string, port: number): Entry => ({
+      client: peer,
+      answers: `${NAT}:${port}`,
+      nat: peer,
+    })
+    expect(
+      listTaken(
+        take(
+          readingOf([
+            incoming(SERVER, 40_500),
+            incoming('192.0.2.77:5555', 40_501),
+            through('10.0.0.5:4000', 40_000),
+          ]),
+        ),
+      ),
+    ).toEqual([`${NAT} ${SERVER} 40000 live`, `${NAT} ${SERVER} 40500 live`])
+  })
+
+  test('a port of a closing entry is free to take where the kernel evicts, and taken where not', () => {
+    const entries = [through('10.0.0.5:4000', 40_000, { evictable: true })]
+    expect(listTaken(take(readingOf(entries)))).toEqual([`${NAT} ${SERVER} 40000 reclaimable`])
+    expect(listTaken(take(readingOf(entries, { evicts: false })))).toEqual([
+      `${NAT} ${SERVER} 40000 timeWait`,
+    ])
+  })
+
+  test('keeps zones apart, and asks for others only where something is translated', () => {
+    const entries = [
+      through('10.0.0.5:4000', 40_000, { zone: 3 }),
+      through('10.0.0.5:4001', 40_000),
+    ]
+    expect(listTaken(take(readingOf(entries)))).toEqual([
+      `${NAT} ${SERVER} 40000 live`,
+      `${NAT}%3 ${SERVER} 40000 live`,
+    ])
+    const census = take({
+      ...readingOf([]),
+      translated: batchesOf([
+        { client: `${NAT}:40000`, answers: SERVER, nat: `${NAT}:40123`, sourceNat: true },
+      ]),
+      others: () => {
+        throw new Error('asked')
+      },
+    })
+    expect(census.addresses.size).toBe(0)
+  })
+
+  test('is the same whatever the order of entries, and however often a dump lists one', () => {
+    const entries = Array.from({ length: 12 }, (_, at) =>
+      through(`10.0.0.${1 + (at % 3)}:${4000 + at}`, 40_000 + at, { evictable: at % 4 === 0 }),
+    )
+    const expected = listTaken(take(readingOf(entries)))
+    expect(expected).toHaveLength(12)
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray(entries, { minLength: 12 }),
+        fc.subarray(entries),
+        (shuffled, again) => {
+          expect(listTaken(take(readingOf([...shuffled, ...again])))).toEqual(expected)
+        },
+      ),
+    )
+  })
+})

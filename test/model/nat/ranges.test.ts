@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest'
+import {
+  chooseNatRange,
+  DEFAULT_NAT_RANGE,
+  smallestNatRange,
+} from '../../../src/model/nat/ranges.ts'
+import type { NatRule } from '../../../src/observation.ts'
+import { addressOf } from './conntrack.ts'
+
+const address = addressOf('203.0.113.7')
+const any: NatRule = { protocol: undefined, addresses: undefined, ports: undefined }
+const ports = (first: number, last: number) => ({ first, last })
+const snat = (first: string, last: string, range?: { first: number; last: number }): NatRule => ({
+  ...any,
+  addresses: { first: addressOf(first), last: addressOf(last) },
+  ports: range,
+})
+const choose = (rules: readonly NatRule[] | undefined, protocol: 'tcp' | 'udp' = 'tcp') =>
+  chooseNatRange({ address, protocol }, rules, [])
+
+describe('chooseNatRange()', () => {
+  test.each<[string, readonly NatRule[] | undefined, object]>([
+    ['no rule could be read', undefined, { ...DEFAULT_NAT_RANGE, origin: 'default' }],
+    ['no rule fits', [snat('10.0.0.1', '10.0.0.2')], { ...DEFAULT_NAT_RANGE, origin: 'default' }],
+    ['masquerade without ports', [any], { ...DEFAULT_NAT_RANGE, origin: 'rule' }],
+    [
+      'masquerade with ports',
+      [{ ...any, ports: ports(40_000, 40_099) }],
+      { ...ports(40_000, 40_099), origin: 'rule' },
+    ],
+    [
+      'two rules that agree',
+      [any, { ...any, protocol: 'tcp' }],
+      { ...DEFAULT_NAT_RANGE, origin: 'rule' },
+    ],
+    [
+      'two rules that differ: never their union',
+      [
+        { ...any, ports: ports(1024, 20_000) },
+        { ...any, ports: ports(40_000, 40_099) },
+      ],
+      { ...ports(40_000, 40_099), origin: 'smallest_rule' },
+    ],
+    [
+      'a rule of another protocol',
+      [any, { ...any, protocol: 'udp', ports: ports(40_000, 40_009) }],
+      { ...DEFAULT_NAT_RANGE, origin: 'rule' },
+    ],
+    [
+      'a rule that names the address goes before masquerade',
+      [
+        { ...any, ports: ports(50_000, 50_009) },
+        snat('203.0.113.7', '203.0.113.9', ports(40_000, 40_099)),
+      ],
+      { ...ports(40_000, 40_099), origin: 'rule' },
+    ],
+  ])('%s', (_name, rules, expected) => {
+    expect(choose(rules)).toEqual(expected)
+  })
+
+  test('an option wins over all rules, for its address alone', () => {
+    const options = [{ address, ...ports(2000, 2999) }]
+    const rules = [{ ...any, ports: ports(40_000, 40_099) }]
+    expect(chooseNatRange({ address, protocol: 'udp' }, rules, options)).toEqual({
+      ...options[0],
+      address: undefined,
+      origin: 'option',
+    })
+    expect(chooseNatRange({ address: address + 1, protocol: 'udp' }, rules, options).origin).toBe(
+      'rule',
+    )
+  })
+})
+
+test('smallestNatRange() is the least that any rule or option leaves to a pool', () => {
+  expect(smallestNatRange(undefined, [])).toBe(64_512)
+  expect(smallestNatRange([any, { ...any, ports: ports(40_000, 40_099) }], [])).toBe(100)
+  expect(smallestNatRange([], [{ address, ...ports(1, 20) }])).toBe(20)
+})
