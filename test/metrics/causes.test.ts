@@ -15,7 +15,7 @@ test('what holds the ports of a pool, and the cause only where it is nearly full
     'pool="udp",holder="bound"} 2',
     'pool="udp",holder="established"} 1',
   ])
-  expect(rows.filter((row) => row.includes('held_ports'))).toHaveLength(4 * 9 + 2)
+  expect(rows.filter((row) => row.includes('held_ports'))).toHaveLength(9 + 9 + 2 + 2 + 2)
   expect(rows.filter((row) => row.includes('cause_info'))).toEqual([
     'ephemeral_port_pool_cause_info{netns="host",pool="nat_tcp",cause="nat_connections",owner="shop/crawler-5f8"} 1',
     'ephemeral_port_pool_cause_info{netns="host",pool="tcp_connect",cause="many_connections",owner="checkout"} 1',
