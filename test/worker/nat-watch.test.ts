@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'vitest'
+import { createNatStep } from '../../src/model/nat/step.ts'
+import type { Conntrack } from '../../src/namespaces/namespaces.ts'
+import { type FailureReason, SourceError } from '../../src/observation.ts'
+import { createNatWatch } from '../../src/worker/nat-watch.ts'
+import { startWatching, type Watched } from '../../src/worker/watched.ts'
+import { type Entry, readingOf } from '../model/nat/conntrack.ts'
+import { buildNetNamespace } from '../support/netns/net-namespace.ts'
+
+const COUNTS: Conntrack = {
+  entries: 0,
+  limit: 262_144,
+  found: 0,
+  insertFailed: 0,
+  drop: 0,
+  clashResolve: 0,
+}
+const LIST_SECONDS = 0.01
+
+function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
+  const world = {
+    counts: new Map<number, Conntrack | Error>(),
+    entries: new Map<number, readonly Entry[]>(),
+    listed: [] as number[],
+    now: 1000,
+    cpu: 0,
+    refusal,
+  }
+  let inside = 0
+  const watch = createNatWatch({
+    namespaces: {
+      conntrack: ({ id }) => {
+        const counts = world.counts.get(id)
+        if (counts instanceof Error) throw counts
+        return counts
+      },
+      inside: ({ id }, call) => {
+        if (world.refusal) throw new SourceError(world.refusal, 'Cannot enter it')
+        inside = id
+        return call()
+      },
+    },
+    source: {
+      read: (_memory, use) => {
+        world.listed.push(inside)
+        world.cpu += LIST_SECONDS
+        return use(readingOf(world.entries.get(inside) ?? []))
+      },
+    },
+    step: createNatStep({
+      top: 10,
+      peakWindowSeconds: 60,
+      forecastHorizonSeconds: 900,
+      ranges: [],
+    }),
+    ranges: [],
+    nameClient: () => undefined,
+    clocks: {
+      unixSeconds: () => world.now,
+      monotonicSeconds: () => world.now,
+      cpuSeconds: () => world.cpu,
+    },
+  })
+  const add = (id: number, counts: Partial<Conntrack>, own = false): Watched => {
+    world.counts.set(id, { ...COUNTS, ...counts })
+    return startWatching(buildNetNamespace({ id, own }), 0)
+  }
+  return {
+    world,
+    watch,
+    add,
+    async sample(watched: readonly Watched[], budgetSeconds = 0.1): Promise<readonly number[]> {
+      world.now += 5
+      world.listed = []
+      await watch.read(watched, budgetSeconds)
+      return world.listed
+    },
+  }
+}
+
+const translated = (count: number): readonly Entry[] =>
+  Array.from({ length: count }, (_, at) => ({
+    client: `10.0.0.1:${1024 + at}`,
+    answers: '198.51.100.9:443',
+    nat: `203.0.113.7:${20_000 + at}`,
+  }))
+
+describe('the watch of NAT', () => {
+  test('knows nothing of conntrack where it has tracked nothing, and never forgets that it has', async () => {
+    const { world, add, sample } = setUp()
+    const one = add(1, {})
+    expect(await sample([one])).toEqual([])
+    expect(one.last.nat.conntrack).toBeUndefined()
+    world.counts.set(1, { ...COUNTS, found: 3, entries: 1 })
+    await sample([one])
+    const counted = one.last.nat.conntrack
+    expect(counted).toEqual({
+      entries: 1,
+      limitEntries: 262_144,
+      collisions: 3,
+      insertFailed: 0,
+      dropped: 0,
+      clashesResolved: 0,
+    })
+    await sample([one])
+    expect(one.last.nat.conntrack).toBe(counted)
+    world.counts.set(1, { ...COUNTS, found: 0 })
+    await sample([one])
+    expect(one.last.nat.conntrack?.entries).toBe(0)
+    world.counts.delete(1)
+    await sample([one])
+    expect(one.last.nat.conntrack).toBeUndefined()
+  })
+
+  test('lists a namespace once when it is met, and then only where trouble is possible', async () => {
+    const { add, sample, world } = setUp()
+    const quiet = add(1, { entries: 100 })
+    const busy = add(2, { entries: 13_000 })
+    world.entries.set(2, translated(5))
+    const own = add(3, { entries: 100 }, true)
+    const all = [quiet, busy, own]
+    expect([...(await sample(all, 1))].sort()).toEqual([1, 2, 3])
+    expect(busy.last.nat.state?.pools).toHaveLength(2)
+    expect(quiet.last.nat.state).toBeUndefined()
+    expect(await sample(all, 1)).toEqual([2])
+    world.now += 60
+    // What translates nothing and cannot be in trouble is asked no more, but for our own namespace.
+    expect([...(await sample(all, 1))].sort()).toEqual([2, 3])
+  })
+
+  test('goes on listing what was strained until it is seen to be well', async () => {
+    const { add, sample, world } = setUp()
+    const one = add(1, { entries: 14_000 })
+    world.entries.set(1, translated(14_000))
+    expect(await sample([one], 1)).toEqual([1])
+    world.counts.set(1, { ...COUNTS, entries: 10 })
+    world.entries.set(1, translated(10))
+    expect(await sample([one], 1)).toEqual([1])
+    expect(await sample([one], 1)).toEqual([])
+  })
+
+  test('spends half of the budget, the longest unlisted first, and owes what was too much', async () => {
+    const { add, sample } = setUp()
+    const all = [1, 2, 3, 4].map((id) => add(id, { entries: 100 }))
+    const turns: number[][] = []
+    for (let turn = 0; turn < 4; turn++) turns.push([...(await sample(all, LIST_SECONDS))])
+    expect(turns.flat().sort()).toEqual([1, 2])
+    expect(turns.filter((turn) => turn.length > 0)).toHaveLength(2)
+  })
+
+  test('does not ask again where the right is missing, which is no problem', async () => {
+    const { add, sample, watch, world } = setUp({ refusal: 'permission' })
+    const one = add(1, { entries: 100 }, true)
+    await sample([one])
+    expect(one.last.nat.refused).toBe(true)
+    expect(one.last.nat.state).toBeUndefined()
+    expect(watch.collector()).toMatchObject({ collector: 'nat', success: true })
+    world.refusal = undefined
+    world.now += 120
+    expect(await sample([one])).toEqual([])
+  })
+
+  test('says what goes wrong, and shows no old pools for new ones', async () => {
+    const { add, sample, watch, world } = setUp()
+    const one = add(1, { entries: 20_000 })
+    world.entries.set(1, translated(20_000))
+    await sample([one], 1)
+    expect(one.last.nat.state).toBeDefined()
+    world.refusal = 'timeout'
+    await sample([one], 1)
+    expect(one.last.nat.state).toBeUndefined()
+    expect(watch.collector()).toMatchObject({ success: false, problem: 'Cannot enter it' })
+    world.refusal = undefined
+    await sample([one], 1)
+    expect(one.last.nat.state).toBeDefined()
+    expect(watch.collector()).toMatchObject({ success: true, problem: undefined })
+  })
+})
