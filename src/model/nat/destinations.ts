@@ -15,8 +15,6 @@ export interface NatColumns {
   readonly soft: Uint32Array
   /** Ports of its range that a closing entry takes for good. */
   readonly closing: Uint32Array
-  /** The same as used: no two entries of a NAT stand for one destination. */
-  readonly burden: Uint32Array
   /** Ports taken for good, in proportion to the widest range: what makes pools of different size comparable. */
   readonly taken: Uint32Array
   /** The same as taken: no timer of these entries is followed. */
