@@ -13,8 +13,10 @@ import { createDiagnoser } from './diagnosis/diagnoser.ts'
 import { listExposedPorts } from './diagnosis/own-port.ts'
 import { createFailureLog } from './failure-log.ts'
 import { createInstanceName } from './failures/instance.ts'
+import { listBucketProgram } from './kernel/bpf/listing.ts'
 import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
+import { SourceError } from './observation.ts'
 import { readInClusterSettings } from './pods/cluster.ts'
 import { openPodNames, type PodNames } from './pods/pod-names.ts'
 import type { Pod, WorkerOptions } from './sample.ts'
@@ -45,11 +47,13 @@ async function main(): Promise<void> {
     if (config.showHelp) print(renderHelp())
     else if (config.showVersion) print(`ephemeral-port-exporter ${build.version}\n`)
     else if (config.command === 'serve') await serve(config, build)
+    else if (config.command === 'bpf') print(listBucketProgram())
     else await inspect({ ...config, command: config.command }, build)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    for (const problem of error.problems) complain(problem)
-    process.exitCode = error.command === 'serve' ? EXIT_BAD_USAGE : EXIT_UNREADABLE
+    if (!(error instanceof ConfigError || error instanceof SourceError)) throw error
+    for (const problem of 'problems' in error ? error.problems : [error.message]) complain(problem)
+    const isServe = 'command' in error && error.command === 'serve'
+    process.exitCode = isServe ? EXIT_BAD_USAGE : EXIT_UNREADABLE
   }
 }
 

@@ -82,7 +82,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^log\.ts$/, /^(pino|node:util)$/],
   [
     /^main\.ts$/,
-    /^(?!worker\/|kernel\/|model\/|sources\/|namespaces\/|koffi|prom-client|express|systeminformation)/,
+    /^(?!worker\/|kernel\/(?!bpf\/listing\.ts)|model\/|sources\/|namespaces\/|koffi|prom-client|express|systeminformation)/,
   ],
 ]
 

@@ -20,6 +20,7 @@ export const commands = {
   status:
     'Print what the exporter of this host knows, else one sample; the exit status says how bad it is',
   doctor: 'Say what fails, what will fail and what to change; exit status as for status',
+  bpf: 'Print the BPF program that --collector.buckets loads into this kernel',
 } as const
 export type Command = keyof typeof commands
 

@@ -55,10 +55,10 @@ describe('parseArgv()', () => {
       'Cannot use --collector.listeners more than once',
     ],
     [['statsu'], 'Unknown command "statsu": did you mean status?'],
-    [['run'], 'Unknown command "run": expected serve, status, doctor'],
-    [['toString'], 'Unknown command "toString": expected serve, status, doctor'],
+    [['run'], 'Unknown command "run": expected serve, status, doctor, bpf'],
+    [['toString'], 'Unknown command "toString": expected serve, status, doctor, bpf'],
     [['status', 'doctor'], 'Unexpected word "doctor" after "status"'],
-    [['--', '--top=5'], 'Unknown command "--top=5": expected serve, status, doctor'],
+    [['--', '--top=5'], 'Unknown command "--top=5": expected serve, status, doctor, bpf'],
   ])('says of %j what is wrong', (argv, problem) => {
     expect(parseArgv(argv).problems).toStrictEqual([problem])
   })
