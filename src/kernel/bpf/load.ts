@@ -59,13 +59,16 @@ function loadProgram(libc: Libc, program: BucketProgram): number {
   try {
     return tryLoad(libc, program)
   } catch (error) {
-    // Whoever has no right has no log either.
-    if (!(error instanceof SourceError) || error.reason === 'permission') throw error
+    // EPERM is said before the program is looked at. EACCES is the verifier's, or that of a security module such as SELinux.
+    if (!(error instanceof SourceError) || isForbidden(error)) throw error
     const words = askVerifier(libc, program)
-    throw new SourceError(error.reason, `${error.message}${words && `: ${words}`}`, {
-      cause: error,
-    })
+    if (words === '') throw error
+    throw new SourceError('unsupported', `${error.message}: ${words}`, { cause: error })
   }
+}
+
+function isForbidden({ cause }: SourceError): boolean {
+  return cause instanceof SystemError && cause.code === 'EPERM'
 }
 
 function tryLoad(libc: Libc, { lines, attachTo }: BucketProgram, log?: Uint8Array): number {

@@ -66,6 +66,13 @@ describe('openBucketReader()', () => {
     expect(libc.calls.map(([, attributes]) => attributes.readUInt32LE(24))).toEqual([0, 1])
   })
 
+  test('EACCES without a word of the verifier is that of a security module', () => {
+    refuse(5, ERRNO.EACCES)
+    expect(open).toThrow(expect.objectContaining({ reason: 'permission' }))
+    refuse(5, ERRNO.EACCES, 'access beyond the end')
+    expect(open).toThrow(expect.objectContaining({ reason: 'unsupported' }))
+  })
+
   test('whoever may not load is not asked twice', () => {
     refuse(5, ERRNO.EPERM)
     expect(open).toThrow(SourceError)

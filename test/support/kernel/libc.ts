@@ -35,6 +35,7 @@ export const OPTION = {
   bindToDevice: [1, 25],
   bindAddressNoPort: [0, 24],
   localPortRange: [0, 51],
+  transparent: [0, 19],
   ipv6Only: [41, 26],
   deferAccept: [6, 9],
 } as const

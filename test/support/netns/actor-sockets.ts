@@ -12,10 +12,11 @@ import {
 } from '../kernel/libc.ts'
 
 const TIMEOUT_SECONDS = 3n
+const IPPROTO_MPTCP = 262
 
 export interface OpenRequest {
   /** Default tcp. */
-  readonly protocol?: 'tcp' | 'udp'
+  readonly protocol?: 'tcp' | 'udp' | 'mptcp'
   readonly bind?: Endpoint | undefined
   readonly connect?: Endpoint | undefined
   /** The backlog. */
@@ -24,6 +25,8 @@ export interface OpenRequest {
   readonly count?: number
   readonly reuseAddress?: boolean
   readonly ipv6Only?: boolean
+  /** IP_TRANSPARENT: a listener that takes connections to other addresses and ports. */
+  readonly transparent?: boolean
   /** IP_BIND_ADDRESS_NO_PORT: bind() chooses the source address only, connect() the port. */
   readonly bindAddressNoPort?: boolean | undefined
   readonly device?: string | undefined
@@ -56,9 +59,10 @@ export function createSocketOperations(libc: Libc) {
     const { protocol = 'tcp', bind, connect, listen } = request
     const address = connect?.address ?? bind?.address
     if (address === undefined) throw new Error('Cannot open a socket without an address')
-    const type = protocol === 'tcp' ? SOCK.stream : SOCK.datagram
+    const type = protocol === 'udp' ? SOCK.datagram : SOCK.stream
+    const number = protocol === 'mptcp' ? IPPROTO_MPTCP : 0
     const mode = SOCK.closeOnExec | (request.nonBlocking === true ? SOCK.nonBlocking : 0)
-    const fd = check('open a socket', libc.socket(familyOf(address), type | mode, 0))
+    const fd = check('open a socket', libc.socket(familyOf(address), type | mode, number))
     const steps: (() => number)[] = []
     if (bind !== undefined) steps.push(() => libc.bind(fd, bind))
     if (connect !== undefined) steps.push(() => libc.connect(fd, connect))
@@ -88,6 +92,7 @@ export function createSocketOperations(libc: Libc) {
       set('receiveTimeout', BigInt64Array.of(TIMEOUT_SECONDS, 0n))
     }
     if (request.reuseAddress === true) set('reuseAddress', Int32Array.of(1))
+    if (request.transparent === true) set('transparent', Int32Array.of(1))
     if (request.ipv6Only !== undefined) set('ipv6Only', Int32Array.of(request.ipv6Only ? 1 : 0))
     if (request.bindAddressNoPort === true) set('bindAddressNoPort', Int32Array.of(1))
     if (request.device !== undefined) set('bindToDevice', Buffer.from(`${request.device}\0`))
