@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', ...live],
+          exclude: ['**/node_modules/**', 'test/e2e/**', ...live],
           setupFiles: ['test/support/program/property-seed.ts'],
           testTimeout: 20_000,
         },
@@ -23,6 +23,7 @@ export default defineConfig({
         test: {
           name: 'live',
           include: live,
+          exclude: ['**/node_modules/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // Real sockets and a real program: what one file does must not disturb what another measures.

@@ -12,7 +12,7 @@ import { detailSections } from './detail.ts'
 import { DETAIL, headLinks, OVERVIEW, TAG } from './links.ts'
 import { overviewSections } from './overview.ts'
 import type { Section } from './section.ts'
-import { fleet } from './selectors.ts'
+import { fleet, OF_NAMESPACES } from './selectors.ts'
 import { datasource, fleetVariables, namespaceVariables } from './variables.ts'
 
 interface Definition {
@@ -21,6 +21,8 @@ interface Definition {
   readonly description: string
   readonly variables: readonly QueryVariableBuilder[]
   readonly sections: readonly Section[]
+  /** The matcher that its alerts have beside those of the fleet. */
+  readonly alertsOf: string
 }
 
 const definitions: readonly Definition[] = [
@@ -30,6 +32,7 @@ const definitions: readonly Definition[] = [
       'Which pool of ephemeral ports is running out, where, when and because of whom: from one host to a fleet.',
     variables: fleetVariables() as QueryVariableBuilder[],
     sections: overviewSections(),
+    alertsOf: OF_NAMESPACES,
   },
   {
     ...DETAIL,
@@ -37,6 +40,8 @@ const definitions: readonly Definition[] = [
       'One network namespace: its pools and their forecast, who holds the ports, and how well the exporter sees it.',
     variables: namespaceVariables() as QueryVariableBuilder[],
     sections: detailSections(),
+    // Those about the exporter have no netns.
+    alertsOf: 'netns=~"|$netns"',
   },
 ]
 
@@ -61,7 +66,7 @@ function build(definition: Definition): object {
     .refresh('1m')
     .timezone('browser')
     .variables([...definition.variables])
-    .annotation(firingAlerts())
+    .annotation(firingAlerts(definition.alertsOf))
     .links([...headLinks()])
   for (const section of definition.sections) {
     const row = new RowBuilder(section.title)
@@ -75,14 +80,20 @@ function build(definition: Definition): object {
   return finish(builder.build())
 }
 
-function firingAlerts(): AnnotationQueryBuilder {
+function firingAlerts(matcher: string): AnnotationQueryBuilder {
   return new AnnotationQueryBuilder()
     .name('Firing alerts')
     .datasource(datasource)
     .enable(true)
     .iconColor('red')
     .expr(
-      fleet('ALERTS', 'alertname=~"EphemeralPort.+"', 'alertstate="firing"', 'severity!="info"'),
+      fleet(
+        'ALERTS',
+        'alertname=~"EphemeralPort.+"',
+        'alertstate="firing"',
+        'severity!="info"',
+        matcher,
+      ),
     )
     .step('60s')
     .titleFormat('{{alertname}}')

@@ -42,7 +42,7 @@ export function rangeSection(): Section {
           },
           { expr: `sum(${inNetns('ephemeral_port_usable_ports')})`, legend: 'usable' },
         ],
-        dashed: '^usable$',
+        dashed: 'usable',
       }),
       tablePanel({
         title: 'Range and reserved ports',
@@ -121,7 +121,7 @@ export function exporterSection(): Section {
             legend: 'sampling interval',
           },
         ],
-        dashed: '^sampling interval$',
+        dashed: 'sampling interval',
         runbook: 'EphemeralPortSamplesStale',
       }),
       graphPanel({

@@ -1,8 +1,16 @@
 // The upper rows of the page of one namespace: how full its pools are, and when they run out.
 
-import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
-import { barPanel, graphPanel, statPanel } from './panels.ts'
-import { anyIsBad, etaScale, leftScale, riskScale, utilizationScale } from './scales.ts'
+import { toPod } from './links.ts'
+import { barPanel, graphPanel, named, statPanel } from './panels.ts'
+import {
+  alertLines,
+  anyIsBad,
+  etaScale,
+  NOT_AHEAD,
+  riskLines,
+  riskScale,
+  utilizationScale,
+} from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns, NETNS } from './selectors.ts'
 import { tablePanel } from './tables.ts'
@@ -19,12 +27,12 @@ export function summary() {
   const legend = '{{pool}}'
   return [
     barPanel({
-      title: 'Utilization now',
+      title: 'Utilization',
       description: `Of each pool. ${POOLS} At 100 % the next allocation fails. tcp_bind at 100 % is normal on a busy host and hurts only who binds.`,
       width: 6,
       height: 6,
       unit: 'percentunit',
-      decimals: 1,
+      decimals: 0,
       max: 1,
       queries: [{ expr: byPool('max', 'ephemeral_port_pool_utilization_ratio'), legend }],
       scale: utilizationScale,
@@ -37,7 +45,6 @@ export function summary() {
       height: 6,
       unit: 'locale',
       queries: [{ expr: byPool('min', 'ephemeral_port_pool_available_ports'), legend }],
-      scale: leftScale,
       runbook: 'EphemeralPortExhausted',
     }),
     statPanel({
@@ -56,18 +63,24 @@ export function summary() {
     statPanel({
       title: 'Time left',
       description:
-        'Expected time until no port is available, of the pools that are heading there; 0 when exhausted.',
+        'Expected time until no port is available, of the pools that are heading there; 0 when exhausted. "not yet known": so is the risk.',
       width: 3,
       height: 6,
       unit: 's',
       decimals: 0,
-      queries: [{ expr: byPool('min', 'ephemeral_port_exhaustion_eta_seconds'), legend }],
+      queries: [
+        {
+          expr: `${byPool('min', 'ephemeral_port_exhaustion_eta_seconds')} or ${NOT_AHEAD} + 0 * ${byPool('max', 'ephemeral_port_exhaustion_risk_ratio')}`,
+          legend,
+        },
+      ],
+      mappings: [named([NOT_AHEAD, 'none ahead', 'green'])],
       scale: etaScale,
-      noValue: 'none ahead',
+      noValue: 'not yet known',
       runbook: 'EphemeralPortExhaustionPredicted',
     }),
     statPanel({
-      title: 'Failed allocations',
+      title: 'Refused',
       description:
         'connect() calls that the kernel refused for want of a port, in the time shown. "not observed": the exporter cannot read tracefs here.',
       width: 3,
@@ -92,18 +105,16 @@ export function summary() {
       height: 6,
       unit: 'none',
       queries: [{ expr: `max(${inNetns('ephemeral_port_pool_slow')})` }],
-      mappings: [
-        {
-          type: MappingType.ValueToText,
-          options: {
-            0: { text: 'normal', color: 'green', index: 0 },
-            1: { text: 'slow', color: 'orange', index: 1 },
-          },
-        },
-      ],
+      mappings: [named([0, 'normal', 'green'], [1, 'slow', 'orange'])],
       scale: [{ value: null, color: 'text' }],
       runbook: 'EphemeralPortConnectSlowPath',
     }),
+  ]
+}
+
+/** What the numbers are about. */
+function subjects() {
+  return [
     tablePanel({
       title: 'Worst destination',
       description:
@@ -142,7 +153,7 @@ export function summary() {
       columns: [
         { label: 'netns_kind', title: 'kind', width: 90 },
         { label: 'namespace' },
-        { label: 'pod' },
+        { label: 'pod', link: toPod },
         { label: 'reader', width: 90 },
         { label: 'exactness', width: 110 },
         { label: 'range', width: 90 },
@@ -158,6 +169,7 @@ export function poolsSection(): Section {
   return {
     title: 'Pools and their forecast',
     panels: [
+      ...subjects(),
       graphPanel({
         title: 'Utilization and peaks',
         description:
@@ -173,7 +185,8 @@ export function poolsSection(): Section {
             legend: '{{pool}} peak',
           },
         ],
-        dashed: '.* peak$',
+        dashed: ' peak',
+        lines: alertLines,
         runbook: 'EphemeralPortPoolUtilizationHigh',
         poolColors: true,
       }),
@@ -191,7 +204,7 @@ export function poolsSection(): Section {
           },
           { expr: capacity, legend: '{{pool}} capacity' },
         ],
-        dashed: '.* capacity$',
+        dashed: ' capacity',
         poolColors: true,
       }),
       graphPanel({
@@ -202,6 +215,7 @@ export function poolsSection(): Section {
         height: 8,
         unit: 'percentunit',
         max: 1,
+        lines: riskLines,
         queries: [
           { expr: byPool('max', 'ephemeral_port_exhaustion_risk_ratio'), legend: '{{pool}}' },
         ],
@@ -224,7 +238,7 @@ export function poolsSection(): Section {
         title: 'Available ports and their lower bound',
         description:
           'Available: how many allocations will succeed. Dashed: ports without any socket, the least that is certain; the truth lies between the two where the kernel hides how a port was bound. ' +
-          'Reclaimable: TIME_WAIT that connect() may recycle now, not counted as used.',
+          'Dotted: reclaimable, TIME_WAIT that connect() may recycle now, not counted as used.',
         width: 8,
         height: 8,
         unit: 'locale',
@@ -236,7 +250,8 @@ export function poolsSection(): Section {
             legend: '{{pool}} reclaimable',
           },
         ],
-        dashed: '.* unused$',
+        dashed: ' unused',
+        dotted: ' reclaimable',
         poolColors: true,
       }),
     ],

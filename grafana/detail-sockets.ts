@@ -1,7 +1,7 @@
 // The page of one namespace: the sockets behind the numbers, what closes ports to everybody, and what was refused.
 
 import { barPanel, graphPanel } from './panels.ts'
-import { anyIsBad, goodIfOne } from './scales.ts'
+import { anyIsBad, goodIfOne, STATE_COLORS } from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
@@ -21,6 +21,7 @@ export function socketsSection(): Section {
         height: 9,
         unit: 'short',
         stacked: true,
+        nameColors: STATE_COLORS,
         queries: [{ expr: `${states('tcp')} > 0`, legend: '{{state}}' }],
         runbook: 'EphemeralPortCloseWaitLeak',
       }),
@@ -59,6 +60,7 @@ export function socketsSection(): Section {
         height: 8,
         unit: 'short',
         stacked: true,
+        nameColors: STATE_COLORS,
         queries: [{ expr: states('udp'), legend: '{{state}}' }],
         runbook: 'EphemeralPortUdpPoolHigh',
       }),
@@ -140,7 +142,7 @@ export function blockedSection(): Section {
         ],
         columns: [
           { label: 'port', width: 90 },
-          { label: 'protocol', width: 90 },
+          { label: 'protocol', width: 96 },
           { label: 'owner' },
           { label: 'instance', width: 190 },
         ],
@@ -215,13 +217,14 @@ export function failuresSection(): Section {
         poolColors: true,
       }),
       barPanel({
-        title: 'Probe succeeds',
+        title: 'Probes',
         description:
           'Whether bind() to port 0 and a UDP socket got a port just now. Empty unless probing is switched on.',
         width: 3,
         height: 8,
         unit: 'bool_yes_no',
         max: 1,
+        noValue: 'not probed',
         queries: [
           {
             expr: `min by (pool) (${inNetns('ephemeral_port_probe_success')})`,

@@ -1,4 +1,4 @@
-// The page of one namespace, from "how bad, how soon" down: its pools, who holds the ports, their states, what blocks them,
+// The page of one namespace, from "how bad, how soon" and "who" down: its pools, who holds the ports, their states, what blocks them,
 // what was refused, and how far the numbers can be trusted.
 
 import { exporterSection, rangeSection } from './detail-exporter.ts'
@@ -10,8 +10,8 @@ import type { Section } from './section.ts'
 export function detailSections(): readonly Section[] {
   return [
     { title: '$netns on $instance', panels: summary() },
-    poolsSection(),
     holdersSection(),
+    poolsSection(),
     socketsSection(),
     blockedSection(),
     failuresSection(),

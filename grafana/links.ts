@@ -16,13 +16,13 @@ export interface DataLink {
 }
 
 /**
- * From a row with the labels job, instance, netns and VAR_CLUSTER to the page of that namespace.
+ * From a row with the labels job, instance, netns, VAR_CLUSTER and PAGE to the page of that namespace.
  * A label that is missing, as cluster often is, cannot be named in a link; so the query makes one that never is.
  */
 export const toNamespace: DataLink = {
   title: 'Open this namespace',
   url:
-    `/d/${DETAIL.uid}?\${datasource:queryparam}&\${__data.fields.var_cluster}` +
+    `/d/\${__data.fields.page}?\${datasource:queryparam}&\${__data.fields.var_cluster}` +
     `${parameter('job')}${parameter('instance')}${parameter('netns')}&\${__url_time_range}`,
   targetBlank: false,
 }
@@ -31,9 +31,35 @@ function parameter(label: string): string {
   return `&var-${label}=\${__data.fields.${label}:percentencode}`
 }
 
-/** Adds the label that toNamespace needs: `var-cluster=`, and the cluster if there is one. */
+/**
+ * Adds the labels that toNamespace needs: `var-cluster=`, and the cluster if there is one; and the dashboard, which is the
+ * overview of that exporter for failures of processes that ended before anybody saw where they were.
+ */
 export function withLinkLabel(expression: string): string {
-  return `label_replace(${expression}, "var_cluster", "var-cluster=$1", "cluster", "(.*)")`
+  const cluster = `label_replace(${expression}, "var_cluster", "var-cluster=$1", "cluster", "(.*)")`
+  const page = `label_replace(${cluster}, "page", "${DETAIL.uid}", "netns", ".*")`
+  return `label_replace(${page}, "page", "${OVERVIEW.uid}", "netns", "unknown")`
+}
+
+/** What withLinkLabel() adds and nobody looks at. */
+export const LINK_LABELS = ['job', 'var_cluster', 'page'] as const
+
+/** From a line with the labels job and instance to the overview of that exporter, in the time shown. */
+export const toExporter: DataLink = {
+  title: 'Only this instance',
+  url:
+    `/d/${OVERVIEW.uid}?\${datasource:queryparam}&\${cluster:queryparam}` +
+    `&var-job=\${__field.labels.job:percentencode}&var-instance=\${__field.labels.instance:percentencode}&\${__url_time_range}`,
+  targetBlank: false,
+}
+
+/** From a row with the labels namespace and pod to kubernetes-mixin's dashboard of the pod, by the uid that it always has. */
+export const toPod: DataLink = {
+  title: 'Open the pod (kubernetes-mixin)',
+  url:
+    `/d/6581e46e4e5c7ba40a07646395ef7b23?\${datasource:queryparam}` +
+    `&var-namespace=\${__data.fields.namespace:percentencode}&var-pod=\${__data.fields.pod:percentencode}&\${__url_time_range}`,
+  targetBlank: false,
 }
 
 /** From a row with the label alertname. */
@@ -50,14 +76,29 @@ export function panelRunbook(alertname: string): DashboardLinkBuilder {
     .targetBlank(true)
 }
 
-/** The links of a dashboard's head. */
+/**
+ * The links of a dashboard's head. Not with all variables from the overview to a namespace: "All" instances would mix the
+ * namespaces of that name of all hosts.
+ */
 export function headLinks(): readonly DashboardLinkBuilder[] {
-  return [
-    new DashboardLinkBuilder('Ephemeral ports')
+  const ofTag = (title: string, tag: string) =>
+    new DashboardLinkBuilder(title)
       .type(DashboardLinkType.Dashboards)
-      .tags([TAG])
-      .includeVars(true)
-      .keepTime(true),
+      .tags([tag])
+      .asDropdown(true)
+      .keepTime(true)
+  const kept = `\${datasource:queryparam}&\${cluster:queryparam}&\${job:queryparam}`
+  const toPage = ({ uid, title }: typeof OVERVIEW, variables: string) =>
+    new DashboardLinkBuilder(title)
+      .type(DashboardLinkType.Link)
+      .icon('dashboard')
+      .url(`/d/${uid}?${variables}`)
+      .keepTime(true)
+  return [
+    toPage(OVERVIEW, `${kept}&\${instance:queryparam}`),
+    toPage(DETAIL, kept),
+    ofTag('Kubernetes', 'kubernetes-mixin').includeVars(true),
+    ofTag('Node', 'node-exporter-mixin'),
     new DashboardLinkBuilder('Runbooks')
       .type(DashboardLinkType.Link)
       .icon('doc')

@@ -1,14 +1,20 @@
 // The fleet overview: the alerts that fire now, and who was refused a port.
 
 import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
-import { toNamespace, toRunbook, withLinkLabel } from './links.ts'
+import { LINK_LABELS, toNamespace, toRunbook, withLinkLabel } from './links.ts'
 import { anyIsBad } from './scales.ts'
-import { fleet, NETNS } from './selectors.ts'
+import { fleet, NETNS, OF_NAMESPACES } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
 export function firingAlerts() {
   const firing = (severity: string) =>
-    fleet('ALERTS', 'alertname=~"EphemeralPort.+"', 'alertstate="firing"', `severity="${severity}"`)
+    fleet(
+      'ALERTS',
+      'alertname=~"EphemeralPort.+"',
+      'alertstate="firing"',
+      `severity="${severity}"`,
+      OF_NAMESPACES,
+    )
   // NB: by severity, since hundreds of hosts may have something for information and an alert is always 1: without a weight it is
   // left to chance which hundred are shown.
   const weighed = `3 * ${firing('critical')} or 2 * ${firing('warning')} or ${firing('info')}`
@@ -16,7 +22,7 @@ export function firingAlerts() {
     title: 'Firing alerts',
     description:
       'Alerts about ephemeral ports that fire now, the most severe first, at most 100; one that fires with two severities is listed with the higher one. ' +
-      'The name leads to the runbook, the namespace to its page. Empty when nothing fires.',
+      'The name leads to the runbook, the namespace to its page. Empty when nothing fires, and without alerts.yaml.',
     width: 14,
     height: 9,
     unit: 'none',
@@ -29,7 +35,7 @@ export function firingAlerts() {
       {
         value: 0,
         title: 'severity',
-        width: 85,
+        width: 96,
         look: 'color',
         mappings: [
           {
@@ -42,13 +48,12 @@ export function firingAlerts() {
           },
         ],
       },
-      { label: 'alertname', link: toRunbook },
-      { label: 'netns', link: toNamespace },
+      { label: 'alertname', link: toRunbook, minWidth: 190 },
+      { label: 'netns', link: toNamespace, minWidth: 180 },
       { label: 'pool', width: 105 },
       { label: 'instance', width: 170 },
       { label: 'cluster', width: 110 },
-      { label: 'job', hidden: true },
-      { label: 'var_cluster', hidden: true },
+      ...LINK_LABELS.map((label) => ({ label, hidden: true })),
     ],
     sortBy: [
       ['severity', 'desc'],
@@ -58,7 +63,7 @@ export function firingAlerts() {
 }
 
 export function failures() {
-  const failed = fleet('ephemeral_port_destination_allocation_failures_total')
+  const failed = fleet('ephemeral_port_destination_allocation_failures_total', OF_NAMESPACES)
   return tablePanel({
     title: 'Who was refused',
     description:
@@ -82,15 +87,14 @@ export function failures() {
         decimals: 0,
         scale: anyIsBad,
         look: 'color',
-        width: 80,
+        width: 84,
       },
-      { label: 'destination' },
-      { label: 'owner' },
-      { label: 'netns', link: toNamespace },
+      { label: 'destination', minWidth: 125 },
+      { label: 'owner', minWidth: 90 },
+      { label: 'netns', link: toNamespace, minWidth: 150 },
       { label: 'instance', width: 150 },
       { label: 'cluster', hidden: true },
-      { label: 'job', hidden: true },
-      { label: 'var_cluster', hidden: true },
+      ...LINK_LABELS.map((label) => ({ label, hidden: true })),
     ],
     sortBy: [['Failed', 'desc']],
     runbook: 'EphemeralPortAllocationsFailing',

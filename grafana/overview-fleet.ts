@@ -1,17 +1,30 @@
 // The lower rows of the fleet overview: who uses the ports, in what state they are, and how the exporters do.
 
+import { ofTen } from './overview-pools.ts'
 import { barPanel, graphPanel } from './panels.ts'
-import { utilizationScale } from './scales.ts'
+import { STATE_COLORS, utilizationScale } from './scales.ts'
 import type { Section } from './section.ts'
-import { EXPORTER, exportersUp, fleet, highest, ofExporters, orZero } from './selectors.ts'
+import {
+  EXPORTER,
+  exportersUp,
+  fleet,
+  highest,
+  OF_NAMESPACES,
+  ofExporters,
+  orZero,
+} from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
 export function usersSection(): Section {
-  const used = fleet('ephemeral_port_destination_used_ports', 'destination!="other"')
-  const timeWait = fleet('ephemeral_port_destination_time_wait_ports', 'destination!="other"')
-  const utilization = fleet('ephemeral_port_destination_utilization_ratio')
+  const used = fleet('ephemeral_port_destination_used_ports', 'destination!="other"', OF_NAMESPACES)
+  const timeWait = fleet(
+    'ephemeral_port_destination_time_wait_ports',
+    'destination!="other"',
+    OF_NAMESPACES,
+  )
+  const utilization = fleet('ephemeral_port_destination_utilization_ratio', OF_NAMESPACES)
   const top = `topk(15, sum by (destination) (${used}))`
-  const owned = fleet('ephemeral_port_owner_used_ports', 'owner_kind!="other"')
+  const owned = fleet('ephemeral_port_owner_used_ports', 'owner_kind!="other"', OF_NAMESPACES)
   return {
     title: 'Who uses the ports',
     panels: [
@@ -32,16 +45,16 @@ export function usersSection(): Section {
         columns: [
           { label: 'destination' },
           { value: 0, title: 'Ports', unit: 'locale', decimals: 0, width: 100 },
-          { value: 1, title: 'of them TIME_WAIT', unit: 'locale', decimals: 0, width: 140 },
+          { value: 1, title: 'TIME_WAIT', unit: 'locale', decimals: 0, width: 110 },
           { value: 3, title: 'Users', unit: 'locale', decimals: 0, width: 80 },
           {
             value: 2,
-            title: 'Highest utilization',
+            title: 'Highest',
             unit: 'percentunit',
             decimals: 0,
             scale: utilizationScale,
             look: 'gauge',
-            width: 190,
+            width: 150,
           },
         ],
         sortBy: [['Ports', 'desc']],
@@ -58,7 +71,7 @@ export function usersSection(): Section {
         columns: [
           { label: 'owner' },
           { label: 'owner_kind', width: 110 },
-          { label: 'protocol', width: 90 },
+          { label: 'protocol', width: 96 },
           { value: 0, title: 'Ports', unit: 'locale', decimals: 0, width: 110 },
         ],
         sortBy: [['Ports', 'desc']],
@@ -77,7 +90,8 @@ export function stateSection(): Section {
         title: 'Instances by their fullest pool',
         description:
           'How many instances have a pool of tcp_connect or udp that is so full now. In the middle are plateaus, which are normal; any at the top need a look.',
-        width: 6,
+        width: 8,
+        noValue: 'rules not loaded',
         height: 8,
         unit: 'locale',
         decimals: 0,
@@ -93,10 +107,11 @@ export function stateSection(): Section {
         description:
           'Of the namespaces that export their states (host, and those past --detail.min-utilization). Much time_wait: churn, connections are opened and ' +
           'closed all the time. Growing close_wait: an application does not close. Growing bound: it binds and does not connect.',
-        width: 9,
+        width: 16,
         height: 8,
         unit: 'short',
         stacked: true,
+        nameColors: STATE_COLORS,
         queries: [
           {
             expr: `sum by (state) (${fleet('ephemeral_port_sockets', 'protocol="tcp"')}) > 0`,
@@ -108,13 +123,14 @@ export function stateSection(): Section {
         title: 'Connections opened, highest ten',
         description:
           'connect() calls per second of all namespaces of an instance, over five minutes: churn. Times 60 it is what TIME_WAIT will hold.',
-        width: 9,
+        width: 12,
+        ...ofTen,
         height: 8,
         unit: 'cps',
         queries: [
           {
             expr: highest(10, 'instance:ephemeral_port_connections_opened:rate5m'),
-            legend: '{{cluster}} {{instance}}',
+            legend: '{{instance}} {{cluster}}',
           },
         ],
       }),
@@ -124,12 +140,13 @@ export function stateSection(): Section {
           'Ports bound and idle, or chosen by the application itself, summed over the namespaces of an instance: no connect() can use them, whatever its ' +
           'destination, and most tools do not show them. A rise is a leak.',
         width: 12,
+        ...ofTen,
         height: 8,
         unit: 'locale',
         queries: [
           {
             expr: `topk(10, sum by (${EXPORTER}) (${fleet('ephemeral_port_blocked_ports', 'holder="bound"')}) > 0)`,
-            legend: '{{cluster}} {{instance}}',
+            legend: '{{instance}} {{cluster}}',
           },
         ],
         runbook: 'EphemeralPortBlockedPortsGrowing',
@@ -139,14 +156,15 @@ export function stateSection(): Section {
         description:
           'For capacity planning only: ports of the range held by anything. 100 % is healthy on a host with many destinations, since TCP connections ' +
           'to different destinations share ports.',
-        width: 12,
+        width: 24,
+        ...ofTen,
         height: 8,
         unit: 'percentunit',
         max: 1,
         queries: [
           {
             expr: highest(10, 'instance_protocol:ephemeral_port_range_utilization_ratio:max'),
-            legend: '{{cluster}} {{instance}} {{protocol}}',
+            legend: '{{instance}} {{protocol}} {{cluster}}',
           },
         ],
       }),
@@ -179,13 +197,14 @@ export function exporterSection(): Section {
         title: 'Age of the last sample, oldest ten',
         description:
           'Everything an exporter says is from its last sample. The age should stay below the sampling interval plus the scrape interval.',
-        width: 9,
+        width: 10,
+        ...ofTen,
         height: 8,
         unit: 's',
         queries: [
           {
             expr: `topk(10, time() - ${fleet('ephemeral_port_last_sample_timestamp_seconds')})`,
-            legend: '{{cluster}} {{instance}}',
+            legend: '{{instance}} {{cluster}}',
           },
         ],
         runbook: 'EphemeralPortSamplesStale',
@@ -194,7 +213,7 @@ export function exporterSection(): Section {
         title: 'Namespaces that cannot be read',
         description:
           'Namespaces whose last read failed (nothing is known of them), and failed reads per second by reason.',
-        width: 9,
+        width: 8,
         height: 8,
         unit: 'short',
         queries: [
@@ -248,7 +267,7 @@ export function exporterSection(): Section {
           { label: 'revision' },
           { label: 'nodeversion' },
           { label: 'arch' },
-          { value: 0, title: 'Exporters', unit: 'none', width: 100 },
+          { value: 0, title: 'Exporters', unit: 'none', width: 104 },
         ],
         sortBy: [['Exporters', 'desc']],
       }),

@@ -1,58 +1,66 @@
 // The fleet overview: the pools that are worst now, and how they got there.
 
-import { toNamespace, withLinkLabel } from './links.ts'
+import { LINK_LABELS, toExporter, toNamespace, withLinkLabel } from './links.ts'
 import { graphPanel } from './panels.ts'
-import { etaScale, leftScale, riskScale, utilizationScale } from './scales.ts'
-import { fleet, highest, NETNS } from './selectors.ts'
-import { tablePanel } from './tables.ts'
+import { alertLines, etaScale, riskLines, riskScale, utilizationScale } from './scales.ts'
+import { fleet, highest, NETNS, OF_NAMESPACES } from './selectors.ts'
+import { type Column, tablePanel } from './tables.ts'
 
 /**
  * What can stop a service. tcp_bind is left to the page of the namespace: it is full on every busy host with many
  * destinations, and nobody notices who does not bind.
  */
 export const WITHOUT_BIND = 'pool!="tcp_bind"'
-const available = fleet('ephemeral_port_pool_available_ports', WITHOUT_BIND)
+const chosen = [WITHOUT_BIND, OF_NAMESPACES]
 const POOL = `${NETNS}, pool`
-const utilization = fleet('ephemeral_port_pool_utilization_ratio', WITHOUT_BIND)
-const peak = fleet('ephemeral_port_pool_utilization_peak_ratio', WITHOUT_BIND)
-const risk = fleet('ephemeral_port_exhaustion_risk_ratio', WITHOUT_BIND)
-const eta = fleet('ephemeral_port_exhaustion_eta_seconds', WITHOUT_BIND)
 const ROWS = 15
+const peak = fleet('ephemeral_port_pool_utilization_peak_ratio', ...chosen)
+const eta = fleet('ephemeral_port_exhaustion_eta_seconds', ...chosen)
+/** Recorded of the few pools that have a peak or a time left: a fleet has tens of thousands of others. */
+const watched = (metric: string) => fleet(`netns_pool:${metric}:watched`, ...chosen)
+const destinations = fleet('ephemeral_port_pool_worst_destination_info', ...chosen)
+
+const identity: readonly Column[] = [
+  { label: 'netns', link: toNamespace, minWidth: 250 },
+  { label: 'pool', width: 105 },
+]
+const place: readonly Column[] = [
+  { label: 'instance', width: 145 },
+  { label: 'cluster', width: 90 },
+  ...LINK_LABELS.map((label) => ({ label, hidden: true })),
+]
 
 export function worstPools() {
   // NB: only pools that are heading for exhaustion have an ETA, and only namespaces that are not quiet a peak: ranking by
   // these looks at hundreds of series where a fleet has tens of thousands.
   const rows = `(bottomk(${ROWS}, ${eta}) or topk(${ROWS}, ${peak}))`
   const ofRows = (series: string) => `max by (${POOL}) (${series} and on (${POOL}) ${rows})`
-  const pods = fleet('ephemeral_port_netns_info')
+  const owned = (protocol: string, pool: string) =>
+    `label_replace(${fleet('ephemeral_port_owner_used_ports', `protocol="${protocol}"`, 'owner_kind!~"other|none"', OF_NAMESPACES)}, "pool", "${pool}", "", "")`
+  const owners = `max by (${POOL}, owner) (${owned('tcp', 'tcp_connect')} or ${owned('udp', 'udp')})`
   return tablePanel({
-    title: 'Worst pools',
+    title: 'Worst pools now',
     description:
-      `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones, riskiest first; a namespace leads to its page. Utilization and available ports of ` +
-      'tcp_connect are those of its worst destination, which is named. No time left: not heading for exhaustion.',
+      `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones at the end of the time shown, riskiest first; a namespace leads to its page. Utilization and available ports of ` +
+      'tcp_connect are those of its worst destination, which is named. Risk, utilization and available ports need the recording rules.',
     width: 24,
-    height: 11,
+    height: 10,
     unit: 'none',
     queries: [
-      {
-        expr: withLinkLabel(
-          `${ofRows(utilization)} * on (${NETNS}) group_left (namespace) max by (${NETNS}, namespace) (${pods})`,
-        ),
-      },
-      { expr: withLinkLabel(ofRows(available)) },
-      { expr: withLinkLabel(ofRows(risk)) },
+      { expr: withLinkLabel(ofRows(watched('ephemeral_port_pool_utilization_ratio'))) },
+      { expr: withLinkLabel(ofRows(watched('ephemeral_port_pool_available_ports'))) },
+      { expr: withLinkLabel(ofRows(watched('ephemeral_port_exhaustion_risk_ratio'))) },
       { expr: withLinkLabel(ofRows(eta)) },
+      { expr: withLinkLabel(ofRows(peak)) },
       {
         expr: withLinkLabel(
-          `max by (${POOL}, source, destination) (${fleet('ephemeral_port_pool_worst_destination_info')} and on (${POOL}) ${rows})`,
+          `max by (${POOL}, destination) (${destinations} and on (${POOL}) ${rows})`,
         ),
       },
+      { expr: withLinkLabel(`topk by (${POOL}) (1, ${owners} and on (${POOL}) ${rows})`) },
     ],
     columns: [
-      { label: 'cluster', width: 110 },
-      { label: 'instance', width: 170 },
-      { label: 'netns', link: toNamespace },
-      { label: 'pool', width: 105 },
+      ...identity,
       {
         value: 2,
         title: 'Risk',
@@ -60,7 +68,8 @@ export function worstPools() {
         decimals: 0,
         scale: riskScale,
         look: 'color',
-        width: 80,
+        width: 75,
+        missing: '?',
       },
       {
         value: 3,
@@ -69,38 +78,94 @@ export function worstPools() {
         decimals: 0,
         scale: etaScale,
         look: 'color',
-        width: 100,
+        width: 105,
+        missing: 'none ahead',
       },
       {
         value: 0,
         title: 'Utilization',
         unit: 'percentunit',
-        decimals: 1,
+        decimals: 0,
         scale: utilizationScale,
         look: 'gauge',
-        width: 190,
+        width: 130,
       },
       {
-        value: 1,
-        title: 'Available',
-        unit: 'locale',
+        value: 4,
+        title: 'Peak',
+        unit: 'percentunit',
         decimals: 0,
-        scale: leftScale,
+        scale: utilizationScale,
         look: 'color',
-        width: 90,
+        width: 80,
       },
-      { label: 'destination', title: 'Worst destination' },
-      { label: 'source', title: 'From', width: 130 },
-      { label: 'namespace', width: 110 },
-      { label: 'job', hidden: true },
-      { label: 'var_cluster', hidden: true },
+      { value: 1, title: 'Available', unit: 'locale', decimals: 0, width: 105 },
+      { label: 'destination', title: 'Worst destination', minWidth: 165 },
+      { label: 'owner', title: 'Top owner', minWidth: 120 },
+      ...place,
     ],
     sortBy: [
       ['Risk', 'desc'],
-      ['Utilization', 'desc'],
+      ['Peak', 'desc'],
     ],
   })
 }
+
+/** What was bad and is over: everything else on the page is about the end of the time shown. */
+export function worstEver() {
+  const high = fleet('netns_pool:ephemeral_port_pool_utilization_peak_ratio:high', ...chosen)
+  const rows = `topk(30, max_over_time(${high}[$__range]))`
+  return tablePanel({
+    title: 'Worst pools in the time shown',
+    description:
+      'The 30 pools with the highest peak at any time shown, if that was above 80 %: when that was last so, and for how long in all the pool had no port left (to the minute). ' +
+      'The namespace leads to its page in the same time. Empty without the recording rules.',
+    width: 24,
+    height: 9,
+    unit: 'none',
+    queries: [
+      { expr: withLinkLabel(`max by (${POOL}) (${rows})`) },
+      {
+        expr: withLinkLabel(
+          `max by (${POOL}) (60 * sum_over_time((${high} >= bool 1)[$__range:1m]) and on (${POOL}) ${rows})`,
+        ),
+      },
+      {
+        expr: withLinkLabel(
+          `max by (${POOL}) (1000 * max_over_time(timestamp(${high})[$__range:1m]) and on (${POOL}) ${rows})`,
+        ),
+      },
+      {
+        expr: withLinkLabel(
+          `topk by (${POOL}) (1, max by (${POOL}, destination) (last_over_time(${destinations}[$__range]) and on (${POOL}) ${rows}))`,
+        ),
+      },
+    ],
+    columns: [
+      ...identity,
+      {
+        value: 0,
+        title: 'Highest',
+        unit: 'percentunit',
+        decimals: 0,
+        scale: utilizationScale,
+        look: 'color',
+        width: 90,
+      },
+      { value: 1, title: 'Exhausted for', unit: 's', decimals: 0, width: 135 },
+      { value: 2, title: 'Last above 80 %', unit: 'dateTimeAsIso', width: 170 },
+      { label: 'destination', title: 'Worst destination', minWidth: 165 },
+      ...place,
+    ],
+    sortBy: [
+      ['Highest', 'desc'],
+      ['Exhausted for', 'desc'],
+    ],
+  })
+}
+
+/** Ten lines of instances. */
+export const ofTen = { legendRight: true, dataLinks: [toExporter] } as const
 
 export function courses() {
   return [
@@ -110,12 +175,14 @@ export function courses() {
         'Probability that an allocation fails within the forecast horizon, for the ten instances and pools where it was the highest.',
       width: 12,
       height: 9,
+      ...ofTen,
       unit: 'percentunit',
       max: 1,
+      lines: riskLines,
       queries: [
         {
           expr: highest(10, 'instance_pool:ephemeral_port_exhaustion_risk_ratio:max', WITHOUT_BIND),
-          legend: '{{cluster}} {{instance}} {{pool}}',
+          legend: '{{instance}} {{pool}} {{cluster}}',
         },
       ],
       runbook: 'EphemeralPortExhaustionPredicted',
@@ -126,8 +193,10 @@ export function courses() {
         'Utilization of the fullest pool of each instance, for the ten where it was the highest. High and level is a plateau; what matters is whether it rises.',
       width: 12,
       height: 9,
+      ...ofTen,
       unit: 'percentunit',
       max: 1,
+      lines: alertLines,
       queries: [
         {
           expr: highest(
@@ -135,7 +204,7 @@ export function courses() {
             'instance_pool:ephemeral_port_pool_utilization_ratio:max',
             WITHOUT_BIND,
           ),
-          legend: '{{cluster}} {{instance}} {{pool}}',
+          legend: '{{instance}} {{pool}} {{cluster}}',
         },
       ],
       runbook: 'EphemeralPortPoolUtilizationHigh',
@@ -145,12 +214,13 @@ export function courses() {
       description:
         'Failed allocations per second by instance and pool, over five minutes. No data where failures cannot be observed.',
       width: 12,
-      height: 8,
+      height: 9,
+      ...ofTen,
       unit: 'cps',
       queries: [
         {
           expr: highest(10, 'instance_pool:ephemeral_port_allocation_failures:rate5m'),
-          legend: '{{cluster}} {{instance}} {{pool}}',
+          legend: '{{instance}} {{pool}} {{cluster}}',
         },
       ],
       runbook: 'EphemeralPortAllocationsFailing',
@@ -160,13 +230,14 @@ export function courses() {
       description:
         'How many namespaces of an instance are more likely than not to run out, for the ten instances with the most.',
       width: 12,
-      height: 8,
+      height: 9,
+      ...ofTen,
       unit: 'none',
       decimals: 0,
       queries: [
         {
           expr: highest(10, 'instance:ephemeral_port_exhaustion_risk_ratio:count_at_risk'),
-          legend: '{{cluster}} {{instance}}',
+          legend: '{{instance}} {{cluster}}',
         },
       ],
       stacked: true,

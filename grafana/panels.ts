@@ -10,6 +10,8 @@ import {
   BigValueTextMode,
   type DataSourceRef,
   GraphGradientMode,
+  GraphThresholdsStyleConfigBuilder,
+  GraphThresholdsStyleMode,
   LegendDisplayMode,
   LegendPlacement,
   ReduceDataOptionsBuilder,
@@ -22,19 +24,26 @@ import {
   VizOrientation,
   VizTooltipOptionsBuilder,
 } from '@grafana/grafana-foundation-sdk/common'
-import type { DashboardLink, Panel, ValueMapping } from '@grafana/grafana-foundation-sdk/dashboard'
+import {
+  type DashboardLink,
+  DashboardLinkBuilder,
+  MappingType,
+  type Panel,
+  SpecialValueMatch,
+  type ValueMapping,
+} from '@grafana/grafana-foundation-sdk/dashboard'
 import { DataqueryBuilder, PromQueryFormat } from '@grafana/grafana-foundation-sdk/prometheus'
 import * as stat from '@grafana/grafana-foundation-sdk/stat'
 import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries'
-import { panelRunbook } from './links.ts'
-import { type Colorable, colors, POOL_COLORS, type Scale } from './scales.ts'
+import { type DataLink, panelRunbook } from './links.ts'
+import { type Colorable, colors, GREY, POOL_COLORS, type Scale, thresholdsOf } from './scales.ts'
 import { datasource } from './variables.ts'
 
 export interface Query {
   readonly expr: string
   /** `{{label}}` or plain text. */
   readonly legend?: string
-  /** Of the bar with that legend, whatever its value. */
+  /** Of the bar or number with that legend, whatever its value. */
   readonly color?: string
 }
 
@@ -51,8 +60,9 @@ export interface PanelOptions {
   readonly max?: number
   readonly scale?: Scale
   readonly mappings?: ValueMapping[]
-  /** Shown where there is no value: why that may be. */
+  /** Shown in grey where there is no value: why that may be. */
   readonly noValue?: string
+  readonly dataLinks?: readonly DataLink[]
   /** Of an alert: adds a link to its runbook. */
   readonly runbook?: string
 }
@@ -67,6 +77,7 @@ export function statPanel(options: PanelOptions & { readonly spark?: boolean }):
     .colorMode(options.scale === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
     .textMode(options.queries.length > 1 ? BigValueTextMode.ValueAndName : BigValueTextMode.Auto)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
+  colorQueries(panel, options)
   return furnish(panel, options, spark ? 'range' : 'instant')
 }
 
@@ -78,19 +89,35 @@ export function barPanel(options: PanelOptions): PanelBuilder {
     .showUnfilled(true)
     .min(0)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
-  for (const { legend, color } of options.queries) {
+  colorQueries(panel, options)
+  return furnish(panel, options, 'instant')
+}
+
+interface Overridable {
+  overrideByName(name: string, properties: { id: string; value: unknown }[]): unknown
+}
+
+function colorQueries(panel: Overridable, { queries }: PanelOptions): void {
+  for (const { legend, color } of queries) {
     if (legend === undefined || color === undefined) continue
     panel.overrideByName(legend, [{ id: 'color', value: { mode: 'fixed', fixedColor: color } }])
   }
-  return furnish(panel, options, 'instant')
 }
 
 export interface GraphOptions extends PanelOptions {
   readonly stacked?: boolean
-  /** Names matching are drawn as a dashed line: a bound, not a measurement. */
+  /** Names that end so are drawn as a dashed line: a bound, not a measurement. */
   readonly dashed?: string
+  /** Names that end so are drawn as a thin dotted line. */
+  readonly dotted?: string
   /** Names begin with a pool, which has the same color in all of them. */
   readonly poolColors?: boolean
+  /** Names are these, and have these colors. */
+  readonly nameColors?: Readonly<Record<string, string>>
+  /** Lines at the values of these steps. */
+  readonly lines?: Scale
+  /** The legend stands beside the graph, where ten rows have room. */
+  readonly legendRight?: boolean
 }
 
 /** Lines over time, from zero. */
@@ -108,7 +135,7 @@ export function graphPanel(options: GraphOptions): PanelBuilder {
       new VizLegendOptionsBuilder()
         .showLegend(true)
         .displayMode(LegendDisplayMode.Table)
-        .placement(LegendPlacement.Bottom)
+        .placement(options.legendRight === true ? LegendPlacement.Right : LegendPlacement.Bottom)
         .calcs(['lastNotNull', 'max'])
         .sortBy('Max')
         .sortDesc(true),
@@ -116,19 +143,32 @@ export function graphPanel(options: GraphOptions): PanelBuilder {
     .tooltip(
       new VizTooltipOptionsBuilder().mode(TooltipDisplayMode.Multi).sort(SortOrder.Descending),
     )
+  const paint = (fixedColor: string) => [{ id: 'color', value: { mode: 'fixed', fixedColor } }]
+  // NB: without the slashes Grafana takes a regular expression for the whole name.
   for (const [pool, color] of Object.entries(options.poolColors === true ? POOL_COLORS : {})) {
-    const value = { mode: 'fixed', fixedColor: color }
-    panel.overrideByRegexp(`^${pool}`, [{ id: 'color', value }])
+    panel.overrideByRegexp(`/^${pool}/`, paint(color))
   }
-  if (options.dashed !== undefined) {
-    panel.overrideByRegexp(options.dashed, [
-      { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 6] } },
+  for (const [name, color] of Object.entries(options.nameColors ?? {})) {
+    panel.overrideByName(name, paint(color))
+  }
+  for (const [ending, lineStyle] of [
+    [options.dashed, { fill: 'dash', dash: [8, 6] }],
+    [options.dotted, { fill: 'dot', dash: [0, 6] }],
+  ] as const) {
+    if (ending === undefined) continue
+    panel.overrideByRegexp(`/${ending}$/`, [
+      { id: 'custom.lineStyle', value: lineStyle },
       { id: 'custom.lineWidth', value: 1 },
       { id: 'custom.fillOpacity', value: 0 },
       { id: 'custom.stacking', value: { mode: 'none', group: 'A' } },
     ])
   }
-  return furnish(panel, options, 'range')
+  furnish(panel, options, 'range')
+  if (options.lines !== undefined) {
+    const style = new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed)
+    panel.thresholdsStyle(style).thresholds(thresholdsOf(options.lines))
+  }
+  return panel
 }
 
 /** What the builders of all kinds of panels have in common. */
@@ -145,6 +185,7 @@ interface Furnishable extends PanelBuilder, Colorable {
   mappings(mappings: ValueMapping[]): unknown
   noValue(text: string): unknown
   links(links: Builder<DashboardLink>[]): unknown
+  dataLinks(links: Builder<DashboardLink>[]): unknown
 }
 
 /** Sets what every panel has, whatever its kind. */
@@ -164,11 +205,33 @@ export function furnish<P extends Furnishable>(
   }
   if (options.decimals !== undefined) panel.decimals(options.decimals)
   if (options.max !== undefined) panel.max(options.max)
-  if (options.mappings !== undefined) panel.mappings(options.mappings)
+  if (kind !== 'table') {
+    panel.mappings([...(options.mappings ?? []), missing(options.noValue ?? 'No data')])
+  }
   if (options.noValue !== undefined) panel.noValue(options.noValue)
+  if (options.dataLinks !== undefined) {
+    panel.dataLinks(
+      options.dataLinks.map(({ title, url }) => new DashboardLinkBuilder(title).url(url)),
+    )
+  }
   if (options.runbook !== undefined) panel.links([panelRunbook(options.runbook)])
   colors(panel, options.scale, kind)
   return panel
+}
+
+/** A missing value would have the color of the lowest step, which says good or bad of what nobody knows. */
+export function missing(text: string): ValueMapping {
+  const result = { text, color: GREY, index: 9 }
+  const options = { match: SpecialValueMatch.NullAndNan, result }
+  return { type: MappingType.SpecialValue, options }
+}
+
+/** A number that stands for a text. */
+export function named(
+  ...texts: readonly (readonly [value: number, text: string, color: string])[]
+): ValueMapping {
+  const rows = texts.map(([value, text, color], index) => [value, { text, color, index }])
+  return { type: MappingType.ValueToText, options: Object.fromEntries(rows) }
 }
 
 /** The name Grafana gives a query's answer: A, B, C ... */

@@ -19,30 +19,61 @@ const YELLOW = 'yellow'
 const ORANGE = 'orange'
 const RED = 'red'
 
-export const POOL_COLORS = { tcp_connect: 'blue', tcp_bind: 'purple', udp: 'orange' } as const
+/** Of what is not known: neither good nor bad. */
+export const GREY = '#8e8e8e'
+
+export const POOL_COLORS = {
+  tcp_connect: 'blue',
+  tcp_bind: 'purple',
+  udp: 'orange',
+  nat_tcp: 'dark-blue',
+  nat_udp: 'dark-orange',
+} as const
+
+/** The same in every graph: what is normal is green and blue, what is on its way out grey, what an application forgot red. */
+export const STATE_COLORS = {
+  established: 'green',
+  time_wait: 'blue',
+  close_wait: 'red',
+  syn_sent: 'orange',
+  bound: 'purple',
+  connected: 'light-green',
+  fin_wait1: 'light-blue',
+  fin_wait2: 'super-light-blue',
+  last_ack: 'light-red',
+  closing: 'light-orange',
+  syn_recv: 'yellow',
+  listen: 'light-purple',
+  close: '#8e8e8e',
+} as const
 
 function rising(...steps: readonly (readonly [from: number, color: string])[]): Scale {
   return [{ value: null, color: GREEN }, ...steps.map(([value, color]) => ({ value, color }))]
 }
 
+function lines(...steps: readonly (readonly [from: number, color: string])[]): Scale {
+  return [
+    { value: null, color: 'transparent' },
+    ...steps.map(([value, color]) => ({ value, color })),
+  ]
+}
+
 /** Past half a connect() may be slow; 80 % and 95 % are the alerts'. */
 export const utilizationScale = rising([0.5, YELLOW], [0.8, ORANGE], [0.95, RED])
 export const riskScale = rising([0.05, YELLOW], [0.2, ORANGE], [0.5, RED])
+/** As lines in a graph: only where an alert is. */
+export const alertLines = lines([0.8, ORANGE], [0.95, RED])
+export const riskLines = lines([0.2, ORANGE], [0.5, RED])
 export const anyIsBad = rising([1, RED])
 export const anyRateIsBad = rising([1e-9, RED])
 export const anyIsOdd = rising([1, ORANGE])
-/** Of seconds left. */
+/** Of seconds left; NOT_AHEAD is below all of them, and shown as a text. */
+export const NOT_AHEAD = -1
 export const etaScale: Scale = [
   { value: null, color: RED },
   { value: 900, color: ORANGE },
   { value: 1800, color: YELLOW },
   { value: 14_400, color: GREEN },
-]
-/** Of ports left. */
-export const leftScale: Scale = [
-  { value: null, color: RED },
-  { value: 100, color: ORANGE },
-  { value: 1000, color: GREEN },
 ]
 /** Of seconds since a sample. */
 export const ageScale = rising([30, ORANGE], [60, RED])
@@ -70,7 +101,7 @@ export function colors(
   const isGraph = kind === 'range' && scale === undefined
   panel.colorScheme(
     new FieldColorBuilder().mode(
-      isGraph ? FieldColorModeId.PaletteClassic : FieldColorModeId.Thresholds,
+      isGraph ? FieldColorModeId.PaletteClassicByName : FieldColorModeId.Thresholds,
     ),
   )
   panel.thresholds(thresholdsOf(scale ?? [{ value: null, color: isGraph ? GREEN : 'text' }]))

@@ -28,6 +28,12 @@ export function ofExporters(expression: string): string {
  */
 export const exportersUp = `${fleet('up')} and on (${EXPORTER}) present_over_time(${fleet(BUILD_INFO)}[1d] @ end())`
 
+/**
+ * Of the chosen Kubernetes namespaces, whose pods' network namespaces are named `pod/<namespace>/<pod>`. NB: "All" is `.*` and
+ * fits every name. What is recorded of an instance cannot be chosen so.
+ */
+export const OF_NAMESPACES = 'netns=~"(pod/)?$namespace(/.*)?"'
+
 /** Of the chosen namespace. NB: an exact match, since $netns is one value and not a regular expression. */
 export function inNetns(metric: string, ...matchers: readonly string[]): string {
   return fleet(metric, 'netns="$netns"', ...matchers)

@@ -8,7 +8,7 @@ import {
 import type { DynamicConfigValue, ValueMapping } from '@grafana/grafana-foundation-sdk/dashboard'
 import * as table from '@grafana/grafana-foundation-sdk/table'
 import type { DataLink } from './links.ts'
-import { furnish, type PanelBuilder, type PanelOptions, refId } from './panels.ts'
+import { furnish, missing, type PanelBuilder, type PanelOptions, refId } from './panels.ts'
 import { type Scale, thresholdsOf } from './scales.ts'
 
 export interface Column {
@@ -25,8 +25,12 @@ export interface Column {
   readonly link?: DataLink
   readonly mappings?: readonly ValueMapping[]
   readonly width?: number
+  /** Of a column that takes what room is left. */
+  readonly minWidth?: number
   /** Needed by a link, and nothing to look at. */
   readonly hidden?: boolean
+  /** In grey where a row has no value; empty unless given. */
+  readonly missing?: string
 }
 
 export interface TableOptions extends PanelOptions {
@@ -96,8 +100,11 @@ function propertiesOf(column: Column): DynamicConfigValue[] {
     set('custom.cellOptions', { type: TableCellDisplayMode.Gauge, mode: BarGaugeDisplayMode.Basic })
   }
   if (column.look === 'color') set('custom.cellOptions', { type: TableCellDisplayMode.ColorText })
-  if (column.mappings !== undefined) set('mappings', column.mappings)
+  if (column.value !== undefined) {
+    set('mappings', [...(column.mappings ?? []), missing(column.missing ?? '')])
+  }
   if (column.width !== undefined) set('custom.width', column.width)
+  if (column.minWidth !== undefined) set('custom.minWidth', column.minWidth)
   if (column.link !== undefined) set('links', [column.link])
   if (column.hidden === true) {
     // The former until Grafana 12, the latter since.

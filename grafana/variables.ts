@@ -20,6 +20,7 @@ export function fleetVariables() {
     datasourceVariable(),
     ...targetVariables(),
     instanceVariable().includeAll(true).current(all),
+    namespaceVariable().label('Kubernetes namespace (tables)'),
   ]
 }
 
@@ -29,9 +30,10 @@ export function namespaceVariables() {
     datasourceVariable(),
     ...targetVariables(),
     instanceVariable().includeAll(false),
+    namespaceVariable().label('Kubernetes namespace'),
     query(
       'netns',
-      'label_values(ephemeral_port_netns_info{cluster=~"$cluster", job=~"$job", instance=~"$instance"}, netns)',
+      'label_values(ephemeral_port_netns_info{cluster=~"$cluster", job=~"$job", instance=~"$instance", namespace=~"$namespace"}, netns)',
     )
       .label('Network namespace')
       .multi(false)
@@ -66,6 +68,18 @@ function instanceVariable(): QueryVariableBuilder {
     .label('Instance')
     .multi(true)
     .allValue('.+')
+}
+
+/** NB: .* and not .+, since hosts and containers have none. */
+function namespaceVariable(): QueryVariableBuilder {
+  return query(
+    'namespace',
+    'label_values(ephemeral_port_netns_info{cluster=~"$cluster", job=~"$job", instance=~"$instance", namespace!=""}, namespace)',
+  )
+    .multi(true)
+    .includeAll(true)
+    .allValue('.*')
+    .current(all)
 }
 
 function query(name: string, text: string): QueryVariableBuilder {

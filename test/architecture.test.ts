@@ -184,7 +184,7 @@ describe('architecture', () => {
 
   test('no file is too long to read', () => {
     const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
+      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
       .map((name) => join('test', name))
     const long = [...files.map((name) => join('src', name)), ...tests]
       .map((name) => ({

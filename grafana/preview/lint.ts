@@ -1,7 +1,7 @@
 // The rules of Grafana's dashboard linter (github.com/grafana/dashboard-linter, its index of rules), under their names, and some of our
 // own: dashboard -> what is wrong with it.
 
-import { parseQuery, type Selector } from '../../test/support/promql.ts'
+import { parseQuery, type Selector } from '../../test/support/prometheus/promql.ts'
 import {
   type Dashboard,
   listPanels,
@@ -22,6 +22,7 @@ const UNITS = new Set([
   'bytes',
   'cps',
   'bool_yes_no',
+  'dateTimeAsIso',
 ])
 /** What Prometheus says of every target, and what many a program says of itself. */
 const OF_ANY_JOB = /^(?:up$|process_|nodejs_)/

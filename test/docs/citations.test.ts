@@ -8,7 +8,7 @@ import { listAnchors } from './markdown.ts'
 const root = join(import.meta.dirname, '../..')
 const files = ['src', 'test', 'grafana'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.(ts|mts|cjs|c)$/.test(name))
+    .filter((name) => /\.(ts|mts|cjs|c)$/.test(name) && !name.includes('node_modules'))
     .map((name) => join(folder, name)),
 )
 const texts = files.map((file) => [file, readFileSync(join(root, file), 'utf8')] as const)

@@ -86,7 +86,7 @@ function lastOf(answers: readonly Timed[], name: string): readonly number[] {
 
 /** One exporter is lost, and what another job of the fleet is and does shows nowhere. */
 function expectExportersOnly(answers: readonly Timed[]): void {
-  expect(lastOf(answers, 'Exporters down (stat) A')).toEqual([1])
+  expect(lastOf(answers, 'Exporters (stat) B')).toEqual([1])
   expect(lastOf(answers, 'Exporters (timeseries) A')).toEqual([FLEET.nodes - 1])
   expect(lastOf(answers, 'Exporters (timeseries) B')).toEqual([1])
   for (const [panel, most] of [
@@ -122,7 +122,7 @@ async function expectSevereFirst(server: PrometheusServer, answers: readonly Tim
   expect(rows.filter((weight) => weight === 3)).toHaveLength(critical)
   expect(rows.filter((weight) => weight === 2)).toHaveLength(warning)
   expect(rows).toHaveLength(MOST_SERIES)
-  const [stat] = lastOf(answers, 'Firing alerts (stat) A')
+  const [stat] = lastOf(answers, 'Alerts (stat) A')
   expect(stat).toBe(critical + (await count('warning')))
 }
 

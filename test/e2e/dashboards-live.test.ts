@@ -20,9 +20,9 @@ import {
   type PrometheusServer,
   withPrometheusServer,
 } from '../support/prometheus/prometheus-server.ts'
+import { parseQuery } from '../support/prometheus/promql.ts'
 import { makeFaster } from '../support/prometheus/rules-faster.ts'
 import { readRuleFile } from '../support/prometheus/rules-files.ts'
-import { parseQuery } from '../support/promql.ts'
 
 const RANGE = { first: 40_000, last: 40_299 }
 const FULL = { address: '127.0.0.1', port: 8001 }
@@ -109,7 +109,8 @@ async function askEverything(server: PrometheusServer, netns: Netns): Promise<Ou
       for (const target of panel.targets ?? []) {
         const question = { choice: choices[file], time }
         const answer = await readTarget(server, dashboard, { panel, target }, question)
-        const hasData = answer.some(({ points }) => points.length > 0)
+        // What a number stands for that nothing is measured by: "not observed".
+        const hasData = answer.some(({ points }) => points.some(([, value]) => value !== '-1'))
         const metrics = parseQuery(target.expr).selectors.map(({ metric }) => metric)
         const missing = metrics.find((metric) => metric in NOT_EVERYWHERE && !published(metric))
         const query = `${file} ${panel.title} ${target.refId}`

@@ -6,8 +6,8 @@ import { endOf, withBackfilledServer } from '../../grafana/preview/backfill.ts'
 import { FLEET, HOUR, SEED } from '../../grafana/preview/backfill-fleet.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import type { PrometheusServer } from '../support/prometheus/prometheus-server.ts'
+import { parseQuery } from '../support/prometheus/promql.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
-import { parseQuery } from '../support/promql.ts'
 
 const RUNS = 5
 const LIMIT_SECONDS = 2

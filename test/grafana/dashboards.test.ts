@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { renderDashboards } from '../../grafana/dashboards.ts'
-import { DETAIL, RUNBOOKS, TAG } from '../../grafana/links.ts'
+import { RUNBOOKS, TAG } from '../../grafana/links.ts'
 import { lintDashboard } from '../../grafana/preview/lint.ts'
 import {
   DASHBOARDS,
@@ -16,11 +16,14 @@ import {
 } from '../../grafana/preview/model.ts'
 import { families } from '../../src/metrics/families.ts'
 import { createProcessMetrics } from '../../src/metrics/process.ts'
+import { parseQuery } from '../support/prometheus/promql.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
-import { parseQuery } from '../support/promql.ts'
 
 /** Of every series that Prometheus scrapes, or its operator adds. */
 const TARGET_LABELS = ['cluster', 'job', 'instance']
+
+/** Mean width of a letter of a title, in pixels: Inter, 14 pixels, medium. */
+const CHARACTER = 7.4
 
 /** Labels by metric: what the exporter exports, what the recording rules record, and what Prometheus makes of itself. */
 async function listMetrics(): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -94,6 +97,24 @@ describe.each(DASHBOARDS)('%s', (file) => {
     expect(all.filter(({ gridPos: { x, w } }) => x + w > 24)).toEqual([])
   })
 
+  test('has room for its titles and the heads of its columns on a screen of 1,366 pixels', () => {
+    const problems = listPanels(dashboard).flatMap((panel) => {
+      const inside = (panel.gridPos.w * (1366 - 32)) / 24 - 24
+      // Beside it the marks for the description and for links.
+      const title = panel.title.length * CHARACTER + 24 * (panel.links === undefined ? 1 : 2)
+      const columns = panel.type === 'table' ? (panel.fieldConfig?.overrides ?? []) : []
+      const heads = columns.flatMap(({ matcher, properties }) => {
+        const width = properties.find(({ id }) => /^custom\.(?:minW|w)idth$/.test(id))?.value
+        // Beside it the marks for sorting and filtering.
+        return Number(width) < matcher.options.length * CHARACTER + 36
+          ? [`${panel.title}: ${matcher.options} needs ${matcher.options.length * CHARACTER + 36}`]
+          : []
+      })
+      return title > inside ? [`${panel.title}: ${title} of ${inside}`, ...heads] : heads
+    })
+    expect(problems).toEqual([])
+  })
+
   test('is what Grafana 10 to 13 can provision', () => {
     expect(dashboard.uid).toBe(file.replace('.json', ''))
     expect(dashboard.uid.length).toBeLessThanOrEqual(40)
@@ -144,15 +165,16 @@ test('the runbooks of the dashboards are those of the alerts', () => {
 test('the page of a namespace can be reached from each table of the overview that names one', () => {
   const overview = readDashboard('ephemeral-port-overview.json')
   const linked = listPanels(overview).filter((panel) =>
-    JSON.stringify(panel.fieldConfig?.overrides ?? []).includes(`/d/${DETAIL.uid}?`),
+    JSON.stringify(panel.fieldConfig?.overrides ?? []).includes('{__data.fields.page}?'),
   )
   expect(linked.map(({ title }) => title)).toEqual([
-    'Worst pools',
+    'Worst pools now',
+    'Worst pools in the time shown',
     'Firing alerts',
     'Who was refused',
   ])
   for (const panel of linked) {
-    for (const label of ['job', 'instance', 'netns', 'var_cluster']) {
+    for (const label of ['job', 'instance', 'netns', 'var_cluster', 'page']) {
       expect(labelsOf(panel, 0), `${panel.title} and its link`).toContain(label)
     }
   }
@@ -162,6 +184,7 @@ test('the page of a namespace can be reached from each table of the overview tha
     'cluster',
     'job',
     'instance',
+    'namespace',
     'netns',
   ])
 })

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { lintDashboard } from '../../grafana/preview/lint.ts'
 import { type Dashboard, readDashboard } from '../../grafana/preview/model.ts'
-import { parseQuery } from '../support/promql.ts'
+import { parseQuery } from '../support/prometheus/promql.ts'
 
 const good = readDashboard('ephemeral-port-netns.json')
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { families } from '../../../src/metrics/families.ts'
+import { parseQuery } from '../../support/prometheus/promql.ts'
 import {
   listAlerts,
   listRecordings,
@@ -13,7 +14,6 @@ import {
   RULES,
   readRuleFile,
 } from '../../support/prometheus/rules-files.ts'
-import { parseQuery } from '../../support/promql.ts'
 
 const RUNBOOKS =
   'https://github.com/ephemeral-port-exporter/ephemeral-port-exporter/blob/main/deploy/prometheus/runbooks/'
@@ -120,12 +120,15 @@ test('The job of the exporter is a regular expression on a line that says so', (
 
 test('Recording rules are named level:metric:operation, and aggregate by the labels that the level says', () => {
   const levels: Readonly<Record<string, readonly string[]>> = {
+    netns: ['cluster', 'job', 'instance', 'netns'],
     instance: ['cluster', 'job', 'instance'],
     cluster: ['cluster'],
   }
   for (const { record, expr } of recordings) {
     const match =
-      /^(instance|cluster)(?:_(pool|protocol))?:(ephemeral_port_\w+):([a-z_0-9]+)$/.exec(record)
+      /^(netns|instance|cluster)(?:_(pool|protocol))?:(ephemeral_port_\w+):([a-z_0-9]+)$/.exec(
+        record,
+      )
     expect(match, record).not.toBeNull()
     const [, level = '', detail, metric = ''] = match ?? []
     expect(labelsOf.has(metric) || labelsOf.has(`${metric}_total`), metric).toBe(true)

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
+import { parseQuery } from '../../support/prometheus/promql.ts'
 import { listAlerts, RULES } from '../../support/prometheus/rules-files.ts'
-import { parseQuery } from '../../support/promql.ts'
 import { sampleSnapshot } from '../../support/render/sample-snapshot.ts'
 
 const DIRECTORY = join(RULES, 'runbooks')
