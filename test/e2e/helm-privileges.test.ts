@@ -139,6 +139,7 @@ describe.each(helms)('$name', (helm) => {
     const full = render({ privileges: 'full' })
     expect(full).toEqual({
       ...setns,
+      capabilities: { add: ['SYS_ADMIN', 'NET_ADMIN', 'BPF', 'PERFMON'], drop: ['ALL'] },
       appArmor: 'Unconfined',
       mounts: [...setns.mounts, tracefs],
       args: setns.args.map((arg) =>

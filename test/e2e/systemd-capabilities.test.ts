@@ -102,6 +102,11 @@ test('with setns.conf it reads every namespace exactly', async () => {
   expect(page).toContain(capacity(netns, RANGE.last - RANGE.first + 1))
 })
 
+test('with buckets.conf it reads bind buckets', async () => {
+  const { page } = await readPage(['buckets.conf'])
+  expect(page).toContain('ephemeral_port_scrape_collector_success{collector="buckets"} 1\n')
+})
+
 test('with failures.conf it counts failed allocations', async () => {
   const { page } = await readPage(['failures.conf'])
   expect(page).toMatch(

@@ -24,7 +24,8 @@ const variants: readonly (readonly [name: string, use: readonly DropIn[], exposu
   ['the unit', [], 1.5],
   ['with setns.conf', ['setns.conf'], 2.4],
   ['with failures.conf', ['failures.conf'], 2.2],
-  ['with both', ['setns.conf', 'failures.conf'], 3],
+  ['with buckets.conf', ['buckets.conf'], 2.2],
+  ['with all of them', ['setns.conf', 'failures.conf', 'buckets.conf'], 3.3],
 ]
 
 describe.each(variants)('%s', (_name, use, exposure) => {
@@ -62,12 +63,16 @@ test('setns.conf lets network namespaces be entered, and no other kind', () => {
   expect(kinds(['setns.conf'])).toEqual(['net'])
 })
 
-test('the program makes no system call that the unit forbids', async (ctx) => {
+test.for([
+  ['the unit', [], ['--no-collector.buckets']],
+  ['the unit with buckets.conf', ['buckets.conf'], ['--collector.buckets']],
+] as const)('the program makes no system call that $0 forbids', async ([, use, flags], ctx) => {
   if (!hasProgram('strace')) ctx.skip('needs strace')
-  const filters = readUnit(UNIT).flatMap(({ key, value }) =>
-    key === 'SystemCallFilter' ? [value] : [],
-  )
+  const filters = [UNIT, ...use]
+    .flatMap(readUnit)
+    .flatMap(({ key, value }) => (key === 'SystemCallFilter' ? [value] : []))
   const allowed = listAllowedCalls(filters)
+  expect(allowed.has('bpf')).toBe(use.length > 0)
   expect(allowed).toContain('setns')
   expect(allowed).not.toContain('mount')
   const folder = mkdtempSync(join(tmpdir(), 'strace-'))
@@ -76,7 +81,7 @@ test('the program makes no system call that the unit forbids', async (ctx) => {
     const trace = join(folder, 'trace')
     const command = ['strace', '-f', '-qq', '-o', trace, process.execPath, 'dist/main.js']
     await withProgram(
-      [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=200ms'],
+      [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=200ms', ...flags],
       async () => {
         const get = async (path: string) => await fetch(`http://127.0.0.1:${port}${path}`)
         await waitFor(async () => (await get('/-/ready')).ok || undefined)

@@ -17,6 +17,9 @@
 {{- if and (eq .Values.privileges "full") .Values.collectors.nat }}
 {{- $add = append $add "NET_ADMIN" }}
 {{- end }}
+{{- if and (eq .Values.privileges "full") (ne (toString .Values.collectors.buckets) "false") }}
+{{- $add = concat $add (list "BPF" "PERFMON") }}
+{{- end }}
 {{- $_ := set $capabilities "add" $add }}
 {{- end }}
 {{- $base := dict "allowPrivilegeEscalation" false "privileged" false "readOnlyRootFilesystem" true "capabilities" $capabilities }}
