@@ -111,11 +111,13 @@ async function load(
   lab: NatLab,
   mix: Mix,
   random: (first: number, last: number) => number,
+  end: 'reset' | 'close' = 'reset',
 ): Promise<void> {
   const ports = mix.last - mix.first + 1
   for (const to of SERVERS) {
     const ids = await connect(lab, to, random(8, Math.floor(ports * 0.7)))
-    if (random(0, 2) === 0) await lab.client.call('reset', ids.slice(0, ids.length / 2))
+    if (random(0, 2) === 0 || end === 'close')
+      await lab.client.call(end, ids.slice(0, ids.length / 2))
   }
   if (random(0, 1) === 0) await connect(lab, SERVICE, random(1, Math.floor(ports / 4)))
   const own = Array.from({ length: random(0, 8) }, (_, at) => ({
@@ -166,5 +168,103 @@ describe('source NAT', { timeout: 60_000 + MIXES * 30_000 }, () => {
     expect(wrong).toEqual([])
     expect(promises).toBeGreaterThanOrEqual(MIXES * 3)
     console.log(`${promises} promises about ${MIXES} mixes`)
+  })
+
+  test('with closed connections the kernel stays within what the page promises', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const wrong: unknown[] = []
+    const reclaimable: number[] = []
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [9001, 9002, 53])
+      await withNodeExporter(FLAGS, async (exporter) => {
+        for (let seed = 1; seed <= MIXES; seed++) {
+          const random = createRandom(1000 + seed)
+          const mix = chooseMix(random)
+          lab.rules(renderRules(mix.text))
+          await load(lab, mix, random, 'close')
+          await delay(200)
+          const page = await readFreshNat(exporter, lab.netns)
+          const at = { netns: lab.netns, pool: 'nat_tcp' }
+          const [least, most] = ['unused', 'available'].map((name) =>
+            page.value(`ephemeral_port_pool_${name}_ports`, at),
+          )
+          reclaimable.push(page.value('ephemeral_port_pool_reclaimable_ports', at))
+          const to = SERVERS.find((one) =>
+            page.find('ephemeral_port_pool_worst_destination_info', {
+              ...at,
+              source: mix.address,
+              destination: `${one.address}:${one.port}`,
+            }),
+          )
+          if (to === undefined || least === undefined || most === undefined) {
+            wrong.push({ seed, page: page.text.match(/.*nat_tcp.*/g) })
+            continue
+          }
+          const got = (await connect(lab, to, most + 6)).length
+          if (got < least || got > most) wrong.push({ seed, rule: mix.text, to, least, most, got })
+          await lab.client.call('drop', undefined)
+          await lab.nat.call('drop', undefined)
+          await delay(50)
+        }
+      })
+    })
+    expect(wrong).toEqual([])
+    expect(Math.max(...reclaimable)).toBeGreaterThan(0)
+  })
+
+  test('what finds no port is counted, with the ports that it met in vain', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [53])
+      lab.rules(renderRules('masquerade to :40000-40009'))
+      await withNodeExporter(FLAGS, async (exporter) => {
+        const before = await (async () => {
+          await lab.client.call('ask', { to: NAMESERVER, from: clientPeers(4), timeoutMs: 300 })
+          return readFreshNat(exporter, lab.netns)
+        })()
+        const of = (page: Page, name: string) =>
+          page.value(`ephemeral_port_nat_${name}_total`, { netns: lab.netns })
+        expect(of(before, 'insert_failed')).toBe(0)
+        // Ten ports, four of them taken: the last four of ten datagrams find none.
+        await lab.client.call('ask', { to: NAMESERVER, from: clientPeers(10), timeoutMs: 300 })
+        const after = await readFreshNat(exporter, lab.netns)
+        expect(of(after, 'insert_failed')).toBe(4)
+        expect(of(after, 'dropped')).toBe(4)
+        // Each of the four met all ten ports in vain.
+        expect(of(after, 'collisions') - of(before, 'collisions')).toBeGreaterThanOrEqual(40)
+        const pool = { netns: lab.netns, pool: 'nat_udp' }
+        expect(after.value('ephemeral_port_pool_available_ports', pool)).toBe(0)
+        expect(after.value('ephemeral_port_exhaustion_risk_ratio', pool)).toBe(1)
+        expect(after.value('ephemeral_port_nat_failure_probability_ratio', pool)).toBe(1)
+      })
+    })
+  })
+
+  test('without the right to list there are counters and no pools', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [9001])
+      lab.rules(renderRules('masquerade to :40000-40099'))
+      await connect(lab, SERVERS[0] ?? NAMESERVER, 20)
+      const withoutNetAdmin = {
+        command: ['setpriv', '--bounding-set=-net_admin', process.execPath, 'dist/main.js'],
+      }
+      await withNodeExporter(
+        FLAGS,
+        async ({ until, read }) => {
+          const { netns } = lab
+          await until((page) => page.find('ephemeral_port_conntrack_entries', { netns }))
+          await delay(500)
+          const page = await read()
+          expect(page.value('ephemeral_port_conntrack_entries', { netns })).toBe(20)
+          expect(page.value('ephemeral_port_nat_insert_failed_total', { netns })).toBe(0)
+          expect(page.text).not.toMatch(/nat_tcp|nat_udp|nat_failure|nat_destination/)
+          expect(page.value('ephemeral_port_scrape_collector_success', { collector: 'nat' })).toBe(
+            1,
+          )
+        },
+        withoutNetAdmin,
+      )
+    })
   })
 })
