@@ -1,7 +1,7 @@
 // The page of one namespace: who holds its ports, by destination and by owner.
 
 import { graphPanel } from './panels.ts'
-import { utilizationScale } from './scales.ts'
+import { HOLDER_COLORS, utilizationScale } from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
@@ -14,6 +14,26 @@ export function holdersSection(): Section {
   return {
     title: 'Who holds the ports',
     panels: [
+      tablePanel({
+        title: 'Diagnosis',
+        description:
+          'What fills a pool, and who holds most of it: for each pool past 80 % or with a risk of 20 %, as the status page and the runbooks name it. Empty for all others.',
+        width: 24,
+        height: 3,
+        unit: 'none',
+        queries: [
+          {
+            expr: `max by (pool, cause, owner, instance) (${inNetns('ephemeral_port_pool_cause_info')})`,
+          },
+        ],
+        columns: [
+          { label: 'pool', width: 120 },
+          { label: 'cause', width: 200 },
+          { label: 'owner', minWidth: 250 },
+          { label: 'instance', width: 190 },
+        ],
+        sortBy: [['pool', 'asc']],
+      }),
       tablePanel({
         title: 'Owners',
         description:
@@ -62,9 +82,25 @@ export function holdersSection(): Section {
         sortBy: [['Ports', 'desc']],
       }),
       graphPanel({
+        title: 'What holds tcp_connect',
+        description:
+          'Ports that are not available to the worst destination, by what holds them. time_wait: churn. close_wait: a program does not close. bound and hidden: bound before they were connected, or idle. Empty for a quiet namespace.',
+        width: 8,
+        height: 9,
+        unit: 'locale',
+        stacked: true,
+        nameColors: HOLDER_COLORS,
+        queries: [
+          {
+            expr: `sum by (holder) (${inNetns('ephemeral_port_pool_held_ports', 'pool="tcp_connect"')}) > 0`,
+            legend: '{{holder}}',
+          },
+        ],
+      }),
+      graphPanel({
         title: 'TCP ports by owner',
         description: 'Who grew, and when: the owners with the most TCP ports, stacked.',
-        width: 12,
+        width: 8,
         height: 9,
         unit: 'locale',
         stacked: true,
@@ -78,7 +114,7 @@ export function holdersSection(): Section {
       graphPanel({
         title: 'Ports by destination',
         description: 'Who grew, and when: the destinations with the most ports, stacked.',
-        width: 12,
+        width: 8,
         height: 9,
         unit: 'locale',
         stacked: true,

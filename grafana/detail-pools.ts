@@ -238,7 +238,7 @@ export function poolsSection(): Section {
         title: 'Available ports and their lower bound',
         description:
           'Available: how many allocations will succeed. Dashed: ports without any socket, the least that is certain; the truth lies between the two where the kernel hides how a port was bound. ' +
-          'Dotted: reclaimable, TIME_WAIT that connect() may recycle now, not counted as used.',
+          'Dotted: reclaimable, TIME_WAIT that connect() may recycle now, not counted as used; and uncertain, by how many available may be too high.',
         width: 8,
         height: 8,
         unit: 'locale',
@@ -249,9 +249,13 @@ export function poolsSection(): Section {
             expr: byPool('sum', 'ephemeral_port_pool_reclaimable_ports'),
             legend: '{{pool}} reclaimable',
           },
+          {
+            expr: byPool('max', 'ephemeral_port_pool_uncertain_ports'),
+            legend: '{{pool}} uncertain',
+          },
         ],
         dashed: ' unused',
-        dotted: ' reclaimable',
+        dotted: ' (reclaimable|uncertain)',
         poolColors: true,
       }),
     ],

@@ -3,6 +3,7 @@
 
 import { exporterSection, rangeSection } from './detail-exporter.ts'
 import { holdersSection } from './detail-holders.ts'
+import { natSection } from './detail-nat.ts'
 import { poolsSection, summary } from './detail-pools.ts'
 import { blockedSection, failuresSection, socketsSection } from './detail-sockets.ts'
 import type { Section } from './section.ts'
@@ -15,6 +16,7 @@ export function detailSections(): readonly Section[] {
     socketsSection(),
     blockedSection(),
     failuresSection(),
+    natSection(),
     rangeSection(),
     exporterSection(),
   ]

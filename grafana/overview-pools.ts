@@ -18,6 +18,7 @@ const peak = fleet('ephemeral_port_pool_utilization_peak_ratio', ...chosen)
 const eta = fleet('ephemeral_port_exhaustion_eta_seconds', ...chosen)
 /** Recorded of the few pools that have a peak or a time left: a fleet has tens of thousands of others. */
 const watched = (metric: string) => fleet(`netns_pool:${metric}:watched`, ...chosen)
+const causes = fleet('ephemeral_port_pool_cause_info', ...chosen)
 const destinations = fleet('ephemeral_port_pool_worst_destination_info', ...chosen)
 
 const identity: readonly Column[] = [
@@ -42,7 +43,7 @@ export function worstPools() {
     title: 'Worst pools now',
     description:
       `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones at the end of the time shown, riskiest first; a namespace leads to its page. Utilization and available ports of ` +
-      'tcp_connect are those of its worst destination, which is named. Risk, utilization and available ports need the recording rules.',
+      'tcp_connect are those of its worst destination, which is named; the cause is said of pools past 80 % or at risk. Risk, utilization and available ports need the recording rules.',
     width: 24,
     height: 10,
     unit: 'none',
@@ -58,6 +59,7 @@ export function worstPools() {
         ),
       },
       { expr: withLinkLabel(`topk by (${POOL}) (1, ${owners} and on (${POOL}) ${rows})`) },
+      { expr: withLinkLabel(`max by (${POOL}, cause) (${causes} and on (${POOL}) ${rows})`) },
     ],
     columns: [
       ...identity,
@@ -88,7 +90,7 @@ export function worstPools() {
         decimals: 0,
         scale: utilizationScale,
         look: 'gauge',
-        width: 130,
+        width: 118,
       },
       {
         value: 4,
@@ -99,9 +101,10 @@ export function worstPools() {
         look: 'color',
         width: 80,
       },
-      { value: 1, title: 'Available', unit: 'locale', decimals: 0, width: 105 },
+      { label: 'cause', title: 'Cause', minWidth: 130 },
+      { label: 'owner', title: 'Top owner', minWidth: 130 },
       { label: 'destination', title: 'Worst destination', minWidth: 165 },
-      { label: 'owner', title: 'Top owner', minWidth: 120 },
+      { value: 1, title: 'Available', unit: 'locale', decimals: 0, width: 105 },
       ...place,
     ],
     sortBy: [

@@ -30,6 +30,19 @@ export const POOL_COLORS = {
   nat_udp: 'dark-orange',
 } as const
 
+/** Of what holds the ports of a pool. */
+export const HOLDER_COLORS = {
+  established: 'green',
+  time_wait: 'blue',
+  close_wait: 'red',
+  fin_wait: 'light-blue',
+  syn_sent: 'orange',
+  bound: 'purple',
+  listener: 'light-purple',
+  hidden: 'dark-purple',
+  other: '#8e8e8e',
+} as const
+
 /** The same in every graph: what is normal is green and blue, what is on its way out grey, what an application forgot red. */
 export const STATE_COLORS = {
   established: 'green',

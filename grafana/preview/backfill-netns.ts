@@ -32,6 +32,14 @@ const BACKENDS = [
   '10.40.0.9:6379',
 ]
 
+const CAUSES: Readonly<Partial<Record<Character, string>>> = {
+  leak: 'open_leak',
+  exhausted: 'churn',
+  'bind-leak': 'bound_idle',
+  'close-wait': 'close_wait',
+  udp: 'udp_sockets',
+}
+
 export function* netnsSeries(model: NetnsModel): Iterable<BackfillSeries> {
   const { netns, character, moments } = model
   const detailed = character !== 'quiet'
@@ -56,6 +64,7 @@ function* allRows(model: NetnsModel): Iterable<Row> {
   if (model.character === 'quiet') return
   yield* holderRows(model)
   yield* socketRows()
+  if (model.character === 'exhausted') yield* natRows()
 }
 
 function* identityRows({ pod, netns, steps, number }: NetnsModel, success: 0 | 1): Iterable<Row> {
@@ -181,6 +190,26 @@ function* holderRows({ number, character, pod }: NetnsModel): Iterable<Row> {
       () => 1,
     ]
   }
+  const held: Readonly<Record<string, (moment: Moment) => number>> = {
+    established: (moment) => moment.established,
+    time_wait: (moment) => moment.timeWait,
+    close_wait: (moment) => moment.closeWait,
+    bound: (moment) => moment.boundIdle,
+  }
+  for (const [holder, valueAt] of Object.entries(held)) {
+    yield ['pool_held_ports', { pool: 'tcp_connect', holder }, valueAt]
+  }
+  yield ['pool_uncertain_ports', { pool: 'tcp_connect' }, () => 0]
+  const cause = CAUSES[character]
+  if (cause !== undefined) {
+    const labels = { pool: character === 'udp' ? 'udp' : 'tcp_connect', cause, owner: owners[0][0] }
+    yield [
+      'pool_cause_info',
+      labels,
+      ({ connectUsed, udpUsed, risk }) =>
+        Math.max(connectUsed, udpUsed) > 0.8 * USABLE_PORTS || risk > 0.2 ? 1 : undefined,
+    ]
+  }
   if (character === 'exhausted') {
     const blame = { destination: worst, owner: owners[0][0] }
     yield ['destination_allocation_failures_total', blame, (moment) => moment.failed]
@@ -224,4 +253,19 @@ function* socketRows(): Iterable<Row> {
     yield ['probe_success', { pool }, () => 1]
     yield ['probe_duration_seconds', { pool }, (moment) => 0.00002 + (moment.opened % 9) * 1e-6]
   }
+}
+
+/** A gateway for other pods. */
+function* natRows(): Iterable<Row> {
+  yield ['conntrack_entries', {}, (moment) => 40_000 + (moment.opened % 900)]
+  yield ['conntrack_limit_entries', {}, () => 262_144]
+  for (const name of ['collisions', 'insert_failed', 'dropped', 'clashes_resolved']) {
+    yield [`nat_${name}_total`, {}, (moment) => (name === 'collisions' ? moment.opened : 0)]
+  }
+  yield ['nat_failure_probability_ratio', { pool: 'nat_tcp' }, () => 0]
+  const used = (moment: Moment) => 9000 + (moment.opened % 300)
+  const destination = { protocol: 'tcp', source: '203.0.113.7', destination: '198.51.100.20:443' }
+  yield ['nat_destination_used_ports', destination, used]
+  const client = { protocol: 'tcp', client: '10.244.3.18', owner: 'batch/import-1' }
+  yield ['nat_client_used_ports', { ...client, owner_kind: 'pod' }, used]
 }

@@ -44,7 +44,7 @@ const INPUTS = [
   ...readdirSync(join(ROOT, 'grafana/preview'))
     .filter((name) => name.startsWith('backfill-'))
     .map((name) => join('grafana/preview', name)),
-  'test/support/prometheus-remote-write.ts',
+  'test/support/prometheus/prometheus-remote-write.ts',
   'src/metrics/detail.ts',
   'deploy/prometheus/recording.yaml',
 ]

@@ -34,6 +34,15 @@ const NOT_EVERYWHERE: Readonly<Record<string, string>> = {
   ephemeral_port_destination_allocation_failures_total: 'tracefs cannot be read, or nothing failed',
   ephemeral_port_probe_success: 'the collector is off unless asked for',
   ephemeral_port_probe_duration_seconds: 'the collector is off unless asked for',
+  ephemeral_port_conntrack_entries: 'the namespace has no conntrack',
+  ephemeral_port_conntrack_limit_entries: 'the namespace has no conntrack',
+  ephemeral_port_nat_collisions_total: 'the namespace has no conntrack',
+  ephemeral_port_nat_insert_failed_total: 'the namespace has no conntrack',
+  ephemeral_port_nat_dropped_total: 'the namespace has no conntrack',
+  ephemeral_port_nat_clashes_resolved_total: 'the namespace has no conntrack',
+  ephemeral_port_nat_failure_probability_ratio: 'nothing is translated',
+  ephemeral_port_nat_destination_used_ports: 'nothing is translated',
+  ephemeral_port_nat_client_used_ports: 'nothing is translated',
   ephemeral_port_tcp_tw_reuse_delay_seconds: 'the kernel has no such setting before 6.13',
 }
 

@@ -90,11 +90,9 @@ test('A page needs a counted failure, exhaustion, or risk with ETA, and nothing 
   const [failing, exhausted, predicted] = pages.map(({ expr }) => expr)
   expect(failing).toContain('ephemeral_port_allocation_failures_total')
   expect(exhausted).toContain('ephemeral_port_pool_utilization_peak_ratio >= 1')
-  expect(exhausted).toContain('{pool!~"tcp_bind|nat_tcp|nat_udp"}')
+  expect(exhausted).toContain('{pool=~"tcp_connect|udp"}')
   expect(exhausted).toContain('ephemeral_port_blocked_ports{holder="bound"}')
-  expect(predicted).toContain(
-    'ephemeral_port_exhaustion_risk_ratio{pool!~"tcp_bind|nat_tcp|nat_udp"}',
-  )
+  expect(predicted).toContain('ephemeral_port_exhaustion_risk_ratio{pool=~"tcp_connect|udp"}')
   expect(predicted).toContain('ephemeral_port_exhaustion_eta_seconds')
   for (const { expr } of alerts) expect(expr).not.toContain('range_utilization')
 })

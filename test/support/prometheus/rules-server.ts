@@ -42,6 +42,8 @@ export async function withRulesServer<T>(
   options: {
     readonly ruleFiles: readonly object[]
     readonly targetLabels: Readonly<Record<string, string>>
+    /** Address of an Alertmanager in the namespace. */
+    readonly alertmanager?: string
   },
   use: (server: RulesServer) => Promise<T>,
 ): Promise<T> {
@@ -54,6 +56,13 @@ export async function withRulesServer<T>(
   const configuration = {
     global: { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' },
     rule_files: ruleFiles,
+    ...(options.alertmanager === undefined
+      ? {}
+      : {
+          alerting: {
+            alertmanagers: [{ static_configs: [{ targets: [options.alertmanager] }] }],
+          },
+        }),
     scrape_configs: [
       {
         job_name: 'ephemeral-port-exporter',
