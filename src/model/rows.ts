@@ -42,12 +42,14 @@ export interface ProtocolContext {
   readonly ports: Ports
   readonly inboundFlows: number
   readonly listening: readonly Listener[]
+  /** Whether UDP sockets that are services can be told from others. */
+  readonly udpServicesKnown: boolean
 }
 
 /** One entry for each protocol that was read. */
 export function renderProtocols(
   reading: NamespaceReading,
-  { census, ports, inboundFlows, listening }: ProtocolContext,
+  { census, ports, inboundFlows, listening, udpServicesKnown }: ProtocolContext,
 ): readonly ProtocolUse[] {
   const count = (protocol: string) => listening.filter((row) => row.protocol === protocol).length
   return reading.protocols.map(
@@ -70,8 +72,8 @@ export function renderProtocols(
             usedPorts: ports.udpUsed,
             sockets: udpStates(census.udpStates),
             inboundSockets: 0,
-            // A UDP listener is known by having chosen its port.
-            listeners: reading.udpListenersKnown ? count('udp') : undefined,
+            // A UDP listener is known by having chosen its port, and by having kept it.
+            listeners: udpServicesKnown ? count('udp') : undefined,
           },
   )
 }
@@ -155,9 +157,9 @@ export function renderListeners(
  * One listener for each port that is listened on and not reserved, in order. Of several at one port the one whose owner has
  * the highest claim on it.
  */
-export function listeningPorts(census: Census, ports: Ports): readonly Listener[] {
+export function listeningPorts(listeners: readonly Listener[], ports: Ports): readonly Listener[] {
   const distinct = new Map<string, Listener>()
-  for (const listener of census.listeners) {
+  for (const listener of listeners) {
     const { protocol, port, ownerId = UNKNOWN_ID } = listener
     if (ports.usable[port] === 0) continue
     const rival = distinct.get(`${protocol} ${port}`)

@@ -23,6 +23,7 @@ import {
   renderRelease,
   renderSettings,
 } from './rows.ts'
+import { advanceUdpServices, type UdpServices } from './services.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
 import { advanceWatch, type Watch } from './watch.ts'
 
@@ -47,6 +48,7 @@ export interface ModelState {
   readonly tcpHeld: Uint8Array
   readonly closed: ClosedMemory
   readonly pools: PoolHistories
+  readonly services: UdpServices
   readonly causes: CausesState
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
@@ -182,7 +184,8 @@ export function createStep(options: ModelOptions): Step {
       atSeconds: context.atSeconds,
       owners: owners && { memory: owners.state.memory, nameOwner: owners.nameOwner },
     })
-    const listening = listeningPorts(census, ports)
+    const services = advanceUdpServices(state?.services, census.listeners, context.atSeconds)
+    const listening = listeningPorts(services.listeners, ports)
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
       ambiguousPorts: closed.ambiguousPorts,
@@ -192,6 +195,7 @@ export function createStep(options: ModelOptions): Step {
         watch,
         tcpHeld: ports.tcpHeld,
         closed: closed.memory,
+        services: services.memory,
         pools: histories,
         causes,
         owners: owners?.state,
@@ -208,6 +212,7 @@ export function createStep(options: ModelOptions): Step {
           ports,
           inboundFlows: columns.inboundFlows,
           listening,
+          udpServicesKnown: reading.udpListenersKnown && services.known,
         }),
         blockedPorts: {
           listener: ports.blockedByListener,

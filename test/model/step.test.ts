@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createStep, type ModelOptions } from '../../src/model/step.ts'
+import { createStep, type ModelOptions, type ModelState } from '../../src/model/step.ts'
 import { type NamespaceReading, SourceError } from '../../src/observation.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
@@ -60,9 +60,22 @@ describe('step() publishes nothing for what is not known', () => {
   })
 
   test('about UDP listeners', () => {
-    const listeners = (state: NamespaceState) => state.protocols.map((use) => use.listeners)
-    expect(listeners(look(dumps))).toEqual([0, 3])
-    expect(listeners(look(dumps, { udpListenersKnown: false }))).toEqual([0, undefined])
+    const listeners = (reading: Partial<NamespaceReading> = {}) => {
+      const step = createStep(options)
+      let state: ModelState | undefined
+      return [0, 59, 60].map((atSeconds) => {
+        const taken = { ...createReading(replayDumps(dumps)), ...reading }
+        const now = step(state, taken, { ...clock, atSeconds })
+        state = now.state
+        return now.namespace.protocols.map((use) => use.listeners)
+      })
+    }
+    expect(listeners()).toEqual([
+      [0, undefined],
+      [0, undefined],
+      [0, 3],
+    ])
+    expect(listeners({ udpListenersKnown: false }).at(-1)).toEqual([0, undefined])
   })
 
   test('about the end of TIME_WAIT', () => {

@@ -103,7 +103,8 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
       atSeconds += INTERVAL_SECONDS
       return {
         owners: now.rows,
-        listeners: renderListeners(listeningPorts(census, ports), top, now.nameOwner).rows,
+        listeners: renderListeners(listeningPorts(census.listeners, ports), top, now.nameOwner)
+          .rows,
         usedPorts: { tcp: ports.tcpUsed, udp: ports.udpUsed },
       }
     },
