@@ -134,6 +134,8 @@ export interface NamespaceReading {
   readonly batches: Iterable<SocketBatch>
   /** Tcp ActiveOpens of the namespace, undefined where unknown. */
   readonly activeOpens: number | undefined
+  /** TcpExt TWRecycled of the namespace, undefined where unknown. */
+  readonly timeWaitRecycled?: number | undefined
 }
 
 /** Why a namespace could not be read; label values, so the set is closed. */

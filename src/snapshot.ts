@@ -101,6 +101,8 @@ export interface NamespaceState {
   readonly timeWaitRelease: readonly { readonly withinSeconds: number; readonly ports: number }[]
   /** Tcp ActiveOpens. */
   readonly connectionsOpened: number | undefined
+  /** TcpExt TWRecycled: connections that took the port of a TIME_WAIT. */
+  readonly timeWaitRecycled?: number | undefined
   /** Rows that a cap hid, by metric family. */
   readonly truncated: Readonly<Record<string, number>>
 }

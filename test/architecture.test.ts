@@ -40,7 +40,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [
     /^worker\//,
     new RegExp(
-      `^((${CONTRACT})\\.ts|model/(addresses|hidden-ports|nat/.*|step)\\.ts|(kernel|namespaces|owners|failures|probes|worker)/.*|sources/(conntrack|sources)\\.ts|node:(fs|worker_threads))$`,
+      `^((${CONTRACT})\\.ts|model/(addresses|hidden-ports|nat/.*|step|timestamps)\\.ts|(kernel|namespaces|owners|failures|probes|worker)/.*|sources/(conntrack|sources)\\.ts|node:(fs|worker_threads))$`,
     ),
   ],
   [

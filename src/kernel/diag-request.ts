@@ -71,15 +71,26 @@ export function encodeFilter(range: PortRange, choice: PortChoice): Uint8Array {
   }
 }
 
+/** A filter as the kernel runs it. */
+export interface RawFilter {
+  readonly program: Uint8Array
+  readonly states: number
+  /** Attributes wanted beside the usual ones: bit n - 1 for attribute n. */
+  readonly extensions: number
+}
+
 /** Encodes one dump request; `sequence` comes back in every message of the answer. */
 export function encodeDumpRequest(
   question: DumpQuestion,
-  filter: DumpFilter,
+  filter: DumpFilter | RawFilter,
   sequence: number,
 ): Uint8Array {
   const legacy = question.kind === 'legacy'
   const bodyBytes = legacy ? 60 : 56
-  const program = encodeFilter(filter.range, filter.choice)
+  const { program, extensions } =
+    'program' in filter
+      ? filter
+      : { program: encodeFilter(filter.range, filter.choice), extensions: 0 }
   const bytes = new Uint8Array(NLMSG_HEADER_BYTES + bodyBytes + align4(4 + program.length))
   const view = new DataView(bytes.buffer)
   view.setUint32(0, bytes.length, true)
@@ -90,10 +101,12 @@ export function encodeDumpRequest(
   const body = NLMSG_HEADER_BYTES
   if (question.kind === 'legacy') {
     view.setUint8(body, AF_INET)
+    view.setUint8(body + 3, extensions)
     view.setUint32(body + 52, filter.states, true)
   } else {
     view.setUint8(body, question.family)
     view.setUint8(body + 1, ipProtocol[question.protocol])
+    view.setUint8(body + 2, extensions)
     view.setUint32(body + 4, filter.states, true)
   }
 

@@ -1,4 +1,5 @@
-// /proc/net/snmp: text -> Tcp ActiveOpens. Pairs of lines, names above values; mirrors net/ipv4/proc.c:snmp_seq_show_tcp_udp.
+// /proc/net/{snmp,netstat}: text -> Tcp ActiveOpens, TcpExt TWRecycled. Pairs of lines, names above values; mirrors
+// net/ipv4/proc.c:snmp_seq_show_tcp_udp and netstat_seq_show.
 // /proc/net/sockstat{,6}: text -> how many TCP sockets the namespace counts; mirrors net/ipv4/proc.c:sockstat_seq_show.
 
 import { DecodeError } from '../observation.ts'
@@ -10,18 +11,29 @@ export function readActiveOpens(path: string): number | undefined {
   return text === undefined ? undefined : parseActiveOpens(text)
 }
 
+/** Of a file such as /proc/thread-self/net/netstat; undefined where there is none. */
+export function readTimeWaitRecycled(path: string): number | undefined {
+  const text = readProcFile(path)
+  return text === undefined ? undefined : parseCounter(text, 'TcpExt', 'TWRecycled')
+}
+
 /** Connections opened by connect() since the namespace began; undefined where the kernel does not count them. */
 export function parseActiveOpens(text: string): number | undefined {
+  return parseCounter(text, 'Tcp', 'ActiveOpens')
+}
+
+/** The counter of a group; undefined where the kernel has none of that name. */
+export function parseCounter(text: string, group: string, name: string): number | undefined {
   const [names, values] = text
     .split('\n')
-    .filter((line) => line.startsWith('Tcp: '))
+    .filter((line) => line.startsWith(`${group}: `))
     .map((line) => line.trim().split(/\s+/))
-  const column = names?.indexOf('ActiveOpens') ?? -1
+  const column = names?.indexOf(name) ?? -1
   if (column < 0) return undefined
   const value = values?.[column] ?? ''
   if (!/^\d+$/.test(value)) {
     throw new DecodeError(
-      `Cannot parse ActiveOpens: expected a whole number, got ${JSON.stringify(value.slice(0, 40))}`,
+      `Cannot parse ${name}: expected a whole number, got ${JSON.stringify(value.slice(0, 40))}`,
       0,
     )
   }

@@ -112,6 +112,15 @@ export const destinationFamilies: readonly Family[] = [
       'exporter restarts, the count goes up by those of before.',
     value: (state) => state.connectionsOpened,
   }),
+  perNamespace({
+    name: 'ephemeral_port_time_wait_recycled_total',
+    type: 'counter',
+    help: 'Connections that took the port of a TIME_WAIT (TcpExt TWRecycled, net.ipv4.tcp_tw_reuse).',
+    absent: 'where /proc/net/netstat cannot be read',
+    details:
+      'A namespace that recycles depends on TCP timestamps: a TIME_WAIT of a peer without them holds its port for a minute.',
+    value: (state) => state.timeWaitRecycled,
+  }),
   defineFamily({
     name: 'ephemeral_port_time_wait_release_ports',
     type: 'gauge',

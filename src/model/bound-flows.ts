@@ -59,9 +59,15 @@ export function createBoundFlowsMemory(): (
     const keys = census.flows.keys()
     const columns = census.flows.columns()
     const believed =
-      before !== undefined && atSeconds - before.atSeconds <= BELIEVED_SECONDS ? before : undefined
+      before !== undefined && before.count > 0 && atSeconds - before.atSeconds <= BELIEVED_SECONDS
+        ? before
+        : undefined
     let count = 0
     left.fill(0)
+    const hasListeners = census.listeners.some(({ protocol }) => protocol === 'tcp')
+    if (believed === undefined && !hasListeners && !census.hasExplicitFlows) {
+      return { left, flows: { atSeconds, count, port: port.slice(0, 0), mark: mark.slice(0, 0) } }
+    }
     head.fill(0)
     rows.fill(0)
     for (let row = 0; row < (believed?.count ?? 0); row++) {

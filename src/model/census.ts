@@ -78,6 +78,9 @@ export interface Census {
   /** False where the reader cannot tell when TIME_WAIT ends. */
   readonly expiryKnown: boolean
   readonly flows: FlowTable
+  /** Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither. */
+  readonly hasExplicitFlows: boolean
+  readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
   /** Undefined where nothing tells owners. */
   readonly owners: CensusOwners | undefined
@@ -123,6 +126,8 @@ export function createCensusTaker(
       portExpirySeconds,
       expiryKnown: true,
       flows,
+      hasExplicitFlows: false,
+      hasReclaimableFlows: false,
       listeners: [],
       owners: noted && ownersBy && resetOwners(noted, ownersBy),
       settings,
@@ -182,6 +187,8 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   flow.expirySeconds = 0
   flow.owner = owner ?? OWNERLESS
   flow.explicit = batch.explicit
+  if (batch.explicit) draft.hasExplicitFlows = true
+  if (flow.hold === HOLD.reclaimable) draft.hasReclaimableFlows = true
   if (state === STATE.timeWait) {
     if (!minisock) draft.expiryKnown = false
     const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS

@@ -11,7 +11,7 @@ import {
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
-import { createDoubt } from './parity.ts'
+import { settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 
 /** What one sample leaves for the next. */
@@ -30,6 +30,8 @@ export interface ClosedPortsInput {
   readonly tests: PortTests | undefined
   /** Whether bound sockets, and ports that applications chose, can be told. */
   readonly boundKnown: boolean
+  /** As in AccountContext. */
+  readonly unknownReuse: Uint8Array | undefined
 }
 
 export interface ClosedPorts {
@@ -38,7 +40,7 @@ export interface ClosedPorts {
   readonly memory: ClosedMemory
   /** Ports worth testing; undefined without tests. */
   readonly ambiguousPorts: readonly number[] | undefined
-  /** Whether of each port with connections it is seen, remembered or tested whether it is closed. */
+  /** Whether it is seen, remembered or tested of each port whether it is closed, and known which TIME_WAITs are recyclable. */
   readonly certain: boolean
   /**
    * By how many the available ports may be too high, `worst` being the index of the destination that has taken most, -1 if
@@ -51,56 +53,57 @@ export interface ClosedPorts {
 /** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */
 export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
   const rememberFlows = createBoundFlowsMemory()
-  const findDoubt = createDoubt()
-  const unknown = new Uint8Array(PORTS)
+  const doubt = new Uint8Array(PORTS)
 
-  return ({ census, settings, before, atSeconds, tests, boundKnown }) => {
-    const { portUse } = census
+  return (input) => {
+    const { census, settings, before, atSeconds, tests, boundKnown, unknownReuse } = input
     const { first, last } = settings.range
     const bound = rememberFlows(census, before?.flows, atSeconds)
-    const isLeft = (port: number, origin: number) => ((bound.left[port] ?? 0) & (1 << origin)) !== 0
-    const close = (port: number) => {
-      portUse[port] = (portUse[port] ?? 0) | USE.hidden
-    }
     for (let port = first; port <= last; port++) {
-      if (!isLeft(port, ORIGIN.accepted) && !isLeft(port, ORIGIN.explicit)) continue
-      if (tests?.get(port)?.closed !== false) close(port)
+      if (bound.left[port] === 0 || tests?.get(port)?.closed === false) continue
+      census.portUse[port] = (census.portUse[port] ?? 0) | USE.hidden
+    }
+    const seen = countPorts(census, settings)
+    const tested = tests && closeTested(census, seen, tests)
+    const ports = tested === undefined ? seen : countPorts(census, settings)
+
+    doubt.fill(0)
+    const untested = tested?.untested ?? listOpenPorts(census, seen, settings)
+    for (const port of untested) doubt[port] = 1
+    if (boundKnown && untested.length > 0) {
+      settleDoubt({ census, ports, firstPort: first, lastPort: last, unknown: doubt })
     }
 
-    let ports = countPorts(census, settings)
-    const tested = tests && closeTested(census, ports, tests)
-    const untested = tested?.untested ?? listOpenPorts(census, ports)
-    unknown.fill(0)
-    for (const port of untested) unknown[port] = 1
-    const doubt =
-      boundKnown && untested.length > 0
-        ? findDoubt({ census, ports, firstPort: first, lastPort: last, unknown })
-        : unknown
-    if (tested !== undefined) ports = countPorts(census, settings)
-
-    const listeners = rememberListeners(census, before?.listeners ?? [], (port) =>
-      isLeft(port, ORIGIN.accepted),
-    )
-    const columns = accountDestinations(census, ports, { firstPort: first, listeners, doubt })
+    const isAccepted = (port: number) => ((bound.left[port] ?? 0) & (1 << ORIGIN.accepted)) !== 0
+    const listeners = rememberListeners(census, before?.listeners ?? [], isAccepted)
+    const columns = accountDestinations(census, ports, {
+      firstPort: first,
+      listeners,
+      doubt,
+      unknownReuse,
+    })
     return {
       ports,
       columns,
       memory: { flows: bound.flows, listeners },
       ambiguousPorts: tested?.ambiguous,
-      certain: untested.length === 0,
+      certain: untested.length === 0 && unknownReuse === undefined,
       uncertainPorts: (worst) =>
         boundKnown
-          ? countDoubtful(doubt, ports) +
-            columns.takenKnown.reduce((most, taken) => Math.max(most, taken), 0) -
+          ? countDoubtful(doubt, ports, settings) +
+            columns.takenAtMost.reduce((most, taken) => Math.max(most, taken), 0) -
             (columns.taken[worst] ?? 0)
           : undefined,
     }
   }
 }
 
-function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports): number {
-  const all = doubt.reduce((sum, one) => sum + one, 0)
-  return all - (doubt[neverVisited] ?? 0)
+function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports, { range }: NetSettings): number {
+  let count = 0
+  for (let port = range.first; port <= range.last; port++) {
+    if (port !== neverVisited) count += doubt[port] ?? 0
+  }
+  return count
 }
 
 /** Closes the ports that tests found closed, or that must be presumed to be because others were. */
@@ -124,13 +127,15 @@ function closeTested(
 }
 
 /** Those with a connection that nothing visible closes. */
-function listOpenPorts({ portUse }: Census, { usable }: Ports): Uint16Array {
-  const ports = new Uint16Array(PORTS)
-  let count = 0
-  for (let port = 0; port < PORTS; port++) {
+function listOpenPorts(
+  { portUse }: Census,
+  { usable }: Ports,
+  { range }: NetSettings,
+): readonly number[] {
+  const ports: number[] = []
+  for (let port = range.first; port <= range.last; port++) {
     const use = portUse[port] ?? 0
-    if ((use & USE.tcp) === 0 || (use & BLOCKING) !== 0 || usable[port] === 0) continue
-    ports[count++] = port
+    if ((use & USE.tcp) !== 0 && (use & BLOCKING) === 0 && usable[port] === 1) ports.push(port)
   }
-  return ports.subarray(0, count)
+  return ports
 }

@@ -18,8 +18,8 @@ export interface DestinationColumns {
   readonly timeWait: Uint32Array
   /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
   readonly taken: Uint32Array
-  /** Taken ports that are not in doubt. */
-  readonly takenKnown: Uint32Array
+  /** Ports that it has taken at most, those apart that are in doubt for all: with TIME_WAITs that may not be recyclable. */
+  readonly takenAtMost: Uint32Array
   /** Taken ports in the half of the range that connect() tries first. */
   readonly takenFirstHalf: Uint32Array
   /** Taken ports that are not in TIME_WAIT. FIN_WAIT2 without owner counts, because its TIME_WAIT is still to come. */
@@ -37,6 +37,8 @@ export interface AccountContext {
   readonly listeners: readonly Listener[]
   /** 1 at each port that may be closed to all although nothing shows it, by port number. */
   readonly doubt: Uint8Array
+  /** 1 where nobody knows whether TIME_WAITs can be recycled, by index of the destination; undefined where there is none. */
+  readonly unknownReuse: Uint8Array | undefined
 }
 
 /**
@@ -47,7 +49,7 @@ export interface AccountContext {
 export function accountDestinations(
   census: Census,
   ports: Ports,
-  { firstPort, listeners, doubt }: AccountContext,
+  { firstPort, listeners, doubt, unknownReuse }: AccountContext,
 ): DestinationColumns {
   const { flows } = census
   const total = flows.destinationCount()
@@ -59,7 +61,7 @@ export function accountDestinations(
   const used = new Uint32Array(total)
   const timeWait = new Uint32Array(total)
   const taken = new Uint32Array(total)
-  const takenKnown = new Uint32Array(total)
+  const takenAtMost = new Uint32Array(total)
   const takenFirstHalf = new Uint32Array(total)
   const takenLive = new Uint32Array(total)
   const reclaimable = new Uint32Array(total)
@@ -81,7 +83,10 @@ export function accountDestinations(
     if (ports.usable[local] === 0) continue
     const blocked = ((census.portUse[local] ?? 0) & BLOCKING) !== 0
     if (hold[flow] === HOLD.reclaimable) {
-      if (!blocked) increment(reclaimable, index)
+      if (blocked) continue
+      increment(reclaimable, index)
+      const mayHold = unknownReuse?.[index] === 1 && doubt[local] === 0
+      if (mayHold && local !== ports.neverVisited) increment(takenAtMost, index)
       continue
     }
     increment(used, index)
@@ -90,14 +95,14 @@ export function accountDestinations(
     const twin = twins?.[index] ?? -1
     if (twin >= 0 && isHeld(census, twin, local)) continue
     increment(taken, index)
-    if (doubt[local] === 0) increment(takenKnown, index)
+    if (doubt[local] === 0) increment(takenAtMost, index)
     if ((local - firstPort) % 2 === 0) increment(takenFirstHalf, index)
     if (hold[flow] !== HOLD.timeWait) increment(takenLive, index)
   }
 
   twins?.forEach((twin, index) => {
     if (twin < 0 || seen[index] === 0) return
-    for (const column of [taken, takenKnown, takenFirstHalf, takenLive]) {
+    for (const column of [taken, takenAtMost, takenFirstHalf, takenLive]) {
       column[index] = (column[index] ?? 0) + (column[twin] ?? 0)
     }
   })
@@ -105,7 +110,7 @@ export function accountDestinations(
     twins === undefined
       ? used
       : used.map((ports, index) => (ports === 0 ? 0 : Math.max(ports, taken[index] ?? 0)))
-  const columns = { used, burden, timeWait, taken, takenKnown, takenFirstHalf, takenLive }
+  const columns = { used, burden, timeWait, taken, takenAtMost, takenFirstHalf, takenLive }
   return { count, ...columns, reclaimable, inboundFlows }
 }
 

@@ -5,7 +5,7 @@
 // The reverse proves nothing: after a rush that filled the first half, connections that close in the order in which they were
 // opened leave those of the other half; and programs that confine themselves to a part of the range use both alike.
 
-import { type Census, PORTS, USE } from './census.ts'
+import { type Census, USE } from './census.ts'
 import { HOLD } from './flows.ts'
 import type { Ports } from './ports.ts'
 
@@ -21,41 +21,51 @@ export interface DoubtInput {
 /** Standard deviations of a binomial count that are no chance, however often it is looked at. */
 const NO_CHANCE = 4
 
-/** Creates the function, which returns 1 at each port that stays in doubt, by port number, valid until the next call. */
-export function createDoubt(): (input: DoubtInput) => Uint8Array {
-  const doubt = new Uint8Array(PORTS)
-
-  return ({ census, ports, firstPort, lastPort, unknown }) => {
-    doubt.fill(0)
-    const { destination, port, hold } = census.flows.columns()
-    const flows = census.flows.flowCount()
-    const first = new Uint32Array(census.flows.destinationCount())
-    const second = new Uint32Array(census.flows.destinationCount())
-    for (let flow = 0; flow < flows; flow++) {
-      const local = port[flow] ?? 0
-      if (unknown[local] === 0) continue
-      const half = (local - firstPort) % 2 === 0 ? first : second
-      const to = destination[flow] ?? 0
-      half[to] = (half[to] ?? 0) + 1
-    }
-
-    const share = firstShare(census, ports, { firstPort, lastPort })
-    const bindsElsewhere = hasEarlyBindPort(census, ports, { firstPort, lastPort })
-    for (let flow = 0; flow < flows; flow++) {
-      const local = port[flow] ?? 0
-      if (unknown[local] === 0) continue
-      const to = destination[flow] ?? 0
-      const inFirst = first[to] ?? 0
-      const count = inFirst + (second[to] ?? 0)
-      const deviation = Math.sqrt(count * share * (1 - share))
-      const isPlain = inFirst - count * share > NO_CHANCE * deviation
-      const isFirst = (local - firstPort) % 2 === 0
-      // A TIME_WAIT may be of a connection whose port the application chose.
-      if (isPlain && bindsElsewhere && isFirst && hold[flow] === HOLD.live) continue
-      doubt[local] = 1
-    }
-    return doubt
+/** Leaves 1 in `unknown` at the ports that stay in doubt, and 0 at the others. */
+export function settleDoubt({ census, ports, firstPort, lastPort, unknown }: DoubtInput): void {
+  // bind(0) may have taken any port when its own are taken.
+  if (!hasEarlyBindPort(census, ports, { firstPort, lastPort })) return
+  const plain = findPlainDestinations({ census, ports, firstPort, lastPort, unknown })
+  const { destination, port, hold } = census.flows.columns()
+  const flows = census.flows.flowCount()
+  for (let flow = 0; flow < flows; flow++) {
+    const local = port[flow] ?? 0
+    if (unknown[local] === 0) continue
+    const isFirst = (local - firstPort) % 2 === 0
+    // A TIME_WAIT may be of a connection whose port the application chose.
+    const isClear = isFirst && hold[flow] === HOLD.live && plain[destination[flow] ?? 0] === 1
+    if (!isClear) unknown[local] = IN_DOUBT
   }
+  for (let local = firstPort; local <= lastPort; local++) {
+    unknown[local] = unknown[local] === IN_DOUBT ? 1 : 0
+  }
+}
+
+/** Marks a port while its other connections are still to be looked at. */
+const IN_DOUBT = 2
+
+/** By index, 1 at the destinations whose clients do not bind: their connections have far too many first ports for chance. */
+function findPlainDestinations(input: DoubtInput): Uint8Array {
+  const { census, ports, firstPort, unknown } = input
+  const { destination, port } = census.flows.columns()
+  const flows = census.flows.flowCount()
+  const all = new Uint32Array(census.flows.destinationCount())
+  const first = new Uint32Array(all.length)
+  for (let flow = 0; flow < flows; flow++) {
+    const local = port[flow] ?? 0
+    if (unknown[local] === 0) continue
+    const to = destination[flow] ?? 0
+    all[to] = (all[to] ?? 0) + 1
+    if ((local - firstPort) % 2 === 0) first[to] = (first[to] ?? 0) + 1
+  }
+  const share = firstShare(census, ports, input)
+  const plain = new Uint8Array(all.length)
+  for (let index = 0; index < all.length; index++) {
+    const count = all[index] ?? 0
+    const deviation = Math.sqrt(count * share * (1 - share))
+    plain[index] = (first[index] ?? 0) - count * share > NO_CHANCE * deviation ? 1 : 0
+  }
+  return plain
 }
 
 interface Range {

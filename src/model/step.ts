@@ -24,6 +24,7 @@ import {
   renderSettings,
 } from './rows.ts'
 import { advanceUdpServices, type UdpServices } from './services.ts'
+import { type AskTimestamps, advanceTimestamps, type TimestampMemory } from './timestamps.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
 import { advanceWatch, type Watch } from './watch.ts'
 
@@ -49,6 +50,7 @@ export interface ModelState {
   readonly closed: ClosedMemory
   readonly pools: PoolHistories
   readonly services: UdpServices
+  readonly timestamps: TimestampMemory
   readonly causes: CausesState
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
@@ -61,6 +63,8 @@ export interface SampleContext {
   readonly unixSeconds: number
   /** Without it owners are not known. */
   readonly nameOwners?: NameOwners
+  /** Undefined where live connections cannot be asked now. */
+  readonly askTimestamps?: AskTimestamps | undefined
   /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
   readonly testPorts?: ((doubt: PortDoubt) => PortTests | undefined) | undefined
 }
@@ -87,6 +91,13 @@ export function createStep(options: ModelOptions): Step {
     const { settings, protocols } = reading
     const { nameOwners } = context
     const census = takeCensus(settings, reading.batches, nameOwners && reading.ownersBy)
+    const timestamps = advanceTimestamps({
+      census,
+      settings,
+      before: state?.timestamps,
+      atSeconds: context.atSeconds,
+      ask: context.askTimestamps,
+    })
     const closed = findClosed({
       census,
       settings,
@@ -94,6 +105,7 @@ export function createStep(options: ModelOptions): Step {
       atSeconds: context.atSeconds,
       tests: context.testPorts?.(describeDoubt(census, settings)),
       boundKnown: reading.tcpBoundKnown,
+      unknownReuse: timestamps.unknown,
     })
     const { ports, columns } = closed
     const least = leastPortsOfRow(ports)
@@ -196,6 +208,7 @@ export function createStep(options: ModelOptions): Step {
         tcpHeld: ports.tcpHeld,
         closed: closed.memory,
         services: services.memory,
+        timestamps: timestamps.memory,
         pools: histories,
         causes,
         owners: owners?.state,
@@ -224,6 +237,7 @@ export function createStep(options: ModelOptions): Step {
         owners: owners?.rows,
         timeWaitRelease: census.expiryKnown ? renderRelease(ports.releasing) : [],
         connectionsOpened: reading.activeOpens,
+        timeWaitRecycled: reading.timeWaitRecycled,
         truncated: {
           ...(options.destinations && {
             ephemeral_port_destination_used_ports: hidden,

@@ -13,7 +13,7 @@ import {
 import { errnoReason } from '../kernel/errno.ts'
 import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
-import { readActiveOpens } from '../kernel/proc-snmp.ts'
+import { readActiveOpens, readTimeWaitRecycled } from '../kernel/proc-snmp.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
   type NamespaceReading,
@@ -75,6 +75,7 @@ export async function openNetlinkSource(
         canProbe: true,
         batches: readSockets(libc, settings, capabilities, memory),
         activeOpens: readActiveOpens(`${OWN_NET}/snmp`),
+        timeWaitRecycled: readTimeWaitRecycled(`${OWN_NET}/netstat`),
       }
     },
   }

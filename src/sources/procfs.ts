@@ -7,7 +7,7 @@ import { endianness } from 'node:os'
 import { readProcFile, refusal } from '../kernel/proc-file.ts'
 import { decodeProcNet } from '../kernel/proc-net.ts'
 import type { ProcNetTable } from '../kernel/proc-net-row.ts'
-import { readActiveOpens } from '../kernel/proc-snmp.ts'
+import { readActiveOpens, readTimeWaitRecycled } from '../kernel/proc-snmp.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
   type NamespaceReading,
@@ -90,6 +90,7 @@ export function readDirectory(
     canProbe: false,
     batches: readTables(directory, tables, settings.range),
     activeOpens: readActiveOpens(`${directory}/snmp`),
+    timeWaitRecycled: readTimeWaitRecycled(`${directory}/netstat`),
   }
 }
 

@@ -7,6 +7,7 @@ import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
 import type { BucketWatch } from './bucket-watch.ts'
 import type { NodeNames } from './node-names.ts'
+import type { Peers } from './peers.ts'
 import type { Prober } from './prober.ts'
 import { createRangeWatch } from './ranges.ts'
 import { judgeFailure } from './read-failure.ts'
@@ -32,6 +33,8 @@ export interface ReadingOptions {
   readonly prober: Prober | undefined
   /** Undefined where bind buckets are not to be read. */
   readonly buckets: BucketWatch | undefined
+  /** Undefined where live connections cannot be asked. */
+  readonly peers?: Peers | undefined
 }
 
 export interface Reading {
@@ -51,6 +54,7 @@ export function createReading({
   clocks,
   prober,
   buckets,
+  peers,
 }: ReadingOptions): Reading {
   const ranges = createRangeWatch({ namespaces, names, clocks })
   let turnCredit = 0
@@ -75,6 +79,7 @@ export function createReading({
     const { probeMemory: memory } = last
     const probing = reading.canProbe ? prober : undefined
     const reader = reading.canProbe ? buckets : undefined
+    const ask = reading.canProbe ? peers?.asker(reading.settings.range) : undefined
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
       const resolved = watch.timeAside(() => reader?.resolve(doubt))
@@ -95,6 +100,7 @@ export function createReading({
           atSeconds,
           unixSeconds: clocks.unixSeconds(),
           nameOwners: names.nameOwnersOf(identity.namespace.id),
+          askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
           testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
         },
       ),

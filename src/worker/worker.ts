@@ -14,6 +14,7 @@ import { createBucketWatch } from './bucket-watch.ts'
 import { createFailureWatch } from './failure-watch.ts'
 import { createNatWatch } from './nat-watch.ts'
 import { createNodeNames } from './node-names.ts'
+import { createPeers } from './peers.ts'
 import { createProber } from './prober.ts'
 import { createTakeSample } from './take-sample.ts'
 import { createThreadCpuClock } from './thread-cpu.ts'
@@ -73,6 +74,10 @@ if (opened !== undefined) {
           clocks,
         })
       : undefined,
+    peers:
+      source.reader === 'netlink' && libc !== undefined
+        ? createPeers(libc, monotonicSeconds)
+        : undefined,
     detailMinUtilization: options.detailMinUtilization,
     given,
     opens: new Map(opens),

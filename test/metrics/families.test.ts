@@ -42,6 +42,7 @@ describe('families', () => {
       'gauge ephemeral_port_destination_utilization_ratio{netns,source,destination}',
       'gauge ephemeral_port_listener_info{netns,protocol,port,owner}',
       'counter ephemeral_port_connections_opened_total{netns}',
+      'counter ephemeral_port_time_wait_recycled_total{netns}',
       'gauge ephemeral_port_time_wait_release_ports{netns,within_seconds}',
       'gauge ephemeral_port_owner_used_ports{netns,protocol,owner,owner_kind}',
       'gauge ephemeral_port_nat_failure_probability_ratio{netns,pool}',

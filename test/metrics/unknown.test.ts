@@ -39,6 +39,7 @@ describe('what is not known', () => {
       { settings: { ...settings, portStepWidth: undefined } },
     ],
     ['ephemeral_port_connections_opened_total', { connectionsOpened: undefined }],
+    ['ephemeral_port_time_wait_recycled_total', { timeWaitRecycled: undefined }],
     ['ephemeral_port_time_wait_release_ports', { timeWaitRelease: [] }],
     ['ephemeral_port_listener_info', { listeners: [] }],
     ['ephemeral_port_sockets', { protocols: [] }],

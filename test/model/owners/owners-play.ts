@@ -91,7 +91,13 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
       const census = takeCensus(settings, batches, ownersBy)
       if (census.owners === undefined) throw new Error('Nothing tells owners')
       const { first: firstPort, last: lastPort } = settings.range
-      const context = { before, atSeconds, tests: undefined, boundKnown: true }
+      const context = {
+        before,
+        atSeconds,
+        tests: undefined,
+        boundKnown: true,
+        unknownReuse: undefined,
+      }
       const { ports, columns, memory } = findClosed({ census, settings, ...context })
       const { listeners } = memory
       before = memory

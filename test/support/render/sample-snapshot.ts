@@ -214,6 +214,7 @@ export const sampleState: NamespaceState = {
     { withinSeconds: 60, ports: 2_500 },
   ],
   connectionsOpened: 123_456,
+  timeWaitRecycled: 12,
   truncated: {
     ephemeral_port_destination_used_ports: 12,
     ephemeral_port_listener_info: 0,

@@ -1,0 +1,127 @@
+// Which TIME_WAITs tcp_tw_reuse can recycle: only those of connections that negotiated TCP timestamps, which no dump of a
+// TIME_WAIT shows. Live connections to the same destination tell: memory x census -> who is known, and what is to be held.
+
+import type { NetSettings } from '../observation.ts'
+import { isLoopback } from './addresses.ts'
+import { type Census, EXPIRY_SECONDS } from './census.ts'
+import { HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+import { createComparison, takeBest } from './ranking.ts'
+
+/** Asks live connections to a destination: true where all of them have timestamps, false where none, else undefined. */
+export type AskTimestamps = (remote: {
+  readonly address: readonly number[]
+  readonly port: number
+}) => boolean | undefined
+
+interface Peer {
+  readonly key: Uint32Array
+  readonly hasTimestamps: boolean | undefined
+  readonly askedAtSeconds: number
+}
+
+/** What one sample leaves for the next. */
+export interface TimestampMemory {
+  readonly peers: readonly Peer[]
+  /** net.ipv4.tcp_timestamps of the last sample, and since when it is another than before; undefined: as far as is known. */
+  readonly own: number | undefined
+  readonly changedAtSeconds: number | undefined
+}
+
+export interface TimestampsInput {
+  readonly census: Census
+  readonly settings: NetSettings
+  readonly before: TimestampMemory | undefined
+  readonly atSeconds: number
+  /** Undefined where nobody can ask, or where it is not time to: an answer costs a walk over all sockets. */
+  readonly ask: AskTimestamps | undefined
+}
+
+export interface TimestampsNow {
+  readonly memory: TimestampMemory
+  /** By index of the destination, 1 where nobody knows of its TIME_WAITs; undefined where there is none. */
+  readonly unknown: Uint8Array | undefined
+}
+
+/** Destinations with reclaimable ports that are asked for and remembered. */
+const MOST_PEERS = 32
+/** A program may change, or what stands behind an address. */
+const BELIEVED_SECONDS = 300
+/** Where no live connection was found one may be made soon. */
+const ASK_AGAIN_SECONDS = 10
+
+/** Holds the TIME_WAITs of the census that cannot be recycled. Asks at most once a call. */
+export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
+  const { census, settings, before, atSeconds } = input
+  const { flows } = census
+  const own = settings.tcpTimestamps
+  const isChanged = before !== undefined && before.own !== own
+  const changedAtSeconds = isChanged ? atSeconds : before?.changedAtSeconds
+  const memory = { peers: before?.peers ?? [], own, changedAtSeconds }
+  if (!census.hasReclaimableFlows) return { memory, unknown: undefined }
+
+  const { destination, hold, expirySeconds } = flows.columns()
+  const ports = new Uint32Array(flows.destinationCount())
+  let any = false
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    if (hold[flow] !== HOLD.reclaimable) continue
+    const ageSeconds = EXPIRY_SECONDS - (expirySeconds[flow] ?? 0)
+    if (changedAtSeconds !== undefined && ageSeconds > atSeconds - changedAtSeconds) {
+      // What began without timestamps never has them.
+      hold[flow] = HOLD.timeWait
+      continue
+    }
+    any = true
+    const to = destination[flow] ?? 0
+    ports[to] = (ports[to] ?? 0) + 1
+  }
+  if (!any) return { memory, unknown: undefined }
+  const peers = askOne(input, ports, memory.peers)
+  const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
+  const unknown = new Uint8Array(flows.destinationCount())
+  let isUnknown = false
+  ports.forEach((count, index) => {
+    if (count === 0 || told.get(index) !== undefined || isOwnPeer(flows.keys(), index)) return
+    unknown[index] = 1
+    isUnknown = true
+  })
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
+    if (isHeld) hold[flow] = HOLD.timeWait
+  }
+  return { memory: { ...memory, peers }, unknown: isUnknown ? unknown : undefined }
+}
+
+/** The peers of the destinations with the most reclaimable ports; one that is not known, or not any more, is asked. */
+function askOne(
+  { census: { flows }, atSeconds, ask }: TimestampsInput,
+  ports: Uint32Array,
+  before: readonly Peer[],
+): readonly Peer[] {
+  const known = new Map(before.map((peer) => [flows.findDestination(peer.key), peer]))
+  const best = takeBest(ports, MOST_PEERS, createComparison(flows, [ports]))
+  const due = best.find((index) => {
+    const peer = known.get(index)
+    const rest = peer?.hasTimestamps === undefined ? ASK_AGAIN_SECONDS : BELIEVED_SECONDS
+    return peer === undefined || atSeconds - peer.askedAtSeconds >= rest
+  })
+  if (ask !== undefined && due !== undefined) {
+    const key = flows.keys().slice(due * KEY_WORDS, (due + 1) * KEY_WORDS)
+    const answer = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
+    const hasTimestamps = answer ?? known.get(due)?.hasTimestamps
+    known.set(due, { key, hasTimestamps, askedAtSeconds: atSeconds })
+  }
+  const here = new Set(best)
+  // Those without reclaimable ports now may have some again.
+  const others = before.filter(
+    ({ key, askedAtSeconds }) =>
+      !here.has(flows.findDestination(key)) && atSeconds - askedAtSeconds < BELIEVED_SECONDS,
+  )
+  return [...best.flatMap((index) => known.get(index) ?? []), ...others].slice(0, MOST_PEERS)
+}
+
+/** Whether the other end is this host: it sends timestamps when we do. */
+function isOwnPeer(keys: Uint32Array, index: number): boolean {
+  const at = index * KEY_WORDS
+  if (isLoopback(keys, at) || isLoopback(keys, at + 4)) return true
+  return [0, 1, 2, 3].every((word) => keys[at + word] === keys[at + 4 + word])
+}

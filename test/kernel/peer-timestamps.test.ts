@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest'
+import { askPeerTimestamps, encodePeerRequest } from '../../src/kernel/peer-timestamps.ts'
+import { DecodeError } from '../../src/observation.ts'
+import { createFakeChannel } from '../support/kernel/fake-channel.ts'
+
+const range = { first: 32768, last: 60999 }
+const remote = { address: [0, 0, 0xffff, 0xc0a80109], port: 443 }
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
+/** A message of that type with a body; both are padded already. */
+function message(type: number, body: readonly number[]): number[] {
+  const length = 16 + body.length
+  return [length, 0, 0, 0, type, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, ...body]
+}
+
+/** A socket with struct tcp_info, of which the sixth byte has the options. */
+function socket(options: number | undefined): number[] {
+  const info = options === undefined ? [] : [12, 0, 2, 0, 1, 0, 0, 0, 0, options, 0, 0]
+  return message(18, [...new Array(72).fill(0), ...info])
+}
+
+const done = message(3, [0, 0, 0, 0])
+const answer = (...datagrams: readonly (readonly number[])[]) =>
+  askPeerTimestamps(
+    createFakeChannel(() => datagrams.map((bytes) => Uint8Array.from(bytes))),
+    range,
+    remote,
+  )
+
+describe('askPeerTimestamps()', () => {
+  test.each<[string, readonly (readonly number[])[], boolean | undefined]>([
+    ['all have them', [[...socket(1), ...socket(7)], done], true],
+    ['none has', [[...socket(6), ...socket(0)], done], false],
+    ['they differ', [[...socket(1), ...socket(6)], done], undefined],
+    ['there is none', [done], undefined],
+    ['the kernel tells nothing of them', [[...socket(undefined), ...done]], undefined],
+    ['the first datagram is empty', [[...socket(undefined)], socket(1), done], true],
+  ])('says, where %s, %s', (_what, datagrams, want) => {
+    expect(answer(...datagrams)).toBe(want)
+  })
+
+  test('stops at the first datagram that tells', () => {
+    expect(answer([...socket(1)])).toBe(true)
+  })
+
+  test('says what the kernel refuses', () => {
+    expect(() => answer(message(2, [0xea, 0xff, 0xff, 0xff]))).toThrow('dump of peers')
+  })
+
+  test('refuses an attribute that misleads', () => {
+    const cut = socket(1)
+    cut[16 + 72] = 200
+    expect(() => answer(cut)).toThrow(DecodeError)
+  })
+})
+
+describe('encodePeerRequest()', () => {
+  const programOf = (bytes: Uint8Array) => hex(bytes.subarray(16 + 60 + 4))
+
+  test('asks for INET_DIAG_INFO of connections to one address and port', () => {
+    const bytes = encodePeerRequest(range, remote)
+    // TCPDIAG_GETSOCK; AF_INET with extension 2; states 1, 4, 8, 9 and 11.
+    expect(hex(bytes.subarray(4, 8))).toBe('12000103')
+    expect(hex(bytes.subarray(16, 20))).toBe('02000002')
+    expect(hex(bytes.subarray(16 + 52, 16 + 56))).toBe('120b0000')
+    expect(programOf(bytes)).toBe(
+      '0208240000000080' + '03081c00000047ee' + '08101400' + '02200000bb010000' + 'c0a80109',
+    )
+  })
+
+  test('compares all words of an IPv6 address', () => {
+    const bytes = encodePeerRequest(range, { address: [0xfd000000, 0, 0, 9], port: 8443 })
+    expect(programOf(bytes)).toBe(
+      '0208300000000080' +
+        '03082800000047ee' +
+        '081c2000' +
+        '0a800000fb200000' +
+        'fd000000000000000000000000000009',
+    )
+  })
+
+  test('rejects by jumping beyond the end of the whole program', () => {
+    for (const address of [remote.address, [1, 2, 3, 4]]) {
+      const program = encodePeerRequest(range, { address, port: 1 }).subarray(16 + 60 + 4)
+      const view = new DataView(program.buffer, program.byteOffset)
+      for (const at of [0, 8, 16]) {
+        expect(at + view.getUint16(at + 2, true)).toBe(program.length + 4)
+      }
+      expect(16 + view.getUint8(17)).toBe(program.length)
+    }
+  })
+})

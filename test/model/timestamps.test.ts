@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest'
+import { createStep, type ModelState } from '../../src/model/step.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+
+const PORTS = 100
+const settings = {
+  ...plainSettings,
+  range: { first: 40_000, last: 40_000 + PORTS - 1 },
+  tcpTwReuse: 1,
+}
+
+interface Look {
+  /** TIME_WAITs by the last byte of the peer. */
+  readonly timeWaits: Readonly<Record<number, number>>
+  readonly expiresMs?: number
+  readonly own?: number
+  /** What live connections say by the last byte of the peer; the property is missing where nobody may ask. */
+  readonly answers?: Readonly<Record<number, boolean>>
+}
+
+function timeWaits({ timeWaits, expiresMs = 50_000 }: Look, local?: readonly number[]) {
+  return Object.entries(timeWaits).flatMap(([to, count], row) =>
+    Array.from(
+      { length: count },
+      (_, at): WireSocket => ({
+        ...plainSocket,
+        ...{
+          device: 0,
+          state: 6,
+          timer: 3,
+          expiresMs,
+          localPort: 40_000 + ((50 * row + at) % 100),
+        },
+        remote: local ?? [192, 168, 1, Number(to)],
+        ...(local && { local: [...local] }),
+      }),
+    ),
+  )
+}
+
+/** One sample after another, `gap` seconds apart, and what was asked in each. */
+function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?: number[] } = {}) {
+  const step = createStep({
+    top: 10,
+    peakWindowSeconds: 60,
+    forecastHorizonSeconds: 900,
+    destinations: true,
+    listeners: true,
+    owners: false,
+  })
+  let state: ModelState | undefined
+  return looks.map((look, turn) => {
+    const asked: number[] = []
+    const reading = createReading(
+      replayDumps([{ protocol: 'tcp', explicit: false, sockets: timeWaits(look, local) }]),
+      { ...settings, tcpTimestamps: look.own ?? 1 },
+    )
+    const { answers } = look
+    const taken = step(state, reading, {
+      atSeconds: gap * turn,
+      unixSeconds: 1_700_000_000,
+      // All ports are tested: nothing else is in doubt.
+      testPorts: ({ ambiguous }) =>
+        new Map(ambiguous.map((port) => [port, { closed: false, testedAtSeconds: gap * turn }])),
+      askTimestamps:
+        answers &&
+        (({ address, port }) => {
+          expect(port).toBe(443)
+          const to = (address[3] ?? 0) & 0xff
+          asked.push(to)
+          return answers[to]
+        }),
+    })
+    state = taken.state
+    const { availablePorts, uncertainPorts, reclaimablePorts } = taken.namespace.pools[0] ?? {}
+    const { exactness } = taken.namespace
+    return { availablePorts, uncertainPorts, reclaimablePorts, exactness, asked }
+  })
+}
+
+describe('TIME_WAITs under tcp_tw_reuse', () => {
+  const waits = { 9: 50 }
+
+  test('are available but uncertain while nobody knows of timestamps', () => {
+    expect(play([{ timeWaits: waits }])[0]).toMatchObject({
+      ...{ availablePorts: 100, uncertainPorts: 50, exactness: 'inferred' },
+    })
+  })
+
+  test('are available where live connections have them', () => {
+    const look = { timeWaits: waits, answers: { 9: true } }
+    expect(play([look])[0]).toMatchObject({
+      ...{ availablePorts: 100, uncertainPorts: 0, reclaimablePorts: 50, exactness: 'exact' },
+    })
+  })
+
+  test('are held where live connections do not', () => {
+    const look = { timeWaits: waits, answers: { 9: false } }
+    expect(play([look])[0]).toMatchObject({
+      ...{ availablePorts: 50, uncertainPorts: 0, reclaimablePorts: 0, exactness: 'exact' },
+    })
+  })
+
+  test('are certain where the peer is this host', () => {
+    for (const local of [
+      [127, 0, 0, 1],
+      [10, 0, 0, 5],
+    ]) {
+      expect(play([{ timeWaits: waits }], { local })[0]).toMatchObject({
+        ...{ availablePorts: 100, uncertainPorts: 0, exactness: 'exact' },
+      })
+    }
+  })
+
+  test('are held while they are older than our own timestamps', () => {
+    const off = { timeWaits: waits, own: 0 }
+    const on = { timeWaits: waits, answers: { 9: true } }
+    const looks = [off, { ...on, expiresMs: 40_000 }, { ...on, expiresMs: 35_000 }, on, on, on]
+    const told = play(looks).map(({ availablePorts }) => availablePorts)
+    // Those of the last samples are ten seconds old, and the change was seen five seconds after the start.
+    expect(told).toEqual([50, 50, 50, 100, 100, 100])
+  })
+})
+
+describe('live connections are asked', () => {
+  test('one destination a sample, the one with the most ports first, and not again for minutes', () => {
+    const look = { timeWaits: { 8: 20, 9: 30 }, answers: { 8: true, 9: false } }
+    const looks = play(Array.from({ length: 62 }, () => look))
+    expect(looks.map(({ asked }) => asked)).toEqual([
+      ...[[9], [8]],
+      ...Array.from({ length: 58 }, () => []),
+      ...[[9], [8]],
+    ])
+    expect(looks[1]).toMatchObject({ availablePorts: 70, uncertainPorts: 0 })
+    expect(looks[0]).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'inferred' })
+  })
+
+  test('again soon where there was none', () => {
+    const look = { timeWaits: { 9: 30 }, answers: {} }
+    const asked = play([look, look, look, look, look]).map((one) => one.asked)
+    expect(asked).toEqual([[9], [], [9], [], [9]])
+  })
+
+  test('not while nobody may ask, and what they said is kept', () => {
+    const look = { timeWaits: { 9: 30 }, answers: { 9: false } }
+    const looks = play([look, { timeWaits: {} }, { timeWaits: { 9: 30 } }])
+    expect(looks.map(({ availablePorts }) => availablePorts)).toEqual([70, 100, 70])
+  })
+
+  test('of at most 32 destinations', () => {
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, to) => [100 + to, 2]))
+    const look = {
+      timeWaits: many,
+      answers: Object.fromEntries(Object.keys(many).map((to) => [to, true])),
+    }
+    const looks = play(Array.from({ length: 50 }, () => look))
+    expect(new Set(looks.flatMap(({ asked }) => asked)).size).toBe(32)
+    expect(looks.at(-1)).toMatchObject({ uncertainPorts: 2, exactness: 'inferred' })
+  })
+})
