@@ -112,6 +112,13 @@ export type Reader = 'netlink' | 'procfs' | 'systeminformation'
 /** Where the port range comes from: the kernel, the pod's spec, or the documented default. */
 export type RangeOrigin = 'sysctl' | 'pod_spec' | 'default'
 
+/** A network device that sockets are bound to. */
+export interface Device {
+  readonly name: string
+  /** A VRF, or a part of one: bind buckets are of each VRF, and the listing does not say of which (l3mdev). */
+  readonly vrf: boolean
+}
+
 /** One look at one namespace. */
 export interface NamespaceReading {
   /** `host`, or `self` when the exporter runs in another than the initial namespace. */

@@ -2,7 +2,7 @@
 
 /** A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port. */
 export interface Destination {
-  /** With `%<interface index>` behind it where the sockets are bound to a device. */
+  /** With `%eth1` behind it where the sockets are bound to a device, or its index where the name is not known. */
   readonly source: string
   readonly destination: string
 }

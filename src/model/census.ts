@@ -82,12 +82,15 @@ export interface Census {
   readonly hasExplicitFlows: boolean
   readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
+  /** Interface indexes of the devices that TCP sockets are bound to. */
+  readonly devices: ReadonlySet<number>
   /** Undefined where nothing tells owners. */
   readonly owners: CensusOwners | undefined
 }
 
 type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   listeners: Listener[]
+  readonly devices: Set<number>
   readonly settings: NetSettings
   readonly key: Uint32Array
   readonly flow: FlowUse
@@ -129,6 +132,7 @@ export function createCensusTaker(
       hasExplicitFlows: false,
       hasReclaimableFlows: false,
       listeners: [],
+      devices: new Set(),
       owners: noted && ownersBy && resetOwners(noted, ownersBy),
       settings,
       key,
@@ -170,6 +174,8 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   if (batch.explicit || state === STATE.bound) bits |= USE.bound
   if (state === STATE.listen) bits |= USE.listener
   use(draft, port, bits)
+  const device = batch.device[row] ?? 0
+  if (device !== 0) draft.devices.add(device)
   const { owners } = draft
   const owner = owners && takeOwner(owners.table, owners.by, batch, row)
   if (owners && owner && (bits & (USE.bound | USE.listener)) !== 0) {

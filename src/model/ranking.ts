@@ -65,7 +65,7 @@ export function enterDestination(flows: FlowTable, index: number): RankedMember 
   return { key, name: nameDestination(key), outside: 0, index }
 }
 
-/** A device stands behind the source as `%<interface index>`, the zone notation of RFC 4007 that ss uses too. */
+/** A device stands behind the source as `%<interface index>`, in the zone notation of RFC 4007 that ss uses too. */
 function nameDestination(key: Uint32Array): Destination {
   const device = key[KEY_DEVICE] ?? 0
   const source = renderAddress(key, 0)

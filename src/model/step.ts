@@ -6,6 +6,14 @@ import type { Destination, NamespaceState, Pool } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
 import { type Census, createCensusTaker, USE } from './census.ts'
 import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
+import {
+  advanceDevices,
+  type DeviceMemory,
+  hasVrf,
+  nameDevice,
+  nameDevices,
+  type ReadDevices,
+} from './devices.ts'
 import type { ForecastInput } from './forecast/forecast.ts'
 import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
@@ -51,6 +59,8 @@ export interface ModelState {
   readonly pools: PoolHistories
   readonly services: UdpServices
   readonly timestamps: TimestampMemory
+  /** Undefined where no socket is bound to a device, or nobody can list them. */
+  readonly devices: DeviceMemory | undefined
   readonly causes: CausesState
   /** Undefined where owners are not asked for or nothing tells them. */
   readonly owners: OwnersState | undefined
@@ -65,6 +75,8 @@ export interface SampleContext {
   readonly nameOwners?: NameOwners
   /** Undefined where live connections cannot be asked now. */
   readonly askTimestamps?: AskTimestamps | undefined
+  /** Undefined where devices cannot be listed. */
+  readonly readDevices?: ReadDevices | undefined
   /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
   readonly testPorts?: ((doubt: PortDoubt) => PortTests | undefined) | undefined
 }
@@ -196,6 +208,10 @@ export function createStep(options: ModelOptions): Step {
       atSeconds: context.atSeconds,
       owners: owners && { memory: owners.state.memory, nameOwner: owners.nameOwner },
     })
+    const devices = advanceDevices(state?.devices, census.devices, {
+      read: context.readDevices,
+      atSeconds: context.atSeconds,
+    })
     const services = advanceUdpServices(state?.services, census.listeners, context.atSeconds)
     const listening = listeningPorts(services.listeners, ports)
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
@@ -209,6 +225,7 @@ export function createStep(options: ModelOptions): Step {
         closed: closed.memory,
         services: services.memory,
         timestamps: timestamps.memory,
+        devices,
         pools: histories,
         causes,
         owners: owners?.state,
@@ -217,7 +234,9 @@ export function createStep(options: ModelOptions): Step {
         readAtSeconds: context.unixSeconds,
         reader: reading.reader,
         exactness:
-          reading.exactness === 'exact' && !closed.certain ? 'inferred' : reading.exactness,
+          reading.exactness === 'exact' && (!closed.certain || hasVrf(devices))
+            ? 'inferred'
+            : reading.exactness,
         rangeOrigin: reading.rangeOrigin,
         settings: renderSettings(settings, ports),
         protocols: renderProtocols(reading, {
@@ -231,8 +250,11 @@ export function createStep(options: ModelOptions): Step {
           listener: ports.blockedByListener,
           bound: reading.tcpBoundKnown ? ports.blockedByBound : undefined,
         },
-        pools,
-        destinations: options.destinations ? destinations : undefined,
+        pools: pools.map((pool) => ({
+          ...pool,
+          worstDestination: pool.worstDestination && nameDevice(pool.worstDestination, devices),
+        })),
+        destinations: options.destinations ? nameDevices(destinations, devices) : undefined,
         listeners: options.listeners ? listeners.rows : [],
         owners: owners?.rows,
         timeWaitRelease: census.expiryKnown ? renderRelease(ports.releasing) : [],

@@ -1,13 +1,17 @@
-// The worker's side of timestamps: asks live connections to a destination whether they have them, now and then.
+// What the model asks of a namespace now and then besides its sockets: whether live connections to a destination have
+// timestamps, and how devices are called.
 
-import type { Libc } from '../kernel/libc.ts'
+import { type Libc, SystemError } from '../kernel/libc.ts'
+import { readDevices } from '../kernel/links.ts'
 import { readPeerTimestamps } from '../kernel/peer-timestamps.ts'
 import type { AskTimestamps } from '../model/timestamps.ts'
-import { DecodeError, type PortRange, SourceError } from '../observation.ts'
+import { DecodeError, type Device, type PortRange, SourceError } from '../observation.ts'
 
 export interface Peers {
   /** How to ask connections of that range; undefined while it rests. To be called inside the namespace. */
   asker(range: PortRange): AskTimestamps | undefined
+  /** Lists the devices by index; undefined where that does not work. To be called inside the namespace. */
+  devices(): ReadonlyMap<number, Device> | undefined
 }
 
 /** An answer costs a walk over all sockets of the machine: asking may take one percent of the time. */
@@ -19,11 +23,7 @@ export function createPeers(libc: Libc, monotonicSeconds: () => number): Peers {
   function ask(range: PortRange, remote: Parameters<AskTimestamps>[0]): boolean | undefined {
     const before = monotonicSeconds()
     try {
-      return readPeerTimestamps(libc, range, remote)
-    } catch (error) {
-      // What cannot be learned is not known.
-      if (error instanceof SourceError || error instanceof DecodeError) return undefined
-      throw error
+      return attempt(() => readPeerTimestamps(libc, range, remote))
     } finally {
       const now = monotonicSeconds()
       restsUntilSeconds = now + REST_FACTOR * (now - before)
@@ -33,5 +33,17 @@ export function createPeers(libc: Libc, monotonicSeconds: () => number): Peers {
   return {
     asker: (range) =>
       monotonicSeconds() < restsUntilSeconds ? undefined : (remote) => ask(range, remote),
+    devices: () => attempt(() => readDevices(libc)),
+  }
+}
+
+/** What cannot be learned is not known. */
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    const isOfTheWorld = [SourceError, DecodeError, SystemError].some((one) => error instanceof one)
+    if (isOfTheWorld) return undefined
+    throw error
   }
 }

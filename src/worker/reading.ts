@@ -101,6 +101,7 @@ export function createReading({
           unixSeconds: clocks.unixSeconds(),
           nameOwners: names.nameOwnersOf(identity.namespace.id),
           askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
+          readDevices: reading.canProbe ? () => watch.timeAside(() => peers?.devices()) : undefined,
           testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
         },
       ),

@@ -43,8 +43,6 @@ function createOperations() {
 
     /** Whose sockets the next ones are; 0 for root again. */
     actAs: (uid: number): void => process.seteuid?.(uid),
-
-    interfaceIndex: (device: string): number => libc.interfaceIndex(device),
   }
 }
 

@@ -48,7 +48,7 @@ export async function proveAll(
 ): Promise<Proofs> {
   const proofs: Proof[] = []
   const contradictions: string[] = []
-  for (const target of await listTargets(netns)) {
+  for (const target of listTargets()) {
     const page = await readFresh()
     const predicted = predictConnect(page, target)
     if (predicted === undefined) continue // no socket of this device
@@ -83,19 +83,18 @@ interface Target {
   readonly needsRow: boolean
 }
 
-async function listTargets(netns: Netns): Promise<readonly Target[]> {
+function listTargets(): readonly Target[] {
   const [first, , third] = destinations
   if (first === undefined || third === undefined) throw new Error('Too few destinations')
-  const veth = await netns.call('interfaceIndex', VETH)
   const fromOther = { bind: { address: OTHER_SOURCE, port: 0 }, bindAddressNoPort: true }
   return [
     ...destinations.map((destination) => target(destination, {})),
     target({ ...first, from: OTHER_SOURCE }, fromOther),
     target({ ...third, from: OTHER_SOURCE }, fromOther),
     target(blackHole, { nonBlocking: true }),
-    target({ ...first, from: `${first.from}%1` }, { device: 'lo' }),
+    target({ ...first, from: `${first.from}%lo` }, { device: 'lo' }),
     target(
-      { ...blackHole, from: `${blackHole.from}%${veth}` },
+      { ...blackHole, from: `${blackHole.from}%${VETH}` },
       { device: VETH, nonBlocking: true },
     ),
   ]

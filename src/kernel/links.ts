@@ -1,0 +1,125 @@
+// Network devices over NETLINK_ROUTE: RTM_GETLINK -> index, name, and whether sockets bound to it have ports of their own.
+// Mirrors include/uapi/linux/if_link.h and rtnetlink.h. Needs no right.
+//
+//   struct ifinfomsg (16)
+//   4  s32 index
+
+import { DecodeError, type Device } from '../observation.ts'
+import type { Libc } from './libc.ts'
+import {
+  align4,
+  attributeEnd,
+  type DatagramEnd,
+  messageEnd,
+  messageErrno,
+  NLM_F_REQUEST_DUMP,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HEADER_BYTES,
+} from './netlink.ts'
+import { dumpDatagrams, type NetlinkChannel, openNetlinkChannel } from './netlink-channel.ts'
+
+const NETLINK_ROUTE = 0
+const RTM_NEWLINK = 16
+const RTM_GETLINK = 18
+const IFINFO_BYTES = 16
+const IFLA_IFNAME = 3
+const IFLA_MASTER = 10
+const IFLA_LINKINFO = 18
+const IFLA_INFO_KIND = 1
+const ATTRIBUTE_TYPE_MASK = 0x3fff
+
+/** Reads the devices of the calling thread's namespace by index. Throws SourceError or DecodeError. */
+export function readDevices(libc: Libc): ReadonlyMap<number, Device> {
+  const channel = openNetlinkChannel(libc, NETLINK_ROUTE)
+  try {
+    return dumpDevices(channel)
+  } finally {
+    channel.close()
+  }
+}
+
+interface Link {
+  readonly name: string
+  readonly master: number
+  readonly kind: string
+}
+
+export function dumpDevices(channel: NetlinkChannel): ReadonlyMap<number, Device> {
+  const links = new Map<number, Link>()
+  const decode = (datagram: Uint8Array) => decodeLinks(datagram, links)
+  const dump = { request: encodeLinksRequest(), what: 'network devices', decode }
+  for (const _datagram of dumpDatagrams(channel, dump));
+  const isVrf = (index: number) => links.get(index)?.kind === 'vrf'
+  return new Map(
+    [...links].map(([index, { name, master }]) => [
+      index,
+      { name, vrf: isVrf(index) || isVrf(master) },
+    ]),
+  )
+}
+
+function encodeLinksRequest(): Uint8Array {
+  const bytes = new Uint8Array(NLMSG_HEADER_BYTES + IFINFO_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, bytes.length, true)
+  view.setUint16(4, RTM_GETLINK, true)
+  view.setUint16(6, NLM_F_REQUEST_DUMP, true)
+  view.setUint32(8, 1, true)
+  return bytes
+}
+
+function decodeLinks(datagram: Uint8Array, links: Map<number, Link>): DatagramEnd {
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
+  for (let offset = 0; offset < datagram.length; ) {
+    const end = messageEnd(view, offset, datagram.length)
+    const type = view.getUint16(offset + 4, true)
+    if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+      const errno = messageErrno(view, offset, end)
+      if (errno !== 0) return { errno }
+      if (type === NLMSG_DONE) return 'done'
+    } else if (type === RTM_NEWLINK) {
+      decodeLink(datagram, { view, start: offset + NLMSG_HEADER_BYTES, end }, links)
+    }
+    offset = Math.min(align4(end), datagram.length)
+  }
+  return 'more'
+}
+
+interface Part {
+  readonly view: DataView
+  readonly start: number
+  readonly end: number
+}
+
+function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Map<number, Link>): void {
+  if (start + IFINFO_BYTES > end) {
+    throw new DecodeError(`Cannot decode device: ${end - start} bytes, need ${IFINFO_BYTES}`, start)
+  }
+  let [name, master, kind] = ['', 0, '']
+  for (const { type, from, to } of listAttributes(view, start + IFINFO_BYTES, end)) {
+    if (type === IFLA_IFNAME) name = decodeText(bytes, from, to)
+    else if (type === IFLA_MASTER && to >= from + 4) master = view.getUint32(from, true)
+    else if (type === IFLA_LINKINFO) {
+      for (const inner of listAttributes(view, from, to)) {
+        if (inner.type === IFLA_INFO_KIND) kind = decodeText(bytes, inner.from, inner.to)
+      }
+    }
+  }
+  links.set(view.getInt32(start + 4, true), { name, master, kind })
+}
+
+function* listAttributes(view: DataView, start: number, end: number) {
+  for (let offset = start; offset < end; ) {
+    const next = attributeEnd(view, offset, end)
+    const type = view.getUint16(offset + 2, true) & ATTRIBUTE_TYPE_MASK
+    yield { type, from: offset + 4, to: next }
+    offset = align4(next)
+  }
+}
+
+/** Text ends at the first zero. */
+function decodeText(bytes: Uint8Array, from: number, to: number): string {
+  const end = bytes.subarray(from, to).indexOf(0)
+  return Buffer.from(bytes.subarray(from, end < 0 ? to : from + end)).toString('utf8')
+}

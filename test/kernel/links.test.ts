@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest'
+import { openLibc } from '../../src/kernel/libc.ts'
+import { dumpDevices, readDevices } from '../../src/kernel/links.ts'
+import { DecodeError, SourceError } from '../../src/observation.ts'
+import { createFakeChannel } from '../support/kernel/fake-channel.ts'
+
+function message(type: number, body: readonly number[]): number[] {
+  const padded = [...body, ...new Array((4 - (body.length % 4)) % 4).fill(0)]
+  const head = [(16 + body.length) & 0xff, (16 + body.length) >> 8, 0, 0, type, 0, 2, 0]
+  return [...head, 1, 0, 0, 0, 0, 0, 0, 0, ...padded]
+}
+
+function attribute(type: number, value: readonly number[]): number[] {
+  const length = 4 + value.length
+  return [length, 0, type, 0, ...value, ...new Array((4 - (length % 4)) % 4).fill(0)]
+}
+
+const text = (value: string) => [...Buffer.from(`${value}\0`)]
+
+interface Link {
+  readonly index: number
+  readonly name: string
+  readonly master?: number
+  readonly kind?: string
+}
+
+function link({ index, name, master, kind }: Link): number[] {
+  return message(16, [
+    ...[0, 0, 1, 0, index, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ...attribute(3, text(name)),
+    ...(master === undefined ? [] : attribute(10, [master, 0, 0, 0])),
+    // With the flag of a nested attribute, as newer kernels send it.
+    ...(kind === undefined ? [] : attribute(18, attribute(1, text(kind)))),
+  ])
+}
+
+const done = message(3, [0, 0, 0, 0])
+const dump = (...datagrams: readonly (readonly number[])[]) =>
+  dumpDevices(createFakeChannel(() => datagrams.map((bytes) => Uint8Array.from(bytes))))
+
+describe('dumpDevices()', () => {
+  test('tells names, and who is in a VRF, whatever the order', () => {
+    const devices = dump(
+      [...link({ index: 1, name: 'lo' }), ...link({ index: 2, name: 'eth1', master: 4 })],
+      [...link({ index: 3, name: 'veth0', master: 5, kind: 'veth' })],
+      [
+        ...link({ index: 4, name: 'red', kind: 'vrf' }),
+        ...link({ index: 5, name: 'br0', kind: 'bridge' }),
+      ],
+      done,
+    )
+    expect([...devices]).toEqual([
+      [1, { name: 'lo', vrf: false }],
+      [2, { name: 'eth1', vrf: true }],
+      [3, { name: 'veth0', vrf: false }],
+      [4, { name: 'red', vrf: true }],
+      [5, { name: 'br0', vrf: false }],
+    ])
+  })
+
+  test('says what the kernel refuses', () => {
+    expect(() => dump(message(2, [0xff, 0xff, 0xff, 0xff]))).toThrow(SourceError)
+  })
+
+  test('refuses what is cut', () => {
+    expect(() => dump(message(16, [0, 0, 1, 0, 1, 0, 0, 0]))).toThrow(DecodeError)
+    const misleading = link({ index: 1, name: 'lo' })
+    misleading[32] = 200
+    expect(() => dump(misleading)).toThrow(DecodeError)
+  })
+})
+
+test('readDevices() finds the loopback device', async (context) => {
+  if (process.platform !== 'linux') return context.skip('needs Linux')
+  expect(readDevices(await openLibc()).get(1)).toEqual({ name: 'lo', vrf: false })
+})

@@ -1,0 +1,103 @@
+import { describe, expect, test } from 'vitest'
+import { advanceDevices, type DeviceMemory, hasVrf, nameDevice } from '../../src/model/devices.ts'
+import { createStep } from '../../src/model/step.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, replayDumps } from '../support/kernel/readings.ts'
+
+const lo = { name: 'lo', vrf: false }
+const red = { name: 'red', vrf: true }
+
+/** Samples as their time and the devices in use; what was remembered of each, and how often the devices were read. */
+function play(
+  samples: readonly (readonly [atSeconds: number, used: readonly number[]])[],
+  all = [lo, red],
+) {
+  let before: DeviceMemory | undefined
+  let reads = 0
+  const read = () => {
+    reads++
+    return new Map(all.map((device, at) => [at + 1, device]))
+  }
+  return samples.map(([atSeconds, used]) => {
+    before = advanceDevices(before, new Set(used), { read, atSeconds })
+    return {
+      reads,
+      names: [...(before?.devices ?? [])].map(([index, { name }]) => `${index} ${name}`),
+    }
+  })
+}
+
+describe('advanceDevices()', () => {
+  test('reads nothing while no socket is bound to a device', () => {
+    expect(play([[0, []]])).toEqual([{ reads: 0, names: [] }])
+  })
+
+  test('reads when one is new, and again after a minute', () => {
+    expect(
+      play([
+        [0, [1]],
+        [5, [1]],
+        [10, [1, 2]],
+        [69, [2]],
+        [70, [2]],
+      ]),
+    ).toEqual([
+      { reads: 1, names: ['1 lo'] },
+      { reads: 1, names: ['1 lo'] },
+      { reads: 2, names: ['1 lo', '2 red'] },
+      { reads: 2, names: ['1 lo', '2 red'] },
+      { reads: 3, names: ['2 red'] },
+    ])
+  })
+
+  test('does not ask again in each sample for one that has gone', () => {
+    expect(
+      play([
+        [0, [7]],
+        [5, [7]],
+      ]),
+    ).toEqual([
+      { reads: 1, names: ['7 7'] },
+      { reads: 1, names: ['7 7'] },
+    ])
+  })
+
+  test('keeps what it knew while devices cannot be read', () => {
+    const before = { readAtSeconds: 0, devices: new Map([[1, lo]]) }
+    const context = { read: () => undefined, atSeconds: 100 }
+    expect(advanceDevices(before, new Set([1]), context)).toBe(before)
+    expect(
+      advanceDevices(undefined, new Set([1]), { read: undefined, atSeconds: 0 }),
+    ).toBeUndefined()
+  })
+})
+
+test('nameDevice() leaves a source without a known device as it is', () => {
+  const memory = { readAtSeconds: 0, devices: new Map([[2, red]]) }
+  const name = (source: string) =>
+    nameDevice({ source, destination: '10.0.0.9:443' }, memory).source
+  expect(['10.0.0.5', '10.0.0.5%2', 'fd00::9%2', '10.0.0.5%3'].map(name)).toEqual([
+    ...['10.0.0.5', '10.0.0.5%red', 'fd00::9%red', '10.0.0.5%3'],
+  ])
+  expect([hasVrf(memory), hasVrf(undefined)]).toEqual([true, false])
+})
+
+test('step() names devices, and claims nothing of a VRF', () => {
+  const step = createStep({
+    ...{ top: 10, peakWindowSeconds: 60, forecastHorizonSeconds: 900 },
+    ...{ destinations: true, listeners: true, owners: false },
+  })
+  const look = (device: typeof lo) => {
+    const sockets = Array.from({ length: 10 }, (_, at): WireSocket => {
+      return { ...plainSocket, device: 2, localPort: 40_000 + at }
+    })
+    const reading = createReading(replayDumps([{ protocol: 'tcp', explicit: true, sockets }]))
+    const context = { atSeconds: 0, unixSeconds: 0, readDevices: () => new Map([[2, device]]) }
+    return step(undefined, reading, context).namespace
+  }
+  const named = look({ ...lo, name: 'eth1' })
+  expect(named.exactness).toBe('exact')
+  expect(named.destinations?.rows.map(({ source }) => source)).toEqual(['10.0.0.5%eth1'])
+  expect(named.pools[0]?.worstDestination?.source).toBe('10.0.0.5%eth1')
+  expect(look(red).exactness).toBe('inferred')
+})
