@@ -105,8 +105,12 @@ test('TIME_WAITs with timestamps are recycled, and counted when they are', async
     const listener = await listen(netns)
     await connect(netns, listener, { ended: 60, live: 5 })
     await netns.call('startExporter', { flags: FLAGS })
-    // Those that live have recycled five already. Without bind buckets nobody knows of the others whether they were bound.
-    expect(await look(netns)).toEqual({ available: 95, uncertain: 55, reclaimable: 55 })
+    const { available, uncertain, reclaimable } = await look(netns)
+    expect(available).toBe(95)
+    // Those that live may have recycled some already.
+    expect(reclaimable).toBeGreaterThanOrEqual(55)
+    // Without bind buckets nobody knows of the others whether they were bound.
+    expect(uncertain).toBe(reclaimable)
     const { count } = await netns.call('fill', { connect: server })
     expect(count).toBe(95)
     const page = await readFreshPage(netns)
