@@ -72,8 +72,12 @@ export function advanceLevels(
       const row = rows.get(index)
       if (before === undefined || (row === undefined && !before.complete)) return undefined
       return row === undefined
-        ? { livePorts: 0, sinceSeconds: before.startedSeconds }
-        : { livePorts: before.live[row] ?? 0, sinceSeconds: before.sinceSeconds[row] ?? atSeconds }
+        ? { livePorts: 0, meanPorts: 0, sinceSeconds: before.startedSeconds }
+        : {
+            livePorts: before.live[row] ?? 0,
+            meanPorts: before.mean[row] ?? 0,
+            sinceSeconds: before.sinceSeconds[row] ?? atSeconds,
+          }
     },
   }
 }

@@ -31,8 +31,6 @@ export interface Ports {
   readonly openFirstHalf: number
   readonly tcp: BindPorts
   readonly udp: BindPorts
-  /** A bit for each port that bind(0) cannot have, by port number. */
-  readonly tcpHeld: Uint8Array
   /** Ports that TIME_WAIT alone holds, by whole seconds until they are free. */
   readonly releasing: Uint32Array
 }
@@ -55,7 +53,6 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
   const neverVisited = last - first === 2 ? last : -1
 
   const releasing = new Uint32Array(EXPIRY_SECONDS)
-  const tcpHeld = new Uint8Array(PORTS / 8)
   const tcp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
   const udp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
   let [tcpUsed, blockedByListener, blockedByBound, openFirstHalf] = [0, 0, 0, 0]
@@ -74,7 +71,6 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
     if ((use & USE.tcp) === 0) tcp.unused++
     if ((use & tcpCollision) === 0) tcp.available++
     else {
-      tcpHeld[port >> 3] = (tcpHeld[port >> 3] ?? 0) | (1 << (port & 7))
       if ((use & USE.tcpLive) !== 0) tcp.live++
       else {
         tcp.timeWait++
@@ -97,18 +93,8 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
     openFirstHalf,
     tcp,
     udp,
-    tcpHeld,
     releasing,
   }
-}
-
-/** Ports that were held and are no more. */
-export function countLeft(held: Uint8Array, now: Uint8Array): number {
-  let left = 0
-  for (let i = 0; i < held.length; i++) {
-    for (let bits = (held[i] ?? 0) & ~(now[i] ?? 0); bits !== 0; bits &= bits - 1) left++
-  }
-  return left
 }
 
 function usablePorts({ range, reserved }: NetSettings): Uint8Array {

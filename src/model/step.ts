@@ -19,7 +19,7 @@ import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-por
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePool, type PoolHistories } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { BLOCKING, countLeft, countPorts } from './ports.ts'
+import { BLOCKING, countPorts } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -53,8 +53,6 @@ export interface ModelState {
   readonly worst: Destination | undefined
   /** Destinations that the forecast follows. */
   readonly watch: Watch
-  /** Ports that bind(0) could not have. */
-  readonly tcpHeld: Uint8Array
   readonly closed: ClosedMemory
   readonly pools: PoolHistories
   readonly services: UdpServices
@@ -125,7 +123,6 @@ export function createStep(options: ModelOptions): Step {
     const members = rankDestinations(census.flows, columns, limits, state?.members ?? [])
     const worst = findWorst(census.flows, columns)
 
-    const leftPorts = countLeft(state?.tcpHeld ?? ports.tcpHeld, ports.tcpHeld)
     const blockedPorts = ports.blockedByListener + ports.blockedByBound
     const { watch, ...watched } = advanceWatch(state?.watch, {
       flows: census.flows,
@@ -148,7 +145,7 @@ export function createStep(options: ModelOptions): Step {
         },
         {
           pool: modelBindPool('tcp_bind', ports.tcp),
-          input: { blockedPorts: 0, tracks: [trackPorts(ports.tcp, leftPorts)] },
+          input: { blockedPorts: 0, tracks: [trackPorts(ports.tcp)] },
         },
       )
     }
@@ -221,7 +218,6 @@ export function createStep(options: ModelOptions): Step {
         members,
         worst: pools[0]?.worstDestination,
         watch,
-        tcpHeld: ports.tcpHeld,
         closed: closed.memory,
         services: services.memory,
         timestamps: timestamps.memory,

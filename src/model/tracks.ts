@@ -50,16 +50,18 @@ export function nameTrack({ source, destination }: Destination): string {
   return `${source} ${destination}`
 }
 
-/** The track of a pool that knows no destination. `leftPorts`: see ForecastTrack. */
-export function trackPorts(ports: BindPorts, leftPorts?: number): ForecastTrack {
+/**
+ * The track of a pool that knows no destination. Ports in TIME_WAIT count as live: where connections to several destinations share
+ * a port, its timers tell nothing, since the next connection renews it.
+ */
+export function trackPorts(ports: BindPorts): ForecastTrack {
   return {
     key: '',
     availablePorts: ports.available,
-    livePorts: ports.live,
-    timeWaitPorts: ports.timeWait,
+    livePorts: ports.live + ports.timeWait,
+    timeWaitPorts: 0,
     reclaimablePorts: 0,
     expiring: [],
-    leftPorts,
   }
 }
 

@@ -28,28 +28,11 @@ function renderExcerpt(): string {
   return ['```', ...chosen, '```', ''].join('\n')
 }
 
-/** Scenarios that say the most, and columns: name, seeds that met what was asked, what was seen. */
-const SCENARIOS =
-  /plateau of 95|bursts|restart|scale-down|step to 1[025]|leak of|UDP|ramp|latency|second destination/
-
+/** What the bench says of the half of the families that was held out, without the table of families. */
 function renderForecast(): string {
-  const lines = read('test/bench/forecast/RESULTS.md')
-    .replace(/## Other intervals[\s\S]*/, '')
-    .split('\n')
-  const scenarios = lines
-    .map((line) => line.split(' | '))
-    .filter(([name = '', , met = '']) => SCENARIOS.test(name) && / of \d+$/.test(met))
-    .map(([name, , met, seen]) => `${name} | ${met} | ${seen} |`)
-  const scores = lines.slice(lines.indexOf('| forecast | Brier score |'))
-  return [
-    '',
-    '| scenario | seeds that met what was asked | seen |',
-    '| --- | --- | --- |',
-    ...scenarios,
-    '',
-    ...scores.slice(0, scores.indexOf('') + 1),
-    '',
-  ].join('\n')
+  const [, half = ''] =
+    /## Held-out half\n([\s\S]*?)\n\| family /.exec(read('test/bench/forecast/RESULTS.md')) ?? []
+  return `${half}\n`
 }
 
 const PARTS: readonly (readonly [page: string, part: string, render: () => string])[] = [

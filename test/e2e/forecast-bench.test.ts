@@ -1,36 +1,42 @@
-// A part of the forecast bench that fits into CI: each scenario over a few seeds, and enough random traces to see calibration
-// go. What `npm run bench:forecast` shows in full must not be lost between two runs of it.
+// A part of the forecast bench that fits into CI: a few runs of every family with the weights that are shipped. What
+// `npm run bench:forecast` shows in full must not be lost between two runs of it.
 
 import { describe, expect, test } from 'vitest'
-import { judgeTrace, takeBins } from '../bench/forecast/calibration.ts'
+import { simulateFamily, takeInterval } from '../bench/forecast/examples.ts'
+import { families } from '../bench/forecast/families.ts'
+import { judgeRun } from '../bench/forecast/judge.ts'
 import { replayScenario } from '../bench/forecast/replay-scenario.ts'
-import { checkBrier } from '../bench/forecast/report.ts'
 import { namedScenarios } from '../bench/forecast/scenarios.ts'
 
-const TRACES = 100
+const RUNS = 8
+const PRECURSOR_SECONDS = 120
 
-/** Of what each interval once got wrong, and of what it sees the least of. */
-const intervals = [
-  { intervalSeconds: 5, seeds: 3, names: /./ },
-  { intervalSeconds: 1, seeds: 2, names: /bursts|1,000|UDP|scale-down/ },
-  { intervalSeconds: 15, seeds: 1, names: /./ },
-  { intervalSeconds: 60, seeds: 3, names: /bursts|steady|plateau|sine|scale-down/ },
-]
-
-describe.each(intervals)('the forecast with a sample every $intervalSeconds s', (interval) => {
-  const { intervalSeconds, seeds, names } = interval
-  test.each(namedScenarios.filter(({ name }) => names.test(name)))('$name', (named) => {
-    for (let seed = 0; seed < seeds; seed++) {
-      const { complaints } = replayScenario(named, `ci ${seed}`, intervalSeconds)
-      expect(complaints, `seed ${seed}`).toEqual([])
-    }
-  })
+test('risk is a probability over every family of load, and the page is for something', () => {
+  const runs = families.flatMap((family) =>
+    Array.from({ length: RUNS }, (_, run) =>
+      judgeRun(family.name, simulateFamily(family, `ci ${run}`, takeInterval(run))),
+    ),
+  )
+  const instants = runs.flatMap((run) => run.instants)
+  const rate = (of: readonly { readonly failed: boolean }[]) =>
+    of.filter(({ failed }) => failed).length / of.length
+  const base = rate(instants)
+  const squares = instants.map(({ failed, riskRatio }) => (riskRatio - (failed ? 1 : 0)) ** 2)
+  const brier = squares.reduce((sum, square) => sum + square, 0) / squares.length
+  expect(brier / (base * (1 - base))).toBeLessThan(0.6)
+  expect(rate(instants.filter(({ riskRatio }) => riskRatio >= 0.9))).toBeGreaterThan(0.75)
+  expect(rate(instants.filter(({ riskRatio }) => riskRatio < 0.02))).toBeLessThan(0.05)
+  const pages = runs.flatMap((run) => run.pages[0] ?? [])
+  const foretold = pages.filter((one) => one.failed && one.precursorSeconds >= PRECURSOR_SECONDS)
+  const seen = foretold.filter(({ leadSeconds }) => leadSeconds !== undefined)
+  expect(seen.length / foretold.length).toBeGreaterThan(0.7)
 })
 
-test(`risk is a probability over ${TRACES} random traces`, () => {
-  const judged = Array.from({ length: TRACES }, (_, i) => judgeTrace(`ci ${i}`, 5)).flat()
-  expect(checkBrier(judged).filter(({ met }) => !met)).toEqual([])
-  const [lowest, ...higher] = takeBins(judged)
-  expect(lowest?.frequency).toBeLessThan(0.12)
-  expect(higher.at(-1)?.frequency).toBeGreaterThan(0.85)
+describe('the forecast of a named scenario', () => {
+  test.each(namedScenarios)('$name', (named) => {
+    for (const intervalSeconds of [5, 15, 60]) {
+      const complaints = replayScenario(named, 'ci', intervalSeconds)
+      expect(complaints, `every ${intervalSeconds} s`).toEqual([])
+    }
+  })
 })

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { countLeft } from '../../src/model/ports.ts'
 import type { WireSocket } from '../support/kernel/netlink-builder.ts'
 import { plainSettings } from '../support/kernel/readings.ts'
 import { account, connection, tcp, timeWait } from './accounts.ts'
@@ -84,17 +83,5 @@ describe('countPorts()', () => {
       account(tcp(on(40_003, six)), { ...plainSettings, ipv6 }).ports.tcp
     expect(available(true)).toMatchObject({ available: 19, unused: 19, live: 1 })
     expect(available(false)).toMatchObject({ available: 20, unused: 19, live: 0 })
-  })
-})
-
-describe('countLeft()', () => {
-  const held = (...ports: number[]) => account(tcp(...ports.map((port) => on(port)))).ports.tcpHeld
-
-  test('counts the ports that were held and are no more', () => {
-    const [none, some, more] = [held(), held(40_000, 40_007, 40_008), held(40_007, 40_009)]
-    expect(countLeft(none, some)).toBe(0)
-    expect(countLeft(some, none)).toBe(3)
-    expect(countLeft(some, more)).toBe(2)
-    expect(countLeft(some, some)).toBe(0)
   })
 })

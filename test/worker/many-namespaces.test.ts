@@ -227,7 +227,7 @@ describe('takeSample() of many namespaces', () => {
         .find(({ netns }) => netns === nameOf(2))
         ?.state?.pools.map(({ riskRatio = 0 }) => riskRatio) ?? []
     await sample(10, 1)
-    for (let sockets = 0; sockets <= 4000; sockets += 200) {
+    for (let sockets = 0; sockets <= 14_000; sockets += 700) {
       node.bounds.set(2, 5700)
       node.sockets.set(2, sockets)
       await sample(1)

@@ -1,8 +1,12 @@
 // Stage "forecast": the readings of one pool, one after the other -> the probability that an allocation fails within the
 // horizon, and the expected time to it. A reducer: state in, state out, nothing else.
 
+import { takeOutlook } from './outlook.ts'
 import type { Earlier, ForecastTrack } from './reading.ts'
-import { advanceTrack, type TrackState, takeTrackOutlook } from './track.ts'
+import type { Weights } from './risk.ts'
+import { takeSignals } from './signals.ts'
+import { advanceTrack, listParts, type TrackState } from './track.ts'
+import { WEIGHTS } from './weights.ts'
 
 export interface ForecastInput {
   /** Seconds of a clock that never steps (monotonic). */
@@ -29,6 +33,8 @@ export interface Forecast {
 
 export interface ForecastOptions {
   readonly horizonSeconds: number
+  /** Others than those that are shipped, to judge what learning makes of families that it has not seen. */
+  readonly weights?: Weights
 }
 
 /** Opaque to callers; plain data, bounded by the tracks of the last minutes. */
@@ -40,74 +46,43 @@ export interface ForecastState {
   readonly blockedPorts: number
   readonly tracks: readonly TrackState[]
   /** Tracks too small to be watched closely. */
-  readonly resting: readonly (Earlier & { readonly key: string })[]
+  readonly resting: readonly Resting[]
 }
 
 /** Before that, the forecast is unknown: a rate needs two intervals to be more than a guess. */
 const LEAST_SAMPLES = 3
 const LEAST_SECONDS = 10
-/** A track that holds less than this share of what it could is at rest: nothing is remembered of it but its live ports... */
+/** A track that holds less than this share of what it could is at rest: little is remembered of it... */
 const REST_SHARE = 0.05
 /** ...once it has been so small for so long. */
 const REST_SECONDS = 300
+const REST_MEAN_SECONDS = 120
 /** After a longer gap the past says nothing about now. */
 const LONGEST_GAP_SECONDS = 900
-/** What is more likely than not is said even of a track that is not known well. */
-const LIKELY_RATIO = 0.5
+/** What is so likely is said even of a track that is not known well. */
+const LIKELY_RATIO = 0.7
 /** Nothing is certain before it has happened. */
 const HIGHEST_RISK = 0.9999
 const MOST_TRACKS = 64
 /** Stands for every destination that nobody is connected to: only blocked ports can take it. */
 const ANY_KEY = ''
 
+interface Resting extends Earlier {
+  readonly key: string
+}
+
+interface Advanced {
+  readonly state: ForecastState
+  /** The tracks worth a closer look, with their next states. */
+  readonly tracks: readonly { readonly track: ForecastTrack; readonly state: TrackState }[]
+}
+
 export function advanceForecast(
   state: ForecastState | undefined,
   input: ForecastInput,
   options: ForecastOptions,
 ): { state: ForecastState; forecast: Forecast } {
-  const elapsed = input.atSeconds - (state?.atSeconds ?? Number.NEGATIVE_INFINITY)
-  // A clock that steps back is another clock.
-  const before = elapsed > 0 && elapsed <= LONGEST_GAP_SECONDS ? state : undefined
-  const pool = {
-    atSeconds: input.atSeconds,
-    capacityPorts: input.capacityPorts,
-    blockedPorts: input.blockedPorts,
-    rangeChanged: before !== undefined && before.range !== input.range,
-    reuseDelaySeconds: input.reuseDelaySeconds,
-  }
-  const watched = new Map(before?.tracks.map((track) => [track.key, track]))
-  const rested = new Map(before?.resting.map((track) => [track.key, track]))
-  const tracks: { readonly track: ForecastTrack; readonly state: TrackState }[] = []
-  const resting: (Earlier & { key: string })[] = []
-  for (const track of listTracks(before, input)) {
-    const known = watched.get(track.key)
-    const rests = isResting(track, input.blockedPorts)
-    if (rests && (known === undefined || input.atSeconds - known.busyAtSeconds >= REST_SECONDS)) {
-      const { key, livePorts, earlier } = track
-      const sinceSeconds =
-        known?.history.seenFromSeconds ?? (rested.get(key) ?? earlier)?.sinceSeconds
-      resting.push({ key, livePorts, sinceSeconds: sinceSeconds ?? input.atSeconds })
-      continue
-    }
-    const earlier = rested.get(track.key) ?? track.earlier
-    const seen = before &&
-      earlier && {
-        fromSeconds: Math.max(before.sinceSeconds, earlier.sinceSeconds),
-        toSeconds: before.atSeconds,
-        livePorts: before.blockedPorts + earlier.livePorts,
-      }
-    const state = advanceTrack(known, track, { ...pool, rests, seen })
-    tracks.push({ track, state })
-  }
-  const next: ForecastState = {
-    sinceSeconds: before?.sinceSeconds ?? input.atSeconds,
-    atSeconds: input.atSeconds,
-    samples: (before?.samples ?? 0) + 1,
-    range: input.range,
-    blockedPorts: input.blockedPorts,
-    tracks: tracks.map((one) => one.state),
-    resting,
-  }
+  const { state: next, tracks } = advanceTracks(state, input)
   const isExhausted = (track: ForecastTrack) => track.availablePorts <= 0
   if (input.tracks.some(isExhausted) || input.capacityPorts <= input.blockedPorts) {
     return { state: next, forecast: { riskRatio: 1, etaSeconds: 0 } }
@@ -115,8 +90,13 @@ export function advanceForecast(
   if (next.samples < LEAST_SAMPLES || next.atSeconds - next.sinceSeconds < LEAST_SECONDS) {
     return { state: next, forecast: { riskRatio: undefined, etaSeconds: undefined } }
   }
-  const outlooks = tracks.map((one) =>
-    takeTrackOutlook(one.state, one.track, { ...pool, ...options }),
+  const pool = { ...input, destinations: tracks.length }
+  const outlooks = tracks.map(({ state: track, track: reading }) =>
+    takeOutlook(
+      listParts(track, reading, pool),
+      options.horizonSeconds,
+      options.weights ?? WEIGHTS,
+    ),
   )
   const riskRatio = Math.min(HIGHEST_RISK, Math.max(0, ...outlooks.map((one) => one.riskRatio)))
   if (riskRatio < LIKELY_RATIO && outlooks.some(({ known }) => !known)) {
@@ -125,11 +105,72 @@ export function advanceForecast(
   const etas = outlooks.flatMap(({ etaSeconds }) => (etaSeconds === undefined ? [] : [etaSeconds]))
   return {
     state: next,
-    forecast: {
-      riskRatio,
-      etaSeconds: etas.length === 0 ? undefined : Math.min(...etas),
+    forecast: { riskRatio, etaSeconds: etas.length === 0 ? undefined : Math.min(...etas) },
+  }
+}
+
+/** The inputs of the risk at each of the moments, track by track: what the weights are learned from. */
+export function listSignals(
+  state: ForecastState | undefined,
+  input: ForecastInput,
+  moments: readonly number[],
+): readonly (readonly (readonly number[])[])[] {
+  const { tracks } = advanceTracks(state, input)
+  const pool = { ...input, destinations: tracks.length }
+  return tracks.map((one) => takeSignals(listParts(one.state, one.track, pool), moments) ?? [])
+}
+
+function advanceTracks(state: ForecastState | undefined, input: ForecastInput): Advanced {
+  const elapsed = input.atSeconds - (state?.atSeconds ?? Number.NEGATIVE_INFINITY)
+  // A clock that steps back is another clock.
+  const before = elapsed > 0 && elapsed <= LONGEST_GAP_SECONDS ? state : undefined
+  const rangeChanged = before !== undefined && before.range !== input.range
+  const pool = { ...input, rangeChanged }
+  const watched = new Map(before?.tracks.map((track) => [track.key, track]))
+  const rested = new Map(before?.resting.map((track) => [track.key, track]))
+  const tracks: { readonly track: ForecastTrack; readonly state: TrackState }[] = []
+  const resting: Resting[] = []
+  for (const track of listTracks(before, input)) {
+    const known = watched.get(track.key)
+    const rests = isResting(track, input.blockedPorts)
+    const earlier = rested.get(track.key) ?? track.earlier
+    if (rests && (known === undefined || input.atSeconds - known.busyAtSeconds >= REST_SECONDS)) {
+      resting.push(restTrack(track, known, earlier, { ...input, elapsed }))
+      continue
+    }
+    const past = before &&
+      earlier && {
+        fromSeconds: Math.max(before.sinceSeconds, earlier.sinceSeconds),
+        livePorts: before.blockedPorts + earlier.livePorts,
+        meanPorts: before.blockedPorts + earlier.meanPorts,
+      }
+    tracks.push({ track, state: advanceTrack(known, track, { ...pool, rests, before: past }) })
+  }
+  return {
+    tracks,
+    state: {
+      sinceSeconds: before?.sinceSeconds ?? input.atSeconds,
+      atSeconds: input.atSeconds,
+      samples: (before?.samples ?? 0) + 1,
+      range: input.range,
+      blockedPorts: input.blockedPorts,
+      tracks: tracks.map((one) => one.state),
+      resting,
     },
   }
+}
+
+function restTrack(
+  { key, livePorts, timeWaitPorts }: ForecastTrack,
+  known: TrackState | undefined,
+  earlier: Earlier | undefined,
+  { atSeconds, elapsed }: { readonly atSeconds: number; readonly elapsed: number },
+): Resting {
+  const taken = livePorts + timeWaitPorts
+  const kept = Math.exp(-elapsed / REST_MEAN_SECONDS)
+  const mean = earlier?.meanPorts ?? taken
+  const sinceSeconds = known?.history.seenFromSeconds ?? earlier?.sinceSeconds ?? atSeconds
+  return { key, livePorts, meanPorts: taken + (mean - taken) * kept, sinceSeconds }
 }
 
 /** Those of the reading, those that are watched though they are idle, and one nobody uses. */

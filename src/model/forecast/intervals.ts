@@ -7,9 +7,8 @@ import { countClosed, type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 export interface Interval {
   readonly olderSeconds: number
   readonly youngerSeconds: number
-  /** Connections that went into TIME_WAIT in it, and the variance of that count. */
+  /** Connections that went into TIME_WAIT in it. */
   readonly closes: number
-  readonly variance: number
 }
 
 const STEP_SECONDS = 2.5
@@ -22,7 +21,7 @@ export function listIntervals(
   spanSeconds: number,
 ): readonly Interval[] {
   if (schedule === undefined) {
-    return [{ olderSeconds: spanSeconds, youngerSeconds: 0, closes: 0, variance: 0 }]
+    return [{ olderSeconds: spanSeconds, youngerSeconds: 0, closes: 0 }]
   }
   const reach = Math.min(spanSeconds, schedule.lifetimeSeconds)
   const fine = schedule.lifetimeSeconds >= TIME_WAIT_SECONDS
@@ -34,24 +33,17 @@ export function listIntervals(
       fromSeconds: youngerSeconds,
       toSeconds: olderSeconds,
     })
-    return { olderSeconds, youngerSeconds, closes, variance: closes }
+    return { olderSeconds, youngerSeconds, closes }
   })
   if (spanSeconds <= reach) return intervals
   const scale = (spanSeconds - reach) / reach
   const closes = scale * intervals.reduce((sum, interval) => sum + interval.closes, 0)
-  const variance = closes * (1 + scale)
-  return [{ olderSeconds: spanSeconds, youngerSeconds: reach, closes, variance }, ...intervals]
+  return [{ olderSeconds: spanSeconds, youngerSeconds: reach, closes }, ...intervals]
 }
 
 /** Without timers: TIME_WAIT changed by what came less what expired, and that is a share of what there was. */
-export function guessInterval(
-  timeWaitBefore: number,
-  timeWaitNow: number,
-  spanSeconds: number,
-): Interval {
-  const expired = timeWaitBefore * Math.min(1, spanSeconds / TIME_WAIT_SECONDS)
-  const closes = Math.max(0, timeWaitNow - timeWaitBefore + expired)
-  return { olderSeconds: spanSeconds, youngerSeconds: 0, closes, variance: 2 * closes }
+export function guessCloses(before: number, now: number, spanSeconds: number): number {
+  return Math.max(0, now - before + before * Math.min(1, spanSeconds / TIME_WAIT_SECONDS))
 }
 
 /**

@@ -4,11 +4,9 @@ import type { Schedule } from './schedule.ts'
 
 export interface Point {
   readonly atSeconds: number
-  /** Connections opened since the track is known. */
-  readonly openedPorts: number
-  /** How far chance moves that count: its variance. */
-  readonly openedVariance: number
-  /** Live ports, those of a restart that have yet to come back included. */
+  /** Connections that have gone into TIME_WAIT since the track is known. */
+  readonly closedPorts: number
+  /** Ports that connections hold which have not closed, and blocked ones. */
   readonly livePorts: number
 }
 
@@ -16,15 +14,9 @@ export interface History {
   /** Oldest first, never empty. */
   readonly points: readonly Point[]
   /** As last read. */
-  readonly livePorts: number
   readonly timeWaitPorts: number
   /** Live ports before this moment are assumed, not seen. */
   readonly seenFromSeconds: number
-  /** Mean square of what chance does to live ports in one interval. */
-  readonly jitter: number
-  /** Intervals that went into it. */
-  readonly jitterLooks: number
-  readonly restart: Restart | undefined
 }
 
 export interface HistoryReading {
@@ -33,16 +25,12 @@ export interface HistoryReading {
   readonly livePorts: number
   readonly timeWaitPorts: number
   readonly schedule: Schedule | undefined
-  /** Ports that came free since the last sample, where they were counted. */
-  readonly leftPorts: number | undefined
-  readonly capacityPorts: number
 }
 
-export interface Restart {
-  /** Live ports before. */
-  readonly levelPorts: number
-  readonly lowestPorts: number
-  /** When something last came back. */
-  readonly atSeconds: number
-  readonly returning: boolean
+/** What the track held before anybody followed it. */
+export interface Before {
+  readonly fromSeconds: number
+  readonly livePorts: number
+  /** Ports taken, averaged over the last minutes. */
+  readonly meanPorts: number
 }

@@ -13,11 +13,6 @@ export interface ForecastTrack {
   readonly reclaimablePorts: number
   /** timeWaitPorts by remaining life: entry i = ports that come free between second i and i+1; 60 entries. */
   readonly expiring: readonly number[]
-  /**
-   * Ports that were held at the last sample and are free now. Given where connections to several destinations share a port,
-   * whose timers then tell nothing: the next connection renews it.
-   */
-  readonly leftPorts?: number | undefined
   /** Of a destination that was not among the tracks of the last sample; undefined where nothing is known of it. */
   readonly earlier?: Earlier | undefined
 }
@@ -26,6 +21,8 @@ export interface ForecastTrack {
 export interface Earlier {
   /** Its live ports at the last sample. */
   readonly livePorts: number
+  /** The ports it took, averaged over the last two minutes. */
+  readonly meanPorts: number
   /** It has held about as many since then. */
   readonly sinceSeconds: number
 }

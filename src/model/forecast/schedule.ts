@@ -25,7 +25,6 @@ export function takeSchedule(
     reuseDelaySeconds = TIME_WAIT_SECONDS,
   }: { readonly lateSeconds: number; readonly reuseDelaySeconds?: number | undefined },
 ): Schedule | undefined {
-  if (track.leftPorts !== undefined) return undefined
   const closed = listAges(track)
   const known = closed.reduce((sum, ports) => sum + ports, 0)
   if (track.timeWaitPorts > 0 && known < track.timeWaitPorts / 2) return undefined
@@ -76,4 +75,9 @@ function listAges(track: ForecastTrack): number[] {
   const closed: number[] = []
   for (let i = TIME_WAIT_SECONDS - 1; i >= 0; i--) closed.push(track.expiring[i] ?? 0)
   return closed
+}
+
+/** Ports of the timetable that are still held in so many seconds. */
+export function countRemaining({ closed, lifetimeSeconds }: Schedule, seconds: number): number {
+  return countClosed(closed, { fromSeconds: 0, toSeconds: lifetimeSeconds - seconds })
 }

@@ -1,6 +1,6 @@
 // One seed of a named scenario: simulated, forecast and judged.
 
-import { judge, type Verdict } from './demands.ts'
+import { listComplaints } from './demands.ts'
 import { createRandom } from './random.ts'
 import { replay } from './replay.ts'
 import type { NamedScenario } from './scenarios.ts'
@@ -10,9 +10,9 @@ export function replayScenario(
   named: NamedScenario,
   seed: string,
   intervalSeconds: number,
-): Verdict {
+): readonly string[] {
   const random = createRandom(`${seed} ${named.name}`)
   const scenario = named.create(random)
   const run = simulate(scenario, random, intervalSeconds)
-  return judge(named.demand, { scenario, run, moments: replay(run), intervalSeconds })
+  return listComplaints(named.demand, { scenario, run, moments: replay(run), intervalSeconds })
 }

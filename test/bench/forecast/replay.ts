@@ -1,6 +1,12 @@
 // A simulated run through the estimator, as the sampler would feed it: run -> what was forecast at each reading.
 
-import { advanceForecast, type ForecastState } from '../../../src/model/forecast/forecast.ts'
+import {
+  advanceForecast,
+  type ForecastInput,
+  type ForecastState,
+} from '../../../src/model/forecast/forecast.ts'
+import type { Weights } from '../../../src/model/forecast/risk.ts'
+import { HORIZON_SECONDS } from './family.ts'
 import type { Reading, Run } from './simulation.ts'
 
 export interface Moment {
@@ -9,24 +15,24 @@ export interface Moment {
   readonly etaSeconds: number | undefined
 }
 
-export const HORIZON_SECONDS = 900
 export const ALERT_RATIO = 0.5
 /** tcp_tw_reuse_delay of the simulation. */
 const REUSE_DELAY_SECONDS = 1
 
-export function replay(
-  run: Pick<Run, 'readings'>,
-  horizonSeconds = HORIZON_SECONDS,
-): readonly Moment[] {
+export function readForecast(reading: Reading): ForecastInput {
+  return {
+    ...reading,
+    range: String(reading.capacityPorts),
+    reuseDelaySeconds: reading.reuse ? REUSE_DELAY_SECONDS : undefined,
+  }
+}
+
+/** With the weights that are shipped, if no others are given. */
+export function replay(run: Pick<Run, 'readings'>, weights?: Weights): readonly Moment[] {
+  const options = { horizonSeconds: HORIZON_SECONDS, ...(weights && { weights }) }
   let state: ForecastState | undefined
   return run.readings.map((reading) => {
-    const range = String(reading.capacityPorts)
-    const reuseDelaySeconds = reading.reuse ? REUSE_DELAY_SECONDS : undefined
-    const next = advanceForecast(
-      state,
-      { ...reading, range, reuseDelaySeconds },
-      { horizonSeconds },
-    )
+    const next = advanceForecast(state, readForecast(reading), options)
     state = next.state
     return { reading, ...next.forecast }
   })

@@ -1,16 +1,14 @@
-// The bench's tables: verdicts and scores -> Markdown, which the console and RESULTS.md show alike.
+// The report of the forecast bench: judged runs -> Markdown.
 
+import { takeProbability, type Weights } from '../../../src/model/forecast/risk.ts'
 import { baselines } from './baselines.ts'
-import { type Bin, type Judged, takeBins, takeBrier, takeMean } from './calibration.ts'
-import type { Verdict } from './demands.ts'
-import type { OracleScore } from './oracle.ts'
-import type { Demand } from './scenarios.ts'
-import { kinds } from './traces.ts'
+import { EVALUATION_SECONDS, type Instant, type JudgedRun } from './judge.ts'
 
-export interface ScenarioResult {
+export interface Part {
   readonly name: string
-  readonly demand: Demand
-  readonly verdicts: readonly Verdict[]
+  readonly runs: readonly JudgedRun[]
+  /** By baseline, what it was calibrated to. */
+  readonly calibrated: readonly Weights[]
 }
 
 export interface Check {
@@ -18,230 +16,161 @@ export interface Check {
   readonly met: boolean
 }
 
-const RELIABILITY = 0.15
+const BINS = [0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1.01] as const
+const SURE = 0.9
+const PRECURSOR_SECONDS = 120
 
-export function renderScenarios(results: readonly ScenarioResult[]): string {
-  const rows = results.map(({ name, demand, verdicts }) => {
-    const met = verdicts.filter((one) => one.met).length
-    return [
+export function renderPart(part: Part): string {
+  const instants = part.runs.flatMap((run) => run.instants)
+  const unknown = part.runs.reduce((sum, run) => sum + run.unknown, 0)
+  const families = [...new Set(part.runs.map(({ family }) => family))]
+  return [
+    `## ${part.name}\n`,
+    `${families.length} families, ${part.runs.length} runs, ${instants.length} instants (${unknown} more before the forecast is known).\n`,
+    '| forecast | Brier |\n| --- | --- |',
+    `| this exporter | **${takeBrier(instants).toFixed(4)}** |`,
+    ...scoreBaselines(part).map(({ name, brier }) => `| ${name} | ${brier.toFixed(4)} |`),
+    '',
+    '| risk | instants | mean risk | failed within the horizon |\n| --- | --- | --- | --- |',
+    ...BINS.slice(1).map((high, i) => renderBin(instants, BINS[i] ?? 0, high)),
+    '',
+    '| page evaluated every | safe runs paged | false pages a day | failures with a precursor, missed | all failures missed | lead, median | lead, tenth | pages a run |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...EVALUATION_SECONDS.map((seconds, i) => renderPages(part.runs, seconds, i)),
+    '',
+    '| family | runs | failed | Brier | safe runs paged | missed, with a precursor |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...families.map((family) =>
+      renderFamily(
+        family,
+        part.runs.filter((run) => run.family === family),
+      ),
+    ),
+    '',
+  ].join('\n')
+}
+
+export function checkPart(part: Part): readonly Check[] {
+  const instants = part.runs.flatMap((run) => run.instants)
+  const brier = takeBrier(instants)
+  const [best] = scoreBaselines(part).sort((a, b) => a.brier - b.brier)
+  const sure = instants.filter(({ riskRatio }) => riskRatio >= SURE)
+  const right = takeRatio(sure.filter(({ failed }) => failed).length, sure.length)
+  const { safePaged, missed } = countPages(part.runs, 0)
+  return [
+    {
+      claim: `Brier ${brier.toFixed(4)} is at most 0.75 of the best baseline's ${best?.brier.toFixed(4)} (${best?.name})`,
+      met: brier <= 0.75 * (best?.brier ?? 0),
+    },
+    {
+      claim: `of ${sure.length} instants with risk 0.9 or more at least 75 % fail: ${percent(right)}`,
+      met: right >= 0.75,
+    },
+    {
+      claim: `at most 10 % of the safe runs are paged: ${percent(safePaged)}`,
+      met: safePaged <= 0.1,
+    },
+    {
+      claim: `at most 20 % of the failures with a precursor of two minutes are missed: ${percent(missed)}`,
+      met: missed <= 0.2,
+    },
+  ].map(({ claim, met }) => ({ claim: `${part.name}: ${claim}`, met }))
+}
+
+function scoreBaselines({ runs, calibrated }: Part): { name: string; brier: number }[] {
+  const instants = runs.flatMap((run) => run.instants)
+  return baselines.map(({ name }, i) => {
+    const weights = calibrated[i]
+    if (weights === undefined) throw new RangeError(`${name} is not calibrated`)
+    return {
       name,
-      describeDemand(demand),
-      `${met} of ${verdicts.length}`,
-      describeOutcome(demand, verdicts),
-      describeEta(verdicts),
-    ]
-  })
-  return renderTable(
-    ['scenario', 'asked', 'seeds that met it', 'seen', 'ETA error at 10 min (median)'],
-    rows,
-  )
-}
-
-/** The short form for an interval that is benched with less. */
-export function renderInterval({
-  intervalSeconds,
-  results,
-  judged,
-  used,
-}: {
-  readonly intervalSeconds: number
-  readonly results: readonly ScenarioResult[]
-  readonly judged: readonly Judged[]
-  readonly used: number
-}): string {
-  const rows = results.map(({ name, demand, verdicts }) => [
-    name,
-    `${verdicts.filter((one) => one.met).length} of ${verdicts.length}`,
-    describeOutcome(demand, verdicts),
-  ])
-  const bins = takeBins(judged).map(({ count, meanRisk, frequency }) => {
-    return `${count}: ${meanRisk.toFixed(2)} / ${frequency.toFixed(2)}`
-  })
-  return [
-    `A sample every ${intervalSeconds} s:\n`,
-    renderTable(['scenario', 'seeds that met it', 'seen'], rows),
-    `${used} random traces: Brier score ${takeBrier(judged).toFixed(4)}; instants: mean risk / failed in five bins`,
-    `${bins.join('; ')}\n`,
-  ].join('\n')
-}
-
-/** What is asked with an allowance where the letter makes none: who keeps to the letter, the forecast and a median that knows all. */
-export function renderAllowance(results: readonly ScenarioResult[], oracle: OracleScore): string {
-  const lines = results.flatMap(({ name, demand, verdicts }) => {
-    if (demand.kind !== 'gradual' || demand.passingPorts === undefined) return []
-    const kept = verdicts.filter((one) => one.byTheLetter).length
-    return [
-      `ETA is asked to stay below the larger of 1.5 x actual and actual + 3 sqrt(TIME_WAIT) / slope. "${name}" has no`,
-      `TIME_WAIT but ${demand.passingPorts} live ports that come and go, which take its place. With 1.5 x actual alone the forecast`,
-      `meets it in ${kept} of ${verdicts.length} seeds, and one who knows every rate and which ports leak in ${oracle.byTheLetter} of ${oracle.seeds}`,
-      `(with the allowance in ${oracle.withNoise} of ${oracle.seeds}).`,
-    ]
-  })
-  return `${lines.join('\n')}\n`
-}
-
-export function checkScenarios(
-  results: readonly ScenarioResult[],
-  intervalSeconds?: number,
-): readonly Check[] {
-  return results.flatMap(({ name: scenario, demand, verdicts }) => {
-    const missed = verdicts.filter((one) => !one.met).length
-    const met = missed <= (intervalSeconds === undefined ? 0 : takeAllowed(demand))
-    const name = `${describeInterval(intervalSeconds)}${scenario}`
-    const seeds =
-      intervalSeconds === undefined
-        ? ''
-        : `, ${verdicts.length - missed} of ${verdicts.length} seeds`
-    const checks: Check[] = [{ claim: `${name}: ${describeDemand(demand)}${seeds}`, met }]
-    if (demand.kind === 'gradual' && demand.etaError !== undefined) {
-      const error = takeMedian(listEtaErrors(verdicts))
-      const claim = `${name}: median ETA error at 10 min at most ${demand.etaError * 100} %`
-      checks.push({ claim, met: error !== undefined && error <= demand.etaError })
+      brier: takeBrier(
+        instants.map((one) => ({ ...one, riskRatio: takeProbability(weights, one.rows[i] ?? []) })),
+      ),
     }
-    return checks
   })
 }
 
-export function renderCalibration(judged: readonly Judged[]): string {
-  const base = takeMean(judged.map((one) => one.outcome))
-  const scores: readonly (readonly [string, number])[] = [
-    ['risk of this exporter', takeBrier(judged)],
-    ...baselines.map(
-      (one, i) => [one.name, takeBrier(judged, (point) => point.baselines[i] ?? 0)] as const,
-    ),
-    [`always the base rate (${(base * 100).toFixed(0)} %)`, takeBrier(judged, () => base)],
-  ]
-  const byKind = kinds.map(({ kind, ranges }) => {
-    const points = judged.filter((one) => one.kind === kind)
-    return [
-      kind,
-      ranges,
-      String(points.length),
-      takeMean(points.map((one) => one.outcome)).toFixed(2),
-      takeBrier(points).toFixed(3),
-      ...baselines.map((_, i) => takeBrier(points, (one) => one.baselines[i] ?? 0).toFixed(3)),
-    ]
-  })
-  const bins = takeBins(judged).map((bin) => [
-    `${bin.from.toFixed(1)} to ${bin.to.toFixed(1)}`,
-    String(bin.count),
-    bin.meanRisk.toFixed(2),
-    bin.frequency.toFixed(2),
-  ])
-  return [
-    renderTable(
-      ['forecast', 'Brier score'],
-      scores.map(([name, score]) => [name, score.toFixed(4)]),
-    ),
-    renderTable(['risk', 'instants', 'mean risk', 'failed within the horizon'], bins),
-    renderTable(
-      [
-        'kind of trace',
-        'drawn from',
-        'instants',
-        'failed',
-        'Brier',
-        ...baselines.map((one) => one.name),
-      ],
-      byKind,
-    ),
-  ].join('\n')
+function takeBrier(instants: readonly Pick<Instant, 'failed' | 'riskRatio'>[]): number {
+  let sum = 0
+  for (const { failed, riskRatio } of instants) sum += (riskRatio - (failed ? 1 : 0)) ** 2
+  return takeRatio(sum, instants.length)
 }
 
-export function checkCalibration(judged: readonly Judged[]): readonly Check[] {
-  const base = takeMean(judged.map((one) => one.outcome))
-  const reliable = (bin: Bin) => Math.abs(bin.meanRisk - bin.frequency) <= RELIABILITY
-  return [
-    {
-      claim: `base rate ${base.toFixed(2)} is between 0.2 and 0.6`,
-      met: base >= 0.2 && base <= 0.6,
-    },
-    ...checkBrier(judged),
-    {
-      claim: `reliability within ${RELIABILITY} in five bins`,
-      met: takeBins(judged).every(reliable),
-    },
-  ]
-}
-
-/** What can be asked of fewer traces, whose bins hold too few to be judged. */
-export function checkBrier(judged: readonly Judged[], intervalSeconds?: number): readonly Check[] {
-  const base = takeMean(judged.map((one) => one.outcome))
-  const score = takeBrier(judged)
-  const best = Math.min(
-    ...baselines.map((_, i) => takeBrier(judged, (one) => one.baselines[i] ?? 0)),
+function renderBin(instants: readonly Instant[], low: number, high: number): string {
+  const inside = instants.filter(({ riskRatio }) => riskRatio >= low && riskRatio < high)
+  const mean = takeRatio(
+    inside.reduce((sum, { riskRatio }) => sum + riskRatio, 0),
+    inside.length,
   )
-  const name = `${describeInterval(intervalSeconds)}Brier score ${score.toFixed(4)}`
+  const failed = takeRatio(inside.filter((one) => one.failed).length, inside.length)
+  return `| ${low} to ${Math.min(1, high)} | ${inside.length} | ${mean.toFixed(2)} | ${failed.toFixed(2)} |`
+}
+
+function countPages(runs: readonly JudgedRun[], index: number) {
+  const verdicts = runs.flatMap(({ pages }) => pages[index] ?? [])
+  const [safe, failures] = [
+    verdicts.filter(({ failed }) => !failed),
+    verdicts.filter(({ failed }) => failed),
+  ]
+  const foretold = failures.filter(({ precursorSeconds }) => precursorSeconds >= PRECURSOR_SECONDS)
+  const isMissed = ({ leadSeconds }: { leadSeconds: number | undefined }) =>
+    leadSeconds === undefined
+  const safeSeconds = safe.reduce((sum, { watchedSeconds }) => sum + watchedSeconds, 0)
+  return {
+    safe: safe.length,
+    foretold: foretold.length,
+    failures: failures.length,
+    safePaged: takeRatio(safe.filter(({ firings }) => firings > 0).length, safe.length),
+    falseADay:
+      takeRatio(
+        safe.reduce((sum, { falsePages }) => sum + falsePages, 0),
+        safeSeconds,
+      ) * 86_400,
+    missed: takeRatio(foretold.filter(isMissed).length, foretold.length),
+    missedOfAll: takeRatio(failures.filter(isMissed).length, failures.length),
+    leads: failures
+      .flatMap(({ leadSeconds }) => (leadSeconds === undefined ? [] : [leadSeconds]))
+      .sort((a, b) => a - b),
+    firings: takeRatio(
+      verdicts.reduce((sum, { firings }) => sum + firings, 0),
+      verdicts.length,
+    ),
+  }
+}
+
+function renderPages(runs: readonly JudgedRun[], seconds: number, index: number): string {
+  const one = countPages(runs, index)
+  const lead = (share: number) => one.leads[Math.floor(share * one.leads.length)] ?? 0
   return [
-    {
-      claim: `${name} is at most half of the best baseline's ${best.toFixed(4)}`,
-      met: score <= best / 2,
-    },
-    {
-      claim: `${name} is at most half of the base rate's ${(base * (1 - base)).toFixed(4)}`,
-      met: score <= (base * (1 - base)) / 2,
-    },
-  ]
+    `| ${seconds} s`,
+    `${percent(one.safePaged)} of ${one.safe}`,
+    one.falseADay.toFixed(1),
+    `${percent(one.missed)} of ${one.foretold}`,
+    `${percent(one.missedOfAll)} of ${one.failures}`,
+    `${lead(0.5).toFixed(0)} s`,
+    `${lead(0.1).toFixed(0)} s`,
+    `${one.firings.toFixed(2)} |`,
+  ].join(' | ')
 }
 
-export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`
+function renderFamily(family: string, runs: readonly JudgedRun[]): string {
+  const instants = runs.flatMap((run) => run.instants)
+  const pages = countPages(runs, 0)
+  return [
+    `| ${family}`,
+    runs.length,
+    pages.failures,
+    takeBrier(instants).toFixed(3),
+    `${Math.round(pages.safePaged * pages.safe)} of ${pages.safe}`,
+    `${Math.round(pages.missed * pages.foretold)} of ${pages.foretold} |`,
+  ].join(' | ')
 }
 
-/** Seeds that may miss it at another interval: none may cry wolf, but where chance moves the rate by as much as is free. */
-function takeAllowed(demand: Demand): number {
-  if (demand.kind === 'safe') return demand.fewPorts ? 1 : 0
-  return demand.kind === 'passing' ? 0 : 1
+function takeRatio(part: number, whole: number): number {
+  return whole === 0 ? 0 : part / whole
 }
 
-function describeInterval(intervalSeconds: number | undefined): string {
-  return intervalSeconds === undefined ? '' : `every ${intervalSeconds} s: `
-}
-
-function describeDemand(demand: Demand): string {
-  switch (demand.kind) {
-    case 'safe':
-      return 'no alert'
-    case 'passing':
-      return `no alert after the first ${demand.withinSeconds} s of it`
-    case 'gradual':
-      return `alert at least ${demand.leadSeconds / 60} min before the failure, and no end to it`
-    case 'step':
-      return `alert within ${demand.withinSeconds} s of the onset`
-    case 'share':
-      return `alert with at least ${demand.leftRatio * 100} % of the time left`
-  }
-}
-
-function describeOutcome(demand: Demand, verdicts: readonly Verdict[]): string {
-  const complaint = verdicts.find((one) => one.complaints.length > 0)?.complaints[0]
-  const trouble = complaint === undefined ? '' : `; ${complaint}`
-  if (demand.kind === 'safe' || demand.kind === 'passing') {
-    const highest = Math.max(...verdicts.map((one) => one.highestRisk))
-    return `highest risk ${highest.toFixed(2)}${trouble}`
-  }
-  const seconds = verdicts.map((one) => one.alertSeconds ?? 0)
-  const range = `${Math.min(...seconds).toFixed(0)} to ${Math.max(...seconds).toFixed(0)} s`
-  return demand.kind === 'step'
-    ? `alert ${range} after the onset${trouble}`
-    : `alert ${range} before the failure${trouble}`
-}
-
-function describeEta(verdicts: readonly Verdict[]): string {
-  const error = takeMedian(listEtaErrors(verdicts))
-  return error === undefined ? '' : `${(error * 100).toFixed(0)} %`
-}
-
-function listEtaErrors(verdicts: readonly Verdict[]): readonly number[] {
-  return verdicts.flatMap((one) => (one.etaError === undefined ? [] : [Math.abs(one.etaError)]))
-}
-
-function takeMedian(values: readonly number[]): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b)
-  const [low, high] = [
-    sorted[Math.floor((sorted.length - 1) / 2)],
-    sorted[Math.floor(sorted.length / 2)],
-  ]
-  return low === undefined || high === undefined ? undefined : (low + high) / 2
+function percent(ratio: number): string {
+  return `${(100 * ratio).toFixed(0)} %`
 }

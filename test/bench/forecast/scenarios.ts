@@ -6,24 +6,14 @@ import { leakOn, restartAt, scaleDownAt, shrinkTo, stepTo } from './shapes.ts'
 import type { Scenario } from './simulation.ts'
 import { CAPACITY_PORTS, leak, rateFor, requests, scenario, step } from './traffic.ts'
 
-/** What the bench demands of a scenario. */
+/** What is demanded of a scenario. */
 export type Demand =
-  | { readonly kind: 'safe'; readonly fewPorts?: boolean }
-  /** What may pass for a danger at first: no alert but for so long after the onset. */
-  | { readonly kind: 'passing'; readonly withinSeconds: number }
-  /** Alert at least that long before the first failure, and stay; ETA error at ten minutes where given. */
-  | {
-      readonly kind: 'gradual'
-      readonly leadSeconds: number
-      readonly etaError?: number
-      readonly slopePortsPerSecond?: number
-      /** Where there is no TIME_WAIT: the live ports that come and go, whose noise hides the slope as TIME_WAIT's does. */
-      readonly passingPorts?: number
-    }
-  /** Alert at most that long after the onset. */
+  /** No page. */
+  | { readonly kind: 'safe' }
+  /** A page that long before the first failure, had the rule no delay, that stays. */
+  | { readonly kind: 'gradual'; readonly leadSeconds: number }
+  /** A risk of a half at most that long after the onset. */
   | { readonly kind: 'step'; readonly withinSeconds: number }
-  /** Alert while at least that share of the time between onset and failure is left. */
-  | { readonly kind: 'share'; readonly leftRatio: number }
 
 export interface NamedScenario {
   readonly name: string
@@ -106,7 +96,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'scale-down: 45 % of long-lived connections close for good',
-    demand: { kind: 'passing', withinSeconds: 15 },
+    demand: safe,
     create: (random) => scaleDownAt(300 + random.between(0, 5), 0.45, 0.2),
   },
   {
@@ -153,7 +143,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'load step to a plateau of 85 % of 1,000 ports',
-    demand: { kind: 'safe', fewPorts: true },
+    demand: safe,
     create: stepTo(0.85, 25, SMALL_PORTS),
   },
   { name: 'step to 105 %', demand: { kind: 'step', withinSeconds: 90 }, create: stepTo(1.05, 25) },
@@ -161,17 +151,17 @@ export const namedScenarios: readonly NamedScenario[] = [
   { name: 'step to 150 %', demand: { kind: 'step', withinSeconds: 10 }, create: stepTo(1.5, 25) },
   {
     name: 'leak of 5/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 600, etaError: 0.15, slopePortsPerSecond: 5 },
+    demand: { kind: 'gradual', leadSeconds: 600 },
     create: leakOn(0.5, 5),
   },
   {
     name: 'leak of 0.9/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 600, etaError: 0.35, slopePortsPerSecond: 0.9 },
+    demand: { kind: 'gradual', leadSeconds: 600 },
     create: leakOn(0.5, 0.9),
   },
   {
     name: 'UDP leak of 6/s',
-    demand: { kind: 'gradual', leadSeconds: 600, slopePortsPerSecond: 6, passingPorts: 1200 },
+    demand: { kind: 'gradual', leadSeconds: 600 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       const lookups = requests({ rate: () => 400, holdSeconds: 3 })
@@ -185,7 +175,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'second destination growing behind a steady first (65 %)',
-    demand: { kind: 'gradual', leadSeconds: 600, slopePortsPerSecond: 12 },
+    demand: { kind: 'gradual', leadSeconds: 600 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
@@ -201,11 +191,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'linear ramp of arrivals from 30 % by 2 % a minute',
-    demand: {
-      kind: 'gradual',
-      leadSeconds: 300,
-      slopePortsPerSecond: (0.02 * CAPACITY_PORTS) / 60,
-    },
+    demand: { kind: 'gradual', leadSeconds: 300 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
@@ -223,7 +209,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'downstream latency jumps from 0.2 s to 200 s (200/s)',
-    demand: { kind: 'share', leftRatio: 0.5 },
+    demand: { kind: 'step', withinSeconds: 60 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
@@ -243,7 +229,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'range shrunk from 28,232 to 10,500 at 40 %',
-    demand: { kind: 'share', leftRatio: 0.5 },
+    demand: { kind: 'step', withinSeconds: 60 },
     create: (random) => shrinkTo(10_500, 300 + random.between(0, 5)),
   },
 ]

@@ -1,6 +1,7 @@
 // A pool of ephemeral ports under load, connection by connection: scenario and seed -> readings until the first failed
-// allocation. Arrivals are a Poisson process, each connection draws its own holding time, TIME_WAIT lasts 60 s, and
-// tcp_tw_reuse hands an old TIME_WAIT port to a new connection. Event times are exact; the books are closed every tick.
+// allocation. Arrivals are a Poisson process, each connection draws its own holding time, TIME_WAIT goes on the kernel's grid
+// (60 s and up to 2.048 s more), and tcp_tw_reuse hands an old TIME_WAIT port to a new connection. Event times are exact; the
+// books are closed every tick.
 // NB: imports nothing of the program, so that the estimator is not judged by its own idea of the world.
 
 import type { Random } from './random.ts'
@@ -8,8 +9,8 @@ import type { Random } from './random.ts'
 export interface Traffic {
   /** Index of the destination; each has the whole range for itself. */
   readonly destination: number
-  /** Connections per second at a moment. */
-  readonly rate: (atSeconds: number) => number
+  /** Connections per second at a moment, when the destination has that many live ones: clients that wait ask for less. */
+  readonly rate: (atSeconds: number, live: number) => number
   /** How long a connection that opens at that moment stays; Infinity is a leak. */
   readonly hold: (atSeconds: number, random: Random) => number
   /** So many open at once, as a page that fans out does; 1 where nothing is said. */
@@ -64,6 +65,9 @@ export interface Run {
 
 const TICKS_PER_SECOND = 10
 const TIME_WAIT_TICKS = 60 * TICKS_PER_SECOND
+/** The timer wheel's granularity at 60 s (HZ=250: 512 jiffies): what is due goes at the next multiple. */
+const GRID_TICKS = 2.048 * TICKS_PER_SECOND
+const LONGEST_TICKS = TIME_WAIT_TICKS + Math.ceil(GRID_TICKS)
 const REUSE_TICKS = TICKS_PER_SECOND
 /** Load before the first reading, so that TIME_WAIT is at its level when watching begins. */
 const SETTLE_SECONDS = 120
@@ -79,6 +83,8 @@ interface Destination {
   readonly closed: Int32Array
   /** No TIME_WAIT is older than this tick. */
   oldest: number
+  /** All that closed before this tick has gone. */
+  gone: number
 }
 
 export function simulate(scenario: Scenario, random: Random, intervalSeconds: number): Run {
@@ -116,7 +122,7 @@ export function simulate(scenario: Scenario, random: Random, intervalSeconds: nu
       const source = traffic[i]
       const into = source && destinations[source.destination]
       if (source === undefined || into === undefined) continue
-      const rate = source.rate(atSeconds)
+      const rate = source.rate(atSeconds, into.live)
       const before = elapsed[i] ?? 0
       const clump = source.clump ?? 1
       const after = before + rate / clump / TICKS_PER_SECOND
@@ -165,6 +171,7 @@ function createDestination(ticks: number): Destination {
     closingToTimeWait: new Int32Array(ticks),
     closed: new Int32Array(ticks),
     oldest: 0,
+    gone: 0,
   }
 }
 
@@ -189,10 +196,10 @@ function settle(one: Destination, tick: number): void {
   one.live -= closing
   one.timeWait += toTimeWait
   one.closed[tick] = (one.closed[tick] ?? 0) + toTimeWait
-  const expired = tick - TIME_WAIT_TICKS
-  if (expired >= 0) {
-    one.timeWait -= one.closed[expired] ?? 0
-    one.closed[expired] = 0
+  if (Math.floor(tick / GRID_TICKS) === Math.floor((tick - 1) / GRID_TICKS)) return
+  for (; one.gone <= tick - TIME_WAIT_TICKS; one.gone++) {
+    one.timeWait -= one.closed[one.gone] ?? 0
+    one.closed[one.gone] = 0
   }
 }
 
@@ -217,7 +224,7 @@ function thin(one: Destination, tick: number, kept: number, random: Random): voi
   }
   one.live -= lost + (open - random.binomial(open, kept))
   one.timeWait = 0
-  for (let i = Math.max(0, tick - TIME_WAIT_TICKS); i <= tick; i++) {
+  for (let i = one.gone; i <= tick; i++) {
     one.closed[i] = random.binomial(one.closed[i] ?? 0, kept)
     one.timeWait += one.closed[i] ?? 0
   }
@@ -228,7 +235,7 @@ function recycle(one: Destination, tick: number, capacity: number, random: Rando
   const old = one.timeWait - countYoung(one, tick)
   const free = Math.max(0, capacity - one.live - one.timeWait)
   if (old <= 0 || random.next() * (old + free) >= old) return
-  one.oldest = Math.max(one.oldest, tick - TIME_WAIT_TICKS)
+  one.oldest = Math.max(one.oldest, one.gone)
   while ((one.closed[one.oldest] ?? 0) === 0 && one.oldest < tick) one.oldest++
   one.closed[one.oldest] = (one.closed[one.oldest] ?? 0) - 1
   one.timeWait--
@@ -249,9 +256,9 @@ function readTrack(
 ): Track {
   const young = reuse ? countYoung(one, tick) : one.timeWait
   const expiring = new Array<number>(60).fill(0)
-  const span = reuse ? REUSE_TICKS : TIME_WAIT_TICKS
+  const span = reuse ? REUSE_TICKS : LONGEST_TICKS
   for (let age = 0; age < span && age <= tick; age++) {
-    const second = Math.floor((TIME_WAIT_TICKS - 1 - age) / TICKS_PER_SECOND)
+    const second = Math.max(0, Math.floor((TIME_WAIT_TICKS - 1 - age) / TICKS_PER_SECOND))
     expiring[second] = (expiring[second] ?? 0) + (one.closed[tick - age] ?? 0)
   }
   return {

@@ -68,3 +68,17 @@ export const BUSY: Pool = { closes: () => 250, live: () => 300 }
 export const leaking = (ports: number, perSecond: number) => {
   return (at: number) => ports + perSecond * Math.max(0, at - 300)
 }
+
+/** How often a risk of a half lasted for a minute, which the shipped rule pages for. */
+export function countPages(
+  risks: readonly (number | undefined)[],
+  intervalSeconds: number,
+): number {
+  let [pages, lasting] = [0, 0]
+  for (const risk of risks) {
+    const before = lasting
+    lasting = (risk ?? 0) >= 0.5 ? lasting + intervalSeconds : 0
+    if (lasting > 60 && before <= 60) pages++
+  }
+  return pages
+}
