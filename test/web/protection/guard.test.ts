@@ -58,8 +58,10 @@ test('everything is as without authentication for who has the right password', a
     const without = await request(app).get(path)
     const response = await request(guard).get(path).auth('alice', 'open sesame')
     expect(response.status).toBe(without.status)
-    expect(response.text).toBe(without.text)
-    const plain = ({ date: _date, ...headers }: Record<string, string>) => headers
+    // The age of the sample may have become a second more between the two answers.
+    const ageless = (text: string) => text.replace(/sampled \d+ s ago/, 'sampled')
+    expect(ageless(response.text)).toBe(ageless(without.text))
+    const plain = ({ date: _date, etag: _etag, ...headers }: Record<string, string>) => headers
     expect(plain(response.headers)).toEqual(plain(without.headers))
   }
 })
