@@ -21,6 +21,7 @@ export function describeProfileNone(rootfs: string, listenAddress: string): Cont
       '--collector.destinations',
       '--collector.owners',
       '--collector.listeners',
+      '--collector.nat',
       '--no-collector.probe',
       '--no-collector.kubernetes',
       '--no-collector.failures',

@@ -166,7 +166,7 @@ describe('the container', () => {
           `ephemeral_port_exporter_build_info{version="${version}",revision="${REVISION}",nodeversion="v24.`,
         )
         expect(page).toMatch(
-          /^ephemeral_port_source_info\{netns="(host|self)",reader="netlink",exactness="exact",range="sysctl"\} 1$/m,
+          /^ephemeral_port_source_info\{netns="(host|self)",reader="netlink",exactness="(exact|inferred)",range="sysctl"\} 1$/m,
         )
         expect(page).toMatch(/^ephemeral_port_pool_available_ports\{.*pool="tcp_connect"\} \d+$/m)
 
