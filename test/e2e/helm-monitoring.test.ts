@@ -74,10 +74,9 @@ describe.each(helms)('$name', (helm) => {
       expect({ ...after[i], expr: '' }).toEqual({ ...rule, expr: '' })
       return now.filter((line, j) => line !== old[j]).map((line) => line.trim())
     })
-    // The one is in an alert and in a recording rule, the other in two severities of an alert.
+    // The one is in four alerts and in a recording rule, the other in two severities of an alert.
     expect(lines.toSorted()).toEqual([
-      '> 1 # threshold: highUtilization',
-      '> 1 # threshold: highUtilization',
+      ...Array<string>(5).fill('> 1 # threshold: highUtilization'),
       '>= 0.625 # threshold: criticalRisk',
       '>= bool 0.625 # threshold: criticalRisk',
     ])
@@ -105,7 +104,7 @@ describe.each(helms)('$name', (helm) => {
       rule.keep_firing_for,
     ])
     expect(critical).toEqual(['critical', '2m', '15m'])
-    expect(softened).toEqual(['info', '5m', '10m'])
+    expect(softened).toEqual(['info', '5m', undefined])
     const alerts = after.filter(({ alert }) => alert !== undefined)
     for (const rule of alerts) {
       expect(at(rule, 'labels').team).toBe('network')

@@ -91,6 +91,7 @@ describe.each(helms)('$name', (helm) => {
       'forecast.horizon',
       'top',
       'detail.min-utilization',
+      'nat.port-range',
       'log.level',
       'log.format',
     ])
