@@ -108,7 +108,9 @@ export interface SocketBatch {
  * was inferred from memory and parity which connections were bound. A reading never says `inferred`, the model does.
  */
 export type Exactness = 'exact' | 'inferred' | 'upper_bound'
-export type Reader = 'netlink' | 'procfs' | 'systeminformation'
+/** What reads sockets, the most exact one first: label values and the choices of --source. */
+export const readers = ['netlink', 'procfs', 'systeminformation'] as const
+export type Reader = (typeof readers)[number]
 /** Where the port range comes from: the kernel, the pod's spec, or the documented default. */
 export type RangeOrigin = 'sysctl' | 'pod_spec' | 'default'
 
@@ -155,6 +157,14 @@ export const failureReasons = [
   'exhausted',
 ] as const
 export type FailureReason = (typeof failureReasons)[number]
+
+/** Counts for each reason, all zero. */
+export function countNoFailures(): Record<FailureReason, number> {
+  return Object.fromEntries(failureReasons.map((reason) => [reason, 0])) as Record<
+    FailureReason,
+    number
+  >
+}
 
 /** The world refused: judged in one place, the sampler, where it becomes data. */
 export class SourceError extends Error {

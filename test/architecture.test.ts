@@ -50,7 +50,10 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     ),
   ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
-  [/^metrics\//, /^((snapshot|snapshot-pools)\.ts|metrics\/.*|prom-client|node:(util|zlib))$/],
+  [
+    /^metrics\//,
+    /^((observation|snapshot|snapshot-pools)\.ts|metrics\/.*|prom-client|node:(util|zlib))$/,
+  ],
   [/^diagnosis\//, /^((observation|snapshot)\.ts|diagnosis\/.*)$/],
   [/^web\/app\.ts$/, /^(snapshot\.ts|diagnosis\/diagnose\.ts|web\/[^/]*|metrics\/.*|express)$/],
   [
@@ -77,7 +80,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^cli\/terminal\.ts$/, /^(cli\/.*|node:(events|tty))$/],
   [/^cli\/running-exporter\.ts$/, /^(snapshot\.ts|node:http)$/],
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
-  [/^config\//, /^(sample\.ts|config\/.*|yaml|node:(net|util))$/],
+  [/^config\//, /^(sample\.ts|observation\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
   [

@@ -1,5 +1,6 @@
 // THE table of options: flags, environment variables, keys of the YAML file, --help and docs/configuration.md come from it.
 
+import { readers } from '../observation.ts'
 import {
   absolutePathValue,
   createChoiceValue,
@@ -70,7 +71,7 @@ export const options = {
   source: {
     group: 'Sampling',
     help: 'Where sockets are read from; auto takes the most exact one that works here',
-    value: createChoiceValue('auto', 'netlink', 'procfs', 'systeminformation'),
+    value: createChoiceValue('auto', ...readers),
     fallback: 'auto',
   },
   'path.procfs': {

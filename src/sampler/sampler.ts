@@ -1,8 +1,7 @@
 // The loop in the main thread: asks for a sample at even distances, keeps the newest as an immutable Snapshot, and says
 // whether it is fresh.
 
-import type { FailureReason, Reader } from '../observation.ts'
-import { failureReasons } from '../observation.ts'
+import { countNoFailures, type Reader } from '../observation.ts'
 import type { Pod, Sample, WorkerOptions } from '../sample.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
@@ -60,10 +59,7 @@ export function startSampler(
   events: SamplerEvents,
   startWorker: StartWorker = startSupervisor,
 ): Promise<Sampler> {
-  const failures = Object.fromEntries(failureReasons.map((reason) => [reason, 0])) as Record<
-    FailureReason,
-    number
-  >
+  const failures = countNoFailures()
   const books = createFailureBooks(options.worker, () => performance.now() / 1000)
   let snapshot: Snapshot | undefined
   /** What the running worker said last, by name. */

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ConfigError, readConfig } from '../../src/config/config.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
+import { readers } from '../../src/observation.ts'
 import { allCollectors, defaults, examples, type FreeOption, freeOptions } from './examples.ts'
 
 function read({ argv = [] as string[], env = {}, file = undefined as string | undefined } = {}) {
@@ -57,7 +58,7 @@ describe('readConfig()', () => {
       'web.telemetry-path': word.map((segment) => `/${segment}`),
       'web.config.file': word.map((name) => `/${name}.yml`),
       'web.disable-exporter-metrics': flag,
-      source: fc.constantFrom('auto', 'netlink', 'procfs', 'systeminformation'),
+      source: fc.constantFrom('auto', ...readers),
       'path.procfs': word.map((segment) => `/${segment}/proc`),
       'path.cgroup': word.map((segment) => `/${segment}/cgroup`),
       'path.tracefs': word.map((segment) => `/${segment}/tracing`),
@@ -155,7 +156,7 @@ describe('readConfig()', () => {
       'Unknown key "web.telemetry-paht" (bad.yaml:3): did you mean web.telemetry-path?',
       'Cannot use "0" for --top: expected a whole number from 1 to 1000',
       'Missing value for --log.level: expected debug, info, warn or error',
-      'Cannot use "ebpf" for EPHEMERAL_PORT_EXPORTER_SOURCE: expected auto, netlink, procfs or systeminformation',
+      `Cannot use "ebpf" for EPHEMERAL_PORT_EXPORTER_SOURCE: expected auto, ${readers.join(', ').replace(/, (\w+)$/, ' or $1')}`,
       'Cannot use "many" for top (bad.yaml:1): expected a whole number from 1 to 1000',
       'Cannot use "2" for sample.cpu-budget (bad.yaml:4): expected a number above 0 and up to 1',
     ])

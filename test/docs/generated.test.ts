@@ -64,7 +64,7 @@ test('every family has its place and a stability', () => {
 
 test('options and metrics are rendered as Markdown', () => {
   expect(renderOptions()).toContain(
-    '| `--source=auto\\|netlink\\|procfs\\|systeminformation` | `EPHEMERAL_PORT_EXPORTER_SOURCE` | `auto` | ',
+    '| `--netns=all\\|self` | `EPHEMERAL_PORT_EXPORTER_NETNS` | `all` | ',
   )
   expect(renderOptions()).toContain('| `--version` |  |  | Print the version and exit |')
   expect(renderMetrics()).toContain(

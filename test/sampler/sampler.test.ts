@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { countNoFailures } from '../../src/observation.ts'
 import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
 import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
@@ -133,14 +134,7 @@ describe('startSampler()', () => {
     expect(snapshots.at(-1)).toMatchObject({
       samples: 3,
       workerRestarts: 1,
-      failures: {
-        permission: 1,
-        timeout: 2,
-        vanished: 0,
-        malformed: 0,
-        unsupported: 0,
-        exhausted: 0,
-      },
+      failures: { ...countNoFailures(), permission: 1, timeout: 2 },
     })
     expect(snapshots[0]?.failures.timeout).toBe(0)
     expect(sampler.currentSnapshot()).toBe(snapshots.at(-1))

@@ -3,6 +3,7 @@
 
 import { diagnose } from '../../../src/diagnosis/diagnose.ts'
 import type { HostFacts } from '../../../src/diagnosis/finding.ts'
+import { countNoFailures } from '../../../src/observation.ts'
 import type {
   Destination,
   Namespace,
@@ -95,14 +96,7 @@ export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {
     workerRestarts: 0,
     forecastHorizonSeconds: 900,
     namespaces: [buildNamespace()],
-    failures: {
-      permission: 0,
-      vanished: 0,
-      malformed: 0,
-      timeout: 0,
-      unsupported: 0,
-      exhausted: 0,
-    },
+    failures: countNoFailures(),
     collectors: [],
     ...part,
   }

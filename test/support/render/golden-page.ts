@@ -3,7 +3,7 @@
 
 import { type Format, renderFamilies } from '../../../src/metrics/render.ts'
 import { createStep, type ModelState } from '../../../src/model/step.ts'
-import type { NamespaceReading } from '../../../src/observation.ts'
+import { countNoFailures, type NamespaceReading } from '../../../src/observation.ts'
 import type { NamespaceState, OwnerName, Snapshot } from '../../../src/snapshot.ts'
 import { buildNamespace } from '../netns/namespace.ts'
 import { sampleBuild } from './sample-snapshot.ts'
@@ -64,14 +64,7 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
     workerRestarts: 0,
     forecastHorizonSeconds: HORIZON_SECONDS,
     namespaces: [buildNamespace({ netns: 'self', netnsKind: 'self', state })],
-    failures: {
-      permission: 0,
-      vanished: 0,
-      malformed: 0,
-      timeout: 0,
-      unsupported: 0,
-      exhausted: 0,
-    },
+    failures: countNoFailures(),
     collectors: [{ collector: 'sockets', success: true, durationSeconds: 0.0035 }],
   }
 }

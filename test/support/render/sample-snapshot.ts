@@ -1,5 +1,6 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
+import { countNoFailures } from '../../../src/observation.ts'
 import type { Build, NamespaceState, NatState, Pool, Snapshot } from '../../../src/snapshot.ts'
 import { buildNamespace, noneHeld } from '../netns/namespace.ts'
 
@@ -260,14 +261,7 @@ export const sampleSnapshot: Snapshot = {
       ],
     }),
   ],
-  failures: {
-    permission: 3,
-    vanished: 0,
-    malformed: 0,
-    timeout: 0,
-    unsupported: 0,
-    exhausted: 0,
-  },
+  failures: { ...countNoFailures(), permission: 3 },
   collectors: [
     { collector: 'destinations', success: true, durationSeconds: 0.0025 },
     { collector: 'listeners', success: false, durationSeconds: 0 },
