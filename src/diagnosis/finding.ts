@@ -70,12 +70,14 @@ export function createFinding(
 
 /** Worst first. What several namespaces have alike becomes one finding, with the commands of the first. */
 export function joinFindings(findings: readonly Finding[]): readonly Finding[] {
-  const joined = new Map<string, Finding>()
-  for (const finding of findings) {
-    const key = [finding.severity, finding.what, finding.why, finding.fix].join('\0')
-    const first = joined.get(key)
-    const namespaces = [...(first?.namespaces ?? []), ...finding.namespaces]
-    joined.set(key, { ...(first ?? finding), namespaces })
+  const joined = new Map<string, { readonly first: Finding; readonly namespaces: string[] }>()
+  for (const first of findings) {
+    const key = [first.severity, first.what, first.why, first.fix].join('\0')
+    const known = joined.get(key)
+    if (known === undefined) joined.set(key, { first, namespaces: [...first.namespaces] })
+    else known.namespaces.push(...first.namespaces)
   }
-  return [...joined.values()].toSorted((a, b) => severityOf(b.severity) - severityOf(a.severity))
+  return [...joined.values()]
+    .map(({ first, namespaces }) => ({ ...first, namespaces }))
+    .toSorted((a, b) => severityOf(b.severity) - severityOf(a.severity))
 }

@@ -149,6 +149,10 @@ function runbookOf(verdict: Verdict, pool: PoolName): string {
 
 /** Of several pools of one namespace that have the same cause the worst, which is first: one remedy helps them all. */
 export function listDistinct(pools: readonly PoolDiagnosis[]): readonly PoolDiagnosis[] {
-  const keyOf = ({ netns, cause, pool }: PoolDiagnosis) => `${netns} ${cause?.cause ?? pool}`
-  return pools.filter((one) => pools.find((other) => keyOf(other) === keyOf(one)) === one)
+  const first = new Map<string, PoolDiagnosis>()
+  for (const one of pools) {
+    const key = `${one.netns} ${one.cause?.cause ?? one.pool}`
+    if (!first.has(key)) first.set(key, one)
+  }
+  return [...first.values()]
 }
