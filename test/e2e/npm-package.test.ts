@@ -33,7 +33,7 @@ beforeAll(() => {
       copyFileSync(join(ROOT, name), join(copy, name))
     }
   }
-  for (const name of ['src', 'docs', 'deploy/systemd']) {
+  for (const name of ['src', 'docs', 'deploy', 'grafana']) {
     cpSync(join(ROOT, name), join(copy, name), { recursive: true })
   }
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
@@ -65,6 +65,11 @@ function install(name: string, options: readonly string[]): string {
   }
 }
 
+/** The paths of what is in a folder of the checkout. */
+function list(directory: string): readonly string[] {
+  return readdirSync(join(ROOT, directory)).map((name) => `${directory}/${name}`)
+}
+
 const npx = (home: string) => ['env', '-C', home, 'npx', 'ephemeral-port-exporter']
 
 /** Serves with npx from that folder, and gives the page. */
@@ -81,15 +86,22 @@ async function scrape(home: string): Promise<string> {
   )
 }
 
-test('the package holds the program, its terms and its documents, and nothing else', () => {
+test('the package holds the program, its terms, what others load from it, and its documents, and nothing else', () => {
   const paths = packed.files.map(({ path }) => path)
   const documents = paths.filter((path) => !path.startsWith('dist/')).sort()
-  const units = readdirSync(join(ROOT, 'deploy/systemd')).map((name) => `deploy/systemd/${name}`)
-  const pages = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`)
+  const units = list('deploy/systemd')
+  const rules = list('deploy/prometheus').filter((path) => path.endsWith('.yaml'))
+  const dashboards = list('grafana').filter((path) => path.endsWith('.json'))
+  const pages = [...list('docs'), ...list('docs/development')].filter((path) =>
+    path.endsWith('.md'),
+  )
   const root = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json']
-  expect(documents).toEqual([...root, ...pages, ...units].sort())
+  const runbooks = list('deploy/prometheus/runbooks')
+  expect([rules.length, dashboards.length]).toEqual([3, 2])
+  expect(runbooks.length).toBeGreaterThan(15)
+  expect(documents).toEqual(
+    [...root, ...pages, ...units, ...rules, ...runbooks, ...dashboards].sort(),
+  )
   // The documentation copies them from the installed package.
   const told = pages.map((name) => readFileSync(join(ROOT, name), 'utf8')).join('\n')
   const copied = [
