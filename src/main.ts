@@ -101,10 +101,9 @@ async function serve(config: Config, build: Build): Promise<void> {
     config,
     { ownPort: ports[0], pods },
     {
-      opened: ({ reader, traits, refusals, absences }) => {
+      opened: ({ reader, traits, refusals }) => {
         for (const reason of refusals) log.warn('A better source does not work here', { reason })
         log.info('Reading sockets', { reader, ...traits })
-        for (const reason of absences) log.debug('A collector is not permitted here', { reason })
       },
       snapshot: (snapshot) => {
         logFailures(snapshot)
@@ -224,7 +223,7 @@ async function sampleAndShow(
     {
       opened: () => {},
       snapshot: (snapshot) => {
-        logFailures({ ...snapshot, namespaces: [] })
+        logFailures({ ...snapshot, namespaces: [], absences: [] })
         show(snapshot)
         if (!config.watch) void Promise.all([pods?.stop(), sampler.stop()])
       },
@@ -256,9 +255,12 @@ async function openSampler(
     platform: process.platform,
     ownPort,
     kubernetes: config.collectors.kubernetes && !isSingle(config),
+    failuresAsked: config.collectors.failures === true,
     // A counter of one sample says nothing.
     failures:
-      config.collectors.failures && config.command === 'serve' && process.platform === 'linux'
+      config.collectors.failures !== false &&
+      config.command === 'serve' &&
+      process.platform === 'linux'
         ? createInstanceName(process.pid)
         : undefined,
   }

@@ -37,6 +37,8 @@ export interface WorkerOptions {
   readonly kubernetes: boolean
   /** The name of the tracing instance; undefined where failures are not counted. */
   readonly failures: string | undefined
+  /** Whether the user asked for them by name: then it is a problem that they cannot be counted. */
+  readonly failuresAsked: boolean
   /** Where tracefs is mounted; undefined: in one of the usual places. */
   readonly tracefs: string | undefined
   /** Whether allocations are tried. */
@@ -86,6 +88,7 @@ export interface Sample {
   /** Reasons of the reads that failed in this sample. */
   readonly failures: readonly FailureReason[]
   readonly collectors: Snapshot['collectors']
+  readonly absences: Snapshot['absences']
   /** CPU time that the sample cost its thread, the first look at new namespaces apart. */
   readonly cpuSeconds: number
   /** Failed allocations, where they are recorded. */
@@ -112,8 +115,6 @@ export type FromWorker =
       readonly traits: Readonly<Record<string, boolean | string>>
       /** Why the sources that would be better do not work here. */
       readonly refusals: readonly string[]
-      /** Why collectors are absent that nobody switched off, or on. */
-      readonly absences: readonly string[]
     }
   | { readonly type: 'refused'; readonly message: string }
   | { readonly type: 'sampled'; readonly sample: Sample }

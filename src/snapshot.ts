@@ -177,6 +177,13 @@ export interface Snapshot {
     /** Why it does not succeed, where that can be said in a sentence. */
     readonly problem?: string | undefined
   }[]
+  /** Collectors that nobody switched on or off, and that are not permitted, or not possible, here. */
+  readonly absences: readonly Absence[]
+}
+
+export interface Absence {
+  readonly collector: string
+  readonly reason: string
 }
 
 /** What is true of the program as long as it runs. */

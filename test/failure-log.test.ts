@@ -20,9 +20,9 @@ function createPlay() {
     warn: write('warn'),
     error: write('error'),
   })
-  return (part: Partial<Pick<Snapshot, 'namespaces' | 'collectors'>>): string[] => {
+  return (part: Partial<Pick<Snapshot, 'namespaces' | 'collectors' | 'absences'>>): string[] => {
     lines.length = 0
-    tell({ ...sampleSnapshot, namespaces: [], collectors: [], ...part })
+    tell({ ...sampleSnapshot, namespaces: [], collectors: [], absences: [], ...part })
     return [...lines]
   }
 }
@@ -77,6 +77,29 @@ describe('createFailureLog()', () => {
       [],
       ['info: Collector works again {"collector":"failures"}'],
     ])
+  })
+
+  test('says once, and not as a warning, that a collector is not possible', () => {
+    const play = createPlay()
+    const absences = [{ collector: 'failures', reason: 'no tracefs' }]
+    expect([play({ absences }), play({ absences }), play(collector())]).toEqual([
+      [
+        'info: A collector is not possible here, its metrics are absent {"collector":"failures","reason":"no tracefs"}',
+      ],
+      [],
+      [],
+    ])
+  })
+
+  test('says of many that may not be read how many there are, in one line', () => {
+    const play = createPlay()
+    const namespaces = Array.from({ length: 33 }, (_, i) =>
+      buildNamespace({ netns: `n${i}`, failure: { reason: 'permission', message: `no n${i}` } }),
+    )
+    expect(play({ namespaces })).toEqual([
+      'warn: Sockets cannot be read {"namespaces":33,"netns":"n0","reason":"no n0"}',
+    ])
+    expect(play({ namespaces })).toEqual([])
   })
 
   test('tells several from each other', () => {

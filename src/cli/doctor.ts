@@ -55,7 +55,7 @@ function renderFinding(
   terminal: Terminal,
 ): string[] {
   const [first = '', ...rest] = wrap(
-    renderVisible(`${severity}: ${renderNamespaces(namespaces)}: ${what}`),
+    renderVisible([severity, renderNamespaces(namespaces), what].filter(Boolean).join(': ')),
     paragraphWidth(terminal),
   )
   const where = namespaces.length > 1 ? `for ${namespaces[0]}: ` : ''
@@ -69,8 +69,8 @@ function renderFinding(
   ]
 }
 
-/** One name, or how many there are and the first of them. */
+/** One name, or how many there are and the first of them; empty for the whole machine. */
 export function renderNamespaces(namespaces: readonly string[]): string {
-  if (namespaces.length === 1) return namespaces[0] ?? ''
+  if (namespaces.length <= 1) return namespaces[0] ?? ''
   return `${namespaces.length} namespaces (${renderList(namespaces, MOST_NAMESPACES)})`
 }

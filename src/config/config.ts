@@ -38,7 +38,7 @@ type SamplingSettings = Pick<
 type Collectors = Pick<
   WorkerOptions,
   'destinations' | 'owners' | 'listeners' | 'buckets' | 'probe' | 'nat' | 'kubernetes'
-> & { readonly failures: boolean }
+> & { readonly failures: boolean | undefined }
 
 export interface Config extends SamplingSettings {
   readonly command: Command

@@ -154,9 +154,9 @@ export const options = {
   },
   'collector.failures': {
     group: 'Collectors',
-    help: 'Count the failed allocations that the kernel records, where tracefs can be used',
+    help: 'Count the failed allocations that the kernel records, through tracefs; by default where it is permitted',
     value: switchValue,
-    fallback: 'true',
+    fallback: undefined,
   },
   'collector.buckets': {
     group: 'Collectors',

@@ -1,6 +1,7 @@
 // The diagnosis that page, command line and JSON render: Snapshot, the one before and a few facts -> Diagnosis. Pure.
 
 import type { Namespace, NamespaceState, PoolName, Snapshot } from '../snapshot.ts'
+import { findCollectors } from './collectors.ts'
 import { openingRate } from './exposure-pools.ts'
 import { checks } from './exposures.ts'
 import { type Finding, type HostFacts, joinFindings, type Patient } from './finding.ts'
@@ -20,7 +21,7 @@ export interface Diagnosis {
   readonly openingRates: Readonly<Record<string, number>>
   /** Pools that are not well, worst first. */
   readonly pools: readonly PoolDiagnosis[]
-  /** Namespaces that cannot be read, and what the machine is exposed to, worst first; what is ok is last. */
+  /** What cannot be read, and what the machine is exposed to, worst first; what is ok is last. */
   readonly findings: readonly Finding[]
 }
 
@@ -56,7 +57,7 @@ export function diagnose(
       }),
     ),
     pools,
-    findings: joinFindings([...unreadable, ...exposures]),
+    findings: joinFindings([...unreadable, ...findCollectors(snapshot), ...exposures]),
   }
 }
 

@@ -49,7 +49,8 @@ export function describeExitStatus(): readonly (readonly [number, string])[] {
     [
       1,
       `warning: tcp_connect or udp at ${warning.utilizationRatio * 100} % or more, risk ${warning.riskRatio} or more, ` +
-        'connect() slow, tcp_bind exhausted, or one of several namespaces could not be read; of "doctor" also any warning',
+        'connect() slow, tcp_bind exhausted, or one of several namespaces could not be read although that is permitted; of ' +
+        '"doctor" also any warning',
     ],
     [
       2,

@@ -24,6 +24,10 @@ const fix: Readonly<Record<FailureReason, string>> = {
   exhausted: 'Look at the memory and the descriptor limit of the machine.',
 }
 
+/** Only netlink enters namespaces: without it no right helps. */
+const WITHOUT_NETLINK =
+  'Use --source=auto and see in the log why netlink does not work; or let it look at its own only with --netns=self.'
+
 /** A namespace that vanished between listing and reading is nothing to tell. */
 export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
   const byReason = new Map<FailureReason, Namespace[]>()
@@ -32,18 +36,20 @@ export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
     if (state !== undefined || failure === undefined || failure.reason === 'vanished') continue
     byReason.set(failure.reason, [...(byReason.get(failure.reason) ?? []), namespace])
   }
+  const netlinkWorks = namespaces.some(({ state }) => state?.reader === 'netlink')
   const nothingRead = namespaces.every(({ state }) => state === undefined)
   return [...byReason].map(([reason, unread]): Finding => {
     const example = unread[0]?.failure?.message ?? ''
     return {
-      severity: nothingRead ? 'critical' : 'warning',
+      // What was never permitted is no alarm.
+      severity: nothingRead ? 'critical' : reason === 'permission' ? 'note' : 'warning',
       namespaces: unread.map(({ netns }) => netns),
       what:
         reason === 'permission'
           ? 'cannot be read: a right is missing'
           : `cannot be read (${reason})`,
       why: [why[reason], example].filter((part) => part !== '').join(' '),
-      fix: fix[reason],
+      fix: reason === 'permission' && !netlinkWorks ? WITHOUT_NETLINK : fix[reason],
       commands: [],
     }
   })

@@ -38,7 +38,10 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     call: () => T,
   ): { readonly value: T } | SourceError {
     if (enter === undefined || entering === undefined)
-      return new SourceError('permission', 'Cannot enter the namespace: koffi is missing')
+      return new SourceError(
+        'permission',
+        'Cannot enter the namespace: the source netlink alone enters others',
+      )
     let refused: SourceError | undefined
     let isOther = false
     for (const path of namespace.entrances) {

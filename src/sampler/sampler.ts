@@ -28,7 +28,6 @@ export interface SamplerEvents {
     readonly reader: Reader
     readonly traits: Readonly<Record<string, boolean | string>>
     readonly refusals: readonly string[]
-    readonly absences: readonly string[]
   }) => void
   readonly snapshot: (snapshot: Snapshot) => void
   readonly died: (reason: string, backoffMs: number) => void

@@ -46,7 +46,7 @@ export function renderStatusPage(page: StatusPage): string {
     body: [
       renderCards(page),
       renderTable(snapshot, diagnosis),
-      renderFindings('What is not known', listUnknown(page)),
+      renderFindings('What is not known', diagnosis.findings.filter(isUnknown)),
       renderFindings('What will bite', diagnosis.findings.filter(willBite)),
     ].join('\n'),
   })
@@ -128,24 +128,8 @@ function compare(a: Pool | undefined, b: Pool | undefined): number {
   )
 }
 
-function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
-  const failed = snapshot.collectors
-    .filter(({ success }) => !success)
-    .map(
-      ({ collector, problem = '' }): Finding => ({
-        severity: 'warning',
-        namespaces: [],
-        what: `the collector ${collector} does not work`,
-        why: problem,
-        fix: '',
-        commands: [],
-      }),
-    )
-  return [...diagnosis.findings.filter(isUnknown), ...failed]
-}
-
 function isUnknown({ what }: Finding): boolean {
-  return /^cannot be read|may be available than shown|range is unknown/.test(what)
+  return /^cannot be read|may be available than shown|range is unknown|^the collector /.test(what)
 }
 
 function willBite(finding: Finding): boolean {

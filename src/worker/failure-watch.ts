@@ -11,12 +11,17 @@ import { type Identity, lastingKeyOf, type Watched } from './watched.ts'
 export interface FailureWatch {
   /** Call it once a sample, outside every other namespace. Undefined while there is no recorder. */
   read(watched: Iterable<Watched>): Recorded | undefined
-  collector(): Snapshot['collectors'][number]
+  /** Undefined where the collector is absent. */
+  collector(): Snapshot['collectors'][number] | undefined
+  /** Why nothing is counted although nobody switched that off; undefined where it is, or where it was asked for. */
+  absence(): string | undefined
 }
 
 export interface FailureWatchOptions {
   /** Of the instance, the same for every worker of the process. */
   readonly name: string
+  /** Whether the user asked for it by name: then it is a problem that nothing can be counted. */
+  readonly asked: boolean
   /** Where tracefs is mounted; undefined: in one of the usual places. */
   readonly tracefs: string | undefined
   readonly procfs: string
@@ -33,15 +38,23 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
   const countsAlike = countsAsKernel(procfs)
   let recorder: Recorder | undefined
   let problem: string | undefined
+  /** Never permitted, or not possible with this kernel; tracefs may still come. */
+  let absence: string | undefined
   let triedAtSeconds = Number.NEGATIVE_INFINITY
   let durationSeconds = 0
 
   function open(): void {
     if (recorder !== undefined || monotonicSeconds() - triedAtSeconds < RETRY_SECONDS) return
     triedAtSeconds = monotonicSeconds()
+    absence = undefined
     problem = attempt(() => {
       const places = options.tracefs === undefined ? undefined : [options.tracefs]
-      recorder = openRecorder({ places, name: options.name, procfs })
+      try {
+        recorder = openRecorder({ places, name: options.name, procfs })
+      } catch (error) {
+        if (!options.asked && isDenied(error)) absence = error.message
+        else throw error
+      }
     })
   }
 
@@ -92,12 +105,16 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
       durationSeconds = monotonicSeconds() - before
       return recorded
     },
-    collector: () => ({
-      collector: 'failures',
-      success: problem === undefined,
-      durationSeconds,
-      problem,
-    }),
+    collector: () =>
+      absence === undefined
+        ? {
+            collector: 'failures',
+            success: problem === undefined,
+            durationSeconds,
+            problem,
+          }
+        : undefined,
+    absence: () => absence,
   }
 }
 
@@ -112,6 +129,10 @@ function listMarks({ namespace }: Identity): string[] {
 
 function nameMark(by: Mark['by'], inode: number): string {
   return `${by} ${inode}`
+}
+
+function isDenied(error: unknown): error is SourceError {
+  return error instanceof SourceError && ['permission', 'unsupported'].includes(error.reason)
 }
 
 function attempt(call: () => void): string | undefined {

@@ -63,6 +63,10 @@ export function createTakeSample(
         ...names.collectors(),
         ...[failureWatch, buckets, prober, natWatch].flatMap((one) => one?.collector() ?? []),
       ],
+      absences: [
+        ...nameAbsence('failures', failureWatch?.absence()),
+        ...nameAbsence('buckets', buckets?.absence),
+      ],
       cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
       recorded,
       named,
@@ -70,6 +74,10 @@ export function createTakeSample(
       wanted: names.wanted(),
     }
   }
+}
+
+function nameAbsence(collector: string, reason: string | undefined): Sample['absences'] {
+  return reason === undefined ? [] : [{ collector, reason }]
 }
 
 function noteFailing(

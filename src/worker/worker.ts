@@ -55,6 +55,7 @@ if (opened !== undefined) {
         : createFailureWatch({
             ...options,
             name: options.failures,
+            asked: options.failuresAsked,
             monotonicSeconds,
             nameProcess: names.nameProcess,
           }),
@@ -91,7 +92,6 @@ if (opened !== undefined) {
     reader: source.reader,
     traits: source.traits,
     refusals,
-    absences: buckets?.absence === undefined ? [] : [buckets.absence],
   })
 }
 

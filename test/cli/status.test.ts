@@ -131,9 +131,18 @@ describe('statusExitCode()', () => {
     expect(exitCode(buildSnapshot({ namespaces: [] }))).toBe(3)
   })
 
-  test('is 1 when only a part could be read', () => {
-    const namespaces = [buildNamespace(), ...unread.namespaces]
-    expect(exitCode(buildSnapshot({ namespaces }))).toBe(1)
+  test.each([
+    ['malformed', 1],
+    ['timeout', 1],
+    ['vanished', 0],
+    ['permission', 0],
+  ] as const)('of a part that could not be read (%s) is %d', (reason, expected) => {
+    const failure = { reason, message: 'refused' }
+    const namespaces = [
+      buildNamespace(),
+      ...unread.namespaces.map((one) => ({ ...one, netns: 'self', failure })),
+    ]
+    expect(exitCode(buildSnapshot({ namespaces }))).toBe(expected)
   })
 })
 

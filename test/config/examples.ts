@@ -3,9 +3,10 @@
 import type { Config } from '../../src/config/config.ts'
 import { isOptionName, type OptionName, optionNames } from '../../src/config/options.ts'
 
-const allOn = { destinations: true, owners: true, listeners: true, failures: true }
+const allOn = { destinations: true, owners: true, listeners: true }
 export const allCollectors = {
   ...allOn,
+  failures: undefined,
   buckets: undefined,
   probe: false,
   kubernetes: false,
@@ -66,7 +67,7 @@ export const examples: Record<FreeOption, [string, Partial<Config>]> = {
   'collector.destinations': ['0', { collectors: { ...allCollectors, destinations: false } }],
   'collector.owners': ['0', { collectors: { ...allCollectors, owners: false } }],
   'collector.listeners': ['false', { collectors: { ...allCollectors, listeners: false } }],
-  'collector.failures': ['0', { collectors: { ...allCollectors, failures: false } }],
+  'collector.failures': ['1', { collectors: { ...allCollectors, failures: true } }],
   'collector.buckets': ['1', { collectors: { ...allCollectors, buckets: true } }],
   'collector.probe': ['1', { collectors: { ...allCollectors, probe: true } }],
   'collector.nat': ['0', { collectors: { ...allCollectors, nat: false } }],

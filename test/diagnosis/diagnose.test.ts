@@ -84,7 +84,37 @@ describe('diagnose()', () => {
     expect(first?.fix).toContain('CAP_SYS_ADMIN')
     expect(findings.filter(({ what }) => what.includes('cannot be read'))).toHaveLength(1)
     expect(headline).toBe('1 of 34 namespaces has enough ports, 33 cannot be read')
-    expect(severity).toBe('warning')
+    expect([first?.severity, severity]).toEqual(['note', 'note'])
+  })
+
+  test('tells nobody to give rights where only another source would help', () => {
+    const own = buildNamespace({
+      state: buildState({ reader: 'procfs', exactness: 'upper_bound' }),
+    })
+    const failure = { reason: 'permission', message: 'only netlink enters others' } as const
+    const { findings } = diagnose(
+      buildSnapshot({ namespaces: [own, unread('named/a', { failure })] }),
+      linux,
+    )
+    const finding = findings.find(({ what }) => what.startsWith('cannot be read'))
+    expect(finding?.fix).toMatch(/^Use --source=auto/)
+  })
+
+  test('says which collectors fail, and which are not possible here', () => {
+    const row = { collector: 'nat', success: false, durationSeconds: 0, problem: 'garbled' }
+    const { findings, severity } = diagnose(
+      buildSnapshot({
+        collectors: [row, { ...row, collector: 'sockets', problem: undefined }],
+        absences: [{ collector: 'failures', reason: 'it takes root' }],
+      }),
+      linux,
+    )
+    const told = findings.filter(({ namespaces }) => namespaces.length === 0)
+    expect(told.map(({ severity, what, why }) => [severity, what, why])).toEqual([
+      ['warning', 'the collector nat does not work', 'garbled.'],
+      ['note', 'the collector failures is not possible here', 'it takes root.'],
+    ])
+    expect(severity).toBe('ok')
   })
 
   test('joins equal findings and keeps the command of the first', () => {

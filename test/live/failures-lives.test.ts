@@ -200,30 +200,38 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
     })
   })
 
-  test('without tracefs has no series, says once what to mount, and leaves the rest alone', async (context) => {
-    const reason = whyNotLive()
-    if (reason !== undefined) return context.skip(reason)
-    const options = { place: '/nowhere', intervalMs: 100 }
-    await withFailureExporter(options, async (exporter) => {
-      const page = await afterSamples(exporter, 20)
-      for (const name of [TOTAL, BY_DESTINATION]) expect(page.list(name)).toEqual([])
-      const success = 'ephemeral_port_scrape_collector_success'
-      expect(page.value(success, { collector: 'failures' })).toBe(0)
-      expect(page.value(success, { collector: 'sockets' })).toBe(1)
-      const [own] = page.list('ephemeral_port_netns_success')
-      expect(own?.value).toBe(1)
-      expect(page.list('ephemeral_port_pool_utilization_ratio').length).toBeGreaterThan(0)
-      const lines = exporter.program
-        .stderr()
-        .split('\n')
-        .filter((line) => /tracefs|failures/.test(line))
-      expect(lines).toHaveLength(1)
-      expect(lines[0]).toContain(
-        'there is no tracefs at /nowhere; mount it (mount -t tracefs nodev /sys/kernel/tracing)',
-      )
-      expect(await endBy('SIGTERM', exporter)).toBe(0)
-    })
-  })
+  test.for([
+    { flags: [], success: [], level: 'info' },
+    { flags: ['--collector.failures'], success: [0], level: 'warn' },
+  ])(
+    'without tracefs and with $flags it has no series, says once what to mount, and leaves the rest alone',
+    async ({ flags, success: expected, level }, context) => {
+      const reason = whyNotLive()
+      if (reason !== undefined) return context.skip(reason)
+      const options = { place: '/nowhere', intervalMs: 100, flags }
+      await withFailureExporter(options, async (exporter) => {
+        const page = await afterSamples(exporter, 20)
+        for (const name of [TOTAL, BY_DESTINATION]) expect(page.list(name)).toEqual([])
+        const success = 'ephemeral_port_scrape_collector_success'
+        const failures = page.list(success, { collector: 'failures' }).map(({ value }) => value)
+        expect(failures).toEqual(expected)
+        expect(page.value(success, { collector: 'sockets' })).toBe(1)
+        const [own] = page.list('ephemeral_port_netns_success')
+        expect(own?.value).toBe(1)
+        expect(page.list('ephemeral_port_pool_utilization_ratio').length).toBeGreaterThan(0)
+        const lines = exporter.program
+          .stderr()
+          .split('\n')
+          .filter((line) => /tracefs|failures/.test(line))
+        expect(lines).toHaveLength(1)
+        expect(lines[0]).toContain(`level=${level} `)
+        expect(lines[0]).toContain(
+          'there is no tracefs at /nowhere; mount it (mount -t tracefs nodev /sys/kernel/tracing)',
+        )
+        expect(await endBy('SIGTERM', exporter)).toBe(0)
+      })
+    },
+  )
 
   test('with --no-collector.failures touches no tracefs and says nothing of it', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)

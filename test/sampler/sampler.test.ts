@@ -15,6 +15,7 @@ const worker: WorkerOptions = {
   owners: true,
   kubernetes: false,
   failures: undefined,
+  failuresAsked: false,
   tracefs: undefined,
   probe: false,
   buckets: undefined,
@@ -34,6 +35,7 @@ const sample: Sample = {
   namespaces: [],
   failures: [],
   collectors: [],
+  absences: [],
   cpuSeconds: 0.01,
   recorded: undefined,
   named: [],
@@ -78,7 +80,6 @@ const opened = {
   reader: 'netlink',
   traits: {},
   refusals: [],
-  absences: [],
 } as const
 
 beforeEach(() => {

@@ -50,9 +50,10 @@ function watch(part: Partial<NetNamespace>, netns?: string): Watched {
   return watched
 }
 
-function createWatch(everyNamespace = true, tracefs?: string) {
+function createWatch(everyNamespace = true, tracefs?: string, asked = false) {
   return createFailureWatch({
     name: 'ours',
+    asked,
     tracefs,
     procfs,
     everyNamespace,
@@ -128,16 +129,51 @@ describe('read()', () => {
     expect(resolve(7)).toEqual([undefined, undefined])
   })
 
-  test('tries again after a minute where nothing could be opened', () => {
+  test.each(['unsupported', 'permission'] as const)(
+    'is absent where it is not possible (%s) and nobody asked, until it is',
+    (reason) => {
+      open.mockImplementation(() => {
+        throw new SourceError(reason, 'no tracefs; mount it')
+      })
+      const { read: take, collector, absence } = createWatch()
+      for (now of [1000, 1001, 1059]) {
+        expect(take([])).toBeUndefined()
+        expect(collector()).toBeUndefined()
+        expect(absence()).toBe('no tracefs; mount it')
+      }
+      expect(open).toHaveBeenCalledOnce()
+      open.mockReset().mockReturnValue({ instancePath: '/ours', read, close: () => {} })
+      now = 1060
+      expect(take([])).toMatchObject({ instancePath: '/ours' })
+      expect(collector()).toMatchObject({ success: true, problem: undefined })
+      expect(absence()).toBeUndefined()
+    },
+  )
+
+  test.each([new SourceError('exhausted', 'no memory'), new DecodeError('garbled', 0)])(
+    'fails where it is possible and does not work: %s',
+    (error) => {
+      open.mockImplementation(() => {
+        throw error
+      })
+      const { read: take, collector, absence } = createWatch()
+      take([])
+      expect(collector()).toMatchObject({ success: false, problem: error.message })
+      expect(absence()).toBeUndefined()
+    },
+  )
+
+  test('that was asked for fails, and tries again after a minute', () => {
     open.mockImplementation(() => {
       throw new SourceError('unsupported', 'no tracefs; mount it')
     })
-    const { read: take, collector } = createWatch()
+    const { read: take, collector, absence } = createWatch(true, undefined, true)
     for (now of [1000, 1001, 1059]) {
       expect(take([])).toBeUndefined()
       expect(collector()).toMatchObject({ success: false, problem: 'no tracefs; mount it' })
     }
     expect(open).toHaveBeenCalledOnce()
+    expect(absence()).toBeUndefined()
     open.mockReset().mockReturnValue({ instancePath: '/ours', read, close: () => {} })
     now = 1060
     expect(take([])).toMatchObject({ instancePath: '/ours' })
@@ -189,5 +225,5 @@ test('collector() tells how long the last reading took', () => {
     return buildReading([])
   })
   take([])
-  expect(collector().durationSeconds).toBe(2)
+  expect(collector()?.durationSeconds).toBe(2)
 })

@@ -88,6 +88,7 @@ function createNode(ids: readonly number[]) {
         named: [],
       }),
       collector: () => ({ collector: 'failures', success: true, durationSeconds: 0 }),
+      absence: () => undefined,
     },
     prober: undefined,
     buckets: undefined,

@@ -98,6 +98,7 @@ export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {
     namespaces: [buildNamespace()],
     failures: countNoFailures(),
     collectors: [],
+    absences: [],
     ...part,
   }
 }

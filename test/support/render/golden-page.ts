@@ -66,5 +66,6 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
     namespaces: [buildNamespace({ netns: 'self', netnsKind: 'self', state })],
     failures: countNoFailures(),
     collectors: [{ collector: 'sockets', success: true, durationSeconds: 0.0035 }],
+    absences: [],
   }
 }

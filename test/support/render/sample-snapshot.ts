@@ -266,6 +266,7 @@ export const sampleSnapshot: Snapshot = {
     { collector: 'destinations', success: true, durationSeconds: 0.0025 },
     { collector: 'listeners', success: false, durationSeconds: 0 },
   ],
+  absences: [],
 }
 
 /** The sample with something else in the state of `host`. */
