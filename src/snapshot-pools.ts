@@ -13,6 +13,8 @@ export type OwnerKind =
   | 'pod'
   | 'cgroup'
   | 'user'
+  /** Of addresses behind a NAT: the namespace that has it, by the label netns. */
+  | 'netns'
   /** Ownerless, and never seen alive. */
   | 'none'
   /** The kernel names an owner that cannot be resolved. */

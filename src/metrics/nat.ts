@@ -71,7 +71,8 @@ export const natFamilies: readonly Family[] = [
     absent: 'where nothing is translated or conntrack may not be listed',
     details:
       'owner is the pod with that address, where the exporter asks the Kubernetes API and the pod runs on ' +
-      'this node. Otherwise owner and owner_kind are unknown. A client has a row from 1 % of ' +
+      'this node. Otherwise it is the namespace of this node that alone has that address, as the label netns ' +
+      'calls it, with the owner_kind netns. A client from elsewhere is unknown. A client has a row from 1 % of ' +
       'the range and 8 ports on.',
     labels: ['netns', 'protocol', 'client', 'owner', 'owner_kind'],
     *samples(snapshot) {

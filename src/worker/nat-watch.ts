@@ -1,7 +1,6 @@
 // The worker's side of the nat collector: counts conntrack in every namespace, and lists the entries of those that may be
 // running out of ports, within the budget.
 
-import type { NameClient } from '../model/nat/clients.ts'
 import { smallestNatRange } from '../model/nat/ranges.ts'
 import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
@@ -9,13 +8,14 @@ import type { NatRangeOption } from '../sample.ts'
 import type { ConntrackState, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
+import type { ClientNames } from './client-names.ts'
 import { judgeFailure } from './read-failure.ts'
 import type { SampleClocks } from './reading.ts'
 import type { Watched } from './watched.ts'
 
 export interface NatWatch {
   /** Call it once a sample, outside every other namespace. */
-  read(watched: Iterable<Watched>, budgetSeconds: number): Promise<void>
+  read(watched: readonly Watched[], budgetSeconds: number): Promise<void>
   collector(): Snapshot['collectors'][number]
 }
 
@@ -25,7 +25,7 @@ export interface NatWatchOptions {
   readonly source: ConntrackSource | undefined
   readonly step: NatStep
   readonly ranges: readonly NatRangeOption[]
-  readonly nameClient: NameClient
+  readonly clientNames: ClientNames
   readonly clocks: SampleClocks
 }
 
@@ -37,7 +37,7 @@ const CALM_SECONDS = 60
 const BUDGET_SHARE = 0.5
 
 export function createNatWatch(options: NatWatchOptions): NatWatch {
-  const { namespaces, source, step, ranges, nameClient, clocks } = options
+  const { namespaces, source, step, ranges, clientNames, clocks } = options
   let credit = 0
   let problem: string | undefined
   let durationSeconds = 0
@@ -64,21 +64,28 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     const entries = nat.conntrack?.entries ?? 0
     if (nat.refused || (entries === 0 && nat.state === undefined)) return undefined
     const { namespace, name } = identity
+    // Nothing is shown of a namespace without a name, and its clients have none yet either.
+    if (name === undefined) return undefined
     const bound = entries / smallestNatRange(nat.rules.rules, ranges)
     const translates = nat.model !== undefined
     const fullest = Math.max(0, ...(nat.state?.pools ?? []).map((pool) => pool.utilizationRatio))
     if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return 'strained'
     if (now - (nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY) < CALM_SECONDS) return undefined
-    const alwaysShown = namespace.own || name?.netnsKind === 'host'
+    const alwaysShown = namespace.own || name.netnsKind === 'host'
     const known = nat.listedAtSeconds !== undefined
     if (known && !translates && !alwaysShown && bound < STRAINED_RATIO) return undefined
     return 'calm'
   }
 
   /** Returns the CPU seconds that it cost. */
-  async function list(open: ConntrackSource, one: Watched): Promise<number> {
+  async function list(
+    open: ConntrackSource,
+    one: Watched,
+    all: readonly Watched[],
+  ): Promise<number> {
     const before = clocks.cpuSeconds()
     const { nat } = one.last
+    if (nat.model !== undefined || nat.listedAtSeconds === undefined) clientNames.refresh(all)
     nat.listedAtSeconds = clocks.monotonicSeconds()
     try {
       const learned = namespaces.inside(one.identity.namespace, () =>
@@ -86,7 +93,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
           step(nat.model, reading, {
             atSeconds: clocks.monotonicSeconds(),
             unixSeconds: clocks.unixSeconds(),
-            nameClient,
+            nameClient: clientNames.nameClient,
           }),
         ),
       )
@@ -115,7 +122,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
         const age = ({ last }: Watched) => last.nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY
         const queue = [...due.strained, ...due.calm].sort((a, b) => compare(age(a), age(b)))
         credit = await spend(queue, credit, budgetSeconds * BUDGET_SHARE, (one) =>
-          list(source, one),
+          list(source, one, watched),
         )
       }
       durationSeconds = clocks.monotonicSeconds() - now

@@ -4,7 +4,6 @@
 import { existsSync } from 'node:fs'
 import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
-import { renderIpv4 } from '../model/addresses.ts'
 import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
@@ -33,8 +32,8 @@ export interface NodeNames {
   ): (by: 'cgroup' | 'user', ids: ReadonlySet<number>) => (id: number) => OwnerName | undefined
   /** Forgets what only other namespaces than these needed. */
   retain(namespaces: ReadonlyMap<number, unknown>): void
-  /** Names the pod that has that IPv4 address for itself. */
-  nameClient(address: number): OwnerName | undefined
+  /** Names the pod that has that address for itself. */
+  namePodAt(address: string): OwnerName | undefined
   /** Names the owner of a process by its cgroup. */
   nameProcess(cgroupPath: string): string
   /** The processes behind the owners of pools that are nearly full or at risk. */
@@ -145,8 +144,8 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       tree?.retain(new Set([...idsOf.values()].flatMap((ids) => [...ids])))
       if (identities.size > MOST_IDENTITIES) identities.clear()
     },
-    nameClient(address) {
-      const pod = podsByAddress.get(renderIpv4(address))
+    namePodAt(address) {
+      const pod = podsByAddress.get(address)
       return pod && { owner: `${pod.namespace}/${pod.name}`, ownerKind: 'pod' }
     },
     nameProcess: (path) => namePath(path).owner,

@@ -39,7 +39,7 @@ export function createTakeSample(
     reading.boundAll(list)
     watch.discovered()
     const firstSeconds = await reading.readDue(list, budgetSeconds, watch)
-    await natWatch?.read(list.all.values(), budgetSeconds)
+    await natWatch?.read([...list.all.values()], budgetSeconds)
     const named = naming.nameAll(list.all, now)
     names.retain(list.all)
     const recorded = failureWatch?.read(list.all.values())

@@ -2,7 +2,9 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { noteDescriptors } from '../kernel/descriptors.ts'
+import { readInterfaceAddresses } from '../kernel/interface-addresses.ts'
 import { type Libc, openLibc } from '../kernel/libc.ts'
+import { renderIpv4 } from '../model/addresses.ts'
 import { createNatStep } from '../model/nat/step.ts'
 import { createStep } from '../model/step.ts'
 import { openNamespaces } from '../namespaces/open-namespaces.ts'
@@ -11,6 +13,7 @@ import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
 import { createConntrackSource } from '../sources/conntrack.ts'
 import { type OpenedSource, openSource } from '../sources/sources.ts'
 import { createBucketWatch } from './bucket-watch.ts'
+import { createClientNames } from './client-names.ts'
 import { createFailureWatch } from './failure-watch.ts'
 import { createNatWatch } from './nat-watch.ts'
 import { createNodeNames } from './node-names.ts'
@@ -24,6 +27,8 @@ const port = parentPort
 const { options, descriptors, given, opens }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 const monotonicSeconds = () => performance.now() / 1000
+/** Whoever gives a namespace more addresses has not all of them named. */
+const MOST_ADDRESSES = 64
 let libc: Libc | undefined
 
 const opened = await open()
@@ -71,7 +76,11 @@ if (opened !== undefined) {
           source: libc && createConntrackSource(libc),
           step: createNatStep({ ...options, ranges: options.natRanges }),
           ranges: options.natRanges,
-          nameClient: names.nameClient,
+          clientNames: createClientNames({
+            read: (namespace) => namespaces.inside(namespace, () => listAddresses(libc)),
+            namePod: names.namePodAt,
+            monotonicSeconds,
+          }),
           clocks,
         })
       : undefined,
@@ -93,6 +102,11 @@ if (opened !== undefined) {
     traits: source.traits,
     refusals,
   })
+}
+
+/** Without netlink nothing is listed that could be named. */
+function listAddresses(libc: Libc | undefined): readonly string[] {
+  return libc === undefined ? [] : readInterfaceAddresses(libc, MOST_ADDRESSES).map(renderIpv4)
 }
 
 async function loadLibc(): Promise<Libc> {

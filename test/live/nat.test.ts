@@ -236,6 +236,29 @@ describe('source NAT', { timeout: 60_000 + MIXES * 30_000 }, () => {
         expect(after.value('ephemeral_port_pool_available_ports', pool)).toBe(0)
         expect(after.value('ephemeral_port_exhaustion_risk_ratio', pool)).toBe(1)
         expect(after.value('ephemeral_port_nat_failure_probability_ratio', pool)).toBe(1)
+        // No client has eight ports, so that all of them are in one row.
+        const clients = 'ephemeral_port_nat_client_used_ports'
+        expect(
+          after.list(clients, { netns: lab.netns }).map(({ labels }) => labels.client),
+        ).toEqual(['other'])
+      })
+    })
+  })
+
+  test('names a client by the namespace that has its address', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [9001])
+      lab.rules(renderRules('masquerade to :40000-40099'))
+      const [client = { address: '', port: 0 }] = clientPeers(1)
+      const from = Array.from({ length: 12 }, (_, at) => ({ ...client, port: 20_000 + at }))
+      await lab.client.call('connect', { to: SERVERS[0] ?? NAMESERVER, from, timeoutMs: 500 })
+      await withNodeExporter(FLAGS, async (exporter) => {
+        const row = { client: client.address, owner: lab.clientNetns, owner_kind: 'netns' }
+        const value = await exporter.until((page) =>
+          page.find('ephemeral_port_nat_client_used_ports', { netns: lab.netns, ...row }),
+        )
+        expect(value).toBe(12)
       })
     })
   })

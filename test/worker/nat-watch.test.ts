@@ -54,7 +54,7 @@ function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
       ranges: [],
     }),
     ranges: [],
-    nameClient: () => undefined,
+    clientNames: { refresh: () => {}, nameClient: () => undefined },
     clocks: {
       unixSeconds: () => world.now,
       monotonicSeconds: () => world.now,
@@ -63,7 +63,9 @@ function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
   })
   const add = (id: number, counts: Partial<Conntrack>, own = false): Watched => {
     world.counts.set(id, { ...COUNTS, ...counts })
-    return startWatching(buildNetNamespace({ id, own }), 0)
+    const watched = startWatching(buildNetNamespace({ id, own }), 0)
+    watched.identity.name = { netns: `named/${id}`, netnsKind: 'named' }
+    return watched
   }
   return {
     world,
@@ -110,6 +112,17 @@ describe('the watch of NAT', () => {
     world.counts.delete(1)
     await sample([one])
     expect(one.last.nat.conntrack).toBeUndefined()
+  })
+
+  test('waits for the name of a namespace, without which nothing of it is shown', async () => {
+    const { add, sample } = setUp()
+    const one = add(1, { entries: 13_000 })
+    const { name } = one.identity
+    one.identity.name = undefined
+    expect(await sample([one], 1)).toEqual([])
+    expect(one.last.nat.conntrack?.entries).toBe(13_000)
+    one.identity.name = name
+    expect(await sample([one], 1)).toEqual([1])
   })
 
   test('lists a namespace once when it is met, and then only where trouble is possible', async () => {

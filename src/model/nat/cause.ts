@@ -7,6 +7,7 @@ import {
   type OwnerShare,
   type Pool,
 } from '../../snapshot-pools.ts'
+import { renderIpv4 } from '../addresses.ts'
 import type { FlowTable } from '../flows.ts'
 import type { NumberTable } from '../owners/ids.ts'
 import { UNKNOWN_OWNER } from '../owners/rows.ts'
@@ -54,7 +55,7 @@ export function shareAmongClients(
   }
   const shares = new Map<string, OwnerShare>()
   for (const [client, ports] of counts) {
-    const name = nameClient(clients.value(client)) ?? UNKNOWN_OWNER
+    const name = nameClient(renderIpv4(clients.value(client))) ?? UNKNOWN_OWNER
     const key = `${name.ownerKind} ${name.owner}`
     shares.set(key, { ...name, ports: ports + (shares.get(key)?.ports ?? 0) })
   }

@@ -6,8 +6,8 @@ import { renderIpv4 } from '../addresses.ts'
 import type { NumberTable } from '../owners/ids.ts'
 import { UNKNOWN_OWNER } from '../owners/rows.ts'
 
-/** The name of whoever has that IPv4 address; undefined where nobody is known to. */
-export type NameClient = (address: number) => OwnerName | undefined
+/** The name of whoever has that address, given as text; undefined where nobody is known to. */
+export type NameClient = (address: string) => OwnerName | undefined
 
 /**
  * Rows of one protocol, most ports first. The first `top` clients get a row if they hold `leastPorts`, and keep it while
@@ -48,9 +48,8 @@ export function renderClients(
   }
   const rows = best
     .map((index, rank): NatClientRow & { readonly rank: number } => {
-      const address = clients.value(index)
-      const client = renderIpv4(address)
-      const named = nameClient(address) ?? UNKNOWN_OWNER
+      const client = renderIpv4(clients.value(index))
+      const named = nameClient(client) ?? UNKNOWN_OWNER
       return { protocol, client, ...named, usedPorts: ports[index] ?? 0, rank }
     })
     .filter(

@@ -27,7 +27,7 @@ function play(readings: readonly NatReading[], changes: Partial<typeof options> 
       atSeconds: 5 * at,
       unixSeconds: 1_700_000_000 + 5 * at,
       nameClient: (address) =>
-        address === addressOf('10.0.0.1') ? { owner: 'shop/cart', ownerKind: 'pod' } : undefined,
+        address === '10.0.0.1' ? { owner: 'shop/cart', ownerKind: 'pod' } : undefined,
     })
     state = learned?.state
     nat = learned?.nat

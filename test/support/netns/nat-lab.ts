@@ -14,6 +14,8 @@ export type { Peer, Wanted }
 export interface NatLab {
   /** What the exporter calls the namespace that translates. */
   readonly netns: string
+  /** What it calls that of the clients. */
+  readonly clientNetns: string
   readonly client: PeerProcess
   readonly nat: PeerProcess
   readonly server: PeerProcess
@@ -70,6 +72,7 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
     const [client, nat, server] = await Promise.all([start(c), start(n), start(s)])
     return await use({
       netns: `named/${n}`,
+      clientNetns: `named/${c}`,
       client,
       nat,
       server,

@@ -1,0 +1,62 @@
+import { networkInterfaces } from 'node:os'
+import { describe, expect, test } from 'vitest'
+import {
+  decodeInterfaceAddresses,
+  readInterfaceAddresses,
+} from '../../src/kernel/interface-addresses.ts'
+import { openLibc } from '../../src/kernel/libc.ts'
+import { encodeAttribute, encodeMessage } from '../../src/kernel/netlink.ts'
+import { renderIpv4 } from '../../src/model/addresses.ts'
+import { DecodeError } from '../../src/observation.ts'
+
+const NEW_ADDRESS = 20
+const HOST_SCOPE = 254
+
+function address(last: number, { family = 2, scope = 0, type = 2 } = {}): Uint8Array {
+  return encodeMessage(
+    { type: NEW_ADDRESS, flags: 2, sequence: 1 },
+    Buffer.concat([
+      Uint8Array.of(family, 24, 0, scope, 2, 0, 0, 0),
+      encodeAttribute(1, Uint8Array.of(10, 0, 0, 99)),
+      encodeAttribute(type, Uint8Array.of(10, 0, 0, last)),
+    ]),
+  )
+}
+
+function decode(...messages: readonly Uint8Array[]): readonly string[] {
+  const addresses: number[] = []
+  decodeInterfaceAddresses(Buffer.concat(messages), 1, addresses)
+  return addresses.map(renderIpv4)
+}
+
+describe('addresses of a namespace', () => {
+  test('are the local ones of IPv4, without those that every namespace has', () => {
+    expect(decode(address(1), address(2, { scope: HOST_SCOPE }), address(3))).toEqual([
+      '10.0.0.1',
+      '10.0.0.3',
+    ])
+    expect(decode(address(1, { family: 10 }), address(2, { type: 4 }))).toEqual([])
+  })
+
+  test('are refused where a length misleads', () => {
+    const short = address(1).slice(0, 20)
+    new DataView(short.buffer).setUint32(0, 20, true)
+    expect(() => decode(short)).toThrow(DecodeError)
+    const misleading = address(1)
+    misleading[24] = 200
+    expect(() => decode(misleading)).toThrow(DecodeError)
+  })
+
+  test('are what the system says of our own, up to so many', async (ctx) => {
+    if (process.platform !== 'linux') return ctx.skip('needs Linux')
+    const libc = await openLibc()
+    const expected = Object.values(networkInterfaces())
+      .flatMap((all) => all ?? [])
+      .filter(({ family, internal }) => family === 'IPv4' && !internal)
+      .map((one) => one.address)
+    const found = readInterfaceAddresses(libc, 64).map(renderIpv4)
+    expect(found).toEqual(expect.arrayContaining(expected))
+    expect(found).not.toContain('127.0.0.1')
+    expect(readInterfaceAddresses(libc, 0)).toEqual([])
+  })
+})
