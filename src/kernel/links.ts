@@ -29,11 +29,14 @@ const IFLA_LINKINFO = 18
 const IFLA_INFO_KIND = 1
 const ATTRIBUTE_TYPE_MASK = 0x3fff
 
-/** Reads the devices of the calling thread's namespace by index. Throws SourceError or DecodeError. */
-export function readDevices(libc: Libc): ReadonlyMap<number, Device> {
+/**
+ * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SourceError or
+ * DecodeError.
+ */
+export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap<number, Device> {
   const channel = openNetlinkChannel(libc, NETLINK_ROUTE)
   try {
-    return dumpDevices(channel)
+    return dumpDevices(channel, indexes)
   } finally {
     channel.close()
   }
@@ -45,18 +48,28 @@ interface Link {
   readonly kind: string
 }
 
-export function dumpDevices(channel: NetlinkChannel): ReadonlyMap<number, Device> {
-  const links = new Map<number, Link>()
+/** By text, which V8 hashes with a secret, other than numbers: whoever has a namespace chooses the indexes in it. */
+type Links = Map<string, Link>
+
+const keyOf = (index: number) => `index ${index}`
+
+/** The same over a channel. */
+export function dumpDevices(
+  channel: NetlinkChannel,
+  indexes: readonly number[],
+): ReadonlyMap<number, Device> {
+  const links: Links = new Map()
   const decode = (datagram: Uint8Array) => decodeLinks(datagram, links)
   const dump = { request: encodeLinksRequest(), what: 'network devices', decode }
   for (const _datagram of dumpDatagrams(channel, dump));
-  const isVrf = (index: number) => links.get(index)?.kind === 'vrf'
-  return new Map(
-    [...links].map(([index, { name, master }]) => [
-      index,
-      { name, vrf: isVrf(index) || isVrf(master) },
-    ]),
-  )
+  const isVrf = (index: number) => links.get(keyOf(index))?.kind === 'vrf'
+  const devices = new Map<number, Device>()
+  for (const index of indexes) {
+    const link = links.get(keyOf(index))
+    if (link === undefined) continue
+    devices.set(index, { name: link.name, vrf: isVrf(index) || isVrf(link.master) })
+  }
+  return devices
 }
 
 function encodeLinksRequest(): Uint8Array {
@@ -69,7 +82,7 @@ function encodeLinksRequest(): Uint8Array {
   return bytes
 }
 
-function decodeLinks(datagram: Uint8Array, links: Map<number, Link>): DatagramEnd {
+function decodeLinks(datagram: Uint8Array, links: Links): DatagramEnd {
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
   for (let offset = 0; offset < datagram.length; ) {
     const end = messageEnd(view, offset, datagram.length)
@@ -92,7 +105,7 @@ interface Part {
   readonly end: number
 }
 
-function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Map<number, Link>): void {
+function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Links): void {
   if (start + IFINFO_BYTES > end) {
     throw new DecodeError(`Cannot decode device: ${end - start} bytes, need ${IFINFO_BYTES}`, start)
   }
@@ -106,7 +119,7 @@ function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Map<nu
       }
     }
   }
-  links.set(view.getInt32(start + 4, true), { name, master, kind })
+  links.set(keyOf(view.getInt32(start + 4, true)), { name, master, kind })
 }
 
 function* listAttributes(view: DataView, start: number, end: number) {

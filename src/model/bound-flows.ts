@@ -5,7 +5,8 @@
 
 import { type Census, PORTS, USE } from './census.ts'
 import { createInboundTest } from './destinations.ts'
-import { HOLD, hashKey, KEY_WORDS } from './flows.ts'
+import { HOLD, KEY_WORDS } from './flows.ts'
+import { createSeededHash } from './seeded-hash.ts'
 
 /** How a connection came to hold a port that is closed because of it. */
 export const ORIGIN = {
@@ -38,6 +39,8 @@ const MOST_ROWS = 65_536
 /** A mark that was not seen again for as long as a TIME_WAIT lasts may be that of another connection. */
 const BELIEVED_SECONDS = 60
 const MINISOCK = 4
+/** One for the whole process, so that a mark means the same to every memory. */
+const hashKey = createSeededHash(KEY_WORDS)
 const ORIGIN_MASK = 3
 const HASH_MASK = ~7
 

@@ -83,14 +83,13 @@ export interface Census {
   readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
   /** Interface indexes of the devices that TCP sockets are bound to. */
-  readonly devices: ReadonlySet<number>
+  readonly devices: NumberTable
   /** Undefined where nothing tells owners. */
   readonly owners: CensusOwners | undefined
 }
 
 type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   listeners: Listener[]
-  readonly devices: Set<number>
   readonly settings: NetSettings
   readonly key: Uint32Array
   readonly flow: FlowUse
@@ -113,6 +112,7 @@ export function createCensusTaker(
 ) => Census {
   const noted = owners ? createOwners() : undefined
   const flows = createFlowTable(noted && ((left, right) => prefersOwner(noted.table, left, right)))
+  const devices = createNumberTable()
   const portUse = new Uint16Array(PORTS)
   const portExpirySeconds = new Uint8Array(PORTS)
   const key = new Uint32Array(KEY_WORDS)
@@ -120,6 +120,7 @@ export function createCensusTaker(
 
   return (settings, batches, ownersBy) => {
     flows.clear()
+    devices.clear()
     portUse.fill(0)
     portExpirySeconds.fill(0)
     const draft: Draft = {
@@ -132,7 +133,7 @@ export function createCensusTaker(
       hasExplicitFlows: false,
       hasReclaimableFlows: false,
       listeners: [],
-      devices: new Set(),
+      devices,
       owners: noted && ownersBy && resetOwners(noted, ownersBy),
       settings,
       key,
@@ -175,7 +176,7 @@ function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   if (state === STATE.listen) bits |= USE.listener
   use(draft, port, bits)
   const device = batch.device[row] ?? 0
-  if (device !== 0) draft.devices.add(device)
+  if (device !== 0) draft.devices.index(device)
   const { owners } = draft
   const owner = owners && takeOwner(owners.table, owners.by, batch, row)
   if (owners && owner && (bits & (USE.bound | USE.listener)) !== 0) {

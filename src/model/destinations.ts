@@ -2,8 +2,9 @@
 // open to connect().
 
 import { isIpv4, V4_MAPPED } from './addresses.ts'
-import type { Census, Listener } from './census.ts'
+import { type Census, type Listener, PORTS } from './census.ts'
 import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import { createKeyTable } from './key-table.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
 /** Row i of every column is destination i of the census' flow table. */
@@ -136,27 +137,51 @@ function nameListener({ port, address, ipv6Only }: Listener): string {
   return `${port} ${address.join()} ${ipv6Only}`
 }
 
+/** Which connections the listeners of a port accept: all, those of one family, or those to an address of `exact`. */
+const ACCEPTS = { all: 1, ipv6: 2, ipv4: 4, exact: 8 } as const
+/** Words of an address and its port. */
+const LISTENER_WORDS = 5
+
 /** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
 export function createInboundTest(
   listeners: readonly Listener[],
 ): (keys: Uint32Array, at: number, port: number) => boolean {
-  const byPort = new Map<number, Listener[]>()
-  for (const listener of listeners) {
-    const others = byPort.get(listener.port)
-    if (others) others.push(listener)
-    else byPort.set(listener.port, [listener])
+  if (listeners.length === 0) return () => false
+  const accepting = new Uint8Array(PORTS)
+  const exact = createKeyTable(LISTENER_WORDS, sameListener)
+  const key = new Uint32Array(LISTENER_WORDS)
+  for (const { port, address, ipv6Only } of listeners) {
+    const kind = acceptedBy(address, ipv6Only)
+    accepting[port] = (accepting[port] ?? 0) | kind
+    if (kind !== ACCEPTS.exact) continue
+    key.set(address)
+    key[4] = port
+    exact.index(key)
   }
-  if (byPort.size === 0) return () => false
-  return (keys, at, port) =>
-    byPort.get(port)?.some((listener) => accepts(listener, keys, at)) ?? false
+  return (keys, at, port) => {
+    const kinds = accepting[port] ?? 0
+    if (kinds === 0) return false
+    if ((kinds & (ACCEPTS.all | (isIpv4(keys, at) ? ACCEPTS.ipv4 : ACCEPTS.ipv6))) !== 0)
+      return true
+    if ((kinds & ACCEPTS.exact) === 0) return false
+    for (let word = 0; word < 4; word++) key[word] = keys[at + word] ?? 0
+    key[4] = port
+    return exact.find(key) >= 0
+  }
 }
 
-function accepts({ address, ipv6Only }: Listener, keys: Uint32Array, at: number): boolean {
+function acceptedBy(address: Listener['address'], ipv6Only: boolean): number {
   const [word0, word1, word2, word3] = address
-  const wildcard = word0 === 0 && word1 === 0 && word3 === 0
-  if (wildcard && word2 === 0) return !ipv6Only || !isIpv4(keys, at)
-  if (wildcard && word2 === V4_MAPPED) return isIpv4(keys, at)
-  return address.every((word, index) => word === keys[at + index])
+  if (word0 !== 0 || word1 !== 0 || word3 !== 0) return ACCEPTS.exact
+  if (word2 === 0) return ipv6Only ? ACCEPTS.ipv6 : ACCEPTS.all
+  return word2 === V4_MAPPED ? ACCEPTS.ipv4 : ACCEPTS.exact
+}
+
+function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
+  for (let word = 0; word < LISTENER_WORDS; word++) {
+    if (left[at + word] !== right[from + word]) return false
+  }
+  return true
 }
 
 /** For each destination with a device the index of the same one without, else -1; undefined when no device is in use. */

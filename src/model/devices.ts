@@ -2,40 +2,51 @@
 
 import type { Device } from '../observation.ts'
 import type { Destination, Destinations } from '../snapshot.ts'
+import type { NumberTable } from './owners/ids.ts'
 
-/** Lists the devices of the namespace by index; undefined where that is not possible now. */
-export type ReadDevices = () => ReadonlyMap<number, Device> | undefined
+/** Looks up devices of the namespace by index; undefined where that is not possible now. Those that have gone are left out. */
+export type ReadDevices = (indexes: readonly number[]) => ReadonlyMap<number, Device> | undefined
 
 /** What one sample leaves for the next: devices of the sockets, not all there are. */
 export interface DeviceMemory {
   readonly readAtSeconds: number
   readonly devices: ReadonlyMap<number, Device>
+  /** Whether these are all that sockets are bound to. */
+  readonly whole: boolean
 }
 
 /** A device may get another name, or join a VRF. */
 const BELIEVED_SECONDS = 60
+/** Devices that are looked up: whoever has a namespace of their own makes as many as they like, with indexes of their choice. */
+const MOST_DEVICES = 1000
 
 export function advanceDevices(
   before: DeviceMemory | undefined,
-  used: ReadonlySet<number>,
+  used: NumberTable,
   context: { readonly read: ReadDevices | undefined; readonly atSeconds: number },
 ): DeviceMemory | undefined {
   const { read, atSeconds } = context
-  if (used.size === 0) return undefined
+  const count = Math.min(used.count(), MOST_DEVICES)
+  if (count === 0) return undefined
+  const whole = count === used.count()
+  const indexes = Array.from({ length: count }, (_, at) => used.value(at))
   const isFresh = before !== undefined && atSeconds - before.readAtSeconds < BELIEVED_SECONDS
-  if (isFresh && [...used].every((index) => before.devices.has(index))) return before
-  const all = read?.()
-  if (all === undefined) return before
+  if (isFresh && indexes.every((index) => before.devices.has(index))) return { ...before, whole }
+  const all = read?.(indexes)
+  if (all === undefined) return before && { ...before, whole }
   const devices = new Map<number, Device>()
-  for (const index of used) {
+  for (const index of indexes) {
     // One that has gone keeps its number.
     devices.set(index, all.get(index) ?? { name: String(index), vrf: false })
   }
-  return { readAtSeconds: atSeconds, devices }
+  return { readAtSeconds: atSeconds, devices, whole }
 }
 
+/** Whether some socket is, or may be, bound to a device whose ports are its own. */
 export function hasVrf(memory: DeviceMemory | undefined): boolean {
-  return [...(memory?.devices.values() ?? [])].some(({ vrf }) => vrf)
+  return (
+    memory !== undefined && (!memory.whole || [...memory.devices.values()].some(({ vrf }) => vrf))
+  )
 }
 
 /** Puts the name of the device in the place of its index, where it is known. */

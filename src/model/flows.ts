@@ -3,6 +3,9 @@
 // a table lists it once.
 // Open addressing over typed arrays: 100,000 sockets make no object.
 
+import { createKeyTable } from './key-table.ts'
+import { createSeededHash } from './seeded-hash.ts'
+
 /** Words of a destination's key: source 4, destination 4, remote port, device. */
 export const KEY_WORDS = 10
 export const KEY_REMOTE_PORT = 8
@@ -70,45 +73,29 @@ export interface FlowColumns {
 export type PreferOwner = (owner: number, other: number) => boolean
 
 const INITIAL_ROWS = 1024
-/** Slots a row: a load factor of at most one half keeps the probes short. */
+/** Slots a row, as in a key table. */
 const SLOTS_PER_ROW = 2
 
 /** Creates a table, which holds owners if it is told which of two to prefer. */
 export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
-  let keys = new Uint32Array(INITIAL_ROWS * KEY_WORDS)
-  let keySlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
-  let destinations = 0
+  const destinations = createKeyTable(KEY_WORDS, sameKey)
+  const hashFlow = createSeededHash(2)
+  /** Of the flow that is looked for: destination and port. */
+  const pair = new Uint32Array(2)
   const owned = preferOwner !== undefined
   let columns = createColumns(INITIAL_ROWS, owned)
   let flowSlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let flows = 0
 
-  /** The slot that holds the key, or the free one where it belongs. Slots hold index + 1, 0 is free. */
-  function keySlot(key: Uint32Array, at: number): number {
-    const mask = keySlots.length - 1
-    for (let slot = hashKey(key, at) & mask; ; slot = (slot + 1) & mask) {
-      const index = (keySlots[slot] ?? 0) - 1
-      if (index < 0 || sameKey(keys, index * KEY_WORDS, key, at)) return slot
-    }
-  }
-
   /** The slot that holds the flow, or the free one where it belongs. */
   function flowSlot(destination: number, port: number): number {
     const mask = flowSlots.length - 1
-    for (let slot = hashFlow(destination, port) & mask; ; slot = (slot + 1) & mask) {
+    pair[0] = destination
+    pair[1] = port
+    for (let slot = hashFlow(pair, 0) & mask; ; slot = (slot + 1) & mask) {
       const index = (flowSlots[slot] ?? 0) - 1
       if (index < 0) return slot
       if (columns.port[index] === port && columns.destination[index] === destination) return slot
-    }
-  }
-
-  function growDestinations(): void {
-    const grown = new Uint32Array(keys.length * 2)
-    grown.set(keys)
-    keys = grown
-    keySlots = new Int32Array(keySlots.length * 2)
-    for (let index = 0; index < destinations; index++) {
-      keySlots[keySlot(keys, index * KEY_WORDS)] = index + 1
     }
   }
 
@@ -132,23 +119,13 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
 
   return {
     clear() {
-      keySlots.fill(0)
-      destinations = 0
+      destinations.clear()
       flows = 0
     },
-    destinationCount: () => destinations,
+    destinationCount: destinations.count,
     flowCount: () => flows,
-    destination(key) {
-      const slot = keySlot(key, 0)
-      const found = (keySlots[slot] ?? 0) - 1
-      if (found >= 0) return found
-      const index = destinations++
-      keys.set(key, index * KEY_WORDS)
-      keySlots[slot] = index + 1
-      if ((destinations + 1) * KEY_WORDS > keys.length) growDestinations()
-      return index
-    },
-    findDestination: (key) => (keySlots[keySlot(key, 0)] ?? 0) - 1,
+    destination: destinations.index,
+    findDestination: destinations.find,
     addFlow(destination, port, use) {
       const index = flows++
       columns.destination[index] = destination
@@ -174,7 +151,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
       }
     },
     findFlow: (destination, port) => (flowSlots[flowSlot(destination, port)] ?? 0) - 1,
-    keys: () => keys,
+    keys: destinations.keys,
     columns: () => columns,
   }
 }
@@ -213,28 +190,6 @@ function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
   columns.state[index] = use.state
   columns.expirySeconds[index] = use.expirySeconds
   columns.explicit[index] = use.explicit ? 1 : 0
-}
-
-/** Sums products of odd constants, which depend on none of each other and so are all computed at once. */
-export function hashKey(key: Uint32Array | readonly number[], at: number): number {
-  const sum =
-    Math.imul(key[at] ?? 0, 0x9e3779b1) +
-    Math.imul(key[at + 1] ?? 0, 0x85ebca77) +
-    Math.imul(key[at + 2] ?? 0, 0xc2b2ae3d) +
-    Math.imul(key[at + 3] ?? 0, 0x27d4eb2f) +
-    Math.imul(key[at + 4] ?? 0, 0x165667b1) +
-    Math.imul(key[at + 5] ?? 0, 0xd3a2646d) +
-    Math.imul(key[at + 6] ?? 0, 0xfd7046c5) +
-    Math.imul(key[at + 7] ?? 0, 0xb55a4f09) +
-    Math.imul(key[at + 8] ?? 0, 0x8da6b343) +
-    Math.imul(key[at + 9] ?? 0, 0xd8163841)
-  const hash = Math.imul(sum ^ (sum >>> 15), 0x85ebca6b)
-  return (hash ^ (hash >>> 13)) >>> 0
-}
-
-function hashFlow(destination: number, port: number): number {
-  const hash = Math.imul(Math.imul(destination + 1, 0x9e3779b1) ^ port, 0x85ebca6b)
-  return (hash ^ (hash >>> 15)) >>> 0
 }
 
 /** What differs most often comes first. */

@@ -10,8 +10,8 @@ import { DecodeError, type Device, type PortRange, SourceError } from '../observ
 export interface Peers {
   /** How to ask connections of that range; undefined while it rests. To be called inside the namespace. */
   asker(range: PortRange): AskTimestamps | undefined
-  /** Lists the devices by index; undefined where that does not work. To be called inside the namespace. */
-  devices(): ReadonlyMap<number, Device> | undefined
+  /** Looks up devices by index; undefined where that does not work. To be called inside the namespace. */
+  devices(indexes: readonly number[]): ReadonlyMap<number, Device> | undefined
 }
 
 /** An answer costs a walk over all sockets of the machine: asking may take one percent of the time. */
@@ -33,7 +33,7 @@ export function createPeers(libc: Libc, monotonicSeconds: () => number): Peers {
   return {
     asker: (range) =>
       monotonicSeconds() < restsUntilSeconds ? undefined : (remote) => ask(range, remote),
-    devices: () => attempt(() => readDevices(libc)),
+    devices: (indexes) => attempt(() => readDevices(libc, indexes)),
   }
 }
 

@@ -101,7 +101,9 @@ export function createReading({
           unixSeconds: clocks.unixSeconds(),
           nameOwners: names.nameOwnersOf(identity.namespace.id),
           askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
-          readDevices: reading.canProbe ? () => watch.timeAside(() => peers?.devices()) : undefined,
+          readDevices: reading.canProbe
+            ? (indexes) => watch.timeAside(() => peers?.devices(indexes))
+            : undefined,
           testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
         },
       ),

@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { advanceDevices, type DeviceMemory, hasVrf, nameDevice } from '../../src/model/devices.ts'
+import { createNumberTable, type NumberTable } from '../../src/model/owners/ids.ts'
 import { createStep } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, replayDumps } from '../support/kernel/readings.ts'
+
+function tableOf(indexes: readonly number[]): NumberTable {
+  const table = createNumberTable()
+  for (const index of indexes) table.index(index)
+  return table
+}
 
 const lo = { name: 'lo', vrf: false }
 const red = { name: 'red', vrf: true }
@@ -19,7 +26,7 @@ function play(
     return new Map(all.map((device, at) => [at + 1, device]))
   }
   return samples.map(([atSeconds, used]) => {
-    before = advanceDevices(before, new Set(used), { read, atSeconds })
+    before = advanceDevices(before, tableOf(used), { read, atSeconds })
     return {
       reads,
       names: [...(before?.devices ?? [])].map(([index, { name }]) => `${index} ${name}`),
@@ -63,17 +70,31 @@ describe('advanceDevices()', () => {
   })
 
   test('keeps what it knew while devices cannot be read', () => {
-    const before = { readAtSeconds: 0, devices: new Map([[1, lo]]) }
+    const before = { readAtSeconds: 0, devices: new Map([[1, lo]]), whole: true }
     const context = { read: () => undefined, atSeconds: 100 }
-    expect(advanceDevices(before, new Set([1]), context)).toBe(before)
+    expect(advanceDevices(before, tableOf([1]), context)).toEqual(before)
     expect(
-      advanceDevices(undefined, new Set([1]), { read: undefined, atSeconds: 0 }),
+      advanceDevices(undefined, tableOf([1]), { read: undefined, atSeconds: 0 }),
     ).toBeUndefined()
   })
 })
 
+test('of more devices than anybody needs some are named, and nothing is claimed of the rest', () => {
+  const used = tableOf(Array.from({ length: 5000 }, (_, at) => at + 1))
+  const asked: number[] = []
+  const read = (indexes: readonly number[]) => {
+    asked.push(...indexes)
+    return new Map(indexes.map((index) => [index, { name: `dummy${index}`, vrf: false }]))
+  }
+  const memory = advanceDevices(undefined, used, { read, atSeconds: 0 })
+  expect(asked).toEqual(Array.from({ length: 1000 }, (_, at) => at + 1))
+  expect([memory?.devices.size, hasVrf(memory)]).toEqual([1000, true])
+  const next = advanceDevices(memory, tableOf([1]), { read, atSeconds: 5 })
+  expect([asked.length, hasVrf(next)]).toEqual([1000, false])
+})
+
 test('nameDevice() leaves a source without a known device as it is', () => {
-  const memory = { readAtSeconds: 0, devices: new Map([[2, red]]) }
+  const memory = { readAtSeconds: 0, devices: new Map([[2, red]]), whole: true }
   const name = (source: string) =>
     nameDevice({ source, destination: '10.0.0.9:443' }, memory).source
   expect(['10.0.0.5', '10.0.0.5%2', 'fd00::9%2', '10.0.0.5%3'].map(name)).toEqual([

@@ -74,13 +74,13 @@ export function parseBtf(bytes: Uint8Array): Btf {
   function findField(structure: number, field: string): number | undefined {
     const left = [{ id: structure, base: 0 }]
     // What was searched in vain need not be searched again, as hostile bytes would have it.
-    const seen = new Set<number>()
+    const seen = new Uint8Array(starts.length + 1)
     for (let next = left.pop(); next !== undefined; next = left.pop()) {
       const { id, base } = next
       const at = starts[id - 1]
       if (at === undefined) throw new DecodeError(`BTF has no type ${id}`, types.start)
-      if (!isAggregate(at) || seen.has(id)) continue
-      seen.add(id)
+      if (!isAggregate(at) || seen[id] === 1) continue
+      seen[id] = 1
       for (const { member, bits, isWhole, type } of members(at)) {
         if (isNamed(member, field)) return isWhole ? base + bits / 8 : undefined
         if (isWhole && isNamed(member, '')) left.push({ id: type, base: base + bits / 8 })

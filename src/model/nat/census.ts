@@ -25,7 +25,7 @@ export interface NatCensus {
   /** Original source addresses, IPv4 as numbers. */
   readonly clients: NumberTable
   /** NAT addresses: those that some entry has in place of its original source. */
-  readonly addresses: ReadonlySet<number>
+  readonly addresses: readonly number[]
 }
 
 const IPPROTO_UDP = 17
@@ -33,6 +33,7 @@ const IPPROTO_UDP = 17
 /** Creates a function that takes one census after another in the same memory. What the batches throw passes through. */
 export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
   const clients = createNumberTable()
+  const known = createNumberTable()
   // Tuples are unique: a port that was listed twice is one entry, listed twice.
   const preferClient = (client: number, other: number) =>
     clients.value(client) < clients.value(other)
@@ -43,13 +44,18 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
   const use: FlowUse = { hold: 0, state: 0, explicit: false, expirySeconds: 0, owner: 0 }
 
   /** Notes the tuple of a row, unless it must be of a destination that is known and is not. */
-  function note(batch: ConntrackBatch, tuples: ConntrackTuples, row: number, known: boolean): void {
+  function note(
+    batch: ConntrackBatch,
+    tuples: ConntrackTuples,
+    row: number,
+    existing: boolean,
+  ): void {
     const table = batch.protocol[row] === IPPROTO_UDP ? flows.udp : flows.tcp
     key[3] = tuples.destination[row] ?? 0
     key[7] = tuples.source[row] ?? 0
     key[KEY_REMOTE_PORT] = tuples.sourcePort[row] ?? 0
     key[KEY_DEVICE] = tuples.zone[row] ?? 0
-    const destination = known ? table.findDestination(key) : table.destination(key)
+    const destination = existing ? table.findDestination(key) : table.destination(key)
     if (destination < 0) return
     use.owner = clients.index(batch.original.source[row] ?? 0)
     table.addFlow(destination, tuples.destinationPort[row] ?? 0, use)
@@ -59,7 +65,7 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
     clients.clear()
     flows.tcp.clear()
     flows.udp.clear()
-    const addresses = new Set<number>()
+    known.clear()
     const closing = evicts ? HOLD.reclaimable : HOLD.timeWait
     let lastAddress = -1
     for (const batch of translated) {
@@ -70,19 +76,20 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
         note(batch, reply, row, false)
         const address = reply.destination[row] ?? 0
         if (address === lastAddress || address === original.source[row]) continue
-        addresses.add(address)
+        known.index(address)
         lastAddress = address
       }
     }
     use.hold = HOLD.live
-    for (const batch of addresses.size === 0 ? [] : others([...addresses])) {
+    const addresses = Array.from({ length: known.count() }, (_, index) => known.value(index))
+    for (const batch of addresses.length === 0 ? [] : others(addresses)) {
       const { original, reply } = batch
       for (let row = 0; row < batch.length; row++) {
-        if (batch.sourceNat[row] === 0 && addresses.has(reply.destination[row] ?? 0)) {
+        if (batch.sourceNat[row] === 0 && known.find(reply.destination[row] ?? 0) >= 0) {
           note(batch, reply, row, false)
         }
         // What comes in from everywhere makes no pool, but takes a port of those there are.
-        if (addresses.has(original.destination[row] ?? 0)) note(batch, original, row, true)
+        if (known.find(original.destination[row] ?? 0) >= 0) note(batch, original, row, true)
       }
     }
     flows.tcp.settleFlows()

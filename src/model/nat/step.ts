@@ -3,6 +3,7 @@
 import type { NatReading, Protocol } from '../../observation.ts'
 import type { NatClientRow, NatState } from '../../snapshot.ts'
 import { renderIpv4 } from '../addresses.ts'
+import { createNumberTable } from '../owners/ids.ts'
 import { advancePool, type PoolHistories } from '../pool-history.ts'
 import { createNatCensusTaker } from './census.ts'
 import { type NameClient, renderClients } from './clients.ts'
@@ -22,7 +23,7 @@ export interface NatModelState {
   readonly protocols: Readonly<Record<Protocol, NatProtocolState>>
   readonly pools: PoolHistories
   /** NAT addresses of the last listing that had any: a pool without entries keeps its size. */
-  readonly addresses: ReadonlySet<number>
+  readonly addresses: readonly number[]
   readonly clients: ReadonlySet<string>
 }
 
@@ -40,6 +41,8 @@ export type NatStep = (
   context: NatContext,
 ) => { readonly state: NatModelState; readonly nat: NatState } | undefined
 
+type AddressRange = NatRange & { readonly address: number }
+
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp']
 
 /** Creates the reducer. What reading the batches throws passes through, and the state then stays as it was. */
@@ -48,20 +51,22 @@ export function createNatStep(options: NatOptions): NatStep {
 
   return (state, reading, { atSeconds, unixSeconds, nameClient }) => {
     const census = takeCensus(reading)
-    if (census.addresses.size === 0 && state === undefined) return undefined
-    const addresses = census.addresses.size === 0 && state ? state.addresses : census.addresses
+    if (census.addresses.length === 0 && state === undefined) return undefined
+    const addresses = census.addresses.length === 0 && state ? state.addresses : census.addresses
 
+    const known = createNumberTable()
+    for (const address of addresses) known.index(address)
     const histories: PoolHistories = {}
     const clients: NatClientRow[] = []
     let hiddenClients = 0
     const models = PROTOCOLS.map((protocol) => {
       const ranges = chooseRanges(addresses, protocol, reading, options)
-      const rangeOf = (address: number) => ranges.get(address)
+      const rangeOf = (address: number) => ranges[known.find(address)]
       const flows = census.flows[protocol]
       const columns = accountNat(flows, {
         rangeOf,
         clientCount: census.clients.count(),
-        leastWidth: Math.min(...[...ranges.values()].map(sizeOf)),
+        leastWidth: ranges.reduce((least, range) => Math.min(least, sizeOf(range)), Infinity),
       })
       const now = modelNatPool(state?.protocols[protocol], {
         protocol,
@@ -123,28 +128,26 @@ export function createNatStep(options: NatOptions): NatStep {
 }
 
 function chooseRanges(
-  addresses: ReadonlySet<number>,
+  addresses: readonly number[],
   protocol: Protocol,
   { rules }: NatReading,
   options: NatOptions,
-): ReadonlyMap<number, NatRange> {
-  return new Map(
-    [...addresses].map((address) => [
-      address,
-      chooseNatRange({ address, protocol }, rules, options.ranges),
-    ]),
-  )
+): readonly AddressRange[] {
+  return addresses.map((address) => ({
+    address,
+    ...chooseNatRange({ address, protocol }, rules, options.ranges),
+  }))
 }
 
 function renderRanges(
   protocol: Protocol,
-  ranges: ReadonlyMap<number, NatRange>,
+  ranges: readonly AddressRange[],
   top: number,
 ): NatState['ranges'] {
-  return [...ranges]
-    .toSorted(([left], [right]) => left - right)
+  return ranges
+    .toSorted((left, right) => left.address - right.address)
     .slice(0, top)
-    .map(([address, { first, last, origin }]) => ({
+    .map(({ address, first, last, origin }) => ({
       protocol,
       source: renderIpv4(address),
       firstPort: first,

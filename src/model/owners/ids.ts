@@ -1,6 +1,7 @@
 // Who holds a socket, as a number: cgroup id or uid of a row -> a small index of this census, and back. Names come later.
 
 import { FLAG, type SocketBatch, STATE } from '../../observation.ts'
+import { createSeededHash } from '../seeded-hash.ts'
 
 /** Stand for an owner in place of an id, which is never negative. */
 export const OWNERLESS_ID = -2
@@ -40,6 +41,8 @@ export interface NumberTable {
   count(): number
   /** The index of the number, added when new. */
   index(value: number): number
+  /** The same without adding: -1 when it is not there. */
+  find(value: number): number
   value(index: number): number
 }
 
@@ -48,6 +51,9 @@ const SLOTS_PER_ROW = 4
 
 /** Open addressing over typed arrays: 100,000 look-ups make no object. */
 export function createNumberTable(): NumberTable {
+  const hash = createSeededHash(2)
+  /** Of the number that is looked for: its low and its high half. */
+  const halves = new Uint32Array(2)
   let values = new Float64Array(INITIAL_ROWS)
   let slots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let count = 0
@@ -58,7 +64,9 @@ export function createNumberTable(): NumberTable {
   /** The slot that holds the value, or the free one where it belongs. Slots hold index + 1, 0 is free. */
   function slotOf(value: number): number {
     const mask = slots.length - 1
-    for (let slot = hashNumber(value) & mask; ; slot = (slot + 1) & mask) {
+    halves[0] = value
+    halves[1] = Math.floor(value / 2 ** 32)
+    for (let slot = hash(halves, 0) & mask; ; slot = (slot + 1) & mask) {
       const index = (slots[slot] ?? 0) - 1
       if (index < 0 || values[index] === value) return slot
     }
@@ -93,6 +101,7 @@ export function createNumberTable(): NumberTable {
       lastIndex = index
       return index
     },
+    find: (value) => (slots[slotOf(value)] ?? 0) - 1,
     value: (index) => values[index] ?? UNKNOWN_ID,
   }
 }

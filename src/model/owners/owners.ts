@@ -3,10 +3,10 @@
 import type { OwnerName, OwnerRow } from '../../snapshot.ts'
 import type { Census, CensusOwners, Listener } from '../census.ts'
 import type { DestinationColumns } from '../destinations.ts'
-import { type FlowTable, hashKey, KEY_WORDS } from '../flows.ts'
+import { type FlowTable, KEY_WORDS } from '../flows.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
-import { OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
+import { claimOn, OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
 import {
   advanceEnded,
   boundOwners,
@@ -73,7 +73,7 @@ export function createOwnersModel(): AdvanceOwners {
       ...input,
       slots,
       minisocks: remembered.map((destination) => ({
-        salt: hashKey(destination.key, 0),
+        salt: destination.key.reduce((salt, word) => claimOn(word, salt), 0),
         weights: weighOwners(destination),
       })),
       listeners: memory === undefined ? [] : input.listeners,
