@@ -18,8 +18,8 @@ import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
 import { SourceError } from './observation.ts'
 import { readInClusterSettings } from './pods/cluster.ts'
-import { openPodNames, type PodNames } from './pods/pod-names.ts'
-import type { Pod, WorkerOptions } from './sample.ts'
+import { openPodNames, type PodNames, type TellPods } from './pods/pod-names.ts'
+import type { WorkerOptions } from './sample.ts'
 import { type Sampler, type SamplerEvents, startSampler } from './sampler/sampler.ts'
 import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
 async function serve(config: Config, build: Build): Promise<void> {
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
   const protection = await openProtection(config, log)
-  const pods = openPods(config, log, (told) => sampler?.tellPods(told))
+  const pods = openPods(config, log, (...told) => sampler?.tellPods(...told))
   let sampler: Sampler | undefined
   let ports: readonly number[] = []
   const diagnoser = createDiagnoser(() => ({ platform: process.platform, listenPorts: ports }))
@@ -145,11 +145,7 @@ async function openProtection(config: Config, log: Log): Promise<Protection | un
 }
 
 /** The names of this node's pods, where they are asked for. Throws ConfigError when that cannot be. */
-function openPods(
-  config: Config,
-  log: Log,
-  tell: (pods: readonly Pod[]) => void,
-): PodNames | undefined {
+function openPods(config: Config, log: Log, tell: TellPods): PodNames | undefined {
   // One sample does not wait for an answer.
   if (!config.collectors.kubernetes || isSingle(config)) return undefined
   const cluster = readInClusterSettings({
@@ -216,7 +212,7 @@ async function sampleAndShow(
 ): Promise<void> {
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
   const logFailures = createFailureLog(log)
-  const pods = openPods(config, log, (told) => sampler.tellPods(told))
+  const pods = openPods(config, log, (...told) => sampler.tellPods(...told))
   const sampler = await openSampler(
     { ...config, cpuBudgetRatio: 1 },
     { pods },

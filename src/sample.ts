@@ -106,7 +106,13 @@ export type ToWorker =
       /** CPU time that it should cost at most. */
       readonly budgetSeconds: number
     }
-  | { readonly type: 'pods'; readonly pods: readonly Pod[] }
+  | {
+      readonly type: 'pods'
+      /** All that are known. */
+      readonly pods: readonly Pod[]
+      /** Whether the last list came. */
+      readonly answered: boolean
+    }
 
 export type FromWorker =
   | {

@@ -1,4 +1,4 @@
-// Names of namespaces: what is known of one -> the label netns, given once and never to two. Pure.
+// Names of namespaces: what is known of one -> the label netns, never given to two. Pure.
 
 import type { NetnsName } from '../snapshot.ts'
 
@@ -15,14 +15,24 @@ export interface NameFacts {
   readonly ageSeconds: number
   /** Of the process in it that is known to be there longest. */
   readonly processAgeSeconds: number | undefined
-  /** Whether pods' names are being asked for. */
-  readonly kubernetes: boolean
+  readonly podNames: PodNameProspect
 }
 
-/** How long a pod's series wait for its name. */
+/** Whether the names of pods come: nobody is asked, nobody has answered or the last list failed, or the last list came. */
+export type PodNameProspect = 'never' | 'doubtful' | 'likely'
+
+/** How long a pod's series wait for a name that is likely to come. */
 const PATIENCE_SECONDS = 30
-/** A runtime makes the namespace first and starts the process that tells whose it is later. */
+/**
+ * A runtime makes the namespace first and starts the process that tells whose it is later. The first list of pods takes
+ * less than that, too.
+ */
 const STARTING_SECONDS = 1
+const PATIENCE: Readonly<Record<PodNameProspect, number>> = {
+  never: 0,
+  doubtful: STARTING_SECONDS,
+  likely: PATIENCE_SECONDS,
+}
 /** Made by containerd's CNI, CRI-O and Podman: such a name says less than the pod or container that will come. */
 const RUNTIME_NAME = /^(cni-|netns-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const SHORT_ID_DIGITS = 12
@@ -39,7 +49,7 @@ export function chooseName(facts: NameFacts): NetnsName | undefined {
   const waited = ageSeconds >= PATIENCE_SECONDS
   if (pod !== undefined) return { netns: `pod/${pod.namespace}/${pod.name}`, netnsKind: 'pod' }
   if (podUid !== undefined) {
-    return facts.kubernetes && !waited ? undefined : { netns: `pod/${podUid}`, netnsKind: 'pod' }
+    return ageSeconds < PATIENCE[facts.podNames] ? undefined : nameByUid(podUid)
   }
   if (containerId !== undefined) {
     return { netns: `container/${containerId.slice(0, SHORT_ID_DIGITS)}`, netnsKind: 'container' }
@@ -54,9 +64,20 @@ export function chooseName(facts: NameFacts): NetnsName | undefined {
   return { netns: `inode/${inode}`, netnsKind: 'inode' }
 }
 
+/** Whether a pod is only called by its UID, until its name is known. */
+export function isNamedByUid({ netns }: NetnsName, podUid: string): boolean {
+  return netns.split('~')[0] === nameByUid(podUid).netns
+}
+
+function nameByUid(podUid: string): NetnsName {
+  return { netns: `pod/${podUid}`, netnsKind: 'pod' }
+}
+
 export interface NameRegister {
   /** The name itself, or with `~2`, `~3` ... behind it where an older namespace has it. */
   give(id: number, name: string): string
+  /** Lets that name go. */
+  take(name: string): void
   /** Lets the names of all others go. */
   retain(ids: ReadonlyMap<number, unknown>): void
 }
@@ -70,6 +91,7 @@ export function createNameRegister(): NameRegister {
       holders.set(given, id)
       return given
     },
+    take: (name) => holders.delete(name),
     retain(ids) {
       for (const [name, id] of holders) if (!ids.has(id)) holders.delete(name)
     },

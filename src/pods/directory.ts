@@ -32,8 +32,8 @@ export interface PodDirectoryOptions
   /** Milliseconds of a clock that is never set, from any origin. */
   readonly now: () => number
   readonly log?: PodDirectoryLog
-  /** A list came in, whether it changed anything or not. */
-  readonly onListed?: () => void
+  /** A list came in, whether it changed anything or not, or has failed. */
+  readonly onListed?: (success: boolean) => void
   /** Least time between two lists. */
   readonly minIntervalMs?: number
   /** Least time between two lists for the sake of container names alone. */
@@ -111,7 +111,7 @@ export function createPodDirectory(options: PodDirectoryOptions): PodDirectory {
     last = { success: error === undefined, durationSeconds: (now() - startedMs) / 1000 }
     lastReason = error?.reason
     plan()
-    if (error === undefined) options.onListed?.()
+    options.onListed?.(error === undefined)
   }
 
   function take(pods: readonly Pod[]): void {

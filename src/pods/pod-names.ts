@@ -12,16 +12,19 @@ export interface PodNames {
   stop(): void
 }
 
-/** `tell` is called with all known pods whenever a list came in. */
+/** `answered`: whether the last list came. */
+export type TellPods = (pods: readonly Pod[], answered: boolean) => void
+
+/** `tell` is called with all known pods whenever a list came in, or has failed. */
 export function openPodNames(
   settings: ClusterSettings,
-  { log, tell }: { readonly log: PodDirectoryLog; readonly tell: (pods: readonly Pod[]) => void },
+  { log, tell }: { readonly log: PodDirectoryLog; readonly tell: TellPods },
 ): PodNames {
   const directory = createPodDirectory({
     ...settings,
     now: () => performance.now(),
     log,
-    onListed: () => tell(directory.pods()),
+    onListed: (success) => tell(directory.pods(), success),
   })
   return {
     request: directory.request,

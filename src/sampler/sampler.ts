@@ -38,8 +38,8 @@ export interface SamplerEvents {
 export interface Sampler {
   currentSnapshot(): Snapshot | undefined
   readiness(): { readonly ready: boolean; readonly reason: string }
-  /** All pods of this node that are known now. */
-  tellPods(pods: readonly Pod[]): void
+  /** All pods of this node that are known now; `answered`: whether the last list came. */
+  tellPods(pods: readonly Pod[], answered: boolean): void
   stop(): Promise<void>
 }
 

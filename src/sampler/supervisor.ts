@@ -29,8 +29,8 @@ export interface SupervisorEvents {
 export interface Supervisor {
   /** Asks the running worker for a sample; without one that has opened its source it does nothing. */
   requestSample(budgetSeconds: number): void
-  /** Tells the running worker and those to come. */
-  tellPods(pods: readonly Pod[]): void
+  /** Tells the running worker and those to come; `answered`: whether the last list came. */
+  tellPods(pods: readonly Pod[], answered: boolean): void
   /** Ends the worker, for good, and resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -57,7 +57,7 @@ export function startSupervisor(
   let deaths = 0
   /** Why the running worker will have ended, as far as is known. */
   let cause = ''
-  let pods: readonly Pod[] = []
+  let pods: Extract<ToWorker, { type: 'pods' }> | undefined
   let given = new Map<string, GivenName[1]>()
   let opens: ProbeOpens = []
   let deadline: NodeJS.Timeout | undefined
@@ -96,7 +96,7 @@ export function startSupervisor(
     if (message.type === 'opened') {
       open = true
       everOpen = true
-      post({ type: 'pods', pods })
+      if (pods !== undefined) post(pods)
       events.opened(message)
     } else {
       deaths = 0
@@ -153,9 +153,9 @@ export function startSupervisor(
       post({ type: 'sample', budgetSeconds })
       watch('a sample')
     },
-    tellPods(told) {
-      pods = told
-      if (open) post({ type: 'pods', pods })
+    tellPods(told, answered) {
+      pods = { type: 'pods', pods: told, answered }
+      if (open) post(pods)
     },
     async stop() {
       stopped = true

@@ -1,10 +1,11 @@
-// Names of the namespaces: each gets one once, and keeps it when the worker is started again.
+// Names of the namespaces: each gets one and keeps it, also when the worker is started again. A pod that had to be called
+// by its UID is renamed once, when its name is known.
 
-import { chooseName, createNameRegister } from '../namespaces/names.ts'
+import { chooseName, createNameRegister, isNamedByUid } from '../namespaces/names.ts'
 import type { GivenName } from '../sample.ts'
 import type { NetnsName } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
-import { isLasting, lastingKeyOf, type Watched } from './watched.ts'
+import { type Identity, isLasting, lastingKeyOf, type Watched } from './watched.ts'
 
 export interface Naming {
   /** Names those of which something is known by now; returns the names it gave, by lasting key. */
@@ -13,7 +14,7 @@ export interface Naming {
 
 /** `given`: names that earlier workers gave. */
 export function createNaming(
-  names: Pick<NodeNames, 'identify' | 'kubernetes'>,
+  names: Pick<NodeNames, 'identify' | 'podNames'>,
   given: readonly GivenName[] = [],
 ): Naming {
   const register = createNameRegister()
@@ -39,7 +40,7 @@ export function createNaming(
       inode: namespace.inode ?? namespace.netInode,
       ageSeconds: nowSeconds - identity.firstSeenSeconds,
       processAgeSeconds: namespace.processAgeSeconds,
-      kubernetes: names.kubernetes,
+      podNames: names.podNames(),
     })
   }
 
@@ -51,14 +52,22 @@ export function createNaming(
         const { identity, last } = one
         names.identify(identity)
         const unread = last.state === undefined && last.failure === undefined
-        if (identity.name !== undefined || unread) continue
+        if (unread || (identity.name !== undefined && !isNameDue(identity))) continue
         const key = isLasting(identity.namespace) ? lastingKeyOf(identity) : undefined
         const name = takeGiven(key) ?? choose(one, nowSeconds)
         if (name === undefined) continue
+        if (identity.name !== undefined) register.take(identity.name.netns)
         identity.name = { ...name, netns: register.give(id, name.netns) }
         if (key !== undefined) named.push([key, identity.name])
       }
       return named
     },
   }
+}
+
+/** Whether the pod's name has come after its UID had to stand for it. */
+function isNameDue({ name, podUid, pod }: Identity): boolean {
+  return (
+    name !== undefined && podUid !== undefined && pod !== undefined && isNamedByUid(name, podUid)
+  )
 }

@@ -1,9 +1,10 @@
 // Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods that
 // the main thread tells, all live here; none of them ever waits.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
+import type { PodNameProspect } from '../namespaces/names.ts'
 import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
@@ -17,11 +18,11 @@ import type { Namespace, OwnerName } from '../snapshot.ts'
 import { type Identity, listSuspects, NO_PROGRAMS, type Watched } from './watched.ts'
 
 export interface NodeNames {
-  /** Whether the names of pods will be told. */
-  readonly kubernetes: boolean
   /** Whether cgroup ids can be resolved. */
   readonly cgroups: boolean
-  setPods(pods: readonly Pod[]): void
+  /** `answered`: whether the last list came. */
+  setPods(pods: readonly Pod[], answered: boolean): void
+  podNames(): PodNameProspect
   /** Fills in whose namespace it is, as far as that is known by now. */
   identify(identity: Identity): void
   /** What the spec of the pod says about its ports; undefined without a pod. */
@@ -61,13 +62,17 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   const idsOf = new Map<number, ReadonlySet<number>>()
   const identities = new Map<string, CgroupIdentity>()
   let pods: ReadonlyMap<string, Pod> = new Map()
+  let podNames: PodNameProspect = kubernetes ? 'doubtful' : 'never'
   let containerNames: ReadonlyMap<string, string> = new Map()
   let podsByAddress: ReadonlyMap<string, Pod> = new Map()
   let wantedPods = new Set<string>()
   let wantedContainers = new Set<string>()
   /** Of the last look at the tree. */
   let problem =
-    options.owners && options.cgroup !== undefined && tree === undefined
+    options.owners &&
+    options.cgroup !== undefined &&
+    tree === undefined &&
+    !hasOlderHierarchies(options.cgroup)
       ? `Cannot read the cgroup v2 tree: there is none at ${options.cgroup}; owners are users`
       : undefined
   let seconds = 0
@@ -114,9 +119,10 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   })
 
   return {
-    kubernetes,
     cgroups: tree !== undefined,
-    setPods(told) {
+    podNames: () => podNames,
+    setPods(told, answered) {
+      podNames = answered ? 'likely' : 'doubtful'
       pods = new Map(told.map((pod) => [pod.uid, pod]))
       containerNames = new Map(told.flatMap(nameContainers))
       podsByAddress = indexAddresses(told)
@@ -202,6 +208,15 @@ function openTree(cgroup: string | undefined): CgroupTree | undefined {
     existsSync(`${path}/cgroup.controllers`),
   )
   return root === undefined ? undefined : createCgroupTree({ root })
+}
+
+/** Whether cgroup v1 is all that is mounted below: each hierarchy has a directory, whose files v2 does not all have. */
+function hasOlderHierarchies(cgroup: string): boolean {
+  try {
+    return readdirSync(cgroup).some((name) => existsSync(`${cgroup}/${name}/tasks`))
+  } catch {
+    return false
+  }
 }
 
 /** The first of those processes that is of a pod, else of a container. */

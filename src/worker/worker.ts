@@ -93,7 +93,7 @@ if (opened !== undefined) {
     opens: new Map(opens),
   })
   port.on('message', async (request: ToWorker) => {
-    if (request.type === 'pods') names.setPods(request.pods)
+    if (request.type === 'pods') names.setPods(request.pods, request.answered)
     else answer({ type: 'sampled', sample: await takeSample(request.budgetSeconds) })
   })
   answer({

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import {
   type FakePod,
@@ -126,58 +125,46 @@ describe('--collector.kubernetes', { timeout: 150_000 }, () => {
     )
   })
 
-  test('without an answer a pod is called by its UID after 30 s, and keeps that name', async (ctx) => {
+  test('without an answer a pod is called by its UID at once, and renamed once', async (ctx) => {
     await liveTest(ctx, ({ fake, start, withExporter }) =>
-      withExporter(async ({ until, program }) => {
+      withExporter(async ({ until, read, program }) => {
         const podUid = '11111111-0000-4000-8000-000000000003'
         const netns = `pod/${podUid}`
         fake.pods = [podObject({ uid: podUid, name: 'late' })]
         // Each is a reason of its own, which the log tells when it comes.
         fake.mishaps.push(refuse(401, 'Unauthorized'), refuse(403, 'pods is forbidden'))
-        fake.mishaps.push(refuse(500, 'etcd is gone'))
-        // The fourth comes 20 to 35 s after the first, and may last for 10 s: it is answered when the 30 s are over.
-        let named = () => {}
-        const isNamed = new Promise<void>((resolve) => {
-          named = resolve
+        let answerAtLast = () => {}
+        const asked = new Promise<void>((resolve) => {
+          fake.mishaps.push((request, response) => {
+            answerAtLast = () => fake.answer(request, response)
+            resolve()
+          })
         })
-        fake.mishaps.push(async (request, response) => {
-          const isTooLate = await Promise.race([isNamed, delay(9000, true)])
-          const handle = isTooLate === true ? refuse(500, 'etcd is gone') : fake.answer
-          handle(request, response)
-        })
-        const startedAtMs = performance.now()
         await start(podUid)
-        await until((page) => success(page) === 0 || undefined)
-        const page = await until((one) => (podsOf(one).length > 0 ? one : undefined))
-        // The first sample that saw it came after it was started.
-        expect(performance.now() - startedAtMs).toBeGreaterThan(29_900)
-        expect(labelsOf(page, netns)).toEqual({
-          netns,
-          netns_kind: 'pod',
-          namespace: '',
-          pod: '',
-        })
-        expect(success(page)).toBe(0)
+        const page = await until((one) => (isShown(one, netns) ? one : undefined))
+        expect(labelsOf(page, netns)).toEqual({ netns, netns_kind: 'pod', namespace: '', pod: '' })
         expect(page.value('ephemeral_port_netns_success', { netns })).toBe(1)
-        const log = program.stderr()
-        expect(log.match(/reason=(unauthorized|forbidden|unavailable)/g)).toEqual([
+        await asked
+        expect(success(await read())).toBe(0)
+        expect(program.stderr().match(/reason=(unauthorized|forbidden)/g)).toEqual([
           'reason=unauthorized',
           'reason=forbidden',
-          'reason=unavailable',
         ])
 
-        named()
-        const answered = await until((one) =>
-          labelsOf(one, netns)?.pod === 'late' ? one : undefined,
-        )
-        expect(podsOf(answered)).toEqual([netns])
-        expect(labelsOf(answered, netns)?.namespace).toBe('shop')
-        expect(success(answered)).toBe(1)
+        answerAtLast()
+        const named = 'pod/shop/late'
+        const renamed = await until((one) => (isShown(one, named) ? one : undefined))
+        expect(podsOf(renamed)).toEqual([named])
+        expect(renamed.value('ephemeral_port_netns_success', { netns: named })).toBe(1)
+        expect(success(renamed)).toBe(1)
+        const before = samples(renamed)
+        const later = await until((one) => (samples(one) > before + 3 ? one : undefined))
+        expect(podsOf(later)).toEqual([named])
       }),
     )
   })
 
-  test('a server that does not answer delays no sample', async (ctx) => {
+  test('a server that does not answer delays no sample, and hides no pod', async (ctx) => {
     await liveTest(ctx, ({ fake, start, withExporter }) =>
       withExporter(async ({ until, read }) => {
         const podUid = '11111111-0000-4000-8000-000000000004'
@@ -190,9 +177,10 @@ describe('--collector.kubernetes', { timeout: 150_000 }, () => {
         const during = await until((page) => (samples(page) >= before + 10 ? page : undefined))
         expect(fake.requests).toHaveLength(1)
         expect(success(during)).toBeUndefined()
-        expect(podsOf(during)).toEqual([])
+        expect(podsOf(during)).toEqual([`pod/${podUid}`])
         await until((page) => success(page) === 0 || undefined)
-        await until((page) => isShown(page, 'pod/shop/slow') || undefined)
+        const named = await until((page) => (isShown(page, 'pod/shop/slow') ? page : undefined))
+        expect(podsOf(named)).toEqual(['pod/shop/slow'])
       }),
     )
   })

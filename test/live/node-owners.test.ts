@@ -1,5 +1,8 @@
 // Who holds the ports, through the running program: with real cgroup v2 directories and processes in them.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { liveTest, type Machine } from '../support/cluster/cgroup-machine.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
@@ -167,6 +170,30 @@ describe('owners of ports', { timeout: 120_000 }, () => {
         },
       }),
     )
+  })
+
+  test('are users, which is no failure, where --path.cgroup has cgroup v1 alone', async (ctx) => {
+    const older = mkdtempSync(join(tmpdir(), 'cgroup-v1-'))
+    const name = `epe-${process.pid}`
+    const mounts = [
+      'mount -t tmpfs tmpfs "$0" && mkdir "$0/systemd"',
+      `mount -t cgroup -o none,name=${name} cgroup "$0/systemd"`,
+      'umount -a -t cgroup2 && exec "$@"',
+    ]
+    const command = ['sh', '-c', mounts.join(' && '), older]
+    try {
+      await liveTest(ctx, ({ move }) =>
+        withTwoUsers(move, command, [...FLAGS, `--path.cgroup=${older}`], {
+          async use({ readFreshOf }, netns) {
+            const page = await readFreshOf(netns)
+            expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
+            expect(page.value('ephemeral_port_scrape_collector_success', ofOwners)).toBe(1)
+          },
+        }),
+      )
+    } finally {
+      rmSync(older, { recursive: true })
+    }
   })
 
   test('are users, and the collector says why, where --path.cgroup is no cgroup v2', async (ctx) => {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { chooseName, createNameRegister, type NameFacts } from '../../src/namespaces/names.ts'
+import {
+  chooseName,
+  createNameRegister,
+  isNamedByUid,
+  type NameFacts,
+} from '../../src/namespaces/names.ts'
 
 const facts: NameFacts = {
   special: undefined,
@@ -10,7 +15,7 @@ const facts: NameFacts = {
   inode: 4_026_532_177,
   ageSeconds: 5,
   processAgeSeconds: undefined,
-  kubernetes: false,
+  podNames: 'never',
 }
 const podUid = '11111111-2222-3333-4444-555555555555'
 const pod = { namespace: 'shop', name: 'cart-7d9f' }
@@ -30,11 +35,18 @@ describe('chooseName()', () => {
     expect(chooseName({ ...facts, ...part })).toEqual({ netns, netnsKind: netns.split('/')[0] })
   })
 
-  test('waits half a minute for the name of a pod where it is asked for', () => {
-    const unknown = { ...facts, podUid, kubernetes: true }
-    expect(chooseName({ ...unknown, ageSeconds: 29.9 })).toBeUndefined()
-    expect(chooseName({ ...unknown, ageSeconds: 30 })?.netns).toBe(`pod/${podUid}`)
-    expect(chooseName({ ...unknown, pod })?.netns).toBe('pod/shop/cart-7d9f')
+  test.each<[NameFacts['podNames'], number]>([
+    ['likely', 30],
+    ['doubtful', 1],
+  ])('waits for the name of a pod that is %s to come for %i s', (podNames, seconds) => {
+    const unknown = { ...facts, podUid, podNames }
+    expect(chooseName({ ...unknown, ageSeconds: seconds - 0.1 })).toBeUndefined()
+    expect(chooseName({ ...unknown, ageSeconds: seconds })?.netns).toBe(`pod/${podUid}`)
+    expect(chooseName({ ...unknown, pod, ageSeconds: 0 })?.netns).toBe('pod/shop/cart-7d9f')
+  })
+
+  test('does not wait for the name of a pod where nobody is asked', () => {
+    expect(chooseName({ ...facts, podUid, ageSeconds: 0 })?.netns).toBe(`pod/${podUid}`)
   })
 
   test.each([cniName, cniName.slice(4), cniName.replace('cni', 'netns')])(
@@ -52,7 +64,26 @@ describe('chooseName()', () => {
   })
 })
 
+describe('isNamedByUid()', () => {
+  test.each<[string, boolean]>([
+    [`pod/${podUid}`, true],
+    [`pod/${podUid}~2`, true],
+    ['pod/shop/cart-7d9f', false],
+    [`pod/${podUid}/cart-7d9f`, false],
+    ['container/c0ffee000000', false],
+  ])('says of %s: %s', (netns, expected) => {
+    expect(isNamedByUid({ netns, netnsKind: 'pod' }, podUid)).toBe(expected)
+  })
+})
+
 describe('createNameRegister()', () => {
+  test('gives a name that was let go to the next', () => {
+    const register = createNameRegister()
+    register.give(1, 'pod/a/b')
+    register.take('pod/a/b')
+    expect(register.give(2, 'pod/a/b')).toBe('pod/a/b')
+  })
+
   test('never gives a name to two, and lets it go with its holder', () => {
     const register = createNameRegister()
     expect([1, 2, 3].map((id) => register.give(id, 'pod/a/b'))).toEqual([
