@@ -3,6 +3,8 @@
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, readSync } from 'node:fs'
+import { openBucketReader } from '../../../src/kernel/bpf/buckets.ts'
+import { openLibc } from '../../../src/kernel/libc.ts'
 import { createStep } from '../../../src/model/step.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
 import { openNetlinkSource } from '../../../src/sources/netlink.ts'
@@ -19,6 +21,8 @@ export interface Run {
 export interface Contenders {
   /** Read and model by the product's own code, as the sampling worker does it. */
   sample(): Promise<Run & { readonly rows: number }>
+  /** What the collector buckets adds to a sample in which ports are in doubt. */
+  walk(): Promise<Run>
   /** Writing to /dev/null: nobody has to read it. */
   ss(): Promise<Run>
   procNet(): Promise<Run>
@@ -50,6 +54,7 @@ export async function openContenders(): Promise<Contenders> {
     monotonicSeconds: () => skippedSeconds + performance.now() / 1000,
     cpuSeconds: () => 0,
   })
+  const buckets = openBucketReader(await openLibc())
   const { networkConnections } = await import('systeminformation')
   const buffer = new Uint8Array(64 * 1024)
 
@@ -58,6 +63,11 @@ export async function openContenders(): Promise<Contenders> {
       skippedSeconds += INTERVAL_SECONDS
       const { cost, result } = await meter.measure(['self'], takeSample)
       return { cost, rows: countSockets(result.namespaces[0]) }
+    },
+    async walk() {
+      const { cost, result } = await meter.measure(['self'], () => buckets.readClosedPorts())
+      if (!result.includes(1)) throw new Error('Cannot read bind buckets: no port is closed')
+      return { cost, rows: undefined }
     },
     async ss() {
       const { cost, result } = await meter.measure(['children'], () =>

@@ -19,6 +19,7 @@ export interface Check {
 
 export const FLOOR = 'floor: a C reader of the same dumps'
 export const SAMPLE = 'a sample: read and model'
+export const WALK = 'a walk over bind buckets'
 export const SS = '`ss -Htan`'
 export const PROC_NET = 'reading /proc/net/tcp and tcp6'
 export const NETWORK_CONNECTIONS = 'systeminformation.networkConnections()'

@@ -25,6 +25,7 @@ import {
   renderRace,
   SAMPLE,
   SS,
+  WALK,
 } from './report.ts'
 
 const RANGE = { first: 32_768, last: 60_999 }
@@ -95,6 +96,7 @@ async function bench(): Promise<{ readonly report: string; readonly met: boolean
       { name: SAMPLE, run: contenders.sample, rounds: ROUNDS },
     ]
     const others: readonly Rival[] = [
+      { name: WALK, run: contenders.walk, rounds: ROUNDS },
       { name: SS, run: contenders.ss, rounds: OTHER_ROUNDS },
       { name: PROC_NET, run: contenders.procNet, rounds: OTHER_ROUNDS },
       { name: NETWORK_CONNECTIONS, run: contenders.networkConnections, rounds: SLOW_ROUNDS },
