@@ -10,6 +10,7 @@ import { candidates } from '../../support/kernel/reference-model.ts'
 import { type Netns, withNetns } from '../../support/netns/actor.ts'
 import { inNetnsOf } from '../../support/netns/in-netns.ts'
 import { describeMix, makeMix } from '../../support/netns/mix.ts'
+import { depth } from '../../support/program/depth.ts'
 import { whyNoBuckets } from './permitted.ts'
 
 const skipReason = await whyNoBuckets()
@@ -215,8 +216,10 @@ test.for(seeds)('mix %i: each port of the range is as its bucket says', async (s
   })
 })
 
-const WALKS = 500
-test(`${WALKS} walks leave no descriptor, program or link behind`, async (context) => {
+const WALKS = depth(10_000, 500)
+test(`${WALKS} walks leave no descriptor, program or link behind`, {
+  timeout: 300_000,
+}, async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   const count = () => readdirSync('/proc/self/fd').length
   const before = count()
