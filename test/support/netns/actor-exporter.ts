@@ -80,8 +80,10 @@ export function createExporterOperations() {
       readonly flags: readonly string[]
       readonly port?: number
       readonly environment?: Readonly<Record<string, string>>
+      /** How long it may take on an emulated machine. */
+      readonly startMs?: number
     }): Promise<{ readonly pid: number }> {
-      const { flags, port = LISTEN_PORT } = options
+      const { flags, port = LISTEN_PORT, startMs = START_MS } = options
       const listen = `--web.listen-address=127.0.0.1:${port}`
       const alone = flags.some((flag) => flag.startsWith('--netns')) ? [] : ['--netns=self']
       const command = ['dist/main.js', listen, ...alone, ...flags]
@@ -95,7 +97,7 @@ export function createExporterOperations() {
       await once(child, 'spawn')
       const pid = child.pid ?? 0
       running.set(pid, { child, stderr })
-      const deadline = Date.now() + START_MS
+      const deadline = Date.now() + startMs
       while (!(await isReady(port))) {
         if (child.exitCode !== null || Date.now() > deadline) {
           child.kill('SIGKILL')

@@ -1,0 +1,144 @@
+// Boots Debian's kernels in qemu and lets the exporter prove itself on each: `npm run kernels`, or with names of Debian's
+// releases, `npm run kernels -- bookworm`. Needs Debian or a relative of it, x86_64, qemu-system-x86 and the network. It
+// installs nothing: packages are unpacked into a folder of their own. CI does not run it.
+
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createArchive } from './cpio.ts'
+import { MARK, type Row } from './row.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const CACHE = join(homedir(), '.cache/ephemeral-port-exporter/kernels')
+/** bookworm has 6.1, trixie 6.12. */
+const RELEASES = ['bookworm', 'trixie']
+const MODULES = ['inet_diag', 'tcp_diag', 'udp_diag']
+/** An emulated processor is some twenty times slower. */
+const BOOT_MS = 1_800_000
+
+function run(program: string, args: readonly string[], cwd = ROOT): string {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  if (status === 0) return stdout
+  throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr.slice(-500)}`)
+}
+
+/** Downloads the newest kernel of a release, once; returns the folder it is unpacked in. */
+function fetchKernel(release: string): string {
+  const folder = join(CACHE, release)
+  const unpacked = join(folder, 'unpacked')
+  if (existsSync(unpacked)) return unpacked
+  for (const name of ['state/lists/partial', 'cache/archives/partial']) {
+    mkdirSync(join(folder, name), { recursive: true })
+  }
+  const list = join(folder, 'sources.list')
+  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
+  writeFileSync(list, `deb [signed-by=${keyring}] http://deb.debian.org/debian ${release} main\n`)
+  const settings = {
+    'Dir::Etc::sourcelist': list,
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::State': join(folder, 'state'),
+    'Dir::State::status': '/dev/null',
+    'Dir::Cache': join(folder, 'cache'),
+    'APT::Sandbox::User': 'root',
+  }
+  const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`])
+  run('apt-get', [...options, 'update'])
+  const depends = run('apt-cache', [...options, 'depends', 'linux-image-cloud-amd64'])
+  const [, image = ''] = /Depends: (linux-image-\S+)/.exec(depends) ?? []
+  run('apt-get', [...options, 'download', image], folder)
+  const [archive = ''] = readdirSync(folder).filter((name) => name.endsWith('.deb'))
+  run('dpkg', ['-x', archive, 'unpacked'], folder)
+  return unpacked
+}
+
+/** The program and the test as JavaScript, and what they need: node, its libraries and the production dependencies. */
+function buildApp(folder: string): void {
+  run('npx', ['tsc', '--noEmit', 'false', '--rootDir', '.', '--outDir', join(folder, 'app')])
+  run('npm', ['run', '--silent', 'build'])
+  cpSync(join(ROOT, 'dist'), join(folder, 'app/dist'), { recursive: true })
+  cpSync(join(ROOT, 'package.json'), join(folder, 'app/package.json'))
+}
+
+function buildInitramfs(path: string, app: string, kernel: string): void {
+  const archive = createArchive(path)
+  for (const name of ['proc', 'sys', 'tmp']) archive.addDirectory(name)
+  archive.addDevice('dev/console', 5, 1)
+  archive.addDevice('dev/null', 1, 3)
+  archive.add('bin/node', process.execPath)
+  for (const [, library = ''] of run('ldd', [process.execPath]).matchAll(/(\/\S+) \(0x/g)) {
+    archive.add(library.slice(1), library)
+  }
+  archive.add('app', join(app, 'app'))
+  for (const dependency of run('npm', ['ls', '--omit=dev', '--all', '--parseable'])
+    .trim()
+    .split('\n')
+    .slice(1)) {
+    archive.add(join('app', relative(ROOT, dependency)), dependency)
+  }
+  const modules = [join(kernel, 'lib/modules'), join(kernel, 'usr/lib/modules')].filter(existsSync)
+  for (const [index, module] of MODULES.entries()) {
+    const [file = ''] = modules.flatMap((place) =>
+      readdirSync(place, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.includes(`/${module}.ko`))
+        .map((name) => join(place, name)),
+    )
+    if (file.endsWith('.xz')) run('xz', ['-d', file])
+    archive.add(`modules/${index}-${module}.ko`, file.replace(/\.xz$/, ''))
+  }
+  archive.close()
+}
+
+function boot(release: string, app: string): Row {
+  const kernel = fetchKernel(release)
+  const initramfs = join(app, `${release}.cpio`)
+  buildInitramfs(initramfs, app, kernel)
+  const [image = ''] = readdirSync(join(kernel, 'boot')).filter((name) =>
+    name.startsWith('vmlinuz'),
+  )
+  const { stdout, stderr } = spawnSync(
+    'qemu-system-x86_64',
+    [
+      ...['-accel', 'tcg,tb-size=1024', '-cpu', 'max', '-smp', '1', '-m', '2048'],
+      ...['-nographic', '-no-reboot', '-nic', 'none'],
+      ...['-kernel', join(kernel, 'boot', image), '-initrd', initramfs],
+      '-append',
+      'console=ttyS0 quiet loglevel=1 panic=-1 rdinit=/bin/node -- /app/test/kernels/guest.js',
+    ],
+    { encoding: 'utf8', timeout: BOOT_MS, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  const line = stdout.split('\n').find((one) => one.startsWith(MARK))
+  if (line === undefined)
+    throw new Error(`${release} said nothing: ${stderr}${stdout.slice(-2000)}`)
+  return JSON.parse(line.slice(MARK.length))
+}
+
+const releases = process.argv.length > 2 ? process.argv.slice(2) : RELEASES
+const folder = mkdtempSync(join(tmpdir(), 'kernels-'))
+try {
+  buildApp(folder)
+  for (const release of releases) {
+    const { release: version, problem, log, outcomes } = boot(release, folder)
+    console.log(`\nLinux ${version} (${release})`)
+    console.table(outcomes)
+    console.log(log)
+    if (problem !== undefined) throw new Error(problem)
+    const wrong = outcomes.filter((one) => one.with !== one.granted)
+    if (wrong.length > 0) process.exitCode = 1
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
