@@ -133,6 +133,8 @@ export interface NamespaceReading {
   readonly protocols: readonly Protocol[]
   /** Whether TCP sockets that are only bound, and ports that applications chose, can be told. */
   readonly tcpBoundKnown: boolean
+  /** Whether a port opens to connect() again when the socket goes whose bind() closed it (Linux 6.17.8). */
+  readonly portsReopen: boolean
   /** Whether UDP ports that applications chose can be told. */
   readonly udpListenersKnown: boolean
   /** What tells who holds a socket: the column cgroupId, or where it says nothing uid; undefined where neither does. */

@@ -30,6 +30,8 @@ export interface ClosedPortsInput {
   readonly tests: PortTests | undefined
   /** Whether bound sockets, and ports that applications chose, can be told. */
   readonly boundKnown: boolean
+  /** As in NamespaceReading. */
+  readonly portsReopen: boolean
   /** As in AccountContext. */
   readonly unknownReuse: Uint8Array | undefined
 }
@@ -56,7 +58,8 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
   const doubt = new Uint8Array(PORTS)
 
   return (input) => {
-    const { census, settings, before, atSeconds, tests, boundKnown, unknownReuse } = input
+    const { census, settings, before, atSeconds, tests, boundKnown, portsReopen, unknownReuse } =
+      input
     const { first, last } = settings.range
     const bound = rememberFlows(census, before?.flows, atSeconds)
     for (let port = first; port <= last; port++) {
@@ -70,7 +73,8 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     doubt.fill(0)
     const untested = tested?.untested ?? listOpenPorts(census, seen, settings)
     for (const port of untested) doubt[port] = 1
-    if (boundKnown && untested.length > 0) {
+    // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
+    if (boundKnown && portsReopen && untested.length > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, unknown: doubt })
     }
 

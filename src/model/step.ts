@@ -115,6 +115,7 @@ export function createStep(options: ModelOptions): Step {
       atSeconds: context.atSeconds,
       tests: context.testPorts?.(describeDoubt(census, settings)),
       boundKnown: reading.tcpBoundKnown,
+      portsReopen: reading.portsReopen,
       unknownReuse: timestamps.unknown,
     })
     const { ports, columns } = closed

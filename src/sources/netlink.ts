@@ -1,6 +1,8 @@
 // Source: the kernel itself through NETLINK_SOCK_DIAG. Exact where the kernel lists bound-idle sockets and tells who
 // chose a port. Reads the namespace of the calling thread.
 
+import { release } from 'node:os'
+import { KERNEL_BTF } from '../kernel/bpf/buckets.ts'
 import { type Capabilities, probeCapabilities } from '../kernel/capabilities.ts'
 import { createDumpBatch, dumpSockets, openDiagChannel } from '../kernel/diag-channel.ts'
 import {
@@ -14,6 +16,7 @@ import { errnoReason } from '../kernel/errno.ts'
 import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
 import { readActiveOpens, readTimeWaitRecycled } from '../kernel/proc-snmp.ts'
+import { reopensPorts } from '../kernel/reopening.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
   type NamespaceReading,
@@ -47,6 +50,7 @@ export async function openNetlinkSource(
   const libc = await loadLibc(open)
   const sysRoot = place.own ? `${procfs}/sys` : '/proc/sys'
   const capabilities = refusable(() => probeCapabilities(libc, readNetSettings(sysRoot).range))
+  const portsReopen = reopensPorts(release(), KERNEL_BTF)
   const memory = { buffer: new Uint8Array(DATAGRAM_BYTES), batch: createDumpBatch() }
   return {
     reader: 'netlink',
@@ -59,6 +63,7 @@ export async function openNetlinkSource(
       legacy_walk: capabilities.legacyWalk,
       udp_diag: capabilities.udpDiag,
       cgroup_id: capabilities.cgroupId,
+      ports_reopen: portsReopen,
     },
     read: () => {
       const settings = readNetSettings(sysRoot)
@@ -70,6 +75,7 @@ export async function openNetlinkSource(
         settings,
         protocols: ['tcp', 'udp'],
         tcpBoundKnown: exactnessOf(capabilities) === 'exact',
+        portsReopen,
         udpListenersKnown: capabilities.udpDiag && capabilities.portChoice,
         ownersBy: capabilities.cgroupId ? 'cgroup' : 'user',
         canProbe: true,

@@ -85,6 +85,7 @@ export function readDirectory(
     // A missing tcp6 or udp6 means that the host has no IPv6; a missing udp, that nothing is known of UDP.
     protocols: protocols.filter((protocol) => tables.includes(protocol)),
     tcpBoundKnown: false,
+    portsReopen: false,
     udpListenersKnown: false,
     ownersBy: 'user',
     canProbe: false,

@@ -80,6 +80,7 @@ export function createSystemInformationSource({
         settings,
         protocols,
         tcpBoundKnown: false,
+        portsReopen: false,
         udpListenersKnown: false,
         ownersBy: undefined,
         canProbe: false,

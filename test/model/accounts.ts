@@ -24,7 +24,13 @@ export function account(
 ) {
   const census = createCensusTaker()(settings, replayDumps(dumps))
   const atSeconds = (before?.flows.atSeconds ?? 0) + 5
-  const now = { atSeconds, tests: undefined, boundKnown: true, unknownReuse: undefined }
+  const now = {
+    atSeconds,
+    tests: undefined,
+    boundKnown: true,
+    portsReopen: true,
+    unknownReuse: undefined,
+  }
   const { ports, columns, memory } = createClosedPorts()({ census, settings, before, ...now })
   return { census, ports, memory, listeners: memory.listeners, columns }
 }

@@ -11,6 +11,7 @@ interface Look {
   readonly auto?: readonly WireSocket[]
   readonly explicit?: readonly WireSocket[]
   readonly tests?: ReadonlyMap<number, boolean>
+  readonly portsReopen?: boolean
 }
 
 /** One sample after another, `gap` seconds apart: what is said of connect() in each. */
@@ -24,7 +25,7 @@ function play(looks: readonly Look[], gap = 5) {
     owners: false,
   })
   let state: ModelState | undefined
-  return looks.map(({ auto = [], explicit = [], tests }, turn) => {
+  return looks.map(({ auto = [], explicit = [], tests, portsReopen = true }, turn) => {
     const atSeconds = gap * turn
     const dumps = [
       { protocol: 'tcp', explicit: true, sockets: explicit },
@@ -33,7 +34,8 @@ function play(looks: readonly Look[], gap = 5) {
     const told = [...(tests ?? [])].map(
       ([port, closed]) => [port, { closed, testedAtSeconds: atSeconds }] as const,
     )
-    const taken = step(state, createReading(replayDumps(dumps), settings), {
+    const reading = { ...createReading(replayDumps(dumps), settings), portsReopen }
+    const taken = step(state, reading, {
       atSeconds,
       unixSeconds: 1_700_000_000 + atSeconds,
       testPorts: tests && (() => new Map(told)),
@@ -153,6 +155,23 @@ describe('the parity of ports', () => {
     expect(ended).toMatchObject({ availablePorts: 70, uncertainPorts: 0 })
     const [worst] = play([{ auto: [...even(20, 9, TIME_WAIT), ...odd(21, 8).slice(0, 5)] }])
     expect(worst).toMatchObject({ availablePorts: 80, uncertainPorts: 5 })
+  })
+
+  test('acquits nobody where ports stay closed after a socket that was bound has gone', () => {
+    const auto = [...even(20, 9), ...each(30, (at) => connection(40 + 2 * at, 8))]
+    expect(play([{ auto }])[0]).toMatchObject({ availablePorts: 70, uncertainPorts: 0 })
+    expect(play([{ auto, portsReopen: false }])[0]).toMatchObject({
+      availablePorts: 70,
+      unusedPorts: 50,
+      uncertainPorts: 20,
+      exactness: 'inferred',
+    })
+    const tests = new Map(each(50, (at) => [FIRST + 2 * at, at < 7] as const))
+    expect(play([{ auto, tests, portsReopen: false }])[0]).toMatchObject({
+      availablePorts: 63,
+      uncertainPorts: 0,
+      exactness: 'exact',
+    })
   })
 
   test('acquits nobody while bind(0) finds no port of its own parity', () => {

@@ -123,6 +123,7 @@ describe('openNetlinkSource()', () => {
       legacy_walk: true,
       udp_diag: !('udpDiag' in lacks),
       cgroup_id: true,
+      ports_reopen: expect.any(Boolean),
     })
     expect(await source.read()).toMatchObject({
       reader: 'netlink',

@@ -41,6 +41,7 @@ describe('createProcfsSource()', () => {
       protocols: ['tcp', 'udp'],
       activeOpens: 7,
       tcpBoundKnown: false,
+      portsReopen: false,
       udpListenersKnown: false,
     })
     expect(describeRows(batches)).toEqual([

@@ -67,6 +67,7 @@ describe('createSystemInformationSource() on Linux', () => {
       canProbe: false,
       activeOpens: undefined,
       tcpBoundKnown: false,
+      portsReopen: false,
       udpListenersKnown: false,
     })
     expect(describeRows(batches)).toEqual([

@@ -160,7 +160,7 @@ describe('readClosedPorts()', () => {
       expect(sockets).toHaveLength(10)
       expect(judge(netns, ports).filter((one) => one === 'closed')).toHaveLength(10)
       await call('close', { sockets })
-      // Since Linux 6.18 they are open again; before, they are closed for as long as the connections live.
+      // Since Linux 6.17.8 they are open again; before, they are closed for as long as the connections live.
       expect(new Set(judge(netns, ports.slice(0, 10))).size).toBe(1)
     })
   })

@@ -96,6 +96,7 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
         atSeconds,
         tests: undefined,
         boundKnown: true,
+        portsReopen: true,
         unknownReuse: undefined,
       }
       const { ports, columns, memory } = findClosed({ census, settings, ...context })

@@ -63,6 +63,7 @@ export function createReading(
     settings,
     protocols: ['tcp', 'udp'],
     tcpBoundKnown: true,
+    portsReopen: true,
     udpListenersKnown: true,
     ownersBy: 'cgroup',
     canProbe: true,
