@@ -120,9 +120,22 @@ const histories: Readonly<Record<string, Story>> = {
   })),
 }
 
+/** A server on an emulated processor may give up before the question has arrived. */
+async function readPage(netns: Netns, port: number): Promise<string> {
+  const deadline = Date.now() + START_MS
+  for (;;) {
+    try {
+      return (await netns.call('get', { path: '/metrics', port })).body
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+    await delay(1000)
+  }
+}
+
 /** What the exporter on that port says once a sample has begun after this call. */
 async function readAvailable(netns: Netns, port: number) {
-  const read = async () => parsePage((await netns.call('get', { path: '/metrics', port })).body)
+  const read = async () => parsePage(await readPage(netns, port))
   const samples = (page: Page) => page.value('ephemeral_port_samples_total')
   const before = samples(await read())
   let page = await read()
@@ -132,6 +145,7 @@ async function readAvailable(netns: Netns, port: number) {
   }
   return {
     available: page.value('ephemeral_port_pool_available_ports', CONNECT),
+    uncertain: page.find('ephemeral_port_pool_uncertain_ports', CONNECT),
     exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness ?? '',
   }
 }
@@ -158,6 +172,7 @@ async function tell(netns: Netns, history: string, story: Story): Promise<Outcom
   return {
     history,
     without: without.available,
+    uncertainWithout: without.uncertain,
     exactnessWithout: without.exactness,
     with: withBuckets.available,
     exactnessWith: withBuckets.exactness,

@@ -3,8 +3,9 @@
 /** What the page promised of the worst destination, and what the kernel then granted. */
 export interface Outcome {
   readonly history: string
-  /** Without bind buckets, and what the page then called itself. */
+  /** Without bind buckets: by how much the page may be too high, and what it called itself. */
   readonly without: number
+  readonly uncertainWithout: number | undefined
   readonly exactnessWithout: string
   readonly with: number
   readonly exactnessWith: string
