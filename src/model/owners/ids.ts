@@ -7,7 +7,7 @@ import { createSeededHash } from '../seeded-hash.ts'
 export const OWNERLESS_ID = -2
 export const UNKNOWN_ID = -1
 
-/** The ids from here down stand for users: of sockets in the root cgroup, which is nobody's. */
+/** The ids from here down stand for users: of sockets in the root cgroup, which is nobody's, or whose cgroup is not told. */
 const FIRST_USER_ID = -3
 
 /** The id of a user among those of cgroups. */
@@ -20,9 +20,8 @@ export function uidOf(id: number): number | undefined {
   return id <= FIRST_USER_ID ? FIRST_USER_ID - id : undefined
 }
 
-/** Indexes of the same two in every table of owners. */
+/** The index of that one in every table of owners. */
 export const OWNERLESS = 0
-export const UNKNOWN = 1
 
 /** Added to the index of a port's holder when no connection can contend with it. */
 export const FIXED = 2 ** 30
@@ -106,17 +105,16 @@ export function createNumberTable(): NumberTable {
   }
 }
 
-/** Empties a table of owners: then it holds the two that have no id, at their indexes. */
+/** Empties a table of owners: then it holds the one that has no id, at its index. */
 export function clearOwners(owners: NumberTable): void {
   owners.clear()
   owners.index(OWNERLESS_ID)
-  owners.index(UNKNOWN_ID)
 }
 
 /**
  * The index of the row's owner. The kernel gives minisocks and requests none: cgroup 0, uid 0
- * (docs/development/port-model.md#what-can-be-seen). The user owns what is in the
- * root cgroup.
+ * (docs/development/port-model.md#what-can-be-seen). The user owns what is in the root cgroup, and what was read from
+ * /proc, which tells no cgroup.
  */
 export function takeOwner(
   owners: NumberTable,
@@ -130,8 +128,7 @@ export function takeOwner(
   const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
   if (minisock || state === STATE.timeWait || state === STATE.synRecv) return OWNERLESS
   const uid = batch.uid[row] ?? 0
-  if (by === 'user') return owners.index(uid)
-  return id === ROOT_CGROUP_ID ? owners.index(userIdOf(uid)) : UNKNOWN
+  return owners.index(by === 'user' ? uid : userIdOf(uid))
 }
 
 /**

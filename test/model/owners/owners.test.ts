@@ -138,8 +138,14 @@ describe('step() counts each used port for one owner', () => {
 })
 
 describe('step() tells the unknown from the ownerless', () => {
-  test.each([0, 1])('with cgroup id %s: unknown on a live socket', (cgroupId) => {
-    expect(rowsOf(look([tcp([{ ...connection, cgroupId }])]))).toEqual(['tcp *unknown 1'])
+  test.each([0, 1])('with cgroup id %s: the user of a live socket, TCP or UDP', (cgroupId) => {
+    const nameOwner = (id: number, by: string) =>
+      by === 'user' ? ({ owner: `uid ${id}`, ownerKind: 'user' } as const) : undefined
+    const sockets = [{ ...connection, cgroupId, uid: 1000 }]
+    const dumps = [tcp(sockets), { protocol: 'udp', explicit: false, sockets } as const]
+    const state = look(dumps, {}, { nameOwner })
+    expect(rowsOf(state)).toEqual(['tcp uid 1000 1', 'udp uid 1000 1'])
+    expect(rowsOf(look([tcp(sockets)]))).toEqual(['tcp *unknown 1'])
   })
 
   test('with an id that has no name: unknown, in one row', () => {
