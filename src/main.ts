@@ -3,6 +3,8 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { readBuild } from './build.ts'
 import { renderHelp } from './cli/help.ts'
 import { renderReport, reportExitCode } from './cli/report.ts'
 import { askExporter } from './cli/running-exporter.ts'
@@ -43,7 +45,7 @@ async function main(): Promise<void> {
       env: process.env,
       readFile: (path) => readFileSync(path, 'utf8'),
     })
-    const build = readBuild()
+    const build = readBuild(fileURLToPath(new URL('..', import.meta.url)), process)
     if (config.showHelp) print(renderHelp())
     else if (config.showVersion) print(`ephemeral-port-exporter ${build.version}\n`)
     else if (config.command === 'serve') await serve(config, build)
@@ -275,18 +277,6 @@ async function openSampler(
 
 function renderAddress({ host, port }: { readonly host: string; readonly port: number }): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
-function readBuild(): Build {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
-  const { version, gitHead }: { version: string; gitHead?: string } = JSON.parse(text)
-  return {
-    version,
-    revision: gitHead ?? 'unknown',
-    nodeVersion: process.version,
-    platform: process.platform,
-    arch: process.arch,
-  }
 }
 
 function print(text: string): void {

@@ -82,6 +82,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
   [/^config\//, /^(sample\.ts|observation\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
+  [/^build\.ts$/, /^(snapshot\.ts|node:(fs|path))$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
   [
     /^main\.ts$/,

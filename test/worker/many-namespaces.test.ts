@@ -25,8 +25,7 @@ function createNode(ids: readonly number[]) {
     reads: new Map<number, number>(),
     listing: undefined as Error | undefined,
   }
-  let now = 1000
-  let cpu = 0
+  let [now, cpu] = [1000, 0]
   const placeOf = (id: number) =>
     buildNetNamespace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
   const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
