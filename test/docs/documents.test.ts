@@ -26,6 +26,7 @@ const pages = [
 const figures: string[] = []
 afterAll(() => console.log(figures.join('\n')))
 
+const CURL_FLAGS = ['cacert', 'retry', 'retry-connrefused', 'silent']
 const README_BYTES = 12 * 1024
 const HELP_CHARACTERS = 200
 const LINE_CHARACTERS = 120
@@ -99,7 +100,7 @@ describe.each(documents)('%s', (page) => {
     const flags = [...text.matchAll(/`--(?:no-|\[no-\])?([a-z.-]+[a-z])/g)].map(
       ([, flag = '']) => flag,
     )
-    const others = ['collector', 'network', 'profile', 'read-only']
+    const others = ['collector', 'network', 'profile', 'read-only', ...CURL_FLAGS]
     expect(flags.filter((flag) => !known.has(flag) && !others.includes(flag))).toEqual([])
   })
 })

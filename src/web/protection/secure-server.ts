@@ -2,6 +2,7 @@
 
 import type { RequestListener, Server, ServerOptions } from 'node:http'
 import { createServer } from 'node:https'
+import { Socket } from 'node:net'
 import { admitsClient } from './client-certificates.ts'
 import type { LoadedWebConfig } from './live-web-config.ts'
 
@@ -38,5 +39,22 @@ export function createSecureServer(
     const { tls } = current().config
     if (tls === undefined || !admitsClient(socket, tls)) socket.destroy()
   })
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_SSL_HTTP_REQUEST') answerPlain(socket)
+  })
   return server
+}
+
+const PLAIN_ANSWER = [
+  'HTTP/1.1 400 Bad Request',
+  'Content-Type: text/plain; charset=utf-8',
+  'Connection: close',
+  '',
+  'This port speaks TLS. Ask again with https:// instead of http://\n',
+].join('\r\n')
+
+/** NB: Node has no public way from a TLS socket that failed to the connection below it; without one nothing is said. */
+function answerPlain(socket: object): void {
+  const connection = '_parent' in socket ? socket._parent : undefined
+  if (connection instanceof Socket) connection.end(PLAIN_ANSWER, () => connection.destroy())
 }

@@ -40,6 +40,19 @@ describe('createSecureServer()', () => {
     plain.on('data', (chunk) => answers.push(chunk)).on('error', () => {})
     plain.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await once(plain, 'close')
+    const answer = Buffer.concat(answers).toString('latin1')
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).toMatch(/\r\n\r\nThis port speaks TLS\. .*https:\/\/.*\n$/)
+    expect(await visit(port)).toMatchObject({ status: 200, body: 'ok' })
+  })
+
+  test('answers nothing to what is neither TLS nor HTTP', async () => {
+    const { port } = await start(tlsFiles())
+    const plain = connectPlain(port, '127.0.0.1')
+    const answers: Buffer[] = []
+    plain.on('data', (chunk) => answers.push(chunk)).on('error', () => {})
+    plain.write('\0\x01garbage\r\n\r\n')
+    await once(plain, 'close')
     expect(Buffer.concat(answers).toString('latin1')).not.toContain('HTTP')
   })
 
