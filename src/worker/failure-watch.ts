@@ -27,7 +27,7 @@ export interface FailureWatchOptions {
   readonly procfs: string
   readonly everyNamespace: boolean
   readonly monotonicSeconds: () => number
-  readonly nameProcess: (cgroupPath: string) => string
+  readonly nameProcess: (pid: number, cgroupPath: string) => string
 }
 
 /** tracefs may be mounted later. */
@@ -77,7 +77,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
         },
         ownerOf: (pid) => {
           const path = countsAlike ? readCgroupPath(procfs, pid) : undefined
-          return path === undefined ? undefined : options.nameProcess(path)
+          return path === undefined ? undefined : options.nameProcess(pid, path)
         },
       })
     })

@@ -1,7 +1,7 @@
 // Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods that
 // the main thread tells, all live here; none of them ever waits.
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { readProcFile, readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
 import type { PodNameProspect } from '../namespaces/names.ts'
@@ -35,8 +35,8 @@ export interface NodeNames {
   retain(namespaces: ReadonlyMap<number, unknown>): void
   /** Names the pod that has that address for itself. */
   namePodAt(address: string): OwnerName | undefined
-  /** Names the owner of a process by its cgroup. */
-  nameProcess(cgroupPath: string): string
+  /** Names the owner of a process by its cgroup, in the root cgroup by its user. */
+  nameProcess(pid: number, cgroupPath: string): string
   /** The processes behind the owners of pools that are nearly full or at risk. */
   programsOf(one: Watched): Namespace['programs']
   collectors(): Sample['collectors']
@@ -154,7 +154,10 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       const pod = podsByAddress.get(address)
       return pod && { owner: `${pod.namespace}/${pod.name}`, ownerKind: 'pod' }
     },
-    nameProcess: (path) => namePath(path).owner,
+    nameProcess(pid, path) {
+      const uid = path === '/' ? readUser(`${procfs}/${pid}`) : undefined
+      return uid === undefined ? namePath(path).owner : nameUser(uid, userNames()).owner
+    },
     programsOf({ identity, last }) {
       const owners = listSuspects(last.state)
       return owners.length === 0 ? NO_PROGRAMS : findPrograms(identity.namespace.pids, owners)
@@ -171,6 +174,15 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       wantedContainers = new Set()
       return wanted
     },
+  }
+}
+
+/** Undefined when the process has ended. */
+function readUser(path: string): number | undefined {
+  try {
+    return statSync(path).uid
+  } catch {
+    return undefined
   }
 }
 

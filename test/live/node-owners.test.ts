@@ -1,6 +1,6 @@
 // Who holds the ports, through the running program: with real cgroup v2 directories and processes in them.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -124,6 +124,26 @@ describe('owners of ports', { timeout: 120_000 }, () => {
             ownerKind: 'unit',
             usedPorts: 21,
           })
+        })
+      }),
+    )
+  })
+
+  test('are users for what is in the root cgroup', async (ctx) => {
+    await liveTest(ctx, ({ root, move }) =>
+      withNetns(async (actor) => {
+        const id = randomId()
+        const netns = `container/${id.slice(0, 12)}`
+        move(actor, `${TOP}/docker/${id}`)
+        await withNodeExporter(FLAGS, async ({ readFreshOf }) => {
+          await readFreshOf(netns)
+          writeFileSync(`${root}/cgroup.procs`, String(actor.pid))
+          await listen(actor)
+          await connect(actor, 3)
+          await actor.call('actAs', 65_534)
+          await connect(actor, 5)
+          const page = await readFreshOf(netns)
+          expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
         })
       }),
     )

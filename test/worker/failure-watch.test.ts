@@ -58,7 +58,7 @@ function createWatch(everyNamespace = true, tracefs?: string, asked = false) {
     procfs,
     everyNamespace,
     monotonicSeconds: () => now,
-    nameProcess: (path) => `owner of ${path}`,
+    nameProcess: (pid, path) => (path === '/' ? `user of ${pid}` : `owner of ${path}`),
   })
 }
 
@@ -105,6 +105,8 @@ describe('read()', () => {
     createWatch().read([watch({ inode: inodeOf('there'), cookie: 3n })])
     expect(resolve(7)).toEqual(['cookie/3', 'owner of /system.slice/shop.service'])
     expect(resolve(8)).toEqual([undefined, 'owner of /init.scope'])
+    writeProcess(10, 'unseen-too', '/')
+    expect(resolve(10)).toEqual([undefined, 'user of 10'])
     expect(resolve(9)).toEqual([undefined, undefined])
   })
 
