@@ -1,6 +1,7 @@
 // What fills a pool, in a sentence: cause, share, owner and rate. Pure.
 
 import type { Cause, CauseName, Namespace, NamespaceState, OwnerShare, Pool } from '../snapshot.ts'
+import { mayBeFull } from './severity.ts'
 import { renderCount, renderNumber, renderRate } from './words.ts'
 
 /** TIME_WAIT lasts that long, whatever the settings (include/net/tcp.h: TCP_TIMEWAIT_LEN). */
@@ -42,8 +43,14 @@ const meaning: Readonly<Record<CauseName, string>> = {
 }
 
 /** `400 of 400 ports are in CLOSE_WAIT`, of the whole pool. */
-export function renderHeld({ cause, ports }: Cause, { capacityPorts, heldPorts }: Pool): string {
+export function renderHeld({ cause, ports }: Cause, pool: Pool): string {
+  const { capacityPorts, heldPorts } = pool
   const halfClosed = cause === 'churn' && heldPorts.fin_wait > heldPorts.time_wait
+  // Of a port in doubt the model says nothing but that.
+  const guessed =
+    mayBeFull(pool) && cause === 'bind_before_connect' && ports === pool.uncertainPorts
+  if (guessed)
+    return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} may be held by connections whose port was bound first`
   const how = halfClosed ? 'wait in FIN_WAIT for the other end to close' : held[cause]
   return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} ${how}`
 }

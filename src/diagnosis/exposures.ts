@@ -20,7 +20,7 @@ const checkExactness: Check = (patient) => {
       createFinding(patient, 'note', {
         what: 'fewer ports may be available than shown',
         why: 'The kernel does not list which connections were bound first: it was inferred from memory and parity.',
-        fix: 'Let --collector.probe test the ports that are in doubt.',
+        fix: 'Give it CAP_BPF and CAP_PERFMON, or let --collector.probe test the ports that are in doubt.',
       }),
     ]
   }

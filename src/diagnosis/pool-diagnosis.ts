@@ -10,7 +10,7 @@ import type {
 } from '../snapshot.ts'
 import { renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
 import { listRemedies, type Remedy } from './remedies.ts'
-import { judgePool, type Severity, type Verdict } from './severity.ts'
+import { judgePool, mayBeFull, type Severity, type Verdict } from './severity.ts'
 import { renderCount, renderDuration, renderNumber, renderRisk } from './words.ts'
 
 export interface PoolDiagnosis {
@@ -66,11 +66,12 @@ export function diagnosePool(
   namespace: Namespace,
   state: NamespaceState,
   {
-    pool,
+    pool: reported,
     failedAllocations,
   }: { readonly pool: Pool; readonly failedAllocations: number | undefined },
 ): PoolDiagnosis {
-  const { verdict, severity } = judgePool(pool)
+  const { verdict, severity } = judgePool(reported)
+  const pool = verdict === 'watch' && mayBeFull(reported) ? assumeBound(state, reported) : reported
   const { cause } = pool
   const usedPorts = pool.capacityPorts - pool.availablePorts
   const owner = renderOwner(namespace, cause?.owners[0])
@@ -103,8 +104,21 @@ export function diagnosePool(
   }
 }
 
+/** The worst case of a pool that may be full: what is in doubt was bound before it connected. */
+function assumeBound(state: NamespaceState, pool: Pool): Pool {
+  const connections = state.pools.find((one) => one.pool === 'tcp_bind')?.cause
+  const ports = pool.uncertainPorts ?? 0
+  return {
+    ...pool,
+    cause: { cause: 'bind_before_connect', ports, owners: connections?.owners ?? [] },
+  }
+}
+
 function renderHeadline(pool: Pool): string {
-  const left = `${renderNumber(pool.availablePorts)} of ${renderCount(pool.capacityPorts, 'port')} left`
+  const least = mayBeFull(pool)
+    ? `${renderNumber(pool.availablePorts - (pool.uncertainPorts ?? 0))} to `
+    : ''
+  const left = `${least}${renderNumber(pool.availablePorts)} of ${renderCount(pool.capacityPorts, 'port')} left`
   const { worstDestination: worst } = pool
   if (pool.pool === 'udp') return `${left} for UDP`
   if (pool.pool === 'tcp_bind') return `${left} for bind() to port 0`
@@ -115,6 +129,11 @@ function renderExplanation(state: NamespaceState, pool: Pool): string {
   const { cause, slow } = pool
   const parts = cause === undefined ? [] : [renderMeaning(cause)]
   if (cause?.cause === 'churn') parts.push(renderChurn(state, pool))
+  if (mayBeFull(pool)) {
+    parts.push(
+      'The kernel does not list which those are: the exporter can tell with CAP_BPF and CAP_PERFMON, or with --collector.probe.',
+    )
+  }
   if (slow && pool.availablePorts > 0) {
     parts.push(
       'connect() is slow: it searches the half of the range that it tries first in vain, which costs milliseconds.',
@@ -123,16 +142,16 @@ function renderExplanation(state: NamespaceState, pool: Pool): string {
   return parts.filter((part) => part !== '').join(' ')
 }
 
-function renderWhen(
-  { pool, availablePorts, etaSeconds, riskRatio }: Pool,
-  failedAllocations = 0,
-): string | undefined {
+function renderWhen(one: Pool, failedAllocations = 0): string | undefined {
+  const { pool, availablePorts, uncertainPorts = 0, etaSeconds, riskRatio } = one
   const failed =
     failedAllocations > 0
       ? `, ${renderCount(failedAllocations, 'failure')} since the last sample`
       : ''
   if (availablePorts <= 0) return `failing now: ${failureOf[pool]}${failed}`
   if (failed !== '') return `failing now and then${failed}`
+  if (mayBeFull(one) && availablePorts <= uncertainPorts)
+    return `perhaps failing: ${failureOf[pool]}`
   if (etaSeconds !== undefined) {
     return `expected to fail in ${renderDuration(etaSeconds)} (risk ${renderRisk(riskRatio)})`
   }

@@ -37,8 +37,20 @@ export function judgePool(pool: Pool): Judgement {
   if (utilizationRatio >= critical.utilizationRatio)
     return { verdict: 'watch', severity: 'critical' }
   if (riskRatio >= warning.riskRatio) return { verdict: 'at_risk', severity: 'warning' }
-  const watched = utilizationRatio >= warning.utilizationRatio || pool.slow === true
+  const watched =
+    utilizationRatio >= warning.utilizationRatio || pool.slow === true || mayBeFull(pool)
   return watched ? { verdict: 'watch', severity: 'warning' } : { verdict: 'ok', severity: 'ok' }
+}
+
+/**
+ * Whether all but a few ports may be closed although they count as available: the kernel does not list which connections
+ * were bound first, and those close their port to every destination.
+ */
+export function mayBeFull({ availablePorts, uncertainPorts = 0, capacityPorts }: Pool): boolean {
+  const surePorts = availablePorts - uncertainPorts
+  return (
+    uncertainPorts > 0 && surePorts <= capacityPorts * (1 - thresholds.critical.utilizationRatio)
+  )
 }
 
 /** What the exit status of `status` and `doctor` means, for --help and from the same thresholds. */

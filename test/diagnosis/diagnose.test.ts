@@ -117,6 +117,36 @@ describe('diagnose()', () => {
     expect(severity).toBe('ok')
   })
 
+  test('says what may be left where the kernel does not tell which ports were bound first', () => {
+    const owners = [{ owner: 'shop', ownerKind: 'unit', ports: 400 }] as const
+    const connect = (uncertainPorts: number) =>
+      buildPool({
+        capacityPorts: 400,
+        availablePorts: 360,
+        uncertainPorts,
+        cause: { cause: 'many_connections', ports: 40, owners: [] },
+      })
+    const bind = buildPool({
+      pool: 'tcp_bind',
+      capacityPorts: 400,
+      cause: { cause: 'many_connections', ports: 400, owners },
+    })
+    const judge = (uncertainPorts: number) =>
+      diagnose(buildHost({ pools: [connect(uncertainPorts), bind] }), linux).pools
+    expect(judge(339)).toEqual([])
+    const [pool] = judge(340)
+    expect(pool).toMatchObject({
+      verdict: 'watch',
+      severity: 'warning',
+      headline: '20 to 360 of 400 ports left',
+      because:
+        '340 of 400 ports may be held by connections whose port was bound first, held by shop',
+      when: undefined,
+      cause: { cause: 'bind_before_connect', ports: 340 },
+    })
+    expect(judge(360)[0]?.when).toMatch(/^perhaps failing: /)
+  })
+
   test('joins equal findings and keeps the command of the first', () => {
     const state = buildState({ settings: buildSettings({ firstPort: 40_000, lastPort: 40_399 }) })
     const pods = ['pod/a/b', 'pod/a/c'].map((netns, i) =>

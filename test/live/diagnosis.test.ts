@@ -115,6 +115,34 @@ describe('the diagnosis of an exhausted pool', { timeout: 240_000 }, () => {
     )
   })
 
+  test('says what may be where nobody may look: ports that were bound first', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const scene = scenes.find(({ cause }) => cause === 'bind_before_connect')
+    const flags = FLAGS.filter((flag) => flag !== '--collector.probe')
+    await withNetns((sick) =>
+      withNodeExporter([...flags, '--no-collector.buckets'], async ({ readDiagnosis }) => {
+        await sick.call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40399' })
+        await scene?.exhaust(sick, async () => {})
+        expect((await sick.call('fill', { connect: server, limit: 20 })).count).toBe(0)
+        const netns = `inode/${statSync(`/proc/${sick.pid}/ns/net`).ino}`
+        const found = await waitFor(async () => {
+          const { pools } = await readDiagnosis()
+          return pools.find((one) => one.netns === netns && one.pool === 'tcp_connect')
+        })
+        expect([found.verdict, found.severity]).toEqual(['watch', 'warning'])
+        expect(found.headline).toMatch(/^0 to 360 of 400 ports left to 10\.9\.0\.1:80\d\d from /)
+        expect(found.because).toMatch(
+          /^360 of 400 ports may be held by connections whose port was bound first, held by user root/,
+        )
+        expect(found.when).toMatch(/^perhaps failing: connect\(\) fails/)
+        expect(found.explanation).toContain('CAP_BPF and CAP_PERFMON')
+        expect(found.remedies[0]?.advice).toContain('IP_BIND_ADDRESS_NO_PORT')
+        expect(spawnSync('sh', ['-c', found.remedies[1]?.command ?? 'false']).status).toBe(0)
+        expect((await sick.call('fill', { connect: server, limit: 20 })).count).toBe(20)
+      }),
+    )
+  })
+
   test('of a namespace with a name is cured by that name, however odd', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     const name = `it's $(touch owned) ${process.pid}; true`
