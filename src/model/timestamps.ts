@@ -25,6 +25,8 @@ export interface TimestampMemory {
   /** net.ipv4.tcp_timestamps of the last sample, and since when it is another than before; undefined: as far as is known. */
   readonly own: number | undefined
   readonly changedAtSeconds: number | undefined
+  /** When that was looked at for the first time: what it was before nobody knows. */
+  readonly firstAtSeconds: number
 }
 
 export interface TimestampsInput {
@@ -56,11 +58,14 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
   const own = settings.tcpTimestamps
   const isChanged = before !== undefined && before.own !== own
   const changedAtSeconds = isChanged ? atSeconds : before?.changedAtSeconds
-  const memory = { peers: before?.peers ?? [], own, changedAtSeconds }
+  const firstAtSeconds = before?.firstAtSeconds ?? atSeconds
+  const memory = { peers: before?.peers ?? [], own, changedAtSeconds, firstAtSeconds }
   if (!census.hasReclaimableFlows) return { memory, unknown: undefined }
 
   const { destination, hold, expirySeconds } = flows.columns()
   const ports = new Uint32Array(flows.destinationCount())
+  /** 1 where some began before anybody looked. */
+  const older = new Uint8Array(ports.length)
   let any = false
   for (let flow = 0; flow < flows.flowCount(); flow++) {
     if (hold[flow] !== HOLD.reclaimable) continue
@@ -73,6 +78,7 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
     any = true
     const to = destination[flow] ?? 0
     ports[to] = (ports[to] ?? 0) + 1
+    if (ageSeconds > atSeconds - firstAtSeconds) older[to] = 1
   }
   if (!any) return { memory, unknown: undefined }
   const peers = askOne(input, ports, memory.peers)
@@ -80,7 +86,10 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
   const unknown = new Uint8Array(flows.destinationCount())
   let isUnknown = false
   ports.forEach((count, index) => {
-    if (count === 0 || told.get(index) !== undefined || isOwnPeer(flows.keys(), index)) return
+    const peer = told.get(index)
+    if (count === 0 || peer === false) return
+    const isPeerKnown = peer === true || isOwnPeer(flows.keys(), index)
+    if (isPeerKnown && older[index] === 0) return
     unknown[index] = 1
     isUnknown = true
   })

@@ -103,8 +103,8 @@ test('TIME_WAITs with timestamps are recycled, and counted when they are', async
   if (skipReason !== undefined) return context.skip(skipReason)
   await withNetns(async (netns) => {
     const listener = await listen(netns)
-    await connect(netns, listener, { ended: 60, live: 5 })
     await netns.call('startExporter', { flags: FLAGS })
+    await connect(netns, listener, { ended: 60, live: 5 })
     const { available, uncertain, reclaimable } = await look(netns)
     expect(available).toBe(95)
     // Those that live may have recycled some already.

@@ -81,6 +81,8 @@ function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?
 
 describe('TIME_WAITs under tcp_tw_reuse', () => {
   const waits = { 9: 50 }
+  /** Samples of the time before they began. */
+  const before = [{ timeWaits: {} }, { timeWaits: {} }, { timeWaits: {} }]
 
   test('are available but uncertain while nobody knows of timestamps', () => {
     expect(play([{ timeWaits: waits }])[0]).toMatchObject({
@@ -90,9 +92,18 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
 
   test('are available where live connections have them', () => {
     const look = { timeWaits: waits, answers: { 9: true } }
-    expect(play([look])[0]).toMatchObject({
+    expect(play([...before, look]).at(-1)).toMatchObject({
       ...{ availablePorts: 100, uncertainPorts: 0, reclaimablePorts: 50, exactness: 'exact' },
     })
+  })
+
+  test('are uncertain where they began before anybody looked: our own timestamps may have been off', () => {
+    const look = { timeWaits: waits, answers: { 9: true } }
+    for (const local of [undefined, [127, 0, 0, 1]]) {
+      const looks = play([look, look, look, look], local && { local })
+      expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([50, 50, 0, 0])
+      expect(looks[0]).toMatchObject({ availablePorts: 100, exactness: 'inferred' })
+    }
   })
 
   test('are held where live connections do not', () => {
@@ -107,7 +118,7 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
       [127, 0, 0, 1],
       [10, 0, 0, 5],
     ]) {
-      expect(play([{ timeWaits: waits }], { local })[0]).toMatchObject({
+      expect(play([...before, { timeWaits: waits }], { local }).at(-1)).toMatchObject({
         ...{ availablePorts: 100, uncertainPorts: 0, exactness: 'exact' },
       })
     }
@@ -132,8 +143,7 @@ describe('live connections are asked', () => {
       ...Array.from({ length: 58 }, () => []),
       ...[[9], [8]],
     ])
-    expect(looks[1]).toMatchObject({ availablePorts: 70, uncertainPorts: 0 })
-    expect(looks[0]).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'inferred' })
+    expect(looks[4]).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'exact' })
   })
 
   test('again soon where there was none', () => {

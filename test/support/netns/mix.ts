@@ -48,10 +48,10 @@ const reuseSettings = [0, 1, 2].flatMap((twReuse) =>
 const REUSE_DELAY = 'net.ipv4.tcp_tw_reuse_delay'
 const SCALE = 4
 
-/** Draws the settings, applies them, makes the sockets and waits until they have settled. */
+/** Draws the settings, applies them, makes the sockets and waits until they have settled. `watch` starts who is to see all. */
 export async function makeMix(
   netns: Netns,
-  options: { seed: number; kind: MixKind },
+  options: { seed: number; kind: MixKind; watch?: () => Promise<void> },
 ): Promise<Mix> {
   const { seed, kind } = options
   const random = createRandom(seed)
@@ -59,6 +59,7 @@ export async function makeMix(
   const scale = kind !== 'odd' && random.chance(1 / 8) ? SCALE : 1
   const settings = takeSettings(random, { seed, odd: kind === 'odd', scale })
   await applySettings(netns, settings)
+  await options.watch?.()
   const listeners = await openListeners(netns)
   const scene = { netns, random, range: settings, scale, listeners }
 
