@@ -26,8 +26,11 @@ function renderFacts(
   const { listener, bound } = state.blockedPorts
   const perProtocol = (render: (use: ProtocolUse) => string) =>
     state.protocols.map((use) => `${use.protocol} ${render(use)}`).join(', ') || '-'
-  const hidden =
-    state.exactness === 'upper_bound' ? ' (fewer ports may be available than shown)' : ''
+  const { uncertainPorts = 0 } = state.pools.find(({ pool }) => pool === 'tcp_connect') ?? {}
+  const fewer = uncertainPorts > 0 ? `up to ${uncertainPorts} fewer` : 'fewer'
+  const isLess =
+    state.exactness === 'upper_bound' || (state.exactness === 'inferred' && uncertainPorts > 0)
+  const hidden = isLess ? ` (${fewer} ports may be available to connect() than shown)` : ''
   const rate = closingRate(state)
   const facts: readonly (readonly [string, string | undefined])[] = [
     [

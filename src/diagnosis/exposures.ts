@@ -9,17 +9,26 @@ import {
 } from './exposure-pools.ts'
 import { checkListeners, checkNodePorts, checkOwnPorts, checkRange } from './exposure-range.ts'
 import { type Check, createFinding } from './finding.ts'
+import { renderCount } from './words.ts'
 
 const checkExactness: Check = (patient) => {
-  const { exactness, reader } = patient.state
+  const { exactness, reader, pools } = patient.state
   if (exactness === 'exact') {
     return [createFinding(patient, 'ok', { what: `${reader} sees every socket that holds a port` })]
   }
   if (exactness === 'inferred') {
+    const { uncertainPorts = 0 } = pools.find(({ pool }) => pool === 'tcp_connect') ?? {}
+    if (uncertainPorts === 0) {
+      return [
+        createFinding(patient, 'ok', {
+          what: 'memory and parity tell which connections were bound first',
+        }),
+      ]
+    }
     return [
       createFinding(patient, 'note', {
-        what: 'fewer ports may be available than shown',
-        why: 'The kernel does not list which connections were bound first: it was inferred from memory and parity.',
+        what: `up to ${renderCount(uncertainPorts, 'port')} fewer may be available to connect() than shown`,
+        why: 'The kernel does not list which connections were bound first, nor whose TIME_WAIT can be recycled.',
         fix: 'Give it CAP_BPF and CAP_PERFMON, or let --collector.probe test the ports that are in doubt.',
       }),
     ]

@@ -19,17 +19,18 @@ export interface Judgement {
 }
 
 /**
- * The bind pool warns only once exhausted: many destinations fill it on a healthy host, where few programs ever bind
- * to port 0. Where risk is unknown, utilization alone decides.
+ * The bind pool says something only once exhausted: many destinations fill it on a healthy host, where few programs ever bind
+ * to port 0. Where programs that bind have filled it, they fail. Where risk is unknown, utilization alone decides.
  */
 export function judgePool(pool: Pool): Judgement {
   const { critical, warning } = thresholds
   const { riskRatio = 0, etaSeconds = Number.POSITIVE_INFINITY, utilizationRatio } = pool
   const exhausted = pool.availablePorts <= 0
   if (pool.pool === 'tcp_bind') {
-    return exhausted
-      ? { verdict: 'exhausted', severity: 'warning' }
-      : { verdict: 'ok', severity: 'ok' }
+    if (!exhausted) return { verdict: 'ok', severity: 'ok' }
+    const isBound =
+      pool.cause?.cause === 'bound_idle' || pool.cause?.cause === 'bind_before_connect'
+    return { verdict: 'exhausted', severity: isBound ? 'critical' : 'warning' }
   }
   if (exhausted) return { verdict: 'exhausted', severity: 'critical' }
   const soon = riskRatio >= critical.riskRatio && etaSeconds < critical.etaSeconds
@@ -66,7 +67,7 @@ export function describeExitStatus(): readonly (readonly [number, string])[] {
     ],
     [
       2,
-      `critical: tcp_connect or udp exhausted, at ${critical.utilizationRatio * 100} % or more, or risk ` +
+      `critical: tcp_connect or udp exhausted, tcp_bind exhausted by programs that bind, tcp_connect or udp at ${critical.utilizationRatio * 100} % or more, or risk ` +
         `${critical.riskRatio} or more with exhaustion expected within ${renderDuration(critical.etaSeconds)}`,
     ],
     [3, 'nothing could be read or written, or bad usage'],

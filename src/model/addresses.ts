@@ -37,3 +37,21 @@ export function renderEndpoint(words: Uint32Array, at: number, port: number): st
   const address = renderAddress(words, at)
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
+
+/** The four words of an address in any usual text; undefined where it is none. */
+export function parseAddress(text: string): readonly number[] | undefined {
+  if (!ipaddr.isValid(text)) return undefined
+  const address = ipaddr.parse(text)
+  const v6 = address instanceof ipaddr.IPv4 ? address.toIPv4MappedAddress() : address
+  const { parts } = v6 as ipaddr.IPv6
+  return [0, 2, 4, 6].map((at) => (((parts[at] ?? 0) << 16) | (parts[at + 1] ?? 0)) >>> 0)
+}
+
+/** The reverse of renderEndpoint(); undefined where the text is no endpoint. */
+export function parseEndpoint(
+  text: string,
+): { readonly address: readonly number[]; readonly port: number } | undefined {
+  const match = /^\[?([^\]]*?)\]?:(\d{1,5})$/.exec(text)
+  const address = parseAddress(match?.[1] ?? '')
+  return address === undefined ? undefined : { address, port: Number(match?.[2]) }
+}

@@ -21,6 +21,7 @@ export interface CausesInput {
   readonly census: Census
   readonly ports: Ports
   readonly columns: DestinationColumns
+  readonly boundInDoubt: Uint8Array | undefined
   readonly range: { readonly first: number; readonly last: number }
   readonly ipv6: boolean
   /** The destination with the fewest ports left, by its index in the flow table; -1 for none. */
@@ -47,9 +48,9 @@ export function createCauses(): AdvanceCauses {
   const countHeld = createHeldCounter()
 
   return (state, pools, input) => {
-    const { census, ports, columns, range, ipv6, worst, owners } = input
+    const { census, ports, columns, boundInDoubt, range, ipv6, worst, owners } = input
     const twin = worst < 0 ? -1 : findTwin(census.flows, worst)
-    const context = { census, ports, columns, ipv6, worst, twin }
+    const context = { census, ports, columns, boundInDoubt, ipv6, worst, twin }
     const causes: Partial<Record<PoolName, CauseMemory>> = {}
     let pileUp = state?.pileUp
     const withHoldings = pools.map((one) => {

@@ -2,6 +2,8 @@
 // doubt.
 
 import type { NetSettings } from '../observation.ts'
+import type { Destination } from '../snapshot.ts'
+import { lookBound } from './bound-clients.ts'
 import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
 import { type Census, type Listener, PORTS, USE } from './census.ts'
 import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
@@ -13,12 +15,14 @@ import {
 } from './hidden-ports.ts'
 import { settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
+import { advanceRefusals, applyRefusals, type Refusal } from './refusals.ts'
 
 /** What one sample leaves for the next. */
 export interface ClosedMemory {
   readonly flows: BoundFlows
   /** Listeners in the range, gone ones included while connections are left that they accepted. */
   readonly listeners: readonly Listener[]
+  readonly refusals: readonly Refusal[]
 }
 
 export interface ClosedPortsInput {
@@ -34,6 +38,8 @@ export interface ClosedPortsInput {
   readonly portsReopen: boolean
   /** As in AccountContext. */
   readonly unknownReuse: Uint8Array | undefined
+  /** Destinations to which connect() was refused a port since the last sample. */
+  readonly refused: readonly Destination[]
 }
 
 export interface ClosedPorts {
@@ -50,6 +56,8 @@ export interface ClosedPorts {
    * sockets.
    */
   readonly uncertainPorts: (worst: number) => number | undefined
+  /** 1 at each port in doubt, by port number, if they look as if their clients bind before they connect. */
+  readonly boundInDoubt: Uint8Array | undefined
 }
 
 /** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */
@@ -68,7 +76,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     }
     const seen = countPorts(census, settings)
     const tested = tests && closeTested(census, seen, tests)
-    const ports = tested === undefined ? seen : countPorts(census, settings)
+    let ports = tested === undefined ? seen : countPorts(census, settings)
 
     doubt.fill(0)
     const untested = tested?.untested ?? listOpenPorts(census, seen, settings)
@@ -76,6 +84,10 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
     if (boundKnown && portsReopen && untested.length > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, unknown: doubt })
+    }
+    const refusals = advanceRefusals(before?.refusals ?? [], input.refused, atSeconds)
+    if (applyRefusals({ census, settings, ports, doubt, unknownReuse, refusals })) {
+      ports = countPorts(census, settings)
     }
 
     const isAccepted = (port: number) => ((bound.left[port] ?? 0) & (1 << ORIGIN.accepted)) !== 0
@@ -89,7 +101,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     return {
       ports,
       columns,
-      memory: { flows: bound.flows, listeners },
+      memory: { flows: bound.flows, listeners, refusals },
       ambiguousPorts: tested?.ambiguous,
       certain: untested.length === 0 && unknownReuse === undefined,
       uncertainPorts: (worst) =>
@@ -98,6 +110,9 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
             columns.takenAtMost.reduce((most, taken) => Math.max(most, taken), 0) -
             (columns.taken[worst] ?? 0)
           : undefined,
+      boundInDoubt: lookBound({ census, ports, firstPort: first, lastPort: last, doubt })
+        ? doubt
+        : undefined,
     }
   }
 }

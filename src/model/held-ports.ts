@@ -34,6 +34,8 @@ export interface HeldContext {
   readonly census: Census
   readonly ports: Ports
   readonly columns: DestinationColumns
+  /** 1 at each port in doubt that looks as if it was bound first; undefined where none does. */
+  readonly boundInDoubt: Uint8Array | undefined
   readonly firstPort: number
   readonly lastPort: number
   /** Whether the wildcard is dual-stack: an IPv6-only socket then holds a port of the bind pools as well. */
@@ -130,7 +132,7 @@ export function createHeldCounter(): (pool: PoolName, context: HeldContext) => H
   /** The ports that bind() to port 0 of a wildcard address cannot have. */
   function countBind(context: HeldContext): Held {
     const tally = createTally()
-    const { census, firstPort, lastPort, ipv6 } = context
+    const { census, firstPort, lastPort, ipv6, boundInDoubt } = context
     const collision = ipv6 ? USE.tcp : USE.tcpIpv4
     rankFlows(context, () => true)
     for (let port = firstPort; port <= lastPort; port++) {
@@ -138,7 +140,7 @@ export function createHeldCounter(): (pool: PoolName, context: HeldContext) => H
       if ((use & collision) === 0 || !isCounted(context, port)) continue
       const connected = rank[port] !== NO_RANK
       if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, flowOwner(port))
-      else if (connected) addFlow(tally, port)
+      else if (connected) addFlow(tally, port, boundInDoubt?.[port] === 1)
       else add(tally, { holder: 'other', group: 'open', owner: OWNERLESS })
     }
     return tally
@@ -149,9 +151,10 @@ export function createHeldCounter(): (pool: PoolName, context: HeldContext) => H
     return rank[port] === NO_RANK ? undefined : (owner[port] ?? OWNERLESS)
   }
 
-  function addFlow(tally: Tally, port: number): void {
+  function addFlow(tally: Tally, port: number, bound = false): void {
     const holder = rankedStates[rank[port] ?? 0]?.[1] ?? 'other'
-    add(tally, { holder, group: groupOf[holder], owner: owner[port] ?? OWNERLESS })
+    const group = bound ? 'bind_before_connect' : groupOf[holder]
+    add(tally, { holder, group, owner: owner[port] ?? OWNERLESS })
   }
 
   return (pool, context) => {

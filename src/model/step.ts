@@ -73,6 +73,8 @@ export interface SampleContext {
   readonly nameOwners?: NameOwners
   /** Undefined where live connections cannot be asked now. */
   readonly askTimestamps?: AskTimestamps | undefined
+  /** Destinations to which connect() was refused a port since the last sample; absent where nobody counts. */
+  readonly refused?: readonly Destination[] | undefined
   /** Undefined where devices cannot be listed. */
   readonly readDevices?: ReadDevices | undefined
   /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
@@ -117,6 +119,7 @@ export function createStep(options: ModelOptions): Step {
       boundKnown: reading.tcpBoundKnown,
       portsReopen: reading.portsReopen,
       unknownReuse: timestamps.unknown,
+      refused: context.refused ?? [],
     })
     const { ports, columns } = closed
     const least = leastPortsOfRow(ports)
@@ -200,6 +203,7 @@ export function createStep(options: ModelOptions): Step {
       census,
       ports,
       columns,
+      boundInDoubt: closed.boundInDoubt,
       range: settings.range,
       ipv6: settings.ipv6,
       worst,

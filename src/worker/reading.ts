@@ -101,6 +101,7 @@ export function createReading({
           unixSeconds: clocks.unixSeconds(),
           nameOwners: names.nameOwnersOf(identity.namespace.id),
           askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
+          refused: last.refused,
           readDevices: reading.canProbe
             ? (indexes) => watch.timeAside(() => peers?.devices(indexes))
             : undefined,
@@ -111,6 +112,7 @@ export function createReading({
     last.model = state
     last.state = namespace
     last.readAtSeconds = atSeconds
+    last.refused = []
     last.rangeAtSeconds = atSeconds
     probing?.probe(memory, isResolved ? undefined : ambiguousPorts)
     last.programs = names.programsOf(one)

@@ -1,6 +1,7 @@
 // One sample: the namespaces there are, those of them that are due read and modelled -> Sample.
 
 import type { GivenName, Recorded, Sample } from '../sample.ts'
+import type { Destination } from '../snapshot.ts'
 import type { FailureWatch } from './failure-watch.ts'
 import { createNaming } from './naming.ts'
 import type { NatWatch } from './nat-watch.ts'
@@ -21,6 +22,9 @@ export interface SampleOptions extends ReadingOptions {
   /** Connections that the probes of earlier workers made, by lasting key. */
   readonly opens?: ReadonlyMap<string, number> | undefined
 }
+
+/** Destinations of a namespace that the model hears of: a client that connects to all the world is refused everywhere. */
+const MOST_REFUSED = 16
 
 /** Creates the sampling function; it keeps what is known of each namespace between calls. */
 export function createTakeSample(
@@ -85,9 +89,18 @@ function noteFailing(
   recorded: Recorded | undefined,
   nowSeconds: number,
 ): void {
-  const failing = new Set(recorded?.reading?.events.map(({ netns }) => netns))
-  if (failing.size === 0) return
+  const refused = new Map<string | undefined, Destination[]>()
+  for (const { netns, source, destination } of recorded?.reading?.events ?? []) {
+    const others = refused.get(netns)
+    if (others === undefined) refused.set(netns, [{ source, destination }])
+    else others.push({ source, destination })
+  }
+  if (refused.size === 0) return
   for (const { identity, last } of watched) {
-    if (failing.has(lastingKeyOf(identity))) last.failedAtSeconds = nowSeconds
+    const destinations = refused.get(lastingKeyOf(identity))
+    if (destinations === undefined) continue
+    last.failedAtSeconds = nowSeconds
+    // Until it is read the next sample may come.
+    last.refused = [...destinations, ...last.refused].slice(0, MOST_REFUSED)
   }
 }

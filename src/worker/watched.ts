@@ -3,7 +3,7 @@
 import type { ModelState } from '../model/step.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
-import type { Namespace, NamespaceState, NetnsName, OwnerShare } from '../snapshot.ts'
+import type { Destination, Namespace, NamespaceState, NetnsName, OwnerShare } from '../snapshot.ts'
 import { isCauseShown } from '../snapshot-pools.ts'
 import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
@@ -34,6 +34,8 @@ export interface LastRead {
   rangeAtSeconds: number
   /** When an allocation was last seen to fail in it. */
   failedAtSeconds: number
+  /** Destinations to which connect() was refused a port since its sockets were read last. */
+  refused: readonly Destination[]
   readonly probeMemory: ProbeMemory
   /** Of the owners behind a pool that is nearly full. */
   programs: Namespace['programs']
@@ -76,6 +78,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       readAtSeconds: undefined,
       rangeAtSeconds: 0,
       failedAtSeconds: Number.NEGATIVE_INFINITY,
+      refused: [],
       probeMemory: startProbeMemory(),
       programs: NO_PROGRAMS,
       nat: startNatMemory(),

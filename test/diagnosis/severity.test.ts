@@ -32,6 +32,15 @@ describe('judgePool()', () => {
       'exhausted warning',
     ],
     [
+      'is critical where programs that bind have exhausted tcp_bind',
+      {
+        pool: 'tcp_bind',
+        availablePorts: 0,
+        cause: { cause: 'bind_before_connect', ports: 1000, owners: [] },
+      },
+      'exhausted critical',
+    ],
+    [
       'lets tcp_bind fill up',
       { pool: 'tcp_bind', availablePorts: 1, riskRatio: 1, etaSeconds: 1 },
       'ok ok',

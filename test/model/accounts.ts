@@ -30,6 +30,7 @@ export function account(
     boundKnown: true,
     portsReopen: true,
     unknownReuse: undefined,
+    refused: [],
   }
   const { ports, columns, memory } = createClosedPorts()({ census, settings, before, ...now })
   return { census, ports, memory, listeners: memory.listeners, columns }

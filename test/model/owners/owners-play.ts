@@ -98,6 +98,7 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
         boundKnown: true,
         portsReopen: true,
         unknownReuse: undefined,
+        refused: [],
       }
       const { ports, columns, memory } = findClosed({ census, settings, ...context })
       const { listeners } = memory

@@ -1,0 +1,54 @@
+// Whether the connections in doubt look as if their clients bind before they connect, which fills the pool of bind() while the
+// kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports alone.
+
+import { type Census, PORTS } from './census.ts'
+import { HOLD } from './flows.ts'
+import type { Ports } from './ports.ts'
+
+export interface BoundClientsInput {
+  readonly census: Census
+  readonly ports: Ports
+  readonly firstPort: number
+  readonly lastPort: number
+  /** 1 at each port in doubt, by port number. */
+  readonly doubt: Uint8Array
+}
+
+/** Of the ports in doubt, and at least so many: bind(0) takes the other half when it has no more ports of its own. */
+const LEAST_RATIO = 0.25
+const LEAST_PORTS = 8
+/** Of the first half: a destination that has more ports of it may have used them all a moment ago. */
+const FULL_RATIO = 0.75
+
+/**
+ * connect() goes on to the second half of the ports only when its destination has all of the first
+ * (docs/development/port-model.md#tcp-connect-without-bind). Many connections there, to destinations that have far from all of
+ * the first half, are of clients that bind.
+ */
+export function lookBound(input: BoundClientsInput): boolean {
+  const { census, ports, firstPort, lastPort, doubt } = input
+  // Until half of the ports are in use nobody asks for the cause.
+  if (ports.tcp.unused * 2 > ports.tcp.capacity) return false
+  const { flows } = census
+  const { destination, port, hold } = flows.columns()
+  const isFirst = (local: number) => (local - firstPort) % 2 === 0
+  const first = new Uint32Array(flows.destinationCount())
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const to = destination[flow] ?? 0
+    if (hold[flow] !== HOLD.reclaimable && isFirst(port[flow] ?? 0))
+      first[to] = (first[to] ?? 0) + 1
+  }
+  const full = FULL_RATIO * ports.openFirstHalf
+  /** A port that is shared with such a destination may have been taken by it. */
+  const explained = new Uint8Array(PORTS)
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    if ((first[destination[flow] ?? 0] ?? 0) >= full) explained[port[flow] ?? 0] = 1
+  }
+  let [all, second] = [0, 0]
+  for (let local = firstPort; local <= lastPort; local++) {
+    if (doubt[local] === 0) continue
+    all++
+    if (!isFirst(local) && explained[local] === 0) second++
+  }
+  return second >= LEAST_PORTS && second >= LEAST_RATIO * all
+}

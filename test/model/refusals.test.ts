@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { parseAddress, parseEndpoint } from '../../src/model/addresses.ts'
+import { createStep, type ModelState } from '../../src/model/step.ts'
+import type { Destination } from '../../src/snapshot.ts'
+import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
+import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+
+const FIRST = 40_000
+const PORTS = 100
+
+interface Look {
+  readonly sockets: readonly WireSocket[]
+  readonly refused?: readonly Destination[]
+}
+
+/** Samples five seconds apart, and what is known after the last: of connect(), and the cause of tcp_bind. */
+function play(looks: readonly Look[], { tcpTwReuse = 0, gap = 5 } = {}) {
+  const step = createStep({
+    top: 10,
+    peakWindowSeconds: 60,
+    forecastHorizonSeconds: 900,
+    destinations: true,
+    listeners: true,
+    owners: false,
+  })
+  const range = { first: FIRST, last: FIRST + PORTS - 1 }
+  const settings = { ...plainSettings, range, tcpTwReuse, tcpTimestamps: 1 }
+  let state: ModelState | undefined
+  return looks.map(({ sockets, refused }, turn) => {
+    const atSeconds = gap * turn
+    const dumps = [{ protocol: 'tcp', explicit: false, sockets }] as const
+    const context = { atSeconds, unixSeconds: 1_700_000_000 + atSeconds, refused }
+    const taken = step(state, createReading(replayDumps(dumps), settings), context)
+    state = taken.state
+    const [connect, bind] = taken.namespace.pools
+    const { availablePorts, uncertainPorts } = connect ?? {}
+    return {
+      ...{ availablePorts, uncertainPorts, exactness: taken.namespace.exactness },
+      cause: bind?.cause?.cause,
+    }
+  })
+}
+
+const connection = (at: number, to: number, part: Partial<WireSocket> = {}): WireSocket => ({
+  ...plainSocket,
+  device: 0,
+  local: [10, 0, 0, 5],
+  localPort: FIRST + at,
+  remote: [192, 168, 1, to],
+  remotePort: 443,
+  ...part,
+})
+const each = <T>(count: number, make: (at: number) => T): T[] =>
+  Array.from({ length: count }, (_, at) => make(at))
+const TIME_WAIT = { state: 6, timer: 3, expiresMs: 50_000 } as const
+const to = (last: number): Destination => ({
+  source: '10.0.0.5',
+  destination: `192.168.1.${last}:443`,
+})
+/** Ten destinations, ten ports each, as clients that bind first leave them. */
+const spread = each(100, (at) => connection(at, at % 10))
+
+describe('refusals of a destination that has ports left', () => {
+  test('close what is in doubt when that alone explains them, from the third sample on', () => {
+    const looks = each(4, () => ({ sockets: spread, refused: [to(3)] }))
+    const seen = play([{ sockets: spread }, ...looks])
+    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([90, 90, 90, 0, 0])
+    // Its own ten connections may be bound or not: that changes nothing for it.
+    expect(seen[4]).toMatchObject({ uncertainPorts: 0, exactness: 'inferred' })
+  })
+
+  test('count of a destination that no connection leads to as well', () => {
+    const looks = each(3, () => ({ sockets: spread, refused: [to(77)] }))
+    expect(play(looks)[2]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
+  })
+
+  test('are believed for a minute', () => {
+    const refused = each(3, () => ({ sockets: spread, refused: [to(3)] }))
+    const after = each(12, () => ({ sockets: spread }))
+    const seen = play([...refused, ...after]).slice(2)
+    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([
+      ...each(12, () => 0),
+      ...[90],
+    ])
+  })
+
+  test('change nothing where ports are left that are in no doubt', () => {
+    const sockets = spread.slice(0, 97)
+    const looks = each(4, () => ({ sockets, refused: [to(3)] }))
+    expect(play(looks)[3]).toMatchObject({ availablePorts: 90, uncertainPorts: 87 })
+    const nearly = each(4, () => ({ sockets: spread.slice(0, 98), refused: [to(3)] }))
+    expect(play(nearly)[3]).toMatchObject({ availablePorts: 2, uncertainPorts: 0 })
+  })
+
+  test('hold TIME_WAITs of which nobody knows whether they can be recycled', () => {
+    const sockets = each(100, (at) => connection(at, 3, TIME_WAIT))
+    const seen = play(
+      each(3, () => ({ sockets, refused: [to(3)] })),
+      { tcpTwReuse: 1 },
+    )
+    expect(seen[1]).toMatchObject({ availablePorts: 100, uncertainPorts: 100 })
+    expect(seen[2]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
+    const others = play(
+      each(3, () => ({ sockets, refused: [to(4)] })),
+      { tcpTwReuse: 1 },
+    )
+    // Of another destination they tell that the ports themselves are closed.
+    expect(others[2]).toMatchObject({ availablePorts: 0 })
+  })
+})
+
+describe('the cause of a full pool of bind()', () => {
+  test('is that clients bind first, where many use ports that connect() would not have chosen', () => {
+    expect(play([{ sockets: spread }])[0]).toMatchObject({ cause: 'bind_before_connect' })
+    // Those of the first half alone are what connect() takes.
+    const even = each(50, (at) => connection(2 * at, at % 10))
+    const busy = each(100, (at) => connection(at, 77))
+    expect(play([{ sockets: even }])[0]).toMatchObject({ cause: 'many_connections' })
+    expect(play([{ sockets: [...even, ...busy] }])[0]).toMatchObject({ cause: 'many_connections' })
+  })
+
+  test('is not, where a destination has all of the first half, or had a moment ago', () => {
+    const most = each(90, (at) => connection(at < 40 ? 2 * at : 2 * (at - 40) + 1, 7))
+    const rest = each(10, (at) => connection(80 + 2 * at, at))
+    expect(play([{ sockets: [...most, ...rest] }])[0]).toMatchObject({ cause: 'many_connections' })
+  })
+})
+
+describe('addresses in text', () => {
+  test('are the words they were made of', () => {
+    expect(parseEndpoint('10.0.0.9:443')).toEqual({
+      address: [0, 0, 0xffff, 0x0a000009],
+      port: 443,
+    })
+    expect(parseEndpoint('[2001:db8::1]:8443')).toEqual({
+      address: [0x20010db8, 0, 0, 1],
+      port: 8443,
+    })
+    expect(parseAddress('fe80::ffff:ffff')).toEqual([0xfe800000, 0, 0, 0xffffffff])
+    expect([parseAddress('nowhere'), parseEndpoint('')]).toEqual([undefined, undefined])
+  })
+})
