@@ -1,5 +1,6 @@
 // What a namespace is exposed to: the list of all checks, in the order of findings of one severity. Pure.
 
+import { checkNat } from './exposure-nat.ts'
 import {
   checkBlocked,
   checkBuckets,
@@ -66,5 +67,6 @@ export const checks: readonly Check[] = [
   checkOwnPorts,
   checkRange,
   checkUdpPorts,
+  checkNat,
   checkExactness,
 ]
