@@ -26,6 +26,7 @@ export interface NatLab {
 }
 
 export interface PeerProcess {
+  readonly pid: number
   call<K extends keyof PeerOperations>(
     name: K,
     argument: Parameters<PeerOperations[K]>[0],
@@ -146,6 +147,7 @@ async function openPeer(child: ChildProcess): Promise<PeerProcess> {
     })
   })
   return {
+    pid: child.pid ?? 0,
     call: (name, argument) =>
       new Promise((resolve, reject) => {
         const id = ++lastId

@@ -8,6 +8,8 @@ import { findFreePort } from './free-port.ts'
 import { type Program, type ProgramOptions, withProgram } from './program.ts'
 
 export interface NodeExporter {
+  /** Where it listens. */
+  readonly address: string
   readonly program: Program
   /** The whole page; throws while there is none. */
   read(): Promise<Page>
@@ -64,6 +66,7 @@ export async function withNodeExporter<T>(
         }
       }
       return use({
+        address,
         program,
         read: async () => parsePage(await readText()),
         readOf: async (netns) => pageOf(netns, await readText()),
