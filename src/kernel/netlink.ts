@@ -106,6 +106,11 @@ export function attributeType(view: DataView, offset: number): number {
   return view.getUint16(offset + 2, true) & ATTRIBUTE_TYPE_MASK
 }
 
+/** The first word of such an attribute. */
+export function attributeHead(length: number, type: number, nested = false): number {
+  return (((type | (nested ? NLA_F_NESTED : 0)) << 16) | length) >>> 0
+}
+
 /** Encodes one attribute, padded to four bytes. */
 export function encodeAttribute(
   type: number,

@@ -19,23 +19,35 @@ import {
   type NatRule,
   SourceError,
 } from '../observation.ts'
+import { type ConntrackStore, createConntrackStore } from './conntrack-store.ts'
 
-/** The rules of one namespace as they were read last. */
-export interface RulesMemory {
+/** What is remembered of one namespace from listing to listing. */
+export interface ConntrackMemory {
+  /** Of the rules below. */
   generation: number | undefined
   rules: readonly NatRule[] | undefined
+  /** Entries with a translated source; undefined before the first listing. */
+  translated: number | undefined
+  /** What their sources were translated to. */
+  addresses: ReadonlySet<number>
 }
 
 export interface ConntrackSource {
   /**
    * Calls `use` with a reading, which is valid until it returns. The rules are read again only when their generation has
-   * changed. Throws SourceError or DecodeError; what `use` throws passes.
+   * changed. `entries` is how many there are about now. Throws SourceError or DecodeError; what `use` throws passes.
    */
-  read<T>(memory: RulesMemory, use: (reading: NatReading) => T): T
+  read<T>(memory: ConntrackMemory, entries: number, use: (reading: NatReading) => T): T
 }
 
 /** Of so many NAT addresses each is asked for by name. With more of them one listing of all entries is cheaper. */
 const ADDRESSES_BY_NAME = 2
+/**
+ * Each dump walks the table of the whole machine. The walks that are saved where the kernel sends all entries at once pay
+ * for so many that are of no use, and for this share of all.
+ */
+const WALK_ENTRIES = 20_000
+const WALK_SHARE = 0.4
 /** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
 const EVICTING = { major: 6, minor: 5 }
 
@@ -56,15 +68,19 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
   }
 
   return {
-    read(memory, use) {
+    read(memory, entries, use) {
       const channel = open(libc, buffer)
+      const store = createConntrackStore()
+      const all = isCheaperWhole(memory, entries)
       try {
         refreshRules(channel, memory)
         return use({
           rules: memory.rules,
           evicts,
-          translated: dump(channel, [{ sourceNat: true }]),
-          others: (addresses) => dump(channel, planOthers(addresses)),
+          translated: keepOthers(dump(channel, [all ? {} : { sourceNat: true }]), memory, store),
+          // What came unasked is a kernel's that has no filters: it has sent all.
+          others: (addresses) =>
+            all || store.batch.length > 0 ? [store.batch] : dump(channel, planOthers(addresses)),
         })
       } finally {
         channel.close()
@@ -77,6 +93,40 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
 export function evictsClosing(kernel: string): boolean {
   const [, major = 0, minor = 0] = (/^(\d+)\.(\d+)/.exec(kernel) ?? []).map(Number)
   return major > EVICTING.major || (major === EVICTING.major && minor >= EVICTING.minor)
+}
+
+function isCheaperWhole({ translated }: ConntrackMemory, entries: number): boolean {
+  if (translated === undefined || translated === 0) return false
+  return entries - translated <= WALK_ENTRIES + WALK_SHARE * entries
+}
+
+/** Passes the batches on, and keeps those rows that matter though their source is not, or not only, translated. */
+function* keepOthers(
+  batches: Iterable<ConntrackBatch>,
+  memory: ConntrackMemory,
+  store: ConntrackStore,
+): Generator<ConntrackBatch, void, void> {
+  const { addresses: before } = memory
+  const addresses = new Set<number>()
+  let translated = 0
+  let lastAddress = -1
+  for (const batch of batches) {
+    const { original, reply } = batch
+    for (let row = 0; row < batch.length; row++) {
+      const asked = original.destination[row] ?? 0
+      if (batch.sourceNat[row] === 0) store.add(batch, row)
+      else {
+        translated++
+        const address = reply.destination[row] ?? 0
+        if (address !== lastAddress) addresses.add(address)
+        lastAddress = address
+        if (asked !== reply.source[row] || before.has(asked)) store.add(batch, row)
+      }
+    }
+    yield batch
+  }
+  memory.translated = translated
+  memory.addresses = addresses
 }
 
 function planOthers(addresses: readonly number[]): readonly ConntrackFilter[] {
@@ -99,7 +149,7 @@ function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
 }
 
 /** Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. */
-function refreshRules(channel: NetlinkChannel, memory: RulesMemory): void {
+function refreshRules(channel: NetlinkChannel, memory: ConntrackMemory): void {
   try {
     const generation = readRulesGeneration(channel)
     if (generation === memory.generation) return

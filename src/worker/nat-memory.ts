@@ -2,13 +2,13 @@
 
 import type { NatModelState } from '../model/nat/step.ts'
 import type { ConntrackState, NatState } from '../snapshot.ts'
-import type { RulesMemory } from '../sources/conntrack.ts'
+import type { ConntrackMemory } from '../sources/conntrack.ts'
 
 export interface NatMemory {
   conntrack: ConntrackState | undefined
   model: NatModelState | undefined
   state: NatState | undefined
-  readonly rules: RulesMemory
+  readonly source: ConntrackMemory
   /** Of a clock that never steps; undefined before the first listing. */
   listedAtSeconds: number | undefined
   /** Whether the right to list was missing: it is not asked for again. */
@@ -20,7 +20,12 @@ export function startNatMemory(): NatMemory {
     conntrack: undefined,
     model: undefined,
     state: undefined,
-    rules: { generation: undefined, rules: undefined },
+    source: {
+      generation: undefined,
+      rules: undefined,
+      translated: undefined,
+      addresses: new Set(),
+    },
     listedAtSeconds: undefined,
     refused: false,
   }

@@ -66,7 +66,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     const { namespace, name } = identity
     // Nothing is shown of a namespace without a name, and its clients have none yet either.
     if (name === undefined) return undefined
-    const bound = entries / smallestNatRange(nat.rules.rules, ranges)
+    const bound = entries / smallestNatRange(nat.source.rules, ranges)
     const translates = nat.model !== undefined
     const fullest = Math.max(0, ...(nat.state?.pools ?? []).map((pool) => pool.utilizationRatio))
     if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return 'strained'
@@ -89,7 +89,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     nat.listedAtSeconds = clocks.monotonicSeconds()
     try {
       const learned = namespaces.inside(one.identity.namespace, () =>
-        open.read(nat.rules, (reading) =>
+        open.read(nat.source, nat.conntrack?.entries ?? 0, (reading) =>
           step(nat.model, reading, {
             atSeconds: clocks.monotonicSeconds(),
             unixSeconds: clocks.unixSeconds(),

@@ -41,7 +41,7 @@ function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
       },
     },
     source: {
-      read: (_memory, use) => {
+      read: (_memory, _entries, use) => {
         world.listed.push(inside)
         world.cpu += LIST_SECONDS
         return use(readingOf(world.entries.get(inside) ?? []))

@@ -60,6 +60,10 @@ function judgeWindow(ports: Uint8Array, size: number): Window {
   const evicting = Math.min(size, EVICTING_TRIES)
   const open = new Float64Array(size + 1)
   let failed = 0
+  // A start that the modulo gives more often than the others has one number of 16 bits more.
+  const oftener = STARTS % total
+  const seldom = Math.floor(STARTS / total) / STARTS
+  const often = seldom + 1 / STARTS
   const at = (index: number) => ports[index < total ? index : index - total]
   let free = 0
   let notHard = 0
@@ -71,7 +75,7 @@ function judgeWindow(ports: Uint8Array, size: number): Window {
   for (let index = 0; index < size; index++) add(ports[index], 1)
   for (let index = size - evicting; index < size; index++) if (at(index) === PORT.soft) soft++
   for (let start = 0; start < total; start++) {
-    const weight = (Math.floor((STARTS - 1 - start) / total) + 1) / STARTS
+    const weight = start < oftener ? often : seldom
     open[notHard] = (open[notHard] ?? 0) + weight
     if (free === 0) failed += weight * HALF ** soft
     add(ports[start], -1)
