@@ -6,13 +6,13 @@ import { openingRate } from './exposure-pools.ts'
 import { checks } from './exposures.ts'
 import { type Finding, type HostFacts, joinFindings, type Patient } from './finding.ts'
 import { diagnosePool, type PoolDiagnosis } from './pool-diagnosis.ts'
-import { judgePool, type Severity, severityOf, worstOf } from './severity.ts'
+import { hidesSockets, judgePool, type Severity, severityOf, worstOf } from './severity.ts'
 import { findUnreadable } from './unreadable.ts'
 import { renderCount } from './words.ts'
 
 export interface Diagnosis {
   readonly takenAtSeconds: number
-  /** Of pools and of namespaces that cannot be read; what will bite later is in `findings`. */
+  /** Of pools and of namespaces that cannot be read or not be seen in full; what will bite later is in `findings`. */
   readonly severity: Severity
   /** The verdict in a sentence without a full stop. */
   readonly headline: string
@@ -47,8 +47,15 @@ export function diagnose(
   const unread = present.filter(({ state }) => state === undefined).length
   return {
     takenAtSeconds: snapshot.takenAtSeconds,
-    severity: worstOf([...pools, ...unreadable].map(({ severity }) => severity)),
-    headline: renderHeadline(pools, { total: present.length, unread }),
+    severity: worstOf([
+      ...[...pools, ...unreadable].map(({ severity }) => severity),
+      ...present.map(({ state }) => (hidesSockets(state) ? 'note' : 'ok')),
+    ]),
+    headline: renderHeadline(pools, {
+      total: present.length,
+      unread,
+      blind: present.filter(({ state }) => hidesSockets(state)).length,
+    }),
     namespaces: { total: present.length, unread },
     openingRates: Object.fromEntries(
       present.flatMap(({ netns, state }) => {
@@ -125,7 +132,7 @@ function comparePools(a: PoolDiagnosis, b: PoolDiagnosis): number {
 
 function renderHeadline(
   pools: readonly PoolDiagnosis[],
-  { total, unread }: Diagnosis['namespaces'],
+  { total, unread, blind }: Diagnosis['namespaces'] & { readonly blind: number },
 ): string {
   const count = (matches: (pool: PoolDiagnosis) => boolean) =>
     new Set(pools.filter(matches).map(({ netns }) => netns)).size
@@ -141,6 +148,10 @@ function renderHeadline(
   if (risky > 0) return `${of(risky, 'is', 'are')} about to run out of ports${unreadWords}`
   const watched = count(() => true)
   if (watched > 0) return `${of(watched, 'needs', 'need')} watching${unreadWords}`
+  if (blind > 0) {
+    const where = total === 1 ? '' : ` in ${blind} of ${total} namespaces`
+    return `No shortage of ports is in sight, but sockets that are only bound cannot be seen${where}${unreadWords}`
+  }
   const well = total - unread
   if (total === 1) return 'The namespace has enough ports'
   return unread === 0

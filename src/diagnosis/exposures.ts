@@ -54,7 +54,7 @@ const checkExactness: Check = (patient) => {
 function renderExactnessFix(netlinkWorks: boolean): string {
   return netlinkWorks
     ? 'Let the exporter enter it: CAP_SYS_ADMIN, and CAP_SYS_PTRACE unless the namespace has a name in /run/netns.'
-    : 'Use --source=auto. Where the log says that netlink does not work, it says why.'
+    : 'Use --source=auto, and load the kernel module that netlink needs: modprobe tcp_diag. The log says what else is missing.'
 }
 
 export const checks: readonly Check[] = [

@@ -10,7 +10,14 @@ import type {
 } from '../snapshot.ts'
 import { renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
 import { listRemedies, type Remedy } from './remedies.ts'
-import { judgePool, mayBeFull, type Severity, type Verdict } from './severity.ts'
+import {
+  hidesSockets,
+  type Judgement,
+  judgePool,
+  mayBeFull,
+  type Severity,
+  type Verdict,
+} from './severity.ts'
 import { renderCount, renderDuration, renderNumber, renderRisk } from './words.ts'
 
 export interface PoolDiagnosis {
@@ -70,7 +77,7 @@ export function diagnosePool(
     failedAllocations,
   }: { readonly pool: Pool; readonly failedAllocations: number | undefined },
 ): PoolDiagnosis {
-  const { verdict, severity } = judgePool(reported)
+  const { verdict, severity } = judgeFailing(judgePool(reported), state, failedAllocations)
   const pool = verdict === 'watch' && mayBeFull(reported) ? assumeBound(state, reported) : reported
   const { cause } = pool
   const usedPorts = pool.capacityPorts - pool.availablePorts
@@ -112,6 +119,12 @@ function assumeBound(state: NamespaceState, pool: Pool): Pool {
     ...pool,
     cause: { cause: 'bind_before_connect', ports, owners: connections?.owners ?? [] },
   }
+}
+
+/** Failures are no news of a destination elsewhere where the ports that fail may be held by what nobody sees. */
+function judgeFailing(judged: Judgement, state: NamespaceState, failedAllocations = 0): Judgement {
+  const isBlind = judged.severity === 'ok' && failedAllocations > 0 && hidesSockets(state)
+  return isBlind ? { ...judged, severity: 'warning' } : judged
 }
 
 function renderHeadline(pool: Pool): string {

@@ -1,6 +1,6 @@
 // How bad it is: the only place where thresholds of the diagnosis are defined. Pool -> verdict. Pure.
 
-import type { Pool } from '../snapshot.ts'
+import type { NamespaceState, Pool } from '../snapshot.ts'
 import { renderDuration } from './words.ts'
 
 export type Severity = 'ok' | 'note' | 'warning' | 'critical'
@@ -52,6 +52,11 @@ export function mayBeFull({ availablePorts, uncertainPorts = 0, capacityPorts }:
   return (
     uncertainPorts > 0 && surePorts <= capacityPorts * (1 - thresholds.critical.utilizationRatio)
   )
+}
+
+/** Whether sockets that only hold a port cannot be seen: nobody can say then that all is well. */
+export function hidesSockets(state: NamespaceState | undefined): boolean {
+  return state?.exactness === 'upper_bound'
 }
 
 /** What the exit status of `status` and `doctor` means, for --help and from the same thresholds. */

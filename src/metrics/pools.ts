@@ -94,7 +94,8 @@ export const poolFamilies: readonly Family[] = [
     absent: 'until enough was seen',
     details:
       'The horizon is ephemeral_port_forecast_horizon_seconds. The value is 1 when the pool is ' +
-      'exhausted. For tcp_connect it is that of the worst destination. How it is computed: ' +
+      'exhausted. For tcp_connect it is that of the worst destination. Of the TCP pools it is also absent below 0.2 where ' +
+      'bound sockets cannot be seen (exactness=upper_bound), which may hold any port. How it is computed: ' +
       '[development/forecast.md](development/forecast.md).',
     experimental: true,
     value: (pool) => pool.riskRatio,

@@ -16,6 +16,7 @@ import {
 import { settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 import { advanceRefusals, applyRefusals, type Refusal } from './refusals.ts'
+import { holdUnseenPorts, listUnseenPorts } from './unseen-ports.ts'
 
 /** What one sample leaves for the next. */
 export interface ClosedMemory {
@@ -75,7 +76,8 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       census.portUse[port] = (census.portUse[port] ?? 0) | USE.hidden
     }
     const seen = countPorts(census, settings)
-    const tested = tests && closeTested(census, seen, tests)
+    const unseen = tests && !boundKnown ? listUnseenPorts(census, seen.usable) : []
+    const tested = tests && closeTested(census, seen, { tests, unseen })
     let ports = tested === undefined ? seen : countPorts(census, settings)
 
     doubt.fill(0)
@@ -125,11 +127,14 @@ function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports, { range }: Ne
   return count
 }
 
-/** Closes the ports that tests found closed, or that must be presumed to be because others were. */
+/**
+ * Closes the ports that tests found closed, or that must be presumed to be because others were: of those with connections
+ * as often as the tested of them, and the same of those that look unused.
+ */
 function closeTested(
   census: Census,
   { usable }: Ports,
-  tests: PortTests,
+  { tests, unseen }: { readonly tests: PortTests; readonly unseen: readonly number[] },
 ): {
   readonly ambiguous: readonly number[]
   readonly untested: readonly number[]
@@ -139,8 +144,9 @@ function closeTested(
   const estimate = estimateHidden(ambiguous, tests)
   const closed = presumeClosed(estimate)
   for (const port of closed) portUse[port] = (portUse[port] ?? 0) | USE.hidden
+  holdUnseenPorts(census, presumeClosed(estimateHidden(unseen, tests)))
   return {
-    ambiguous,
+    ambiguous: [...ambiguous, ...unseen],
     untested: [...estimate.untested].filter((port) => !closed.has(port)),
   }
 }

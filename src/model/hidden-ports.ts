@@ -16,6 +16,8 @@ export interface PortTest {
 export interface PortDoubt {
   /** Ports with TCP sockets, on which nothing visible blocks. */
   readonly ambiguous: readonly number[]
+  /** Ports without any, where sockets that are only bound are not seen; empty elsewhere. */
+  readonly unseen: readonly number[]
   /** Ports that TCP can ever hand out. */
   readonly capacityPorts: number
   /** Those of them without any TCP socket. */

@@ -42,6 +42,21 @@ export function advancePool(
   }
 }
 
+/** Of a pool whose ports may be held by sockets that are not seen. */
+type UpperBound = Pick<Pool, 'unusedPorts' | 'riskRatio' | 'etaSeconds'>
+
+/** What is available is an upper bound there, so the risk is a lower one: it says nothing unless it warns. */
+const TELLING_RATIO = 0.2
+
+/** Leaves out what nobody knows of a pool whose ports may be held by sockets that are not seen. */
+export function withholdUnknown<T extends UpperBound>(pool: T): T {
+  const { riskRatio = 0 } = pool
+  const known = { ...pool, unusedPorts: undefined }
+  return riskRatio >= TELLING_RATIO
+    ? known
+    : { ...known, riskRatio: undefined, etaSeconds: undefined }
+}
+
 function round(value: number | undefined, step: number): number | undefined {
   return value === undefined ? undefined : Math.round(value / step) / Math.round(1 / step)
 }

@@ -17,7 +17,7 @@ import {
 import type { ForecastInput } from './forecast/forecast.ts'
 import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
-import { advancePool, type PoolHistories } from './pool-history.ts'
+import { advancePool, type PoolHistories, withholdUnknown } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { BLOCKING, countPorts } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
@@ -34,6 +34,7 @@ import {
 import { advanceUdpServices, type UdpServices } from './services.ts'
 import { type AskTimestamps, advanceTimestamps, type TimestampMemory } from './timestamps.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
+import { holdRefusedPorts, listUnseenPorts } from './unseen-ports.ts'
 import { advanceWatch, type Watch } from './watch.ts'
 
 export interface ModelOptions {
@@ -77,6 +78,8 @@ export interface SampleContext {
   readonly refused?: readonly Destination[] | undefined
   /** Undefined where devices cannot be listed. */
   readonly readDevices?: ReadDevices | undefined
+  /** Whether bind() to port 0 was refused just now. */
+  readonly bindRefused?: boolean
   /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
   readonly testPorts?: ((doubt: PortDoubt) => PortTests | undefined) | undefined
 }
@@ -90,6 +93,8 @@ export type Step = (
   readonly namespace: NamespaceState
   /** Ports worth testing; undefined where `testPorts` told nothing. */
   readonly ambiguousPorts: readonly number[] | undefined
+  /** Those of them that look unused. */
+  readonly unseenPorts: readonly number[]
 }
 
 /** Creates the reducer. Whatever reading the batches throws passes through, and the state then stays as it was. */
@@ -103,6 +108,8 @@ export function createStep(options: ModelOptions): Step {
     const { settings, protocols } = reading
     const { nameOwners } = context
     const census = takeCensus(settings, reading.batches, nameOwners && reading.ownersBy)
+    if (!reading.tcpBoundKnown && context.bindRefused) holdRefusedPorts(census, settings)
+    const doubt = context.testPorts && describeDoubt(census, reading)
     const timestamps = advanceTimestamps({
       census,
       settings,
@@ -115,7 +122,7 @@ export function createStep(options: ModelOptions): Step {
       settings,
       before: state?.closed,
       atSeconds: context.atSeconds,
-      tests: context.testPorts?.(describeDoubt(census, settings)),
+      tests: doubt && context.testPorts?.(doubt),
       boundKnown: reading.tcpBoundKnown,
       portsReopen: reading.portsReopen,
       unknownReuse: timestamps.unknown,
@@ -176,10 +183,8 @@ export function createStep(options: ModelOptions): Step {
         options,
       )
       histories[pool.pool] = advanced.history
-      return {
-        ...advanced.pool,
-        unusedPorts: pool.pool === 'udp' || reading.tcpBoundKnown ? pool.unusedPorts : undefined,
-      }
+      const isSeen = pool.pool === 'udp' || reading.tcpBoundKnown
+      return isSeen ? advanced.pool : withholdUnknown(advanced.pool)
     })
 
     const { destinations, hidden } = renderDestinations(ports, columns, { members, least })
@@ -219,6 +224,7 @@ export function createStep(options: ModelOptions): Step {
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
       ambiguousPorts: closed.ambiguousPorts,
+      unseenPorts: doubt?.unseen ?? [],
       state: {
         members,
         worst: pools[0]?.worstDestination,
@@ -273,11 +279,12 @@ export function createStep(options: ModelOptions): Step {
   }
 }
 
-function describeDoubt(census: Census, settings: NetSettings): PortDoubt {
+function describeDoubt(census: Census, { settings, tcpBoundKnown }: NamespaceReading): PortDoubt {
   const { usable, tcp } = countPorts(census, settings)
   const bits = { tcp: USE.tcp, blocking: BLOCKING }
   return {
     ambiguous: listAmbiguousPorts(usable, census.portUse, bits),
+    unseen: tcpBoundKnown ? [] : listUnseenPorts(census, usable),
     capacityPorts: tcp.capacity,
     unusedPorts: tcp.unused,
   }

@@ -2,7 +2,7 @@
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import { diagnosePool, type PoolDiagnosis } from '../diagnosis/pool-diagnosis.ts'
-import { worstOf } from '../diagnosis/severity.ts'
+import { hidesSockets, worstOf } from '../diagnosis/severity.ts'
 import { renderDuration, renderNumber, renderPercent, renderRate } from '../diagnosis/words.ts'
 import type { Namespace, NamespaceState } from '../snapshot.ts'
 import { escapeHtml, renderCard, renderPage } from './page.ts'
@@ -11,7 +11,10 @@ import { renderSubtitle, type StatusPage } from './status-page.ts'
 export function renderNamespacePage(page: StatusPage, namespace: Namespace): string {
   const { state, failure, netns } = namespace
   const pools = state === undefined ? [] : listPools(namespace, state, page.diagnosis)
-  const severity = state === undefined ? 'warning' : worstOf(pools.map((pool) => pool.severity))
+  const severity =
+    state === undefined
+      ? 'warning'
+      : worstOf([...pools.map((pool) => pool.severity), hidesSockets(state) ? 'note' : 'ok'])
   const worst = pools.toSorted(
     (a, b) => Number(b.severity !== 'ok') - Number(a.severity !== 'ok'),
   )[0]
@@ -20,7 +23,9 @@ export function renderNamespacePage(page: StatusPage, namespace: Namespace): str
       ? `${netns} cannot be read`
       : severity === 'ok'
         ? `${netns} has enough ports`
-        : `${netns}: ${worst?.headline}`
+        : severity === 'note'
+          ? `${netns}: no shortage of ports is in sight, but sockets that are only bound cannot be seen`
+          : `${netns}: ${worst?.headline}`
   return renderPage(page, {
     title,
     severity,

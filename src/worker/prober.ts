@@ -22,8 +22,10 @@ export interface ProbeMemory {
 export interface Prober {
   /** What to tell the model of the ports; undefined where testing them is not worth it. */
   testsOf(memory: ProbeMemory, state: NamespaceState | undefined): PortTests | undefined
-  /** Tries what is due. To be called inside the namespace. */
-  probe(memory: ProbeMemory, ambiguousPorts: readonly number[] | undefined): void
+  /** Makes the canaries that are due. To be called inside the namespace, before its sockets are listed. */
+  allocate(memory: ProbeMemory): void
+  /** Tests some of the ports. To be called inside the namespace. */
+  testPorts(memory: ProbeMemory, ambiguousPorts: readonly number[]): void
   /** Ends a sample: what is tried next belongs to another. */
   collector(): Snapshot['collectors'][number]
 }
@@ -93,21 +95,25 @@ export function createProber(options: ProberOptions): Prober {
     memory.tests = noteTests(memory.tests, answers, { ambiguous, nowSeconds })
   }
 
+  function time(call: () => void): void {
+    const before = monotonicSeconds()
+    call()
+    durationSeconds += monotonicSeconds() - before
+  }
+
   return {
     testsOf(memory, state) {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
+      if (pool === undefined || unmarked !== undefined) return undefined
+      const { capacityPorts, unusedPorts } = pool
+      // Sockets that nobody sees may hold any share of the ports.
+      if (unusedPorts === undefined) return memory.tests
       // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody.
-      const least = pool?.unusedPorts ?? pool?.availablePorts ?? 0
-      const used = (pool?.capacityPorts ?? 0) - least
-      const isWorth = used >= options.detailMinUtilization * (pool?.capacityPorts ?? Infinity)
-      return isWorth && unmarked === undefined ? memory.tests : undefined
+      const isWorth = capacityPorts - unusedPorts >= options.detailMinUtilization * capacityPorts
+      return isWorth ? memory.tests : undefined
     },
-    probe(memory, ambiguousPorts) {
-      const before = monotonicSeconds()
-      allocate(memory)
-      if (ambiguousPorts !== undefined) testPorts(memory, ambiguousPorts)
-      durationSeconds += monotonicSeconds() - before
-    },
+    allocate: (memory) => time(() => allocate(memory)),
+    testPorts: (memory, ambiguous) => time(() => testPorts(memory, ambiguous)),
     collector() {
       const told = unmarked ?? problem
       const row = {

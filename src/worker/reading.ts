@@ -83,10 +83,12 @@ export function createReading({
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
       const resolved = watch.timeAside(() => reader?.resolve(doubt))
+      const tested = probing?.testsOf(memory, last.state)
       isResolved = resolved !== undefined
-      return resolved ?? probing?.testsOf(memory, last.state)
+      return resolved && tested ? new Map([...tested, ...resolved]) : (resolved ?? tested)
     }
-    const { state, namespace, ambiguousPorts } = watch.timeModel(() =>
+    probing?.allocate(memory)
+    const { state, namespace, ambiguousPorts, unseenPorts } = watch.timeModel(() =>
       step(
         last.model,
         {
@@ -105,6 +107,7 @@ export function createReading({
           readDevices: reading.canProbe
             ? (indexes) => watch.timeAside(() => peers?.devices(indexes))
             : undefined,
+          bindRefused: memory.probes.some((one) => one.pool === 'tcp_bind' && !one.success),
           testPorts: reader === undefined && probing === undefined ? undefined : testPorts,
         },
       ),
@@ -114,7 +117,9 @@ export function createReading({
     last.readAtSeconds = atSeconds
     last.refused = []
     last.rangeAtSeconds = atSeconds
-    probing?.probe(memory, isResolved ? undefined : ambiguousPorts)
+    if (ambiguousPorts !== undefined) {
+      probing?.testPorts(memory, isResolved ? unseenPorts : ambiguousPorts)
+    }
     last.programs = names.programsOf(one)
     identity.initial = reading.netns === 'host'
   }

@@ -95,6 +95,89 @@ describe('step() publishes nothing for what is not known', () => {
   })
 })
 
+describe('step() where sockets that are only bound are not seen', () => {
+  const reading = { tcpBoundKnown: false, exactness: 'upper_bound' } as const
+  const take = (
+    part: Partial<NamespaceReading>,
+    context: Partial<Parameters<ReturnType<typeof createStep>>[2]>,
+    count = 4,
+  ) => {
+    const batches = replayDumps([tcp(spread(count, connection))])
+    const taken = createStep(options)(
+      undefined,
+      { ...createReading(batches), ...part },
+      { ...clock, nameOwners: () => () => ({ owner: 'a', ownerKind: 'unit' }), ...context },
+    )
+    return { ...taken, ports: taken.namespace.pools.map((one) => one.availablePorts) }
+  }
+  const test20 = (closed: (port: number) => boolean) => () =>
+    new Map(
+      spread(20, connection).map(({ localPort = 0 }) => [
+        localPort,
+        { closed: closed(localPort), testedAtSeconds: clock.atSeconds },
+      ]),
+    )
+
+  test('leaves no port that looks unused where bind() to port 0 is refused', () => {
+    const { ports, namespace } = take(reading, { bindRefused: true })
+    expect(ports).toEqual([0, 0, 20])
+    const connect = pool(namespace, 'tcp_connect')
+    expect(connect?.heldPorts).toMatchObject({ bound: 16, established: 4 })
+    expect(connect).toMatchObject({ utilizationRatio: 1, riskRatio: 1, etaSeconds: 0 })
+    expect(pool(namespace, 'tcp_bind')?.cause).toMatchObject({ cause: 'bound_idle', ports: 16 })
+    const owned = namespace.owners?.filter(({ protocol }) => protocol === 'tcp')
+    expect(owned).toMatchObject([
+      { owner: 'a', usedPorts: 4 },
+      { ownerKind: 'none', usedPorts: 16 },
+    ])
+    expect(namespace.protocols[0]).toMatchObject({ protocol: 'tcp', usedPorts: 20 })
+  })
+
+  test('takes a refusal for what came in between where they are', () => {
+    expect(take({}, { bindRefused: true }).ports).toEqual([16, 16, 20])
+  })
+
+  test('closes ports that look unused by what tests say of them', () => {
+    const tested = take(reading, { testPorts: test20((port) => port >= 40_010) })
+    expect(tested.ports).toEqual([6, 6, 20])
+    expect(tested.ambiguousPorts).toHaveLength(20)
+    expect(tested.unseenPorts).toEqual(spread(16, connection).map((_, at) => 40_004 + at))
+    expect(pool(tested.namespace, 'tcp_connect')?.heldPorts).toMatchObject({ bound: 10, hidden: 0 })
+    expect(tested.namespace.exactness).toBe('upper_bound')
+    const hidden = take(reading, { testPorts: test20((port) => port < 40_002) })
+    expect(pool(hidden.namespace, 'tcp_connect')?.heldPorts).toMatchObject({ bound: 0, hidden: 2 })
+  })
+
+  test('asks for no test of unused ports where it sees all', () => {
+    const { unseenPorts, ambiguousPorts } = take({}, { testPorts: test20(() => false) })
+    expect([unseenPorts, ambiguousPorts?.length]).toEqual([[], 4])
+  })
+
+  test('tells a risk that warns, and no other', () => {
+    const step = createStep(options)
+    const risksOf = (part: Partial<NamespaceReading>) => {
+      let state: ModelState | undefined
+      return Array.from({ length: 80 }, (_, at) => {
+        const batches = replayDumps([tcp(spread(at < 79 ? 4 : 20, connection))])
+        const taken = { ...createReading(batches), ...part }
+        const now = step(state, taken, { ...clock, atSeconds: 1000 + 5 * at })
+        state = now.state
+        return now.namespace.pools.map((one) => one.riskRatio)
+      })
+    }
+    const seen = risksOf({})
+    expect([seen[78], seen[79]]).toEqual([
+      [0, 0, 0],
+      [1, 1, 0],
+    ])
+    const unseen = risksOf(reading)
+    expect([unseen[78], unseen[79]]).toEqual([
+      [undefined, undefined, 0],
+      [1, 1, 0],
+    ])
+  })
+})
+
 describe('step() says what a cap hid', () => {
   const listener = { ...connection, state: 10, remotePort: 0, local: [0, 0, 0, 0] }
   const family = 'ephemeral_port_listener_info'

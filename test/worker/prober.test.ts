@@ -64,6 +64,9 @@ describe('testsOf()', () => {
     expect(prober.testsOf(memory, stateOf(0.2))).toBe(memory.tests)
     expect(prober.testsOf(memory, stateOf(0.19))).toBeUndefined()
     expect(prober.testsOf(memory, { ...sampleState, pools: [bindPool] })).toBeUndefined()
+    // Where bound sockets are not seen, ports that look unused may be held by them.
+    const pools = stateOf(0).pools.map((pool) => ({ ...pool, unusedPorts: undefined }))
+    expect(prober.testsOf(memory, { ...sampleState, pools })).toBe(memory.tests)
     // Nothing is known of a namespace that is new.
     expect(prober.testsOf(memory, undefined)).toBeUndefined()
   })
@@ -74,7 +77,7 @@ describe('testsOf()', () => {
     })
     const { prober } = createProbing()
     expect(prober.testsOf(startProbeMemory(), stateOf(1))).toBeUndefined()
-    prober.probe(startProbeMemory(), undefined)
+    prober.allocate(startProbeMemory())
     for (let again = 0; again < 2; again++) {
       expect(prober.collector()).toMatchObject({
         collector: 'probe',
@@ -89,7 +92,7 @@ describe('probe()', () => {
   test('allocates a TCP and a UDP port as an application would', () => {
     const { prober } = createProbing({}, 0.25)
     const memory = startProbeMemory()
-    prober.probe(memory, undefined)
+    prober.allocate(memory)
     expect(memory.probes).toEqual([
       { pool: 'tcp_bind', success: true, durationSeconds: 0.25 },
       { pool: 'udp', success: true, durationSeconds: 0.25 },
@@ -101,31 +104,31 @@ describe('probe()', () => {
   test('lets a namespace rest for a hundred times what the canary took there', () => {
     const { prober, clock, countOf } = createProbing({ bind: ERRNO.EADDRINUSE }, 0.02)
     const [full, other] = [startProbeMemory(), startProbeMemory()]
-    prober.probe(full, undefined)
+    prober.allocate(full)
     const { probes } = full
     expect(probes.map(({ success }) => success)).toEqual([false, false])
     const start = full.probedAtSeconds
-    for (clock.now of [start + 0.04, start + 3.99]) prober.probe(full, undefined)
+    for (clock.now of [start + 0.04, start + 3.99]) prober.allocate(full)
     expect(countOf('bind')).toBe(2)
     expect(full.probes).toBe(probes)
     // Another one has not taken anything.
-    prober.probe(other, undefined)
+    prober.allocate(other)
     expect(countOf('bind')).toBe(4)
     clock.now = start + 4.01
-    prober.probe(full, undefined)
+    prober.allocate(full)
     expect(countOf('bind')).toBe(6)
   })
 
   test('says nothing of a pool where no socket is to be had', () => {
     const { prober } = createProbing({ socket: ERRNO.EMFILE })
     const memory = startProbeMemory()
-    prober.probe(memory, undefined)
+    prober.allocate(memory)
     expect(memory.probes).toEqual([])
   })
 
   test('tests no port unless it is told which are in doubt', () => {
     const { prober, countOf } = createProbing()
-    prober.probe(startProbeMemory(), undefined)
+    prober.allocate(startProbeMemory())
     expect(countOf('connect')).toBe(0)
     expect(prober.collector().problem).toBeUndefined()
   })
@@ -133,17 +136,17 @@ describe('probe()', () => {
   test('remembers what the tests said, and how many of them opened a connection', () => {
     const { prober } = createProbing({ connect: ERRNO.EINPROGRESS })
     const memory = startProbeMemory()
-    prober.probe(memory, [40_000, 40_001, 40_002])
+    prober.testPorts(memory, [40_000, 40_001, 40_002])
     expect([...memory.tests.keys()].sort()).toEqual([40_000, 40_001, 40_002])
     expect(memory.opens).toBe(3)
-    prober.probe(memory, [40_000])
+    prober.testPorts(memory, [40_000])
     expect([memory.opens, [...memory.tests.keys()]]).toEqual([4, [40_000]])
   })
 
   test('counts no connection for a port that is closed', () => {
     const { prober } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
     const memory = startProbeMemory()
-    prober.probe(memory, [40_000, 40_001])
+    prober.testPorts(memory, [40_000, 40_001])
     expect(memory.opens).toBe(0)
     expect([...memory.tests.values()].map(({ closed }) => closed)).toEqual([true, true])
   })
@@ -152,10 +155,10 @@ describe('probe()', () => {
     const { prober, countOf } = createProbing({ connect: ERRNO.EADDRNOTAVAIL })
     const memory = startProbeMemory()
     const ambiguous = Array.from({ length: 300 }, (_, index) => 40_000 + index)
-    prober.probe(memory, ambiguous)
+    prober.testPorts(memory, ambiguous)
     expect([countOf('connect'), memory.tests.size]).toEqual([200, 200])
     prober.collector()
-    prober.probe(memory, ambiguous)
+    prober.testPorts(memory, ambiguous)
     expect([countOf('connect'), memory.tests.size]).toEqual([400, 300])
   })
 })
@@ -170,7 +173,7 @@ describe('the allowance of a sample', () => {
     return Array.from({ length: samples }, () => {
       const tested = all.map(({ memory, ambiguous }) => {
         const before = clock.connects
-        prober.probe(memory, ambiguous)
+        prober.testPorts(memory, ambiguous)
         return clock.connects - before
       })
       prober.collector()
@@ -198,19 +201,19 @@ describe('collector()', () => {
     const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
     const { prober } = createProbing(answers)
     const problem = /^Cannot test ports: setsockopt/
-    prober.probe(startProbeMemory(), [40_000])
+    prober.testPorts(startProbeMemory(), [40_000])
     expect(prober.collector()).toMatchObject({
       success: false,
       problem: expect.stringMatching(problem),
     })
     // A sample without tests is no better news.
-    prober.probe(startProbeMemory(), undefined)
+    prober.allocate(startProbeMemory())
     expect(prober.collector().problem).toMatch(problem)
     // Neither is one in which nothing is in doubt any more.
-    prober.probe(startProbeMemory(), [])
+    prober.testPorts(startProbeMemory(), [])
     expect(prober.collector().problem).toMatch(problem)
     delete answers.setsockopt
-    prober.probe(startProbeMemory(), [40_000])
+    prober.testPorts(startProbeMemory(), [40_000])
     expect(prober.collector()).toMatchObject({ success: true, problem: undefined })
   })
 
@@ -219,7 +222,7 @@ describe('collector()', () => {
     const warn = vi.fn()
     const tell = createFailureLog({ debug: warn, info: warn, warn, error: warn })
     for (const port of [40_000, 41_000, 42_000]) {
-      prober.probe(startProbeMemory(), [port])
+      prober.testPorts(startProbeMemory(), [port])
       tell({ ...sampleSnapshot, namespaces: [], collectors: [prober.collector()] })
     }
     expect(warn).toHaveBeenCalledOnce()
@@ -228,9 +231,9 @@ describe('collector()', () => {
   test('does not forget what one namespace refused because the next did not', () => {
     const answers = { setsockopt: ERRNO.ENOPROTOOPT } as { setsockopt?: number }
     const { prober } = createProbing(answers)
-    prober.probe(startProbeMemory(), [40_000])
+    prober.testPorts(startProbeMemory(), [40_000])
     delete answers.setsockopt
-    prober.probe(startProbeMemory(), [40_000])
+    prober.testPorts(startProbeMemory(), [40_000])
     expect(prober.collector().success).toBe(false)
   })
 })
