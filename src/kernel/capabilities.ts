@@ -59,7 +59,7 @@ export function probeTcp(
   const look = (question: DumpQuestion, choice: PortChoice, states: number) =>
     findSocket(channel, question, { port, choice, states })
 
-  let ours = look(modern, 'any', ALL_STATES)
+  let ours = unlessMissing(() => look(modern, 'any', ALL_STATES))
   const boundIdle = ours.found
   let states = ALL_STATES
   if (!boundIdle) {
@@ -69,7 +69,7 @@ export function probeTcp(
     if (!ours.found) {
       throw new SourceError(
         'unsupported',
-        'Cannot use netlink: the kernel does not list a listening socket of our own (is the module tcp_diag missing?)',
+        'Cannot use netlink: the kernel does not list a listening socket of our own',
       )
     }
   }
@@ -78,6 +78,21 @@ export function probeTcp(
     boundIdle,
     portChoice: look(modern, 'explicit', states).found && !look(modern, 'auto', states).found,
     cgroupId: ours.cgroupId > 0,
+  }
+}
+
+/** Nobody answers for TCP without the module, and the kernel could not load it (net/ipv4/inet_diag.c). */
+function unlessMissing<T>(look: () => T): T {
+  try {
+    return look()
+  } catch (error) {
+    const { cause } = error instanceof SourceError ? error : {}
+    if (!(cause instanceof SystemError && cause.code === 'ENOENT')) throw error
+    throw new SourceError(
+      'unsupported',
+      'Cannot use netlink: tcp_diag is missing: modprobe tcp_diag',
+      { cause: error },
+    )
   }
 }
 

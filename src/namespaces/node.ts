@@ -4,9 +4,9 @@
 import type { Libc } from '../kernel/libc.ts'
 import { createEnterNamespace, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
-import { isInitialNamespace, readNetSettings, readPortSettings } from '../kernel/sysctl.ts'
+import { readPortSettings } from '../kernel/sysctl.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
-import { readDirectory } from '../sources/procfs.ts'
+import { readDirectory, readEnteredNamespace } from '../sources/procfs.ts'
 import { createDiscovery } from './discovery.ts'
 import { type Namespaces, readConntrack, type SpecSettings } from './namespaces.ts'
 import type { InsideView, NetNamespace } from './net-namespace.ts'
@@ -40,7 +40,7 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     if (enter === undefined || entering === undefined)
       return new SourceError(
         'permission',
-        'Cannot enter the namespace: the source netlink alone enters others',
+        'Cannot enter the namespace: the source at work looks at others from outside',
       )
     let refused: SourceError | undefined
     let isOther = false
@@ -87,10 +87,9 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
       })
     },
     read(namespace, use, spec) {
-      if (namespace.own) return use(entering ? entering.read() : readOwnDirectory())
-      const result = callInside(namespace, () =>
-        use(entering ? entering.read() : readOwnDirectory()),
-      )
+      const readHere = entering?.read ?? readEnteredNamespace
+      if (namespace.own) return use(readHere())
+      const result = callInside(namespace, () => use(readHere()))
       if (!(result instanceof SourceError)) return result.value
       const [pid] = namespace.pids
       if (pid === undefined || result.reason !== 'permission') throw result
@@ -121,13 +120,6 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     const netns = namespace.ofInit ? 'host' : 'self'
     return readDirectory(directory, { netns, settings: undefined, spec })
   }
-}
-
-function readOwnDirectory(): NamespaceReading {
-  return readDirectory(OWN_NET, {
-    netns: isInitialNamespace('/proc/sys') ? 'host' : 'self',
-    settings: () => readNetSettings('/proc/sys'),
-  })
 }
 
 function inspect(enter: EnterNamespace, libc: Libc, path: string): InsideView | undefined {

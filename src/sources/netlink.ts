@@ -25,7 +25,7 @@ import {
   type SocketBatch,
   SourceError,
 } from '../observation.ts'
-import { findNamespace, readTables } from './procfs.ts'
+import { findNamespace, type Place, readTables } from './procfs.ts'
 import type { SourceOptions, SynchronousSource } from './source.ts'
 
 /** NB: /proc/net would be that of the main thread; and under --path.procfs thread-self may be another's. */
@@ -36,18 +36,27 @@ export async function openNetlinkSource(
   options: SourceOptions,
   open: () => Promise<Libc> = options.openLibc ?? openLibc,
 ): Promise<SynchronousSource> {
-  const { procfs, platform, everyNamespace } = options
+  findOwnPlace(options)
+  return openLoadedNetlink(await loadLibc(open), options)
+}
+
+/** Finds the namespace to be read. Throws SourceError where netlink cannot list it. */
+export function findOwnPlace({ procfs, platform, everyNamespace }: SourceOptions): Place {
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use netlink on ${platform}: it is Linux' own`)
   }
   const place = findNamespace(procfs)
-  if (!place.own && !(everyNamespace && place.kind === 'init')) {
-    throw new SourceError(
-      'unsupported',
-      `Cannot use netlink: ${place.directory} is not of our own network namespace`,
-    )
-  }
-  const libc = await loadLibc(open)
+  if (place.own || (everyNamespace && place.kind === 'init')) return place
+  throw new SourceError(
+    'unsupported',
+    `Cannot use netlink: ${place.directory} is not of our own network namespace`,
+  )
+}
+
+/** Opens it with libc, which is loaded already. Throws as openNetlinkSource() does. */
+export function openLoadedNetlink(libc: Libc, options: SourceOptions): SynchronousSource {
+  const { procfs, everyNamespace } = options
+  const place = findOwnPlace(options)
   const sysRoot = place.own ? `${procfs}/sys` : '/proc/sys'
   const capabilities = refusable(() => probeCapabilities(libc, readNetSettings(sysRoot).range))
   const portsReopen = reopensPorts(release(), KERNEL_BTF)

@@ -54,6 +54,14 @@ export function createProcfsSource({ procfs }: { readonly procfs: string }): Syn
   }
 }
 
+/** Reads the namespace that the calling thread is in, whatever procfs stands for. Throws SourceError. */
+export function readEnteredNamespace(): NamespaceReading {
+  return readDirectory('/proc/thread-self/net', {
+    netns: isInitialNamespace('/proc/sys') ? 'host' : 'self',
+    settings: () => readNetSettings('/proc/sys'),
+  })
+}
+
 export interface Directory {
   readonly netns: NamespaceReading['netns']
   /** Reads the settings; undefined where they cannot be read. */

@@ -1,6 +1,7 @@
 // The visible list of sources, best first, and the choice among them.
 
 import { DecodeError, type Reader, SourceError } from '../observation.ts'
+import { openFallbackSource } from './fallback.ts'
 import { openNetlinkSource } from './netlink.ts'
 import { openProcfsSource } from './procfs.ts'
 import type { Source, SourceOptions } from './source.ts'
@@ -43,8 +44,9 @@ export async function openSource(
   )
   const refusals: string[] = []
   for (const { reader, open } of rows) {
+    const isFallback = reader === 'procfs' && refusals.length > 0
     try {
-      return { source: await open(options), refusals }
+      return { source: await (isFallback ? openFallbackSource : open)(options), refusals }
     } catch (error) {
       if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
       refusals.push(`${reader}: ${error.message}`)

@@ -34,13 +34,14 @@ let libc: Libc | undefined
 const opened = await open()
 if (opened !== undefined) {
   const { source, refusals } = opened
+  const entersNamespaces = source.synchronous && source.entersNamespaces
   const names = createNodeNames({ ...options, monotonicSeconds })
   const buckets =
     options.buckets === false
       ? undefined
       : createBucketWatch({
           ...options,
-          libc: source.reader === 'netlink' ? libc : undefined,
+          libc: entersNamespaces ? libc : undefined,
           asked: options.buckets === true,
           monotonicSeconds,
         })
@@ -84,10 +85,7 @@ if (opened !== undefined) {
           clocks,
         })
       : undefined,
-    peers:
-      source.reader === 'netlink' && libc !== undefined
-        ? createPeers(libc, monotonicSeconds)
-        : undefined,
+    peers: entersNamespaces && libc !== undefined ? createPeers(libc, monotonicSeconds) : undefined,
     detailMinUtilization: options.detailMinUtilization,
     given,
     opens: new Map(opens),

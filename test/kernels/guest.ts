@@ -1,67 +1,42 @@
-// Runs as the first process of a machine that has nothing but this: makes histories that leave ports closed, reads the page
-// with and without bind buckets, and then asks the kernel until it refuses. Prints one line of JSON and powers off.
+// Runs as the first process of a machine that has nothing but this. It looks at a namespace without the module tcp_diag and
+// with it, makes histories that leave ports closed and leaks of idle bound sockets, reads the page, and then asks the kernel
+// until it refuses. Prints one line of JSON and powers off.
 
-import { openSync, readdirSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { release } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
-import { openLibc } from '../support/kernel/libc.ts'
 import type { Netns } from '../support/netns/actor.ts'
-import { createExporterOperations } from '../support/netns/actor-exporter.ts'
 import { type Page, parsePage } from '../support/netns/actor-page.ts'
-import { createSocketOperations, type OpenRequest } from '../support/netns/actor-sockets.ts'
-import { bringUp } from '../support/netns/netns.ts'
-import { MARK, type Outcome, type Row } from './row.ts'
+import type { OpenRequest } from '../support/netns/actor-sockets.ts'
+import { createMachine, furnishMachine, loadModule, powerOff, setSysctls } from './machine.ts'
+import { type Leak, MARK, type Neighbour, type Outcome, type Row } from './row.ts'
 
-const MODULES = '/modules'
-const SYS_FINIT_MODULE = 313
-const POWER_OFF = 0x4321_fedc
 const FIRST = 40_000
+const PORTS = 100
 const FLAGS = ['--sample.interval=1s', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 const EXPORTERS = {
   without: { port: 10_132, flags: [...FLAGS, '--no-collector.buckets'] },
   with: { port: 10_133, flags: [...FLAGS, '--collector.buckets'] },
+  probing: {
+    port: 10_134,
+    flags: [...FLAGS, '--no-collector.buckets', '--collector.probe', '--netns=all'],
+  },
 } as const
 /** On an emulated processor. */
 const START_MS = 600_000
+/** Netlink is tried again every minute. */
+const LATER_MS = 180_000
 const CONNECT = { pool: 'tcp_connect' }
 const server = { address: '0.0.0.0', port: 8001 }
 /** The worst destination: it has eight connections, every other has one. */
 const worst = { address: '127.0.0.1', port: 8001 }
 const WORST_HELD = 8
 
-const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi')
-const library = koffi.load(null)
-const libc = openLibc()
-
-function furnish(): void {
-  const mount = library.func(
-    'int mount(const char *, const char *, const char *, unsigned long, void *)',
-  )
-  for (const [type, place] of [
-    ['proc', '/proc'],
-    ['sysfs', '/sys'],
-    ['tmpfs', '/tmp'],
-  ]) {
-    if (mount(type, place, type, 0, null) !== 0) throw new Error(`Cannot mount ${place}`)
-  }
-  const syscall = library.func('long syscall(long, long, const char *, long)')
-  for (const name of readdirSync(MODULES).sort()) {
-    const result = Number(syscall(SYS_FINIT_MODULE, openSync(`${MODULES}/${name}`, 'r'), '', 0))
-    if (result !== 0) throw new Error(`Cannot load ${name}: errno ${koffi.errno()}`)
-  }
-  bringUp(libc, 'lo')
-}
-
-/** Looks like a namespace with an actor in it, and is this machine. */
-function createMachine(): Netns {
-  const operations: Record<string, (argument: never) => unknown> = {
-    ...createSocketOperations(libc),
-    ...createExporterOperations(),
-  }
-  const call = async (name: string, argument: unknown) =>
-    await operations[name]?.(argument as never)
-  return { pid: process.pid, call: call as Netns['call'] }
+type Draft = { -readonly [name in keyof Row]: Row[name] } & {
+  readonly neighbours: Neighbour[]
+  readonly outcomes: Outcome[]
+  readonly leaks: Leak[]
 }
 
 interface Scene {
@@ -121,11 +96,11 @@ const histories: Readonly<Record<string, Story>> = {
 }
 
 /** A server on an emulated processor may give up before the question has arrived. */
-async function readPage(netns: Netns, port: number): Promise<string> {
+async function read(netns: Netns, port: number, path = '/metrics'): Promise<string> {
   const deadline = Date.now() + START_MS
   for (;;) {
     try {
-      return (await netns.call('get', { path: '/metrics', port })).body
+      return (await netns.call('get', { path, port })).body
     } catch (error) {
       if (Date.now() > deadline) throw error
     }
@@ -133,22 +108,21 @@ async function readPage(netns: Netns, port: number): Promise<string> {
   }
 }
 
-/** What the exporter on that port says once a sample has begun after this call. */
-async function readAvailable(netns: Netns, port: number) {
-  const read = async () => parsePage(await readPage(netns, port))
+/** The page of the exporter on that port once `count` samples have begun after this call. */
+async function readFresh(netns: Netns, port: number, count = 2): Promise<Page> {
+  const look = async () => parsePage(await read(netns, port))
   const samples = (page: Page) => page.value('ephemeral_port_samples_total')
-  const before = samples(await read())
-  let page = await read()
-  while (samples(page) < before + 2) {
+  const before = samples(await look())
+  let page = await look()
+  while (samples(page) < before + count) {
     await delay(100)
-    page = await read()
+    page = await look()
   }
-  return {
-    available: page.value('ephemeral_port_pool_available_ports', CONNECT),
-    uncertain: page.find('ephemeral_port_pool_uncertain_ports', CONNECT),
-    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness ?? '',
-  }
+  return page
 }
+
+const exactnessOf = (page: Page, netns = {}) =>
+  page.list('ephemeral_port_source_info', netns)[0]?.labels.exactness ?? ''
 
 async function tell(netns: Netns, history: string, story: Story): Promise<Outcome> {
   const left = new Set<number>()
@@ -164,51 +138,109 @@ async function tell(netns: Netns, history: string, story: Story): Promise<Outcom
   }
   await open({ connect: worst, count: WORST_HELD })
   await story({ open, close })
-  const without = await readAvailable(netns, EXPORTERS.without.port)
-  const withBuckets = await readAvailable(netns, EXPORTERS.with.port)
+  const without = await readFresh(netns, EXPORTERS.without.port)
+  const withBuckets = await readFresh(netns, EXPORTERS.with.port)
   const { count } = await netns.call('fill', { connect: worst })
   await close({ sockets: [...left] })
   await delay(500)
   return {
     history,
-    without: without.available,
-    uncertainWithout: without.uncertain,
-    exactnessWithout: without.exactness,
-    with: withBuckets.available,
-    exactnessWith: withBuckets.exactness,
+    without: without.value('ephemeral_port_pool_available_ports', CONNECT),
+    uncertainWithout: without.find('ephemeral_port_pool_uncertain_ports', CONNECT),
+    exactnessWithout: exactnessOf(without),
+    with: withBuckets.value('ephemeral_port_pool_available_ports', CONNECT),
+    exactnessWith: exactnessOf(withBuckets),
     granted: count,
   }
 }
 
-async function run(): Promise<Row> {
-  const outcomes: Outcome[] = []
-  let log = ''
-  try {
-    furnish()
-    const netns = createMachine()
-    await netns.call('open', { bind: server, listen: 65_535 })
-    const range = { 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + 99}` }
-    setSysctls({ ...range, 'net.ipv4.tcp_tw_reuse': '0' })
-    await netns.call('startExporter', { ...EXPORTERS.without, startMs: START_MS })
-    const { pid } = await netns.call('startExporter', { ...EXPORTERS.with, startMs: START_MS })
-    for (const [history, story] of Object.entries(histories)) {
-      outcomes.push(await tell(netns, history, story))
-    }
-    log = await netns.call('exporterLog', { pid })
-    return { release: release(), log, outcomes }
-  } catch (error) {
-    const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { release: release(), problem, log, outcomes }
+/** As many idle bound sockets as that: what the exporter with the probe says of them. */
+async function leak(netns: Netns, bound: number): Promise<Leak> {
+  const { port } = EXPORTERS.probing
+  const { sockets } = await netns.call('open', {
+    bind: { address: '0.0.0.0', port: 0 },
+    count: bound,
+  })
+  const page = await readFresh(netns, port, 4)
+  const host = { netns: 'host' }
+  const value = (name: string, pool: string) => page.find(name, { ...host, pool })
+  const status = await read(netns, port, '/')
+  const { count } = await netns.call('fill', { connect: worst })
+  await netns.call('close', { sockets, how: 'rst' })
+  return {
+    bound,
+    bindAvailable: value('ephemeral_port_pool_available_ports', 'tcp_bind') ?? -1,
+    connectAvailable: value('ephemeral_port_pool_available_ports', 'tcp_connect') ?? -1,
+    risk: value('ephemeral_port_exhaustion_risk_ratio', 'tcp_connect'),
+    canary: value('ephemeral_port_probe_success', 'tcp_bind') ?? -1,
+    severity: /<h1 class="(\w+)">/.exec(status)?.[1] ?? '',
+    exactness: exactnessOf(page, host),
+    granted: count,
   }
 }
 
-function setSysctls(values: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(values)) {
-    writeFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, `${value}\n`)
+/** What is said of the namespace of the process that is not the host's. */
+async function readNeighbour(netns: Netns): Promise<Neighbour> {
+  const deadline = Date.now() + START_MS
+  for (;;) {
+    const page = await readFresh(netns, EXPORTERS.probing.port)
+    const info = page
+      .list('ephemeral_port_source_info')
+      .find(({ labels }) => labels.netns?.startsWith('inode/'))
+    if (info !== undefined) {
+      const { netns: name = '', reader = '', range = '' } = info.labels
+      const pool = { netns: name, ...CONNECT }
+      return {
+        reader,
+        range,
+        capacity: page.value('ephemeral_port_pool_capacity_ports', pool),
+        available: page.value('ephemeral_port_pool_available_ports', pool),
+      }
+    }
+    if (Date.now() > deadline) throw new Error('The neighbour is not on the page')
   }
+}
+
+/** Without tcp_diag, and once it was loaded: what is said of a namespace that has no port left, then and later. */
+async function lookWithout(netns: Netns): Promise<readonly Neighbour[]> {
+  const neighbour = fork(new URL('./neighbour.js', import.meta.url))
+  await once(neighbour, 'message')
+  const before = await readNeighbour(netns)
+  loadModule('tcp_diag')
+  const deadline = Date.now() + LATER_MS
+  let after = await readNeighbour(netns)
+  while (after.reader !== 'netlink' && Date.now() < deadline) after = await readNeighbour(netns)
+  neighbour.kill('SIGKILL')
+  return [before, after]
+}
+
+async function run(): Promise<Row> {
+  const row = { release: release(), log: '', neighbours: [], outcomes: [], leaks: [] } as Draft
+  const netns = createMachine()
+  try {
+    furnishMachine()
+    for (const name of ['inet_diag', 'udp_diag']) loadModule(name)
+    await netns.call('open', { bind: server, listen: 65_535 })
+    const range = { 'net.ipv4.ip_local_port_range': `${FIRST} ${FIRST + PORTS - 1}` }
+    setSysctls({ ...range, 'net.ipv4.tcp_tw_reuse': '0' })
+    const { pid } = await netns.call('startExporter', { ...EXPORTERS.probing, startMs: START_MS })
+    row.neighbours.push(...(await lookWithout(netns)))
+    for (const bound of [PORTS, 60]) row.leaks.push(await leak(netns, bound))
+    row.log = await netns.call('exporterLog', { pid })
+    await netns.call('stopExporter', { pid })
+    for (const one of [EXPORTERS.without, EXPORTERS.with]) {
+      await netns.call('startExporter', { ...one, startMs: START_MS })
+    }
+    for (const [history, story] of Object.entries(histories)) {
+      row.outcomes.push(await tell(netns, history, story))
+    }
+  } catch (error) {
+    row.problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  }
+  return row
 }
 
 console.log(`\n${MARK}${JSON.stringify(await run())}`)
 // The serial line is slow.
 await delay(500)
-library.func('int reboot(int)')(POWER_OFF)
+powerOff()

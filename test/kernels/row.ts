@@ -12,13 +12,37 @@ export interface Outcome {
   readonly granted: number
 }
 
+/** What the page with the probe said of idle bound sockets, and what the kernel then granted. */
+export interface Leak {
+  readonly bound: number
+  readonly bindAvailable: number
+  readonly connectAvailable: number
+  /** Undefined where the page says nothing. */
+  readonly risk: number | undefined
+  readonly canary: number
+  /** Of the status page: ok, note, warning or critical. */
+  readonly severity: string
+  readonly exactness: string
+  readonly granted: number
+}
+
+/** What was said of a namespace that has no port left, before the module tcp_diag was there and after. */
+export interface Neighbour {
+  readonly reader: string
+  readonly range: string
+  readonly capacity: number
+  readonly available: number
+}
+
 export interface Row {
   readonly release: string
   /** Why it came to nothing. */
   readonly problem?: string
-  /** What the exporter that reads bind buckets has logged. */
+  /** What the exporters have logged. */
   readonly log: string
+  readonly neighbours: readonly Neighbour[]
   readonly outcomes: readonly Outcome[]
+  readonly leaks: readonly Leak[]
 }
 
 /** Begins the line of a row, since kernels write on the same serial line. */
