@@ -218,7 +218,7 @@ test.for(seeds)('mix %i: each port of the range is as its bucket says', async (s
 
 const WALKS = depth(10_000, 500)
 test(`${WALKS} walks leave no descriptor, program or link behind`, {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   const count = () => readdirSync('/proc/self/fd').length
