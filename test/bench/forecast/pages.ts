@@ -22,13 +22,18 @@ const BEGUN_RATIO = 0.1
 /** Of the capacity: a smaller fall is part of the climb. */
 const FALL_RATIO = 0.1
 
+/** What was forecast at a moment. */
+type Look = Pick<Moment, 'riskRatio' | 'etaSeconds'> & {
+  readonly reading: Pick<Reading, 'atSeconds'>
+}
+
 export interface Firing {
   readonly fromSeconds: number
   readonly toSeconds: number
 }
 
 export function listFirings(
-  moments: readonly Pick<Moment, 'reading' | 'riskRatio' | 'etaSeconds'>[],
+  moments: readonly Look[],
   everySeconds: number,
   endSeconds: number,
 ): readonly Firing[] {
