@@ -13,6 +13,7 @@ import { hasProgram } from '../support/program/tools.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const helms = findHelm()
+const SERVICE = 'ports-ephemeral-port-exporter'
 
 beforeEach((context) => {
   const missing = helms.filter(({ path }) => path === undefined).map(({ name }) => name as string)
@@ -59,7 +60,7 @@ describe.each(helms)('$name', (helm) => {
 
   test('renders nothing that needs a CRD unless it is told to', () => {
     const kinds = renderChart(helm, {}).map(({ kind }) => kind)
-    expect(kinds.toSorted()).toEqual(['DaemonSet', 'Pod', 'Service', 'ServiceAccount'])
+    expect(kinds.toSorted()).toEqual(['DaemonSet', 'Pod', 'Service', 'Service', 'ServiceAccount'])
   })
 
   test('renders the rules as they are in their single copy', () => {
@@ -149,14 +150,14 @@ describe.each(helms)('$name', (helm) => {
     }
   })
 
-  test('lets the labels of the page win over those of the exporter', () => {
+  test('lets the labels of the page win over those of the exporter, unless it is told not to', () => {
     const podMonitor = objectOf(operator(), 'PodMonitor')
     expect(at(podMonitor, 'spec').podMetricsEndpoints).toEqual([
       {
         port: 'metrics',
         path: '/metrics',
         scheme: 'http',
-        honorLabels: true,
+        honorLabels: false,
         interval: '30s',
         scrapeTimeout: '10s',
         proxyUrl: 'http://proxy.example.com:3128',
@@ -178,7 +179,7 @@ describe.each(helms)('$name', (helm) => {
     const objects = renderChart(helm, { prometheus: { monitor: { enabled: true } } })
     const selectors = [
       at(objectOf(objects, 'ServiceMonitor'), 'spec', 'selector').matchLabels,
-      at(objectOf(objects, 'Service'), 'spec').selector,
+      at(objectOf(objects, 'Service', SERVICE), 'spec').selector,
       at(objectOf(objects, 'DaemonSet'), 'spec', 'selector').matchLabels,
     ]
     const expected = {
@@ -190,6 +191,9 @@ describe.each(helms)('$name', (helm) => {
     expect(pod).toMatchObject(expected)
     // The pod of `helm test` must not serve as an endpoint.
     expect(objectOf(objects, 'Pod').metadata.labels).not.toMatchObject(expected)
+    // Its Service would have every pod scraped twice.
+    const ofTest = objectOf(objects, 'Service', `${SERVICE}-pods`).metadata
+    expect(ofTest.labels).not.toMatchObject(expected)
   })
 
   test('starts pods anew when a configuration changes, and only then', () => {
@@ -213,23 +217,27 @@ describe.each(helms)('$name', (helm) => {
     const { 'app.kubernetes.io/managed-by': _, ...matchLabels } = fieldsOf(
       objectOf(objects, 'Pod').metadata.labels,
     )
-    const from = [
-      { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
-      { podSelector: { matchLabels } },
-    ]
+    const monitoring = {
+      from: [
+        { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
+      ],
+      ports: [{ port: 'metrics' }],
+    }
+    const ofTest = {
+      from: [{ podSelector: { matchLabels } }],
+      ports: [{ port: 10_132, protocol: 'TCP' }],
+    }
     const { spec } = objectOf(objects, 'NetworkPolicy')
     expect(spec).toEqual({
       podSelector: {
         matchLabels: at(objectOf(objects, 'DaemonSet'), 'spec', 'selector').matchLabels,
       },
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [{ ports: [{ port: 10132, protocol: 'TCP' }], from }],
+      ingress: [monitoring, ofTest],
       egress: [{ ports: [443, 6443].map((port) => ({ port, protocol: 'TCP' })) }],
     })
     const without = renderChart(helm, { helmTest: { enabled: false } }, { files })
-    expect(at(objectOf(without, 'NetworkPolicy'), 'spec').ingress).toEqual([
-      { ports: [{ port: 10132, protocol: 'TCP' }], from: from.slice(0, 1) },
-    ])
+    expect(at(objectOf(without, 'NetworkPolicy'), 'spec').ingress).toEqual([monitoring])
     const quiet = renderChart(helm, { networkPolicy: { enabled: true } })
     expect(at(objectOf(quiet, 'NetworkPolicy'), 'spec')).toMatchObject({
       ingress: [{ ports: [{ port: 10132 }] }],

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { CHART, findHelm, objectOf, renderChart } from '../support/cluster/helm.ts'
+import { CHART, findHelm, type KubeObject, objectOf, renderChart } from '../support/cluster/helm.ts'
 import { at, fieldsOf } from '../support/cluster/kube-container.ts'
 
 const helms = findHelm()
@@ -49,7 +49,9 @@ describe.each(helms)('$name', (helm) => {
       annotations: { 'example.com/owner': 'sre' },
     })
     const { podMetricsEndpoints, ...rest } = fieldsOf(spec)
-    expect(podMetricsEndpoints).toMatchObject([{ proxyUrl: 'http://proxy.example.com:3128' }])
+    expect(podMetricsEndpoints).toMatchObject([
+      { proxyUrl: 'http://proxy.example.com:3128', honorLabels: false },
+    ])
     expect(rest).toEqual({
       jobLabel: 'app.kubernetes.io/component',
       podTargetLabels: ['app.kubernetes.io/version'],
@@ -67,7 +69,9 @@ describe.each(helms)('$name', (helm) => {
       labels: { ...release, role: 'alert-rules' },
       annotations: { 'example.com/owner': 'sre' },
     })
-    for (const { kind, metadata } of objects.filter(({ kind }) => kind !== 'Pod')) {
+    const isOfTest = ({ kind, metadata }: KubeObject) =>
+      kind === 'Pod' || metadata.name.endsWith('-pods')
+    for (const { kind, metadata } of objects.filter((one) => !isOfTest(one))) {
       expect([kind, metadata.labels]).toEqual([kind, expect.objectContaining(release)])
     }
   })

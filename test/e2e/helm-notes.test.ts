@@ -47,6 +47,7 @@ describe.each(helms)('$name', (helm) => {
       'kubectl -n ports rollout status daemonset/ports-ephemeral-port-exporter',
       'kubectl -n ports port-forward daemonset/ports-ephemeral-port-exporter 10132',
       'curl -s http://localhost:10132/metrics | grep ephemeral_port_pool',
+      'kubectl -n ports exec daemonset/ports-ephemeral-port-exporter -- /nodejs/bin/node /app/dist/main.js status',
       'helm -n ports test ports',
       'kubectl label namespace ports pod-security.kubernetes.io/enforce=privileged',
     ]) {

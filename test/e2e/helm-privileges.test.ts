@@ -49,6 +49,15 @@ const tracefs = {
   source: { kind: 'hostPath', path: '/sys/kernel/tracing', type: 'Directory' },
 }
 
+const ADDRESS = 'EPHEMERAL_PORT_EXPORTER_WEB_LISTEN_ADDRESS'
+/** Not as flags: `kubectl exec ... status` must have them too. */
+const pathsAndAddress = {
+  EPHEMERAL_PORT_EXPORTER_NETNS: 'all',
+  EPHEMERAL_PORT_EXPORTER_PATH_CGROUP: '/host/sys/fs/cgroup',
+  EPHEMERAL_PORT_EXPORTER_PATH_PROCFS: '/host/proc',
+  [ADDRESS]: ':10132',
+}
+
 /** What the rows of a table say of the user, and of what each profile costs; in small letters. */
 function readProfiles(readme: string): readonly string[] {
   const text = readFileSync(new URL(`../../${readme}`, import.meta.url), 'utf8').toLowerCase()
@@ -98,14 +107,10 @@ describe.each(helms)('$name', (helm) => {
       hostNetwork: true,
       hostPid: false,
       command: [],
-      env: {},
     })
+    expect(container.env).toEqual(pathsAndAddress)
     expect(container.mounts).toEqual(readOnlyMounts)
     expect(container.args).toEqual([
-      '--web.listen-address=:10132',
-      '--path.procfs=/host/proc',
-      '--path.cgroup=/host/sys/fs/cgroup',
-      '--netns=all',
       '--collector.destinations',
       '--collector.owners',
       '--collector.listeners',
@@ -205,7 +210,7 @@ describe.each(helms)('$name', (helm) => {
       const container = takeContainer(objects, node)
       const pod = at(objectOf(objects, 'DaemonSet'), 'spec', 'template', 'spec')
       expect(pod.automountServiceAccountToken).toBe(false)
-      expect(container.env).toEqual({ NODE_NAME: 'node-1' })
+      expect(container.env).toEqual({ ...pathsAndAddress, NODE_NAME: 'node-1' })
       expect(container.args).toContain('--collector.kubernetes')
       expect(container.mounts.at(-1)).toEqual({
         path: '/var/run/secrets/kubernetes.io/serviceaccount',
@@ -258,15 +263,15 @@ describe.each(helms)('$name', (helm) => {
 
   test('listens on the address of the pod alone where it is told to, of either family', () => {
     const objects = renderChart(helm, { service: { listenOnAllInterfaces: false } })
-    const listen = (podIp: string) => takeContainer(objects, { ...node, podIp }).args[0]
-    expect(listen('192.0.2.1')).toBe('--web.listen-address=[192.0.2.1]:10132')
-    expect(listen('2001:db8::1')).toBe('--web.listen-address=[2001:db8::1]:10132')
+    const listen = (podIp: string) => takeContainer(objects, { ...node, podIp }).env[ADDRESS]
+    expect(listen('192.0.2.1')).toBe('[192.0.2.1]:10132')
+    expect(listen('2001:db8::1')).toBe('[2001:db8::1]:10132')
   })
 
   test('listens on the address of a pod that has a network of its own', () => {
     const own = { privileges: 'setns', setns: { ptrace: true }, hostNetwork: false }
     const objects = renderChart(helm, { ...own, service: { listenOnAllInterfaces: false } })
-    const [address] = takeContainer(objects, { ...node, podIp: '198.51.100.7' }).args
-    expect(address).toBe('--web.listen-address=[198.51.100.7]:10132')
+    const { env } = takeContainer(objects, { ...node, podIp: '198.51.100.7' })
+    expect(env[ADDRESS]).toBe('[198.51.100.7]:10132')
   })
 })

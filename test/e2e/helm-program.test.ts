@@ -1,11 +1,7 @@
-// The chart and the program understand each other: rendered flags and files, and the script of `helm test`.
+// The chart and the program understand each other: rendered flags, variables and files.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { createServer as createSecureServer } from 'node:https'
-import type { Server } from 'node:net'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
@@ -19,10 +15,9 @@ import {
   renderChart,
   templateChart,
 } from '../support/cluster/helm.ts'
-import { at, fieldsOf, listOf, takeContainer } from '../support/cluster/kube-container.ts'
+import { fieldsOf, takeContainer } from '../support/cluster/kube-container.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { waitFor, withProgram } from '../support/program/program.ts'
-import { createTestAuthority } from '../support/program/test-certificates.ts'
 
 const helms = findHelm()
 const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }
@@ -63,7 +58,7 @@ async function readRendered(
 }
 
 describe.each(helms)('$name', (helm) => {
-  test.each(readdirSync(ci))(
+  test.each(readdirSync(ci).filter((file) => file !== 'sidecar-values.yaml'))(
     'gives the program flags and files that it takes: %s',
     async (file) => {
       const values = readFileSync(join(ci, file), 'utf8')
@@ -138,6 +133,30 @@ describe.each(helms)('$name', (helm) => {
     }
   })
 
+  test('has status agree with the page, wherever the exporter listens', async () => {
+    const port = await findFreePort()
+    const service = { port, listenOnAllInterfaces: false }
+    const objects = renderChart(helm, { service, netns: 'self', collectors: { owners: false } })
+    const { args, env } = takeContainer(objects, { ...node, podIp: '127.0.0.1' })
+    const here = Object.fromEntries(
+      Object.entries(env).map(([name, value]) => [name, value.replace(/^\/host/, '')]),
+    )
+    await withProgram(
+      args,
+      async () => {
+        await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
+        // As kubectl exec has it: the variables, and none of the flags.
+        const status = spawnSync(process.execPath, ['dist/main.js', 'status'], {
+          env: { PATH: process.env.PATH, ...here },
+          encoding: 'utf8',
+        })
+        expect(status.stderr).toBe('')
+        expect(status.stdout).toContain(`from the exporter at 127.0.0.1:${port}`)
+      },
+      { env: here },
+    )
+  })
+
   test('hands over what config says', async () => {
     const files = [join(ci, 'config-values.yaml')]
     expect(await readRendered(renderChart(helm, {}, { files }))).toMatchObject({
@@ -158,116 +177,5 @@ describe.each(helms)('$name', (helm) => {
     // Its certificate is where the Secret is mounted.
     const tls = mounts.find(({ source }) => 'name' in source && source.name.endsWith('-tls'))
     expect(JSON.stringify(parsed.config.tls)).toContain(`${tls?.path}/tls.crt`)
-  })
-})
-
-function portOf(server: Server): number {
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('Cannot tell the port')
-  return address.port
-}
-
-describe('helm test', () => {
-  const [helm] = helms
-  /** The container of the test pod, run here against a port of loopback. */
-  async function runTest(
-    values: unknown,
-    port: number,
-  ): Promise<{ status: number | null; output: string }> {
-    if (helm === undefined) throw new Error('No Helm')
-    const pod = objectOf(renderChart(helm, values), 'Pod')
-    const [container] = listOf(at(pod, 'spec').containers)
-    const { command, args, env } = at(container)
-    expect(command).toEqual(['/nodejs/bin/node', '--input-type=module', '--eval'])
-    const variables = listOf(env).map((it): [string, string] => [
-      String(fieldsOf(it).name),
-      String(fieldsOf(it).value),
-    ])
-    const child = spawn(
-      process.execPath,
-      [...listOf(command).slice(1).map(String), ...listOf(args).map(String)],
-      {
-        env: { ...Object.fromEntries(variables), TARGET_HOST: '127.0.0.1', TARGET_PORT: `${port}` },
-      },
-    )
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk) => {
-        output += chunk
-      })
-    }
-    await once(child, 'close')
-    return { status: child.exitCode, output }
-  }
-
-  async function withServer<T>(
-    status: number,
-    page: string,
-    use: (port: number) => Promise<T>,
-  ): Promise<T> {
-    const server = createServer((_, response) => response.writeHead(status).end(page))
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    try {
-      return await use(portOf(server))
-    } finally {
-      server.close()
-    }
-  }
-
-  const password = { webConfig: { basic_auth_users: { a: `$2y$10$${'a'.repeat(53)}` } } }
-
-  test('passes on the real page', async () => {
-    const port = await findFreePort()
-    await withProgram([`--web.listen-address=127.0.0.1:${port}`], async () => {
-      await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
-      const { status, output } = await runTest({}, port)
-      expect({ status, output }).toEqual({
-        status: 0,
-        output: expect.stringMatching(/^127\.0\.0\.1: [1-9]\d* pools\n$/),
-      })
-      expect(await runTest(password, port)).toEqual({
-        status: 1,
-        output: '127.0.0.1: asked for no credentials: status 200\n',
-      })
-    })
-  })
-
-  test('takes a refusal for want of a certificate as proof, and nothing else over TLS', async () => {
-    const certificate = createTestAuthority().issue(['localhost'])
-    const run = async (requestCert: boolean) => {
-      const server = createSecureServer(
-        { ...certificate, requestCert, rejectUnauthorized: requestCert },
-        (_, response) => response.end('nothing'),
-      )
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const tls_server_config = {
-        cert_file: 'a',
-        key_file: 'b',
-        client_auth_type: 'RequireAndVerifyClientCert',
-        client_ca_file: 'c',
-      }
-      try {
-        return await runTest({ webConfig: { tls_server_config } }, portOf(server))
-      } finally {
-        server.close()
-      }
-    }
-    expect(await run(true)).toEqual({ status: 0, output: '' })
-    expect(await run(false)).toMatchObject({ status: 1 })
-  })
-
-  test('fails on another page, on one without pools, and where nobody answers', async () => {
-    const build = 'ephemeral_port_exporter_build_info{version="1"} 1\n'
-    const run = (status: number, page: string, values = {}) =>
-      withServer(status, page, (port) => runTest(values, port))
-    expect(await run(200, 'up 1\n')).toMatchObject({ status: 1 })
-    expect(await run(200, build)).toEqual({ status: 1, output: '127.0.0.1: knows no pool\n' })
-    expect(await run(503, build)).toEqual({ status: 1, output: '127.0.0.1: status 503\n' })
-    expect(await run(401, '', password)).toEqual({ status: 0, output: '' })
-    const port = await findFreePort()
-    expect(await runTest({}, port)).toMatchObject({ status: 1 })
-    expect((await runTest({}, port)).output).toContain('ECONNREFUSED')
   })
 })

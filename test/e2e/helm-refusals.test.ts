@@ -117,10 +117,6 @@ const contradictions: readonly (readonly [values: unknown, words: readonly strin
     { collectors: { kubernetes: true }, serviceAccount: { create: false } },
     ['serviceAccount.create: false without serviceAccount.name'],
   ],
-  [
-    { ...setns, setns: { ptrace: true }, hostNetwork: false, service: { enabled: false } },
-    ['helmTest.enabled needs service.enabled or hostNetwork'],
-  ],
   [{ hostPID: true }, ['hostPID with privileges: none']],
   [
     {

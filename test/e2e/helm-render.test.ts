@@ -12,6 +12,7 @@ import {
   objectOf,
   renderChart,
   runHelm,
+  templateChart,
 } from '../support/cluster/helm.ts'
 import { at, listOf } from '../support/cluster/kube-container.ts'
 import { createJudge, type Judge, listKubernetesVersions } from '../support/cluster/kube-schemas.ts'
@@ -81,6 +82,11 @@ describe.each(helms)('$name', (helm) => {
     )
   })
 
+  test('says nothing of links at any command from a clone', () => {
+    const { status, stderr } = templateChart(helm, { prometheusRule: { enabled: true } })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
   test('packages rules and dashboards, and nothing that users do not need', () => {
     const folder = mkdtempSync(join(tmpdir(), 'chart-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -101,7 +107,7 @@ describe.each(helms)('$name', (helm) => {
       listArchive(archive)
         .filter((name) => name.startsWith('files/') && !name.endsWith('.json'))
         .toSorted(),
-    ).toEqual(['files/alerts.yaml', 'files/recording.yaml', 'files/test-metrics.mjs'])
+    ).toEqual(['files/test-metrics.mjs'])
   })
 })
 

@@ -91,8 +91,12 @@ const mistakes: readonly (readonly [values: unknown, words: readonly string[]])[
     ["at '/webConfig': additional properties 'tls_config' not allowed"],
   ],
   [
-    { prometheus: { podMonitor: { honorLabels: false } } },
-    ["at '/prometheus/podMonitor': additional properties 'honorLabels'"],
+    { prometheus: { podMonitor: { honorTimestamps: false } } },
+    ["at '/prometheus/podMonitor': additional properties 'honorTimestamps'"],
+  ],
+  [
+    { networkPolicy: { ingress: [{ podSelector: {} }] } },
+    ["at '/networkPolicy/ingress/0': additional properties 'podSelector' not allowed"],
   ],
   [
     { prometheusRule: { thresholds: { highUtilization: 90 } } },

@@ -35,7 +35,10 @@ describe.each(helms)('$name', (helm) => {
     const labels = { team: 'network', tenant: 'ports' }
 
     test('is named, placed and labelled', () => {
-      const own = objects.filter(({ kind }) => !['ConfigMap', 'Pod'].includes(kind))
+      const own = objects.filter(
+        ({ kind, metadata }) =>
+          !['ConfigMap', 'Pod'].includes(kind) && metadata.name !== 'ports-pods',
+      )
       for (const { kind, metadata } of own) {
         expect([kind, metadata]).toEqual([
           kind,
@@ -84,6 +87,7 @@ describe.each(helms)('$name', (helm) => {
         automountServiceAccountToken: false,
         hostNetwork: true,
         hostPID: false,
+        runtimeClassName: 'runc',
         enableServiceLinks: false,
         terminationGracePeriodSeconds: 20,
         securityContext: {
@@ -119,6 +123,10 @@ describe.each(helms)('$name', (helm) => {
         name,
         valueFrom: { fieldRef: { fieldPath } },
       })
+      const option = (name: string, value: string) => ({
+        name: `EPHEMERAL_PORT_EXPORTER_${name}`,
+        value,
+      })
       const ask = (path: string, i: number) => ({
         httpGet: { path, port: 'metrics', scheme: 'HTTP' },
         ...timings(i),
@@ -131,6 +139,10 @@ describe.each(helms)('$name', (helm) => {
         env: [
           field('NODE_NAME', 'spec.nodeName'),
           field('LISTEN_IP', 'status.podIP'),
+          option('NETNS', 'all'),
+          option('PATH_CGROUP', '/host/sys/fs/cgroup'),
+          option('PATH_PROCFS', '/host/proc'),
+          option('WEB_LISTEN_ADDRESS', '[$(LISTEN_IP)]:10200'),
           field('POD_IP', 'status.podIP'),
           { name: 'TZ', value: 'UTC' },
         ],
@@ -140,12 +152,12 @@ describe.each(helms)('$name', (helm) => {
         startupProbe: ask('/-/healthy', 3),
         terminationMessagePath: '/dev/last-words',
         terminationMessagePolicy: 'FallbackToLogsOnError',
-        resources: { requests: { cpu: '20m', memory: '80Mi' }, limits: { memory: '160Mi' } },
+        lifecycle: { preStop: { exec: { command: ['/nodejs/bin/node', '--version'] } } },
+        resources: { requests: { cpu: '50m', memory: '192Mi' }, limits: { memory: '320Mi' } },
         securityContext: expect.objectContaining({
           seccompProfile: { type: 'Localhost', localhostProfile: 'ports.json' },
         }),
       })
-      expect(listOf(args).at(0)).toBe('--web.listen-address=[$(LISTEN_IP)]:10200')
       expect(listOf(args).at(-1)).toBe('--log.format=json')
       expect(listOf(volumeMounts)[0]).toMatchObject({ mountPropagation: 'HostToContainer' })
       expect(listOf(volumeMounts).slice(-3)).toEqual([
@@ -156,7 +168,7 @@ describe.each(helms)('$name', (helm) => {
     })
 
     test('gives the Service and the account theirs, and creates no role', () => {
-      const service = objectOf(objects, 'Service')
+      const service = objectOf(objects, 'Service', 'ports')
       expect(service.metadata).toMatchObject({
         annotations: { 'prometheus.io/scrape': 'true' },
         labels: { scrape: 'yes' },
@@ -186,8 +198,8 @@ describe.each(helms)('$name', (helm) => {
       const { image, imagePullPolicy } = containerOf(objects)
       expect(listOf(pod.containers)).toMatchObject([{ image, imagePullPolicy }])
       expect(targetOf(objects)).toEqual({
-        TARGET_HOST: 'ports.observability.svc',
-        TARGET_PORT: '80',
+        TARGET_HOST: 'ports-pods.observability.svc',
+        TARGET_PORT: '10200',
         TARGET_PATH: '/metrics',
         TARGET_SCHEME: 'http',
         TARGET_AUTHENTICATION: 'no',
@@ -205,7 +217,8 @@ describe.each(helms)('$name', (helm) => {
     )
     const container = containerOf(objects)
     expect(container.image).toMatch(/^ghcr\.io\/(ephemeral-port-exporter)\/\1:\d+\.\d+\.\d+$/)
-    for (const key of ['resources', 'env', 'terminationMessagePath']) {
+    expect(container.resources).toEqual({ requests: { cpu: '20m', memory: '128Mi' } })
+    for (const key of ['lifecycle', 'terminationMessagePath']) {
       expect(container).not.toHaveProperty(key)
     }
   })
@@ -219,6 +232,26 @@ describe.each(helms)('$name', (helm) => {
       },
       { name: 'tls', secret: { secretName: 'ephemeral-port-exporter-tls', defaultMode: 288 } },
     ])
+  })
+
+  test('asks in helm test each pod, ready or not, by a Service that no monitor selects', () => {
+    const objects = renderChart(helm, { service: { enabled: false } })
+    const { metadata, spec } = objectOf(objects, 'Service')
+    expect(spec).toEqual({
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+      ports: [{ name: 'metrics', port: 10_132, targetPort: 'metrics', protocol: 'TCP' }],
+      selector: at(objectOf(objects, 'DaemonSet'), 'spec', 'selector').matchLabels,
+    })
+    expect(targetOf(objects).TARGET_HOST).toBe(`${metadata.name}.ports.svc`)
+    expect(metadata.labels).toMatchObject({
+      'app.kubernetes.io/name': 'ephemeral-port-exporter-test',
+    })
+    // helm test --logs takes each hook for a pod.
+    expect(metadata.annotations).toBeUndefined()
+    expect(
+      renderChart(helm, { helmTest: { enabled: false } }).map(({ kind }) => kind),
+    ).not.toContain('Pod')
   })
 
   test('asks in helm test for the page that config and webConfig make', () => {

@@ -7,6 +7,7 @@ import { createCredentialCheck } from './credentials.ts'
 import { createGuard } from './guard.ts'
 import { type LiveWebConfigEvents, openLiveWebConfig } from './live-web-config.ts'
 import { createSecureServer } from './secure-server.ts'
+import { createCheckByCost } from './slow-hashes.ts'
 import type { Outcome } from './web-config.ts'
 
 export interface Protection {
@@ -25,9 +26,11 @@ export function openProtection(
   events: ProtectionEvents,
   {
     matches = createBcryptThread().matches,
+    matchesSlowly = createBcryptThread().matches,
     lookEveryMs,
   }: {
     readonly matches?: (password: string, hash: string) => Promise<boolean>
+    readonly matchesSlowly?: (password: string, hash: string) => Promise<boolean>
     readonly lookEveryMs?: number
   } = {},
 ): Outcome<Protection> {
@@ -35,7 +38,10 @@ export function openProtection(
   if ('problems' in opened) return opened
   const { live } = opened
   const { config } = live.current()
-  const check = createCredentialCheck({ matches })
+  const check = createCheckByCost({
+    usual: createCredentialCheck({ matches }),
+    slow: createCredentialCheck({ matches: matchesSlowly }),
+  })
   return {
     guard: (app) =>
       createGuard(app, { current: () => live.current().config, check, onError: events.failed }),

@@ -110,15 +110,14 @@ function readClientAuth(field: TlsFields, path: string, problems: string[]) {
   const known = problems.length === before
   const clientCa = readPem(field, 'client_ca', path, problems)
   const sans = readItems(field('client_allowed_sans'), 'names', problems)
-  const verifies =
-    clientAuth === 'RequireAndVerifyClientCert' || clientAuth === 'VerifyClientCertIfGiven'
   if (known && clientCa !== undefined && clientAuth === 'NoClientCert') {
     problems.push(
       `Cannot use ${clientCa.origin}: without a client_auth_type no client is asked for a certificate`,
     )
   }
-  // Go would take the authorities of the system, so that anybody with a public certificate came in.
-  if (verifies && clientCa === undefined) {
+  // Go would take the authorities of the system, so that anybody with a public certificate came in. VerifyClientCertIfGiven
+  // lets in anybody who shows none, so that the public authorities open no further door.
+  if (clientAuth === 'RequireAndVerifyClientCert' && clientCa === undefined) {
     problems.push(
       `Missing client_ca_file or client_ca: client_auth_type ${clientAuth} (${authField?.where}) needs it`,
     )

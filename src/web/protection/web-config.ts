@@ -5,6 +5,7 @@ import { validateHeaderValue } from 'node:http'
 import { quote } from '../../config/problem.ts'
 import { parseYamlTree, type Tree } from '../../config/yaml-tree.ts'
 import { parseGoDurationMs, type RateLimit } from './rate-limit.ts'
+import { costOf, HIGHEST_COMPARED_COST, HIGHEST_USUAL_COST } from './slow-hashes.ts'
 import { isEmpty, list, readFields, readSwitch, readText } from './web-config-fields.ts'
 import { readTlsSettings, type TlsSettings } from './web-config-tls.ts'
 
@@ -30,11 +31,8 @@ const headerValues: ReadonlyMap<string, readonly string[]> = new Map([
   ['Strict-Transport-Security', []],
 ])
 
-/**
- * Above this cost one comparison takes longer than a scraper waits. Below 4 bcrypt itself is not defined. `$2$` and `$2x$`
- * are older and broken forms.
- */
-const BCRYPT = /^\$2[aby]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$/
+/** bcrypt is defined for costs from 4 to 31. `$2$` and `$2x$` are older and broken forms. */
+const BCRYPT = /^\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/
 
 /** Relative paths in the file are relative to `path`, which is also for the words of problems. */
 export function parseWebConfig(
@@ -59,6 +57,7 @@ export function parseWebConfig(
   const rateLimit = readRateLimit(treeOf('rate_limit'), problems)
   if (problems.length > 0) return { problems }
 
+  for (const [name, hash] of users) notes.push(...noteCost(name, costOf(hash)))
   if (users.size > 0 && tls === undefined) {
     notes.push('Passwords are sent in the clear: basic_auth_users is set without tls_server_config')
   }
@@ -127,11 +126,20 @@ function readUsers(tree: Tree, problems: string[]): ReadonlyMap<string, string> 
     } else if (value.kind !== 'text' || !BCRYPT.test(value.text)) {
       // NB: what was given may be the password itself, and is repeated nowhere.
       problems.push(
-        `Cannot use the password of ${quote(name)} (${where}): expected a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 14, as "htpasswd -nBC 10 NAME" makes it`,
+        `Cannot use the password of ${quote(name)} (${where}): expected a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 31, as "htpasswd -nBC 10 NAME" makes it`,
       )
     } else users.set(name, value.text)
   }
   return users
+}
+
+/** The file serves other programs too, so that one hash of theirs is no reason to refuse it. */
+function noteCost(name: string, cost: number): readonly string[] {
+  if (cost <= HIGHEST_USUAL_COST) return []
+  const hash = `The bcrypt hash of ${quote(name)} has a cost of ${cost}`
+  return cost <= HIGHEST_COMPARED_COST
+    ? [`${hash}: comparing it takes longer than a scraper waits, until it has succeeded once`]
+    : [`${hash}: it is never compared, and the user is not let in`]
 }
 
 function readRateLimit(tree: Tree, problems: string[]): RateLimit | undefined {

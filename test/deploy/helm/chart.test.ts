@@ -1,6 +1,6 @@
 // The files of the chart against each other and against what they speak about, without Helm.
 
-import { readdirSync, readFileSync, realpathSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
@@ -148,19 +148,6 @@ describe('the chart', () => {
   test('has the version of the program', () => {
     const { version } = JSON.parse(read(ROOT, 'package.json'))
     expect(parse(read(CHART, 'Chart.yaml'))).toMatchObject({ version, appVersion: version })
-  })
-
-  test('has rules and dashboards by link, so that there is one copy', () => {
-    const target = (name: string) => realpathSync(join(CHART, 'files', name))
-    expect(target('alerts.yaml')).toBe(join(ROOT, 'deploy/prometheus/alerts.yaml'))
-    expect(target('recording.yaml')).toBe(join(ROOT, 'deploy/prometheus/recording.yaml'))
-    expect(target('grafana')).toBe(join(ROOT, 'grafana'))
-    expect(readdirSync(join(CHART, 'files')).toSorted()).toEqual([
-      'alerts.yaml',
-      'grafana',
-      'recording.yaml',
-      'test-metrics.mjs',
-    ])
   })
 
   test('keeps its port out of the ephemeral range, where the program listens by default', () => {

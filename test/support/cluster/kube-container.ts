@@ -113,7 +113,10 @@ function takeEnv(container: Fields, node: NodeView): Readonly<Record<string, str
       const path = textOf(at(variable, 'valueFrom', 'fieldRef').fieldPath)
       return [String(variable.name), textOf(variable.value) ?? (path && said[path])]
     })
-  return Object.fromEntries(entries.filter((entry): entry is [string, string] => !!entry[1]))
+  const env: Record<string, string> = {}
+  // Each may name those before it.
+  for (const [name, value] of entries) if (value) env[name] = expand(value, env)
+  return env
 }
 
 /** $(NAME) as the kubelet replaces it; one that it does not know stays. */

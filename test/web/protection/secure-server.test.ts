@@ -129,6 +129,15 @@ describe('client_auth_type', () => {
     }
   })
 
+  test('VerifyClientCertIfGiven without an authority trusts the public ones, as in the toolkit', async () => {
+    const { port } = await start(tlsFiles('  client_auth_type: VerifyClientCertIfGiven\n'))
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const visits = Object.values(visitors).map((one) => visit(port, { ...one, maxVersion }))
+      const seen = (await Promise.all(visits)).map(({ status }) => status)
+      expect(seen).toEqual([200, undefined, undefined])
+    }
+  })
+
   test('lets in who resumes the session of a connection that was let in', async () => {
     const settings = '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n'
     const { port } = await start({

@@ -96,7 +96,7 @@ rate_limit: {interval: 1m0.5s, burst: 20}
     expect(config('rate_limit: {interval: 0, burst: 1}').rateLimit).toBeUndefined()
   })
 
-  test.each([4, 10, 14])('takes hashes of cost %d', (cost) => {
+  test.each([4, 10, 14, 18, 20, 29, 31])('takes hashes of cost %d', (cost) => {
     const text = hash.replace('$10$', `$${String(cost).padStart(2, '0')}$`)
     expect(config(`basic_auth_users: {a: "${text}"}`).users.get('a')).toBe(text)
   })
@@ -110,6 +110,15 @@ rate_limit: {interval: 1m0.5s, burst: 20}
     ])
     expect(config(`${tls}  client_auth_type: RequireAnyClientCert`).notes).toEqual([
       'client_auth_type RequireAnyClientCert keeps nobody out, only RequireAndVerifyClientCert does',
+    ])
+    const costly = (cost: number) =>
+      config(`${tls}basic_auth_users: {a: ${hash}, b: ${hash.replace('$10$', `$${cost}$`)}}`).notes
+    expect(costly(14)).toEqual([])
+    expect(costly(18)).toEqual([
+      'The bcrypt hash of "b" has a cost of 18: comparing it takes longer than a scraper waits, until it has succeeded once',
+    ])
+    expect(costly(21)).toEqual([
+      'The bcrypt hash of "b" has a cost of 21: it is never compared, and the user is not let in',
     ])
     const whole = `${tls}  client_auth_type: RequireAndVerifyClientCert\n  client_ca: x\nbasic_auth_users: {a: ${hash}}`
     expect(config(whole).notes).toEqual([])

@@ -1,4 +1,4 @@
-// helm test: every address of the target must serve the exporter's page, or turn away who has no credentials where it asks for them.
+// helm test: every pod must serve the exporter's page, or turn away who has no credentials where it asks for them.
 import { lookup } from 'node:dns/promises'
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
@@ -22,28 +22,38 @@ function get(host) {
   })
 }
 
+/** How many pools it knows, null where it asked for credentials, or what is wrong with it. */
 async function judge(host) {
   let status, page
   try {
     ;({ status, page } = await get(host))
   } catch (error) {
     const wantsCertificate = TARGET_AUTHENTICATION === 'yes' && /^(ERR_SSL|ECONNRESET|EPIPE)/.test(error.code)
-    return wantsCertificate ? undefined : error.message
+    return wantsCertificate ? null : error.message
   }
-  if (TARGET_AUTHENTICATION === 'yes') return status === 401 ? undefined : `asked for no credentials: status ${status}`
+  if (TARGET_AUTHENTICATION === 'yes') return status === 401 ? null : `asked for no credentials: status ${status}`
   if (status !== 200) return `status ${status}`
   if (!/^ephemeral_port_exporter_build_info\{/m.test(page)) return 'served a page that is not the exporter\'s'
   const pools = [...page.matchAll(/^ephemeral_port_pool_available_ports\{.*\} \d+$/gm)]
-  if (pools.length === 0) return 'knows no pool'
-  console.log(`${host}: ${pools.length} pools`)
-  return undefined
+  return pools.length > 0 ? pools.length : 'knows no pool'
 }
 
-const addresses = await lookup(TARGET_HOST, { all: true })
-for (const { address } of addresses) {
-  const problem = await judge(address)
-  if (problem !== undefined) {
-    console.error(`${address}: ${problem}`)
-    process.exitCode = 1
+/** A Service that was just made, or its first pod, takes a moment to reach the name servers. */
+async function findPods() {
+  for (const deadline = Date.now() + 30_000; ; await new Promise((resolve) => setTimeout(resolve, 1000))) {
+    try {
+      return await lookup(TARGET_HOST, { all: true })
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
   }
+}
+
+const pods = await findPods()
+const judged = await Promise.all(pods.map(async ({ address }) => ({ address, result: await judge(address) })))
+for (const { address, result } of judged) {
+  if (typeof result === 'string') {
+    console.error(`${address}: ${result}`)
+    process.exitCode = 1
+  } else console.log(`${address}: ${result === null ? 'asks for credentials' : `${result} pools`}`)
 }

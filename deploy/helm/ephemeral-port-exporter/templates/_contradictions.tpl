@@ -13,6 +13,7 @@
 {{- template "epe.contradictionsOfConfig" . }}
 {{- template "epe.contradictionsOfAccess" . }}
 {{- template "epe.contradictionsOfMonitoring" . }}
+{{- if include "epe.sidecar" . }}{{ template "epe.contradictionsOfSidecar" . }}{{ end }}
 {{- end }}
 
 {{- define "epe.contradictionsOfPrivileges" -}}
@@ -150,7 +151,7 @@
 - webConfig.tls_server_config has neither {{ $what }}_file nor {{ $what }}
 {{- end }}
 {{- end }}
-{{- if and (contains "Verify" (default "" .client_auth_type)) (not (or .client_ca .client_ca_file)) }}
+{{- if and (eq (default "" .client_auth_type) "RequireAndVerifyClientCert") (not (or .client_ca .client_ca_file)) }}
 - webConfig.tls_server_config.client_auth_type: {{ .client_auth_type }} without client_ca_file has no authority to verify by
 {{- end }}
 {{- end }}
@@ -176,9 +177,6 @@
 {{- if and $v.collectors.kubernetes (not $v.serviceAccount.create) (not $v.serviceAccount.name) }}
 - serviceAccount.create: false without serviceAccount.name: every pod of the namespace that names no account could list pods as well
 {{- end }}
-{{- if and $v.helmTest.enabled (not $v.service.enabled) (not $v.hostNetwork) }}
-- helmTest.enabled needs service.enabled or hostNetwork: there is no other address to ask
-{{- end }}
 {{- end }}
 
 {{- define "epe.contradictionsOfMonitoring" -}}
@@ -187,7 +185,7 @@
 - prometheus.podMonitor.targetLabels are labels of a Service, which a PodMonitor does not look at; use podTargetLabels
 {{- end }}
 {{- $severities := dict }}
-{{- range (.Files.Get "files/alerts.yaml" | fromYaml).groups }}
+{{- range (.Files.Get "files/alerts.json" | fromJson).groups }}
 {{- range $rule := .rules }}
 {{- with $rule.alert }}{{ $_ := set $severities . (append (default list (get $severities .)) $rule.labels.severity) }}{{ end }}
 {{- end }}
@@ -215,5 +213,22 @@
 {{- if gt (get $v.prometheusRule.thresholds $clear | float64) (get $v.prometheusRule.thresholds $name | float64) }}
 - prometheusRule.thresholds.{{ $clear }} is above {{ $name }}: an alert ends below the one and begins above the other
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A sidecar is in the pod of somebody else, where nothing of the release can be mounted. */}}
+{{- define "epe.contradictionsOfSidecar" -}}
+{{- $v := .Values }}
+{{- if or (ne $v.privileges "none") $v.collectors.kubernetes }}
+- workload: Sidecar has no rights: privileges are to be none, and collectors.kubernetes false
+{{- end }}
+{{- if or $v.config $v.webConfig $v.webConfigExistingSecret.name $v.configmaps $v.secrets $v.extraVolumeMounts }}
+- workload: Sidecar mounts nothing: instead of config use extraArgs, and give webConfig and the like to the pod by hand
+{{- end }}
+{{- if $v.prometheus.monitor.enabled }}
+- prometheus.monitor finds pods through a Service, which workload: Sidecar has not; use prometheus.podMonitor
+{{- end }}
+{{- if not $v.service.listenOnAllInterfaces }}
+- service.listenOnAllInterfaces: false with workload: Sidecar, whose pod has one address alone
 {{- end }}
 {{- end }}

@@ -12,7 +12,11 @@ annotations:
 {{- end }}
 
 {{- define "epe.monitorSpec" -}}
-jobLabel: {{ default "app.kubernetes.io/name" .monitor.jobLabel }}
+{{- /* Without a label of that name the job is called after the monitor, which the alerts find; a sidecar's pod is named after its program. */}}
+{{- $sidecar := include "epe.sidecar" .root }}
+{{- with default (ternary "" "app.kubernetes.io/name" (ne $sidecar "")) .monitor.jobLabel }}
+jobLabel: {{ . }}
+{{- end }}
 {{- range $key := list "targetLabels" "podTargetLabels" }}
 {{- with get $.monitor $key }}
 {{ $key }}:
@@ -22,13 +26,20 @@ jobLabel: {{ default "app.kubernetes.io/name" .monitor.jobLabel }}
 selector:
   {{- if .monitor.selectorOverride }}
   {{- toYaml .monitor.selectorOverride | nindent 2 }}
+  {{- else if $sidecar }}
+  matchLabels:
+    ephemeral-port-exporter: sidecar
   {{- else }}
   matchLabels:
     {{- include "epe.selectorLabels" .root | nindent 4 }}
   {{- end }}
 namespaceSelector:
+  {{- if $sidecar }}
+  any: true
+  {{- else }}
   matchNames:
     - {{ include "epe.namespace" .root }}
+  {{- end }}
 {{- if .monitor.attachMetadata.node }}
 attachMetadata:
   node: true
@@ -44,7 +55,7 @@ attachMetadata:
 port: {{ .root.Values.service.portName }}
 path: {{ include "epe.telemetryPath" .root }}
 # The labels namespace and pod are those of the pod that has the ports, not the exporter's own
-honorLabels: true
+honorLabels: {{ .monitor.honorLabels }}
 scheme: {{ default (ternary "https" "http" (ne (include "epe.tls" .root) "")) .monitor.scheme }}
 {{- range $key := list "tlsConfig" "basicAuth" "bearerTokenSecret" "relabelings" "metricRelabelings" }}
 {{- with get $.monitor $key }}

@@ -1,10 +1,10 @@
-{{/* The groups of files/alerts.yaml and files/recording.yaml with the user's switches and thresholds. */}}
+{{/* The groups of files/alerts.json and files/recording.json with the user's switches and thresholds. */}}
 
 {{- define "epe.ruleGroups" -}}
 {{- $groups := list }}
 {{- range $file := list "recording" "alerts" }}
-{{- $text := required (printf "The chart is incomplete: files/%s.yaml is missing" $file) ($.Files.Get (printf "files/%s.yaml" $file)) }}
-{{- range $group := (fromYaml $text).groups }}
+{{- $text := required (printf "The chart is incomplete: files/%s.json is missing" $file) ($.Files.Get (printf "files/%s.json" $file)) }}
+{{- range $group := (fromJson $text).groups }}
 {{- $rules := list }}
 {{- range $rule := $group.rules }}
 {{- $switches := dict }}

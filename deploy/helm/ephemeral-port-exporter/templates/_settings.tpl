@@ -1,5 +1,9 @@
 {{/* What the values come to: yes is "true", no is "". */}}
 
+{{- define "epe.sidecar" -}}
+{{- if eq .Values.workload "Sidecar" }}true{{ end }}
+{{- end }}
+
 {{- define "epe.entersNetns" -}}
 {{- if ne .Values.privileges "none" }}true{{ end }}
 {{- end }}
@@ -70,20 +74,24 @@
 {{- end }}
 {{- end }}
 
+{{/* What `kubectl exec ... status` needs as well, to ask the exporter or to sample as it does; without the prefix. */}}
+{{- define "epe.environment" -}}
+WEB_LISTEN_ADDRESS: {{ include "epe.listenAddress" . | quote }}
+NETNS: {{ .Values.netns }}
+PATH_PROCFS: /host/proc
+PATH_CGROUP: /host/sys/fs/cgroup
+{{- if .Values.config }}
+CONFIG_FILE: /etc/ephemeral-port-exporter/config/config.yaml
+{{- end }}
+{{- end }}
+
 {{- define "epe.args" -}}
-- --web.listen-address={{ include "epe.listenAddress" . }}
-- --path.procfs=/host/proc
-- --path.cgroup=/host/sys/fs/cgroup
-- --netns={{ .Values.netns }}
 {{- range $name := list "destinations" "owners" "listeners" "nat" "probe" "kubernetes" }}
 - --{{ if not (get $.Values.collectors $name) }}no-{{ end }}collector.{{ $name }}
 {{- end }}
 - --{{ if not (include "epe.failures" .) }}no-{{ end }}collector.failures
 {{- if not (kindIs "invalid" .Values.collectors.buckets) }}
 - --{{ if not .Values.collectors.buckets }}no-{{ end }}collector.buckets
-{{- end }}
-{{- if .Values.config }}
-- --config.file=/etc/ephemeral-port-exporter/config/config.yaml
 {{- end }}
 {{- if include "epe.webConfigSecret" . }}
 - --web.config.file=/etc/ephemeral-port-exporter/web/{{ include "epe.webConfigKey" . }}
@@ -120,6 +128,14 @@ httpGet:
     fieldRef:
       fieldPath: status.podIP
 {{- end }}
+{{- range $name, $value := include "epe.environment" . | fromYaml }}
+- name: EPHEMERAL_PORT_EXPORTER_{{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- include "epe.userEnv" . }}
+{{- end }}
+
+{{- define "epe.userEnv" -}}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   {{- if kindIs "map" $value }}
