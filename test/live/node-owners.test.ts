@@ -134,14 +134,13 @@ describe('owners of ports', { timeout: 120_000 }, () => {
       withNetns(async (actor) => {
         const id = randomId()
         const netns = `container/${id.slice(0, 12)}`
+        writeFileSync(`${root}/cgroup.procs`, String(actor.pid))
+        await listen(actor)
+        await connect(actor, 3)
+        await actor.call('actAs', 65_534)
+        await connect(actor, 5)
         move(actor, `${TOP}/docker/${id}`)
         await withNodeExporter(FLAGS, async ({ readFreshOf }) => {
-          await readFreshOf(netns)
-          writeFileSync(`${root}/cgroup.procs`, String(actor.pid))
-          await listen(actor)
-          await connect(actor, 3)
-          await actor.call('actAs', 65_534)
-          await connect(actor, 5)
           const page = await readFreshOf(netns)
           expect(ownersOf(page, netns)).toEqual({ 'user nobody': 5, 'user root': 3 })
         })
