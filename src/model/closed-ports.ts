@@ -15,7 +15,7 @@ import {
 } from './hidden-ports.ts'
 import { settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
-import { advanceRefusals, applyRefusals, type Refusal } from './refusals.ts'
+import { applyRefusals, type RefusalMemory } from './refusals.ts'
 import { holdUnseenPorts, listUnseenPorts } from './unseen-ports.ts'
 
 /** What one sample leaves for the next. */
@@ -23,7 +23,7 @@ export interface ClosedMemory {
   readonly flows: BoundFlows
   /** Listeners in the range, gone ones included while connections are left that they accepted. */
   readonly listeners: readonly Listener[]
-  readonly refusals: readonly Refusal[]
+  readonly refusals: RefusalMemory
 }
 
 export interface ClosedPortsInput {
@@ -41,6 +41,8 @@ export interface ClosedPortsInput {
   readonly unknownReuse: Uint8Array | undefined
   /** Destinations to which connect() was refused a port since the last sample. */
   readonly refused: readonly Destination[]
+  /** Connections opened in the namespace so far; undefined where unknown. */
+  readonly opened: number | undefined
 }
 
 export interface ClosedPorts {
@@ -87,10 +89,8 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     if (boundKnown && portsReopen && untested.length > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, unknown: doubt })
     }
-    const refusals = advanceRefusals(before?.refusals ?? [], input.refused, atSeconds)
-    if (applyRefusals({ census, settings, ports, doubt, unknownReuse, refusals })) {
-      ports = countPorts(census, settings)
-    }
+    const refusals = applyRefusals(before?.refusals, { ...input, ports, doubt })
+    if (refusals.isMarked) ports = countPorts(census, settings)
 
     const isAccepted = (port: number) => ((bound.left[port] ?? 0) & (1 << ORIGIN.accepted)) !== 0
     const listeners = rememberListeners(census, before?.listeners ?? [], isAccepted)
@@ -103,7 +103,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     return {
       ports,
       columns,
-      memory: { flows: bound.flows, listeners, refusals },
+      memory: { flows: bound.flows, listeners, refusals: refusals.memory },
       ambiguousPorts: tested?.ambiguous,
       certain: untested.length === 0 && unknownReuse === undefined,
       uncertainPorts: (worst) =>

@@ -10,38 +10,19 @@ import { BLOCKING, type Ports } from './ports.ts'
 
 /** A destination to which connect() found no port. Plain data. */
 export interface Refusal extends Destination {
-  /** Samples that counted some. */
+  /** Samples in which that was no burst. */
   readonly samples: number
+  /** Of the last such sample, or of the first refusal. */
   readonly atSeconds: number
+  /** Ports that the sockets in sight left it in the last sample. */
+  readonly claimedPorts: number
 }
 
-/** A burst that is over before the next sample is refused too: one sample proves nothing. */
-const LEAST_SAMPLES = 3
-/** Since the last refusal. */
-const BELIEVED_SECONDS = 60
-const MOST_REFUSALS = 16
-/** Of the capacity: under churn a few ports are free when the sockets are listed. */
-const LEFT_RATIO = 0.02
-
-/** Adds what was counted since the last sample, newest first, and forgets what is over. */
-export function advanceRefusals(
-  before: readonly Refusal[],
-  refused: readonly Destination[],
-  atSeconds: number,
-): readonly Refusal[] {
-  const nameOf = ({ source, destination }: Destination) => `${source} ${destination}`
-  const names = new Set(refused.map(nameOf))
-  const earlier = new Map(before.map((one) => [nameOf(one), one]))
-  const now = [...new Map(refused.map((one) => [nameOf(one), one])).values()].map(
-    ({ source, destination }): Refusal => {
-      const samples = 1 + (earlier.get(nameOf({ source, destination }))?.samples ?? 0)
-      return { source, destination, samples, atSeconds }
-    },
-  )
-  const others = before.filter(
-    (one) => !names.has(nameOf(one)) && atSeconds - one.atSeconds < BELIEVED_SECONDS,
-  )
-  return [...now, ...others].slice(0, MOST_REFUSALS)
+/** What one sample leaves for the next. */
+export interface RefusalMemory {
+  readonly refusals: readonly Refusal[]
+  /** Connections opened in the namespace so far, as of the last two samples, the older first; undefined where unknown. */
+  readonly opened: readonly (number | undefined)[]
 }
 
 export interface RefusalsInput {
@@ -52,28 +33,68 @@ export interface RefusalsInput {
   readonly doubt: Uint8Array
   /** As in AccountContext. */
   readonly unknownReuse: Uint8Array | undefined
-  readonly refusals: readonly Refusal[]
+  readonly atSeconds: number
+  /** Destinations that were refused since the last sample. */
+  readonly refused: readonly Destination[]
+  /** Connections opened in the namespace so far; undefined where unknown. */
+  readonly opened: number | undefined
 }
+
+/** A moment proves nothing. */
+const LEAST_SAMPLES = 3
+/** Since the last refusal. */
+const BELIEVED_SECONDS = 60
+const MOST_REFUSALS = 16
+/** Of the capacity: under churn a few ports are free when the sockets are listed. */
+const LEFT_RATIO = 0.02
 
 /**
- * Marks in the census as closed what is in doubt, where that alone explains the refusals: hardly a port would be left to the
- * destination. Whatever else refuses, such as a slice of the range that a client confines itself to, changes nothing. Returns
- * whether anything was marked.
+ * Learns from refusals, and marks in the census as closed what is in doubt, where that alone explains them: hardly a port
+ * would be left to the destination. Whatever else refuses, such as a slice of the range that a client confines itself to,
+ * changes nothing, and neither does a burst that took the ports and gave them back before the sockets were listed: then as
+ * many connections were opened as there were ports.
  */
-export function applyRefusals(input: RefusalsInput): boolean {
+export function applyRefusals(
+  before: RefusalMemory | undefined,
+  input: RefusalsInput,
+): { readonly memory: RefusalMemory; readonly isMarked: boolean } {
+  const { atSeconds, opened, refused } = input
+  const [older] = before?.opened ?? []
+  const openedSince = opened === undefined || older === undefined ? Infinity : opened - older
+  const nameOf = ({ source, destination }: Destination) => `${source} ${destination}`
+  const earlier = new Map((before?.refusals ?? []).map((one) => [nameOf(one), one]))
+  const now = new Map(refused.map((one) => [nameOf(one), one]))
+  const refusals: Refusal[] = []
   let isMarked = false
-  for (const refusal of input.refusals) {
-    if (refusal.samples >= LEAST_SAMPLES && explain(input, refusal)) isMarked = true
+  for (const [name, { source, destination }] of new Map([...now, ...earlier])) {
+    const known = earlier.get(name)
+    const standing = judge(input, { source, destination })
+    if (standing === undefined || refusals.length === MOST_REFUSALS) continue
+    const { claimedPorts } = standing
+    const isProof = now.has(name) && openedSince < Math.min(claimedPorts, known?.claimedPorts ?? 0)
+    const samples = (known?.samples ?? 0) + (isProof ? 1 : 0)
+    const lastAtSeconds = isProof || known === undefined ? atSeconds : known.atSeconds
+    if (atSeconds - lastAtSeconds >= BELIEVED_SECONDS) continue
+    refusals.push({ source, destination, samples, atSeconds: lastAtSeconds, claimedPorts })
+    if (samples >= LEAST_SAMPLES && standing.close()) isMarked = true
   }
-  return isMarked
+  const openedBefore = before?.opened.at(-1)
+  return { memory: { refusals, opened: [openedBefore, opened] }, isMarked }
 }
 
-function explain(input: RefusalsInput, refusal: Refusal): boolean {
+interface Standing {
+  readonly claimedPorts: number
+  /** Marks what is in doubt; returns whether that is anything, and explains that nothing is left. */
+  close(): boolean
+}
+
+/** Undefined where the text is no destination. */
+function judge(input: RefusalsInput, refused: Destination): Standing | undefined {
   const { census, settings, ports, doubt, unknownReuse } = input
   const { flows, portUse } = census
   const { destination, port, hold } = flows.columns()
-  const key = keyOf(refusal)
-  if (key === undefined) return false
+  const key = keyOf(refused)
+  if (key === undefined) return undefined
   const index = flows.findDestination(key)
   const isUnknown = index >= 0 && unknownReuse?.[index] === 1
   const own = new Set<number>()
@@ -86,7 +107,6 @@ function explain(input: RefusalsInput, refusal: Refusal): boolean {
     }
     own.add(port[flow] ?? 0)
   }
-
   const closing: number[] = []
   let left = 0
   for (let local = settings.range.first; local <= settings.range.last; local++) {
@@ -95,14 +115,19 @@ function explain(input: RefusalsInput, refusal: Refusal): boolean {
     if (doubt[local] === 1) closing.push(local)
     else left++
   }
-  const isNews = closing.length + recyclable.length > 0
-  if (!isNews || left > LEFT_RATIO * ports.tcp.capacity) return false
-  for (const local of closing) {
-    portUse[local] = (portUse[local] ?? 0) | USE.hidden
-    doubt[local] = 0
+  const inDoubt = closing.length + recyclable.length
+  return {
+    claimedPorts: left + inDoubt,
+    close() {
+      if (inDoubt === 0 || left > LEFT_RATIO * ports.tcp.capacity) return false
+      for (const local of closing) {
+        portUse[local] = (portUse[local] ?? 0) | USE.hidden
+        doubt[local] = 0
+      }
+      for (const flow of recyclable) hold[flow] = HOLD.timeWait
+      return true
+    },
   }
-  for (const flow of recyclable) hold[flow] = HOLD.timeWait
-  return true
 }
 
 /** Undefined where the text is no address. */

@@ -127,6 +127,7 @@ export function createStep(options: ModelOptions): Step {
       portsReopen: reading.portsReopen,
       unknownReuse: timestamps.unknown,
       refused: context.refused ?? [],
+      opened: reading.activeOpens,
     })
     const { ports, columns } = closed
     const least = leastPortsOfRow(ports)

@@ -31,6 +31,7 @@ export function account(
     portsReopen: true,
     unknownReuse: undefined,
     refused: [],
+    opened: undefined,
   }
   const { ports, columns, memory } = createClosedPorts()({ census, settings, before, ...now })
   return { census, ports, memory, listeners: memory.listeners, columns }

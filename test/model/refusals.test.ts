@@ -11,6 +11,8 @@ const PORTS = 100
 interface Look {
   readonly sockets: readonly WireSocket[]
   readonly refused?: readonly Destination[]
+  /** Connections opened since the look before. */
+  readonly opened?: number
 }
 
 /** Samples five seconds apart, and what is known after the last: of connect(), and the cause of tcp_bind. */
@@ -26,11 +28,14 @@ function play(looks: readonly Look[], { tcpTwReuse = 0, gap = 5 } = {}) {
   const range = { first: FIRST, last: FIRST + PORTS - 1 }
   const settings = { ...plainSettings, range, tcpTwReuse, tcpTimestamps: 1 }
   let state: ModelState | undefined
-  return looks.map(({ sockets, refused }, turn) => {
+  let activeOpens = 1000
+  return looks.map(({ sockets, refused, opened = 0 }, turn) => {
+    activeOpens += opened
     const atSeconds = gap * turn
     const dumps = [{ protocol: 'tcp', explicit: false, sockets }] as const
     const context = { atSeconds, unixSeconds: 1_700_000_000 + atSeconds, refused }
-    const taken = step(state, createReading(replayDumps(dumps), settings), context)
+    const reading = createReading(replayDumps(dumps), settings)
+    const taken = step(state, { ...reading, activeOpens }, context)
     state = taken.state
     const [connect, bind] = taken.namespace.pools
     const { availablePorts, uncertainPorts } = connect ?? {}
@@ -61,23 +66,36 @@ const to = (last: number): Destination => ({
 const spread = each(100, (at) => connection(at, at % 10))
 
 describe('refusals of a destination that has ports left', () => {
-  test('close what is in doubt when that alone explains them, from the third sample on', () => {
-    const looks = each(4, () => ({ sockets: spread, refused: [to(3)] }))
+  test('close what is in doubt when that alone explains them, once three samples agree', () => {
+    const looks = each(5, () => ({ sockets: spread, refused: [to(3)] }))
     const seen = play([{ sockets: spread }, ...looks])
-    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([90, 90, 90, 0, 0])
+    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([90, 90, 90, 90, 0, 0])
     // Its own ten connections may be bound or not: that changes nothing for it.
-    expect(seen[4]).toMatchObject({ uncertainPorts: 0, exactness: 'inferred' })
+    expect(seen[5]).toMatchObject({ uncertainPorts: 0, exactness: 'inferred' })
+  })
+
+  test('prove nothing when as many connections were opened in between as there were ports', () => {
+    const burst = (opened: number) => ({ sockets: spread, refused: [to(3)], opened })
+    const ends = [45, 90].map((opened) => play(each(8, () => burst(opened))).at(-1))
+    expect(ends.map((end) => end?.availablePorts)).toEqual([90, 90])
+    expect(play(each(8, () => burst(44))).at(-1)).toMatchObject({ availablePorts: 0 })
+  })
+
+  test('prove nothing when the ports have come free since', () => {
+    const full = { sockets: each(100, (at) => connection(at, 3)), refused: [to(3)] }
+    const looks = each(5, () => [full, { sockets: spread, refused: [to(3)] }]).flat()
+    expect(play(looks).at(-1)).toMatchObject({ availablePorts: 90 })
   })
 
   test('count of a destination that no connection leads to as well', () => {
-    const looks = each(3, () => ({ sockets: spread, refused: [to(77)] }))
-    expect(play(looks)[2]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
+    const looks = each(5, () => ({ sockets: spread, refused: [to(77)] }))
+    expect(play(looks)[4]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
   })
 
   test('are believed for a minute', () => {
-    const refused = each(3, () => ({ sockets: spread, refused: [to(3)] }))
+    const refused = each(5, () => ({ sockets: spread, refused: [to(3)] }))
     const after = each(12, () => ({ sockets: spread }))
-    const seen = play([...refused, ...after]).slice(2)
+    const seen = play([...refused, ...after]).slice(4)
     expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([
       ...each(12, () => 0),
       ...[90],
@@ -86,26 +104,26 @@ describe('refusals of a destination that has ports left', () => {
 
   test('change nothing where ports are left that are in no doubt', () => {
     const sockets = spread.slice(0, 97)
-    const looks = each(4, () => ({ sockets, refused: [to(3)] }))
-    expect(play(looks)[3]).toMatchObject({ availablePorts: 90, uncertainPorts: 87 })
-    const nearly = each(4, () => ({ sockets: spread.slice(0, 98), refused: [to(3)] }))
-    expect(play(nearly)[3]).toMatchObject({ availablePorts: 2, uncertainPorts: 0 })
+    const looks = each(5, () => ({ sockets, refused: [to(3)] }))
+    expect(play(looks)[4]).toMatchObject({ availablePorts: 90, uncertainPorts: 87 })
+    const nearly = each(5, () => ({ sockets: spread.slice(0, 98), refused: [to(3)] }))
+    expect(play(nearly)[4]).toMatchObject({ availablePorts: 2, uncertainPorts: 0 })
   })
 
   test('hold TIME_WAITs of which nobody knows whether they can be recycled', () => {
     const sockets = each(100, (at) => connection(at, 3, TIME_WAIT))
     const seen = play(
-      each(3, () => ({ sockets, refused: [to(3)] })),
+      each(5, () => ({ sockets, refused: [to(3)] })),
       { tcpTwReuse: 1 },
     )
     expect(seen[1]).toMatchObject({ availablePorts: 100, uncertainPorts: 100 })
-    expect(seen[2]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
+    expect(seen[4]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
     const others = play(
-      each(3, () => ({ sockets, refused: [to(4)] })),
+      each(5, () => ({ sockets, refused: [to(4)] })),
       { tcpTwReuse: 1 },
     )
     // Of another destination they tell that the ports themselves are closed.
-    expect(others[2]).toMatchObject({ availablePorts: 0 })
+    expect(others[4]).toMatchObject({ availablePorts: 0 })
   })
 })
 

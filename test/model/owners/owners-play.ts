@@ -99,6 +99,7 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
         portsReopen: true,
         unknownReuse: undefined,
         refused: [],
+        opened: undefined,
       }
       const { ports, columns, memory } = findClosed({ census, settings, ...context })
       const { listeners } = memory
