@@ -89,7 +89,11 @@ describe('probeCapabilities()', () => {
 
   test.each([
     { tcpDiag: 'empty', reason: 'unsupported', message: /does not list a listening socket/ },
-    { tcpDiag: 'refuses', reason: 'unsupported', message: /tcp_diag is missing: modprobe tcp_diag/ },
+    {
+      tcpDiag: 'refuses',
+      reason: 'unsupported',
+      message: /tcp_diag is missing: modprobe tcp_diag/,
+    },
     { tcpDiag: 'silent', reason: 'timeout', message: /Cannot read tcp sockets.*EAGAIN/ },
   ] as const)(
     'throws SourceError, and leaves nothing open, when TCP is $tcpDiag',

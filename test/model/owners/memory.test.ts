@@ -187,9 +187,8 @@ describe('TIME_WAIT takes the owners of its destination', () => {
   })
 
   test('that of unknown sockets included', () => {
-    const state = createOwnersPlayer().play(
-      read([...many(2, { to: 9, cgroupId: 900 }), ...timeWait]),
-    )
+    const unknown = many(2, { to: 9, cgroupId: 900 })
+    const state = createOwnersPlayer().play(read([...unknown, ...timeWait]))
     expect(rowsOf(state)).toEqual(['tcp *unknown 42'])
   })
 
