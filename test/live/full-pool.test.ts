@@ -1,7 +1,7 @@
 // Churn around a full pool: connections, listeners and binds come and go while the page is read, and after each step the
 // kernel says what it really grants.
 
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { whyNoBuckets } from '../kernel/bpf/permitted.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { readFreshPage } from '../support/netns/actor-page.ts'
@@ -12,7 +12,8 @@ import { depth } from '../support/program/depth.ts'
 
 const FIRST = 40_000
 const PORTS = 100
-const SECONDS = depth(600, 15)
+/** Of each of the two runs, which go on at the same time. */
+const SECONDS = depth(300, 15)
 const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1']
 const CONNECT = { pool: 'tcp_connect' }
 const servers = [8001, 8002, 8003].map((port) => ({ address: '127.0.0.1', port }))
@@ -74,11 +75,12 @@ async function judge(netns: Netns, teller: string) {
   return { truth, available, uncertain, wrong }
 }
 
-describe.for([
+test.concurrent.for([
   { teller: 'nobody', flags: ['--no-collector.buckets'] },
   { teller: 'buckets', flags: ['--collector.buckets', '--detail.min-utilization=0'] },
-])('$teller tells of hidden ports', ({ teller, flags }) => {
-  test('the page of a pool that is nearly full is never wrong by more than it says', async (context) => {
+])(
+  'a page of a nearly full pool, with $teller to tell of hidden ports, is never wrong by more than it says',
+  async ({ teller, flags }, context) => {
     const reason = whyNotExact() ?? (teller === 'buckets' ? await whyNoBuckets() : undefined)
     if (reason !== undefined) return context.skip(reason)
     const random = createRandom(7)
@@ -107,5 +109,5 @@ describe.for([
     // Otherwise nothing was at stake.
     expect([turns > 5, exhausted > 0]).toEqual([true, true])
     expect(hidden > 0).toBe(teller === 'nobody')
-  }, 700_000)
-})
+  },
+)

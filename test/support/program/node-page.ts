@@ -25,7 +25,7 @@ export interface NodeExporter {
   until<T>(ask: (page: Page) => T | undefined): Promise<T>
 }
 
-const DEADLINE_MS = 60_000
+const DEADLINE_MS = 180_000
 const POLL_MS = 50
 /** The timestamps on both sides are whole milliseconds. */
 const ROUNDING_SECONDS = 0.002

@@ -88,7 +88,7 @@ function killGroup(pid: number | undefined): void {
 }
 
 /** Far beyond what anything needs: a busy machine takes many times what a quiet one does, and only a failure waits so long. */
-const WAIT_MS = 45_000
+const WAIT_MS = 120_000
 
 /** Asks until the answer is what it should be. */
 export async function waitFor<T>(ask: () => Promise<T | undefined>): Promise<T> {
