@@ -44,13 +44,19 @@ const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: 'tcp', 17: 'udp' }
 
 type Attributes = ReadonlyMap<number, Uint8Array>
 
-/** Appends to `rules` the rules of one datagram that translate IPv4 sources. Throws DecodeError when a length misleads. */
-export function decodeRules(datagram: Uint8Array, sequence: number, rules: NatRule[]): DatagramEnd {
+/**
+ * Calls `found` for each rule of one datagram: with what it says of IPv4 sources, or undefined where it translates none. Throws
+ * DecodeError when a length misleads.
+ */
+export function decodeRules(
+  datagram: Uint8Array,
+  sequence: number,
+  found: (rule: NatRule | undefined) => void,
+): DatagramEnd {
   return walkDatagram(datagram, sequence, (view, type, start, end) => {
     if (type !== NFT_MSG.newRule) return
     const expressions = decodeMessage(view, start, end).get(NFTA_RULE_EXPRESSIONS)
-    const rule = expressions && decodeExpressions(expressions)
-    if (rule) rules.push(rule)
+    found(expressions && decodeExpressions(expressions))
   })
 }
 

@@ -10,6 +10,8 @@ import { decodeGeneration, decodeRules, NFT_MSG } from './nft-answer.ts'
 const NLM_F_REQUEST = 1
 const AF_UNSPEC = 0
 const SEQUENCE = { generation: 0x4e01, rules: 0x4e02 } as const
+/** Each NAT address is compared with all of them. */
+const MOST_RULES = 4096
 /** A dump is interrupted when the rules change under it, which takes a moment. */
 const RULES_ATTEMPTS = 3
 
@@ -28,8 +30,15 @@ export function readRulesGeneration(channel: NetlinkChannel): number {
   return generation
 }
 
-/** The rules of the namespace that translate sources. Throws SourceError and DecodeError. */
-export function readNatRules(channel: NetlinkChannel): readonly NatRule[] {
+export interface NatRules {
+  /** Those that translate sources. */
+  readonly rules: readonly NatRule[]
+  /** How many there are of all kinds: what reading them costs. */
+  readonly walked: number
+}
+
+/** The rules of the namespace. Throws SourceError, also where too many translate sources, and DecodeError. */
+export function readNatRules(channel: NetlinkChannel): NatRules {
   for (let attempt = 1; ; attempt++) {
     try {
       return dumpRules(channel, SEQUENCE.rules + attempt)
@@ -40,13 +49,22 @@ export function readNatRules(channel: NetlinkChannel): readonly NatRule[] {
   }
 }
 
-function dumpRules(channel: NetlinkChannel, sequence: number): readonly NatRule[] {
+function dumpRules(channel: NetlinkChannel, sequence: number): NatRules {
   const rules: NatRule[] = []
+  let walked = 0
   const request = encodeMessage(
     { type: NFT_MSG.getRule, flags: NLM_F_REQUEST_DUMP, sequence },
     encodeNfgenmsg(AF_UNSPEC),
   )
-  const decode = (datagram: Uint8Array) => decodeRules(datagram, sequence, rules)
-  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', decode }));
-  return rules
+  const decode = (datagram: Uint8Array) =>
+    decodeRules(datagram, sequence, (rule) => {
+      walked++
+      if (rule !== undefined) rules.push(rule)
+    })
+  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', decode })) {
+    if (rules.length > MOST_RULES) {
+      throw new SourceError('unsupported', `Cannot keep more than ${MOST_RULES} rules of NAT`)
+    }
+  }
+  return { rules, walked }
 }

@@ -26,6 +26,8 @@ export interface ConntrackMemory {
   /** Of the rules below. */
   generation: number | undefined
   rules: readonly NatRule[] | undefined
+  /** Until then they are not read again, by performance.now(). */
+  rulesRestUntilMs: number
   /** Entries with a translated source; undefined before the first listing. */
   translated: number | undefined
   /** What their sources were translated to. */
@@ -48,6 +50,8 @@ const ADDRESSES_BY_NAME = 2
  */
 const WALK_ENTRIES = 20_000
 const WALK_SHARE = 0.4
+/** For each rule that there is: where 100,000 of them change all the time they are read every 5 s. */
+const REST_MS = 0.05
 /** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
 const EVICTING = { major: 6, minor: 5 }
 
@@ -70,17 +74,26 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
   return {
     read(memory, entries, use) {
       const channel = open(libc, buffer)
-      const store = createConntrackStore()
-      const all = isCheaperWhole(memory, entries)
+      const whole = isCheaperWhole(memory, entries)
+      const listing: Listing = {
+        store: createConntrackStore(),
+        before: memory.addresses,
+        complete: whole,
+      }
       try {
         refreshRules(channel, memory)
         return use({
           rules: memory.rules,
           evicts,
-          translated: keepOthers(dump(channel, [all ? {} : { sourceNat: true }]), memory, store),
-          // What came unasked is a kernel's that has no filters: it has sent all.
-          others: (addresses) =>
-            all || store.batch.length > 0 ? [store.batch] : dump(channel, planOthers(addresses)),
+          translated: keepOthers(
+            dump(channel, [whole ? {} : { sourceNat: true }]),
+            memory,
+            listing,
+          ),
+          others: function* (addresses) {
+            if (listing.complete) yield listing.store.batch
+            yield* dump(channel, planOthers(addresses, listing))
+          },
         })
       } finally {
         channel.close()
@@ -100,13 +113,22 @@ function isCheaperWhole({ translated }: ConntrackMemory, entries: number): boole
   return entries - translated <= WALK_ENTRIES + WALK_SHARE * entries
 }
 
-/** Passes the batches on, and keeps those rows that matter though their source is not, or not only, translated. */
+interface Listing {
+  /** Rows that matter though their source is not, or not only, translated. */
+  readonly store: ConntrackStore
+  /** NAT addresses that were known when the listing began. */
+  readonly before: ReadonlySet<number>
+  /** Whether the kernel sends all, asked or not: one without filters does. */
+  complete: boolean
+}
+
+/** Passes the batches on, and keeps of them what will be asked for next. */
 function* keepOthers(
   batches: Iterable<ConntrackBatch>,
   memory: ConntrackMemory,
-  store: ConntrackStore,
+  listing: Listing,
 ): Generator<ConntrackBatch, void, void> {
-  const { addresses: before } = memory
+  const { store, before } = listing
   const addresses = new Set<number>()
   let translated = 0
   let lastAddress = -1
@@ -114,8 +136,10 @@ function* keepOthers(
     const { original, reply } = batch
     for (let row = 0; row < batch.length; row++) {
       const asked = original.destination[row] ?? 0
-      if (batch.sourceNat[row] === 0) store.add(batch, row)
-      else {
+      if (batch.sourceNat[row] === 0) {
+        listing.complete = true
+        store.add(batch, row)
+      } else {
         translated++
         const address = reply.destination[row] ?? 0
         if (address !== lastAddress) addresses.add(address)
@@ -129,10 +153,17 @@ function* keepOthers(
   memory.addresses = addresses
 }
 
-function planOthers(addresses: readonly number[]): readonly ConntrackFilter[] {
-  if (addresses.length > ADDRESSES_BY_NAME) return [{}]
-  return addresses.flatMap((address): ConntrackFilter[] => [
-    { sourceNat: false, destination: { direction: 'reply', address } },
+/** What is still to be asked for: of a complete listing only what nobody could know to keep. */
+function planOthers(
+  addresses: readonly number[],
+  { before, complete }: Listing,
+): readonly ConntrackFilter[] {
+  const left = addresses.filter((address) => !complete || !before.has(address))
+  if (left.length > ADDRESSES_BY_NAME) return [{}]
+  return left.flatMap((address): ConntrackFilter[] => [
+    ...(complete
+      ? []
+      : [{ sourceNat: false, destination: { direction: 'reply', address } } as const]),
     { destination: { direction: 'original', address } },
   ])
 }
@@ -152,9 +183,11 @@ function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
 function refreshRules(channel: NetlinkChannel, memory: ConntrackMemory): void {
   try {
     const generation = readRulesGeneration(channel)
-    if (generation === memory.generation) return
-    memory.rules = readNatRules(channel)
+    if (generation === memory.generation || performance.now() < memory.rulesRestUntilMs) return
+    const { rules, walked } = readNatRules(channel)
+    memory.rules = rules
     memory.generation = generation
+    memory.rulesRestUntilMs = performance.now() + walked * REST_MS
   } catch (error) {
     if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
     memory.rules = undefined

@@ -23,6 +23,7 @@ export function startNatMemory(): NatMemory {
     source: {
       generation: undefined,
       rules: undefined,
+      rulesRestUntilMs: 0,
       translated: undefined,
       addresses: new Set(),
     },

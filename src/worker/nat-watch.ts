@@ -4,6 +4,7 @@
 import { smallestNatRange } from '../model/nat/ranges.ts'
 import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
+import type { FailureReason } from '../observation.ts'
 import type { NatRangeOption } from '../sample.ts'
 import type { ConntrackState, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
@@ -33,12 +34,19 @@ export interface NatWatchOptions {
 const STRAINED_RATIO = 0.2
 /** A namespace that is not strained is listed that often. */
 const CALM_SECONDS = 60
-/** Listings may take this share of the budget of a sample. What they cost too much is owed by the next samples. */
-const BUDGET_SHARE = 0.5
+const BENIGN: readonly FailureReason[] = ['permission', 'unsupported', 'vanished']
+/** A namespace of others with more entries than the kernel's usual limit would take our memory: it is not listed. */
+const MOST_FOREIGN_ENTRIES = 262_144
+/**
+ * Listings may take these shares of the budget of a sample. What they cost too much is owed by the next samples, and what
+ * the namespaces of others cost is not owed by the host.
+ */
+const BUDGET_SHARES = { home: 0.5, foreign: 0.25 } as const
+type Purse = keyof typeof BUDGET_SHARES
 
 export function createNatWatch(options: NatWatchOptions): NatWatch {
   const { namespaces, source, step, ranges, clientNames, clocks } = options
-  let credit = 0
+  const credits: Record<Purse, number> = { home: 0, foreign: 0 }
   let problem: string | undefined
   let durationSeconds = 0
 
@@ -51,30 +59,29 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     }
   }
 
-  /** What was never permitted, or has gone, is no problem of ours. */
+  /** What was never permitted, cannot be done, or has gone, is no problem of ours. */
   function note({ reason, message }: ReturnType<typeof judgeFailure>): void {
-    if (reason !== 'permission' && reason !== 'vanished') problem = message
+    if (!BENIGN.includes(reason)) problem = message
   }
 
-  /** Tells what makes a listing worth its cost now; undefined where nothing does. */
-  function judgeDue(
-    { identity, last: { nat } }: Watched,
-    now: number,
-  ): 'strained' | 'calm' | undefined {
+  /** Whether a listing is worth its cost now. */
+  function isDue(one: Watched, now: number): boolean {
+    const { nat } = one.last
     const entries = nat.conntrack?.entries ?? 0
-    if (nat.refused || (entries === 0 && nat.state === undefined)) return undefined
-    const { namespace, name } = identity
+    if (nat.refused || (entries === 0 && nat.state === undefined)) return false
     // Nothing is shown of a namespace without a name, and its clients have none yet either.
-    if (name === undefined) return undefined
+    if (one.identity.name === undefined) return false
+    if (!isHome(one) && entries > MOST_FOREIGN_ENTRIES) {
+      nat.state = undefined
+      return false
+    }
     const bound = entries / smallestNatRange(nat.source.rules, ranges)
     const translates = nat.model !== undefined
     const fullest = Math.max(0, ...(nat.state?.pools ?? []).map((pool) => pool.utilizationRatio))
-    if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return 'strained'
-    if (now - (nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY) < CALM_SECONDS) return undefined
-    const alwaysShown = namespace.own || name.netnsKind === 'host'
+    if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return true
+    if (now - (nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY) < CALM_SECONDS) return false
     const known = nat.listedAtSeconds !== undefined
-    if (known && !translates && !alwaysShown && bound < STRAINED_RATIO) return undefined
-    return 'calm'
+    return !known || translates || isHome(one) || bound >= STRAINED_RATIO
   }
 
   /** Returns the CPU seconds that it cost. */
@@ -103,6 +110,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       const failure = judgeFailure(error)
       nat.state = undefined
       nat.refused = failure.reason === 'permission'
+      if (failure.reason === 'unsupported') nat.model = undefined
       note(failure)
     }
     return clocks.cpuSeconds() - before
@@ -112,18 +120,20 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     async read(watched, budgetSeconds) {
       const now = clocks.monotonicSeconds()
       problem = undefined
-      const due = { strained: [] as Watched[], calm: [] as Watched[] }
+      const due: Record<Purse, Watched[]> = { home: [], foreign: [] }
       for (const one of watched) {
         count(one)
-        const reason = source && judgeDue(one, now)
-        if (reason !== undefined) due[reason].push(one)
+        if (isDue(one, now)) due[isHome(one) ? 'home' : 'foreign'].push(one)
       }
       if (source !== undefined) {
         const age = ({ last }: Watched) => last.nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY
-        const queue = [...due.strained, ...due.calm].sort((a, b) => compare(age(a), age(b)))
-        credit = await spend(queue, credit, budgetSeconds * BUDGET_SHARE, (one) =>
-          list(source, one, watched),
-        )
+        for (const purse of ['home', 'foreign'] as const) {
+          const queue = due[purse].sort((a, b) => compare(age(a), age(b)))
+          const allowance = budgetSeconds * BUDGET_SHARES[purse]
+          credits[purse] = await spend(queue, credits[purse], allowance, (one) =>
+            list(source, one, watched),
+          )
+        }
       }
       durationSeconds = clocks.monotonicSeconds() - now
     },
@@ -159,6 +169,11 @@ function takeCounts(
     (key) => before?.[key] === now[key],
   )
   return same ? before : now
+}
+
+/** The host, and wherever we are. */
+function isHome({ identity: { namespace, name } }: Watched): boolean {
+  return namespace.own || name?.netnsKind === 'host'
 }
 
 /** Infinities included, whose difference would be NaN. */

@@ -56,7 +56,9 @@ const wide = (bytes: readonly number[]) => [
 
 function decode(...expressions: readonly number[][]): readonly NatRule[] {
   const rules: NatRule[] = []
-  decodeRules(Uint8Array.from(buildRule(SEQUENCE, ...expressions)), SEQUENCE, rules)
+  decodeRules(Uint8Array.from(buildRule(SEQUENCE, ...expressions)), SEQUENCE, (rule) => {
+    if (rule !== undefined) rules.push(rule)
+  })
   return rules
 }
 
@@ -191,7 +193,7 @@ describe('decodeRules()', () => {
           const damaged = Uint8Array.from(bytes)
           for (const [at, value] of damage) damaged[at % damaged.length] = value
           try {
-            decodeRules(damaged, SEQUENCE, [])
+            decodeRules(damaged, SEQUENCE, () => {})
           } catch (error) {
             if (!(error instanceof DecodeError)) throw error
           }
@@ -216,7 +218,7 @@ describe('readNatRules()', () => {
       if (asked++ === 0) end[6] = 0x12
       return [Uint8Array.from([...buildRule(sequenceOf(request), plainMasquerade), ...end])]
     })
-    expect(readNatRules(channel)).toEqual([none])
+    expect(readNatRules(channel)).toEqual({ rules: [none], walked: 1 })
     expect(asked).toBe(2)
   })
 
@@ -233,6 +235,16 @@ describe('readNatRules()', () => {
     const missing = createFakeChannel(answer((sequence) => buildError(sequence, 22)))
     expect(() => readNatRules(missing)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
     expect(missing.requests).toHaveLength(1)
+  })
+
+  test('keeps no more rules than it can compare', () => {
+    const channel = createFakeChannel((request) => {
+      const rule = buildRule(sequenceOf(request), plainMasquerade)
+      return Array.from({ length: 100 }, () =>
+        Uint8Array.from(Array.from({ length: 50 }, () => rule).flat()),
+      )
+    })
+    expect(() => readNatRules(channel)).toThrow(/more than 4096 rules/)
   })
 
   test('reads the number of the present set of rules', () => {

@@ -15,7 +15,7 @@ const COUNTS: Conntrack = {
   drop: 0,
   clashResolve: 0,
 }
-const LIST_SECONDS = 0.01
+const LIST_SECONDS = 1 / 128
 
 function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
   const world = {
@@ -152,13 +152,59 @@ describe('the watch of NAT', () => {
     expect(await sample([one], 1)).toEqual([])
   })
 
-  test('spends half of the budget, the longest unlisted first, and owes what was too much', async () => {
+  test('spends its share of the budget, the longest unlisted first, and owes what was too much', async () => {
     const { add, sample } = setUp()
     const all = [1, 2, 3, 4].map((id) => add(id, { entries: 100 }))
     const turns: number[][] = []
-    for (let turn = 0; turn < 4; turn++) turns.push([...(await sample(all, LIST_SECONDS))])
+    for (let turn = 0; turn < 8; turn++) turns.push([...(await sample(all, LIST_SECONDS))])
     expect(turns.flat().sort()).toEqual([1, 2])
     expect(turns.filter((turn) => turn.length > 0)).toHaveLength(2)
+  })
+
+  test('lists our own namespace however much those of others cost, if not more often than it may', async () => {
+    const { add, sample, world } = setUp()
+    const own = add(1, { entries: 20_000 }, true)
+    const others = Array.from({ length: 20 }, (_, at) => add(2 + at, { entries: 20_000 }))
+    const all = [...others, own]
+    for (const { identity } of all) world.entries.set(identity.namespace.id, translated(20))
+    let times = 0
+    for (let turn = 0; turn < 20; turn++) {
+      times += (await sample(all, LIST_SECONDS)).filter((id) => id === 1).length
+    }
+    expect(times).toBe(10)
+  })
+
+  test('does not list the namespace of others that has too many entries, and then has no old pools', async () => {
+    const { add, sample, world } = setUp()
+    const [one, own] = [add(1, { entries: 20_000 }), add(2, { entries: 300_000 }, true)]
+    world.entries.set(1, translated(20))
+    expect([...(await sample([one, own], 1))].sort()).toEqual([1, 2])
+    expect(one.last.nat.state).toBeDefined()
+    world.counts.set(1, { ...COUNTS, entries: 262_145 })
+    await sample([one], 1)
+    expect(one.last.nat.state).toBeUndefined()
+    expect(one.last.nat.conntrack?.entries).toBe(262_145)
+  })
+
+  test('takes more NAT addresses than it can tell apart for no problem, and tries again in a while', async () => {
+    const { add, sample, watch, world } = setUp()
+    const one = add(1, { entries: 20_000 })
+    world.entries.set(1, translated(20))
+    await sample([one], 1)
+    world.entries.set(
+      1,
+      Array.from({ length: 5000 }, (_, at) => ({
+        client: `10.0.0.1:${1024 + at}`,
+        answers: '198.51.100.9:443',
+        nat: `203.0.${at >> 8}.${at & 255}:40000`,
+      })),
+    )
+    expect(await sample([one], 1)).toEqual([1])
+    expect(one.last.nat.state).toBeUndefined()
+    expect(watch.collector().success).toBe(true)
+    expect(await sample([one], 1)).toEqual([])
+    world.now += 60
+    expect(await sample([one], 1)).toEqual([1])
   })
 
   test('does not ask again where the right is missing, which is no problem', async () => {

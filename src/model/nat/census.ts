@@ -2,7 +2,13 @@
 // port is taken by the tuple destination -> NAT address:port in either direction of any entry, translated or not
 // (docs/development/nat-model.md#the-pool). Independent of the order of entries.
 
-import type { ConntrackBatch, ConntrackTuples, NatReading, Protocol } from '../../observation.ts'
+import {
+  type ConntrackBatch,
+  type ConntrackTuples,
+  type NatReading,
+  type Protocol,
+  SourceError,
+} from '../../observation.ts'
 import { V4_MAPPED } from '../addresses.ts'
 import {
   createFlowTable,
@@ -29,8 +35,13 @@ export interface NatCensus {
 }
 
 const IPPROTO_UDP = 17
+/** Each has a range and pools of its own. Whoever translates to more of them, to make us work, has no pools on the page. */
+const MOST_ADDRESSES = 4096
 
-/** Creates a function that takes one census after another in the same memory. What the batches throw passes through. */
+/**
+ * Creates a function that takes one census after another in the same memory. Throws SourceError where there are too many NAT
+ * addresses. What the batches throw passes through.
+ */
 export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
   const clients = createNumberTable()
   const known = createNumberTable()
@@ -78,6 +89,7 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
         if (address === lastAddress || address === original.source[row]) continue
         known.index(address)
         lastAddress = address
+        if (addresses.size > MOST_ADDRESSES) refuseAddresses()
       }
     }
     use.hold = HOLD.live
@@ -96,4 +108,11 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
     flows.udp.settleFlows()
     return { flows, clients, addresses }
   }
+}
+
+function refuseAddresses(): never {
+  throw new SourceError(
+    'unsupported',
+    `Cannot tell the NAT pools apart: there are more than ${MOST_ADDRESSES} NAT addresses`,
+  )
 }

@@ -51,8 +51,17 @@ export function smallestNatRange(
   rules: readonly NatRule[] | undefined,
   options: readonly NatRangeOption[],
 ): number {
-  const sizes = [...(rules ?? []).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE), ...options]
-  return Math.min(sizeOf(DEFAULT_NAT_RANGE), ...sizes.map(sizeOf))
+  return Math.min(
+    smallestOf((rules ?? []).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE)),
+    smallestOf(options),
+  )
+}
+
+/** How many ports the smallest of the ranges has; that of the default where there is none. */
+export function smallestOf(ranges: Iterable<PortRange>): number {
+  let smallest = sizeOf(DEFAULT_NAT_RANGE)
+  for (const range of ranges) smallest = Math.min(smallest, sizeOf(range))
+  return smallest
 }
 
 export function sizeOf({ first, last }: PortRange): number {

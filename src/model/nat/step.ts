@@ -9,7 +9,7 @@ import { createNatCensusTaker } from './census.ts'
 import { type NameClient, renderClients } from './clients.ts'
 import { accountNat } from './destinations.ts'
 import { leastRowPorts, modelNatPool, type NatProtocolState } from './pools.ts'
-import { chooseNatRange, type NatRange, type NatRangeOption, sizeOf } from './ranges.ts'
+import { chooseNatRange, type NatRange, type NatRangeOption, smallestOf } from './ranges.ts'
 
 export interface NatOptions {
   readonly top: number
@@ -66,7 +66,7 @@ export function createNatStep(options: NatOptions): NatStep {
       const columns = accountNat(flows, {
         rangeOf,
         clientCount: census.clients.count(),
-        leastWidth: ranges.reduce((least, range) => Math.min(least, sizeOf(range)), Infinity),
+        leastWidth: smallestOf(ranges.values()),
       })
       const now = modelNatPool(state?.protocols[protocol], {
         protocol,
