@@ -272,6 +272,12 @@ export interface NatReading {
   readonly evicts: boolean
   /** Entries with a translated source, perhaps among others. Reading may throw SourceError or DecodeError. */
   readonly translated: Iterable<ConntrackBatch>
-  /** Every other entry with one of these addresses as the destination of either direction, perhaps among others. */
-  readonly others: (addresses: readonly number[]) => Iterable<ConntrackBatch>
+  /**
+   * Entries whose destination in that direction is one of these addresses, perhaps among others; of the reply those with a
+   * translated source may be missing.
+   */
+  readonly others: (
+    direction: 'reply' | 'original',
+    addresses: readonly number[],
+  ) => Iterable<ConntrackBatch>
 }

@@ -80,19 +80,21 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
         before: memory.addresses,
         complete: whole,
       }
+      const list = (filter: ConntrackFilter) => keepOthers(dump(channel, [filter]), memory, listing)
       try {
         refreshRules(channel, memory)
         return use({
           rules: memory.rules,
           evicts,
-          translated: keepOthers(
-            dump(channel, [whole ? {} : { sourceNat: true }]),
-            memory,
-            listing,
-          ),
-          others: function* (addresses) {
+          translated: list(whole ? {} : { sourceNat: true }),
+          *others(direction, addresses) {
+            if (!listing.complete && addresses.length > ADDRESSES_BY_NAME) {
+              listing.complete = true
+              listing.before = new Set(addresses)
+              for (const _batch of list({}));
+            }
             if (listing.complete) yield listing.store.batch
-            yield* dump(channel, planOthers(addresses, listing))
+            yield* dump(channel, planOthers(direction, addresses, listing))
           },
         })
       } finally {
@@ -117,7 +119,7 @@ interface Listing {
   /** Rows that matter though their source is not, or not only, translated. */
   readonly store: ConntrackStore
   /** NAT addresses that were known when the listing began. */
-  readonly before: ReadonlySet<number>
+  before: ReadonlySet<number>
   /** Whether the kernel sends all, asked or not: one without filters does. */
   complete: boolean
 }
@@ -155,17 +157,17 @@ function* keepOthers(
 
 /** What is still to be asked for: of a complete listing only what nobody could know to keep. */
 function planOthers(
+  direction: 'reply' | 'original',
   addresses: readonly number[],
   { before, complete }: Listing,
 ): readonly ConntrackFilter[] {
+  if (complete && direction === 'reply') return []
   const left = addresses.filter((address) => !complete || !before.has(address))
   if (left.length > ADDRESSES_BY_NAME) return [{}]
-  return left.flatMap((address): ConntrackFilter[] => [
-    ...(complete
-      ? []
-      : [{ sourceNat: false, destination: { direction: 'reply', address } } as const]),
-    { destination: { direction: 'original', address } },
-  ])
+  return left.map((address) => ({
+    ...(direction === 'reply' && { sourceNat: false }),
+    destination: { direction, address },
+  }))
 }
 
 function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {

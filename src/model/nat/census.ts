@@ -89,19 +89,24 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
         if (address === lastAddress || address === original.source[row]) continue
         known.index(address)
         lastAddress = address
-        if (addresses.size > MOST_ADDRESSES) refuseAddresses()
+        if (known.count() > MOST_ADDRESSES) refuseAddresses()
       }
     }
     use.hold = HOLD.live
     const addresses = Array.from({ length: known.count() }, (_, index) => known.value(index))
-    for (const batch of addresses.length === 0 ? [] : others(addresses)) {
-      const { original, reply } = batch
+    const list = (direction: 'reply' | 'original') =>
+      addresses.length === 0 ? [] : others(direction, addresses)
+    for (const batch of list('reply')) {
       for (let row = 0; row < batch.length; row++) {
-        if (batch.sourceNat[row] === 0 && known.find(reply.destination[row] ?? 0) >= 0) {
-          note(batch, reply, row, false)
-        }
-        // What comes in from everywhere makes no pool, but takes a port of those there are.
-        if (known.find(original.destination[row] ?? 0) >= 0) note(batch, original, row, true)
+        const isKnown = known.find(batch.reply.destination[row] ?? 0) >= 0
+        if (batch.sourceNat[row] === 0 && isKnown) note(batch, batch.reply, row, false)
+      }
+    }
+    // What comes in from everywhere makes no pool, but takes a port of those there are.
+    for (const batch of list('original')) {
+      for (let row = 0; row < batch.length; row++) {
+        const isKnown = known.find(batch.original.destination[row] ?? 0) >= 0
+        if (isKnown) note(batch, batch.original, row, true)
       }
     }
     flows.tcp.settleFlows()
