@@ -26,8 +26,12 @@ export function renderPoolDiagnosis(one: PoolDiagnosis, terminal: Terminal): str
       [one.because && `${one.because}.`, one.explanation].filter(Boolean).join(' '),
       terminal,
     ),
-    ...one.remedies.flatMap(({ advice, buys, check, command, podSpec }, at) => [
-      ...renderLabelled(at === 0 ? '  do:   ' : '  or:   ', `${advice} It ${buys}.`, terminal),
+    ...one.remedies.flatMap(({ advice, buys, check, command, missing, podSpec }, at) => [
+      ...renderLabelled(
+        at === 0 ? '  do:   ' : '  or:   ',
+        [`${advice} It ${buys}.`, missing].filter(Boolean).join(' '),
+        terminal,
+      ),
       ...(check === undefined ? [] : [`        ${check} # lists them`]),
       ...(command === undefined ? [] : [`        ${command}`]),
       ...(podSpec === undefined

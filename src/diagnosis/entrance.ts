@@ -9,7 +9,13 @@ export interface Entrance {
   readonly run: (words: readonly string[]) => string | undefined
   /** The line that runs a script of sh(1) inside, and only if it is this namespace. The script holds no single quote. */
   readonly runScript: (script: string) => string | undefined
+  /** Why no line leads there, as a sentence; undefined where one does. */
+  readonly missing: string | undefined
 }
+
+const UNSAFE_NAME = 'No command is offered: the name of the namespace cannot be typed safely.'
+const UNSEEN_PROCESS =
+  'A command for it takes CAP_SYS_PTRACE: without that the exporter does not see which namespace a process is in.'
 
 export function openEntrance(namespace: Namespace): Entrance {
   const { netnsKind, entrance, inode } = namespace
@@ -20,15 +26,22 @@ export function openEntrance(namespace: Namespace): Entrance {
     return {
       run: (words) => renderCommand([...byName, ...words]),
       runScript: (script) => renderCommand([...byName, 'sh', '-c', script]),
+      missing: undefined,
     }
   }
+  // Without another process in it the own namespace is where the line is typed, or the script ends.
+  const isOwn = netnsKind === 'host' || netnsKind === 'self'
+  if (inode === undefined || (pid === undefined && !isOwn)) {
+    const missing = pid === undefined && name !== undefined ? UNSAFE_NAME : UNSEEN_PROCESS
+    return { run: nowhere, runScript: nowhere, missing }
+  }
   // Another process may have that number by now, or where the line is typed: the script looks where it has come to.
-  if (pid === undefined || inode === undefined) return { run: nowhere, runScript: nowhere }
-  const byPid = ['nsenter', '-t', String(pid), '-n']
+  const byPid = pid === undefined ? [] : ['nsenter', '-t', String(pid), '-n']
   const guard = `[ "$(readlink /proc/self/ns/net)" = "net:[${inode}]" ] || exit 1`
   return {
     run: (words) => renderCommand([...byPid, ...words]),
     runScript: (script) => renderCommand([...byPid, 'sh', '-c', `${guard}; ${script}`]),
+    missing: undefined,
   }
 }
 

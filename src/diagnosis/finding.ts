@@ -57,13 +57,15 @@ export function createFinding(
   severity: Severity,
   { what, why = '', fix = '', commands = () => [] }: FindingParts,
 ): Finding {
-  const lines = facts.platform === 'linux' ? commands(openEntrance(namespace)) : []
+  const entrance = openEntrance(namespace)
+  const lines = facts.platform === 'linux' ? commands(entrance) : []
+  const lacks = lines.includes(undefined) ? entrance.missing : undefined
   return {
     severity,
     namespaces: [namespace.netns],
     what,
     why,
-    fix,
+    fix: lacks === undefined ? fix : `${fix} ${lacks}`,
     commands: lines.filter((line) => line !== undefined),
   }
 }

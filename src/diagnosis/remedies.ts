@@ -16,6 +16,8 @@ export interface Remedy {
   readonly check?: string | undefined
   /** To be typed on the node as it is; undefined where there is none, or no safe one. */
   readonly command: string | undefined
+  /** Why there is no command although one would do it, as a sentence. */
+  readonly missing?: string | undefined
   /** For the spec of a pod, as YAML; undefined for everything else. */
   readonly podSpec: string | undefined
 }
@@ -51,6 +53,7 @@ const widen: Propose = ({ namespace, state }, entrance) => {
     check: entrance.run(['ss', '-Htuln', plan.added.map(selectPorts).join(' or ')]),
     buys,
     command: renderRangeCommand(entrance, range, reserve),
+    missing: entrance.missing,
     podSpec:
       namespace.netnsKind === 'pod'
         ? renderPodSpec('net.ipv4.ip_local_port_range', `${range.first} ${range.last}`)
@@ -89,6 +92,7 @@ const reuse: Propose = ({ state, pool }, entrance) => {
       ...(tcpTimestamps === 0 && { tcp_timestamps: 1 }),
       ...(!enough && { tcp_tw_reuse: wanted }),
     }),
+    missing: entrance.missing,
     podSpec: undefined,
   }
 }
@@ -101,12 +105,13 @@ const keepOpen: Propose = ({ namespace, pool }) => ({
 })
 
 /** ss -K ends exactly these sockets, where the kernel has CONFIG_INET_DIAG_DESTROY. */
-const closeHalfClosed: Propose = ({ namespace, pool }, { runScript }) => ({
+const closeHalfClosed: Propose = ({ namespace, pool }, { runScript, missing }) => ({
   advice:
     `Restart ${nameOwner({ namespace, pool })}, which must close a connection when the other end does; or end these ` +
     'connections from outside: the other end has closed them already.',
   buys: `frees ${renderCount(pool.cause?.ports ?? 0, 'port')} at once`,
   command: selectDestination(pool, (selected) => runScript(`ss -tK state close-wait ${selected}`)),
+  missing,
   podSpec: undefined,
 })
 

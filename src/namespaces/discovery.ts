@@ -2,6 +2,7 @@
 // that is never given to another, although the kernel gives a freed inode away again at once
 // (docs/development/port-model.md#threads-identity-and-owners).
 
+import { readlinkSync } from 'node:fs'
 import { readUptimeSeconds } from '../kernel/proc-stat.ts'
 import { groupByNumber, type InodeIndex, indexByInodes } from './by-inode.ts'
 import { createNamedFiles, type NamedFile } from './named.ts'
@@ -49,6 +50,7 @@ export interface Discovery {
 export function createDiscovery(options: DiscoveryOptions): Discovery {
   const { procfs, inspect } = options
   const scan = createProcessScan(options)
+  const self = readSelf(procfs)
   const listNamedFiles = createNamedFiles(options.netnsDirectory)
   let files: readonly NamedFile[] = []
   let views: ReadonlyMap<string, InsideView | undefined> = new Map()
@@ -72,7 +74,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     }
     known = found
     uptimeSeconds = readUptimeSeconds(procfs)
-    return known.all.map((one) => describe(one, { ...options, uptimeSeconds }))
+    return known.all.map((one) => describe(one, { ...options, uptimeSeconds, self }))
   }
 
   function forget(id: number): void {
@@ -202,16 +204,31 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 
 const inodeOf = ({ inode }: NamedFile) => inode
 
+/** The number of this process in that procfs; undefined where it is not in it. */
+function readSelf(procfs: string): number | undefined {
+  try {
+    return Number(readlinkSync(`${procfs}/self`))
+  } catch {
+    return undefined
+  }
+}
+
 function look(file: string): number | undefined {
   return visibleInodeOf(`/proc/thread-self/${file}`)
 }
 
 function describe(
   one: Known,
-  { procfs, foreign, uptimeSeconds }: DiscoveryOptions & { readonly uptimeSeconds: number },
+  {
+    procfs,
+    foreign,
+    uptimeSeconds,
+    self,
+  }: DiscoveryOptions & { readonly uptimeSeconds: number; readonly self: number | undefined },
 ): NetNamespace {
   const { id, own, inode, netInode, cookie, bornSeconds, files, watched } = one
-  const others = one.pids.filter((pid) => pid !== watched?.pid)
+  // This process leads nowhere once it has ended, which a command that only looks does at once.
+  const others = one.pids.filter((pid) => pid !== watched?.pid && pid !== self)
   const pids = watched === undefined ? others : [watched.pid, ...others]
   return {
     id,

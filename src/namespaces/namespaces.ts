@@ -53,7 +53,7 @@ export interface Conntrack extends ConntrackCounts {
   readonly limit: number | undefined
 }
 
-const ONLY: NetNamespace = {
+const only: NetNamespace = {
   id: 1,
   own: true,
   ofInit: false,
@@ -73,10 +73,16 @@ const ONLY: NetNamespace = {
  */
 export function createOneNamespace(
   source: Source,
-  roots?: { readonly net: string; readonly sys: string },
+  roots?: {
+    readonly net: string
+    readonly sys: string
+    /** Of ns/net; undefined where it is not the namespace of this process. */
+    readonly inode: number | undefined
+  },
 ): Namespaces {
+  const listed = [{ ...only, inode: roots?.inode }]
   return {
-    list: () => [ONLY],
+    list: () => listed,
     boundPorts: () => undefined,
     readPortSettings: () => undefined,
     read: (_place, use) => {

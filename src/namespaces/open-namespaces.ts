@@ -6,6 +6,7 @@ import type { Source } from '../sources/source.ts'
 import { NETNS_DIRECTORY } from './named.ts'
 import { createOneNamespace, type Namespaces } from './namespaces.ts'
 import { createNodeNamespaces } from './node.ts'
+import { visibleInodeOf } from './processes.ts'
 
 export interface NamespacesOptions {
   readonly procfs: string
@@ -18,9 +19,11 @@ export interface NamespacesOptions {
 export function openNamespaces(source: Source, options: NamespacesOptions): Namespaces {
   const { procfs, everyNamespace, monotonicSeconds, libc } = options
   if (!source.synchronous) return createOneNamespace(source)
-  const { kind, directory } = findNamespace(procfs)
+  const { kind, directory, own } = findNamespace(procfs)
   if (!everyNamespace || kind === 'copy') {
-    return createOneNamespace(source, { net: directory, sys: `${procfs}/sys` })
+    const isOwn = own || source.entersNamespaces
+    const inode = isOwn ? visibleInodeOf('/proc/thread-self/ns/net') : undefined
+    return createOneNamespace(source, { net: directory, sys: `${procfs}/sys`, inode })
   }
   return createNodeNamespaces({
     procfs,

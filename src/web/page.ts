@@ -145,6 +145,7 @@ function renderRemedy({
   buys,
   check,
   command,
+  missing,
   podSpec,
 }: PoolDiagnosis['remedies'][number]): string {
   const pre = (text: string | undefined) =>
@@ -152,6 +153,7 @@ function renderRemedy({
   return (
     `<p>${escapeHtml(advice)} It ${escapeHtml(buys)}.</p>` +
     (check === undefined ? '' : `<p class="soft">Look first:</p>${pre(check)}`) +
+    (missing === undefined ? '' : `<p class="soft">${escapeHtml(missing)}</p>`) +
     (command === undefined ? '' : `<p class="soft">Type on the node:</p>${pre(command)}`) +
     (podSpec === undefined ? '' : `<p class="soft">In the spec of the pod:</p>${pre(podSpec)}`)
   )

@@ -21,6 +21,7 @@ const named = (name: string) =>
       entrance: { name, pid: undefined },
     }),
   )
+const nobody = { name: undefined, pid: undefined }
 const evil = [
   "x'; touch /tmp/owned; '",
   '$(touch /tmp/owned)',
@@ -91,11 +92,29 @@ describe('openEntrance()', () => {
     }
   })
 
-  test.each<[string, Partial<Namespace>]>([
-    ['no process', { entrance: { name: undefined, pid: undefined } }],
-    ['no inode to recognize it by', { inode: undefined }],
-  ])('leads nowhere with %s', (_name, part) => {
-    expect(openEntrance(buildNamespace(part)).runScript('true')).toBeUndefined()
+  test.each<[string, Partial<Namespace>, RegExp]>([
+    ['no process', { netnsKind: 'inode', entrance: nobody }, /CAP_SYS_PTRACE/],
+    ['no inode to recognize it by', { inode: undefined }, /CAP_SYS_PTRACE/],
+    [
+      'a name that nobody should type',
+      { netnsKind: 'named', entrance: { name: 'a\nb', pid: undefined } },
+      /cannot be typed safely/,
+    ],
+  ])('leads nowhere with %s, and says what is missing', (_name, part, missing) => {
+    const entrance = openEntrance(buildNamespace(part))
+    expect(entrance.runScript('true')).toBeUndefined()
+    expect(entrance.missing).toMatch(missing)
+  })
+
+  test('has the own namespace entered by nobody where no other process is in it', () => {
+    for (const netnsKind of ['host', 'self'] as const) {
+      const { run, runScript, missing } = openEntrance(
+        buildNamespace({ netnsKind, entrance: nobody, inode: 1 }),
+      )
+      expect(run(['ss', '-tn'])).toBe('ss -tn')
+      const { status } = spawnSync('sh', ['-c', runScript('echo owned >/dev/stderr') ?? ''])
+      expect([status, missing]).toEqual([1, undefined])
+    }
   })
 })
 

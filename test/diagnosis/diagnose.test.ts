@@ -147,6 +147,29 @@ describe('diagnose()', () => {
     expect(judge(360)[0]?.when).toMatch(/^perhaps failing: /)
   })
 
+  test('names the right that is missing where a remedy, or a fix, has no command', () => {
+    const pool = buildPool({
+      capacityPorts: 400,
+      availablePorts: 0,
+      cause: { cause: 'many_connections', ports: 400, owners: [] },
+    })
+    const state = buildState({
+      pools: [pool],
+      settings: buildSettings({ firstPort: 40_000, lastPort: 40_399 }),
+    })
+    const { pools, findings } = diagnose(
+      buildSnapshot({
+        namespaces: [buildNamespace({ netnsKind: 'pod', inode: undefined, state })],
+      }),
+      linux,
+    )
+    expect(pools[0]?.remedies[0]?.command).toBeUndefined()
+    expect(pools[0]?.remedies[0]?.missing).toContain('CAP_SYS_PTRACE')
+    const range = findings.find(({ what }) => what.includes('fewer than the usual'))
+    expect(range?.commands).toEqual([])
+    expect(range?.fix).toMatch(/^Widen the range, .*CAP_SYS_PTRACE/)
+  })
+
   test('joins equal findings and keeps the command of the first', () => {
     const state = buildState({ settings: buildSettings({ firstPort: 40_000, lastPort: 40_399 }) })
     const pods = ['pod/a/b', 'pod/a/c'].map((netns, i) =>
