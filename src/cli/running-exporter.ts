@@ -20,13 +20,17 @@ const MOST_BYTES = 64 * 1024 * 1024
 /** What listens on every address listens on these. */
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
 
-/** Undefined where none answers, or one of another version, or one that wants TLS or a password. */
+/**
+ * Undefined where none answers, or one of another version, or one that wants TLS or a password; and where it knows nothing of
+ * any namespace, since its samples do not come any more.
+ */
 export async function askExporter(question: ExporterQuestion): Promise<ExporterAnswer | undefined> {
   for (const { host, port } of question.addresses) {
     const name = everywhere.includes(host) ? '127.0.0.1' : (host ?? '')
     const text = await fetchText({ host: name, port, path: '/api/v1/snapshot' })
     const snapshot = text === undefined ? undefined : readSnapshot(text, question.version)
-    if (snapshot !== undefined) return { snapshot, address: `${name}:${port}` }
+    if (snapshot?.namespaces.some(({ state }) => state !== undefined))
+      return { snapshot, address: `${name}:${port}` }
   }
   return undefined
 }

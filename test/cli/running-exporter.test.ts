@@ -18,6 +18,11 @@ async function ask(app: RequestListener, version = sampleBuild.version) {
   }
 }
 
+const stale = {
+  ...sampleSnapshot,
+  namespaces: sampleSnapshot.namespaces.map((one) => ({ ...one, state: undefined })),
+}
+
 describe('askExporter()', () => {
   test('gives the last sample of the exporter that listens there', async () => {
     const answer = await ask(createSampleApp())
@@ -27,6 +32,7 @@ describe('askExporter()', () => {
 
   test.each<[string, RequestListener, string?]>([
     ['has no sample yet', createSampleApp(unready)],
+    ['knows nothing of any namespace any more', createSampleApp({ currentSnapshot: () => stale })],
     ['is of another version', createSampleApp(), '9.9.9'],
     ['is something else', (_request, response) => response.end('<html>')],
     ['wants a password', (_request, response) => response.writeHead(401).end()],

@@ -5,46 +5,83 @@ import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
-import { waitFor } from '../support/program/program.ts'
+import { findFreePort } from '../support/program/free-port.ts'
+import { waitFor, withProgram } from '../support/program/program.ts'
 import { hasProgram } from '../support/program/tools.ts'
 
 const skipReason = hasProgram('script') ? whyNotLive() : 'needs script of util-linux'
 const ROWS = 24
 
+/** `status --watch` with those flags in a terminal, and what it has written so far. */
+async function withTerminal(
+  flags: string,
+  use: (terminal: {
+    readonly type: (keys: string) => void
+    readonly untilShown: (what: RegExp) => Promise<RegExpExecArray>
+    readonly ended: Promise<unknown[]>
+  }) => Promise<void>,
+): Promise<string> {
+  const command = `stty rows ${ROWS} cols 90; exec ${process.execPath} dist/main.js status --watch ${flags}`
+  const child = spawn('script', ['-qec', command, '/dev/null'], {
+    env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: '' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const ended = once(child, 'close')
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += chunk
+  })
+  try {
+    await use({
+      type: (keys) => child.stdin.write(keys),
+      untilShown: (what) => waitFor(async () => what.exec(text) ?? undefined),
+      ended,
+    })
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+  }
+  return text
+}
+
 test('status --watch draws one screen and gives the terminal back', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd(async (crowd) => {
     await crowd.create({ count: 60, rangePorts: 100, sockets: 60 })
-    const command = `stty rows ${ROWS} cols 90; exec ${process.execPath} dist/main.js status --watch --sample.interval=1s`
-    const child = spawn('script', ['-qec', command, '/dev/null'], {
-      env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: '' },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    const closed = once(child, 'close')
-    let text = ''
-    child.stdout.on('data', (chunk) => {
-      text += chunk
-    })
-    const untilShown = (what: RegExp) => waitFor(async () => what.exec(text) ?? undefined)
-    try {
+    const text = await withTerminal('--sample.interval=1s', async ({ type, untilShown, ended }) => {
       await untilShown(/of \d{2,} namespaces|All \d+ namespaces/)
       const [, all = ''] = await untilShown(/lines 1-23 of (\d{3,})/)
-      child.stdin.write('\u001b[B')
+      type('\u001b[B')
       await untilShown(new RegExp(`lines 2-24 of ${all}`))
-      child.stdin.write('\u001b[F')
+      type('\u001b[F')
       await untilShown(/lines \d+-(\d{3,}) of \1/)
-      child.stdin.write('q')
-      const [code] = await closed
+      type('q')
+      const [code] = await ended
       expect([0, 1, 2]).toContain(code)
-    } finally {
-      child.kill('SIGKILL')
-      await closed
-    }
+    })
     expect(text.split('\u001b[?1049h')).toHaveLength(2)
     expect(text).toMatch(/\?1049l\s*$/)
     expect(text).not.toMatch(/\[[23]J/)
     for (const frame of text.split('\u001b[H').slice(1)) {
       expect(frame.split('\r\n').filter((line) => line !== '').length).toBeLessThanOrEqual(ROWS + 1)
     }
+  })
+}, 120_000)
+
+test('status --watch goes on by itself when the running exporter answers no more', async (ctx) => {
+  if (skipReason !== undefined) return ctx.skip(skipReason)
+  const port = await findFreePort()
+  const address = `--web.listen-address=127.0.0.1:${port}`
+  await withProgram([address, '--sample.interval=1s', '--netns=self'], async ({ child }) => {
+    await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
+    await withTerminal(address, async ({ type, untilShown, ended }) => {
+      await untilShown(new RegExp(`from the exporter at 127\\.0\\.0\\.1:${port}`))
+      // It accepts connections still, and says nothing.
+      child.kill('SIGSTOP')
+      await untilShown(/sampled by this command/)
+      type('q')
+      const [code] = await ended
+      expect([0, 1, 2]).toContain(code)
+    })
   })
 }, 120_000)
