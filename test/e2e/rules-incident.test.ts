@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { withNetns } from '../support/netns/actor.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import {
@@ -26,6 +26,11 @@ const FACTOR = 20
 const PORTS = 100
 /** So many are taken when the page of what is expected must have come. */
 const EXPECTED = 92
+/**
+ * In the first minutes of a destination the exporter has a forecast only for seconds at a time. That is shorter than the minute
+ * an alert waits, but not than its twentieth: Prometheus starts once the forecast has been there for so long without a gap.
+ */
+const SURE_SECONDS = 15
 const FULL = { address: '127.0.0.1', port: 8001 }
 /** Without failures, so that what can be seen depends on no right of this machine. */
 const flags = [
@@ -35,7 +40,11 @@ const flags = [
   '--sample.cpu-budget=1',
   '--no-collector.failures',
 ]
+/** What an answer may take on a busy machine: one that is lost ends every alert. */
+const SCRAPE_SECONDS = 4
 const PATIENCE = { timeout: 60_000, interval: 200 }
+/** From what happened to the rule that says so, and from there to the receiver. */
+const LIMITS_MS = { noticed: 20_000, told: 10_000 }
 const at = 'tcp_connect of network namespace self on 127.0.0.1:10132'
 
 /** As `pages: firing EphemeralPortExhausted critical: text`. */
@@ -44,6 +53,24 @@ function tell({ receiver, alerts }: Notification): readonly string[] {
     ({ status, labels, annotations }) =>
       `${receiver}: ${status} ${labels.alertname} ${labels.severity}: ${annotations.description}`,
   )
+}
+
+/** Of connect(); NaN while it is not known. */
+async function readRisk(netns: Netns): Promise<number> {
+  const { body } = await netns.call('get', { path: '/metrics', port: 10_132 })
+  const found = /^ephemeral_port_exhaustion_risk_ratio\{.*pool="tcp_connect".*\} (.+)$/m.exec(body)
+  return Number(found?.[1] ?? Number.NaN)
+}
+
+/** Each alert began, or ended, soon after that moment, and was told of soon after that. */
+function expectInTime(notifications: readonly Notification[], sinceMs: number): void {
+  for (const { alerts, atMs } of notifications) {
+    for (const { status, startsAt, endsAt } of alerts) {
+      const changedAtMs = Date.parse(status === 'firing' ? startsAt : endsAt)
+      expect(changedAtMs - sinceMs).toBeLessThan(LIMITS_MS.noticed)
+      expect(atMs - changedAtMs).toBeLessThan(LIMITS_MS.told)
+    }
+  }
 }
 
 test('An incident is two pages, each in time and with what is so, and their ends, and nothing else', {
@@ -66,29 +93,39 @@ test('An incident is two pages, each in time and with what is so, and their ends
     await netns.call('startExporter', { flags })
     const configuration = listenFaster(config as AlertmanagerConfig, FACTOR)
     await withAlertmanager(netns, configuration, async (notifications) => {
-      const options = { ruleFiles, targetLabels: {}, alertmanager: ALERTMANAGER }
-      await withRulesServer(netns, options, async (server) => {
-        await expect.poll(() => server.query('up == 1'), PATIENCE).toHaveLength(1)
-        await delay(15_000)
-        expect(notifications).toEqual([])
-
-        // The onset: two connections a second, so that the forecast has something to see. It waits for the first page before the
-        // last ports go: on a busy machine the page of what is expected would come when it has happened, and say so.
-        const leaked: number[] = []
-        while (leaked.length < PORTS) {
-          if (leaked.length === EXPECTED) {
+      const leaked: number[] = []
+      const leakOne = async () => {
+        const { sockets } = await netns.call('open', { connect: FULL })
+        leaked.push(...sockets)
+        await delay(1000)
+      }
+      for (let sureSeconds = 0; sureSeconds < SURE_SECONDS; ) {
+        await leakOne()
+        sureSeconds = (await readRisk(netns)) >= 0.5 ? sureSeconds + 1 : 0
+        expect(leaked.length).toBeLessThan(EXPECTED)
+      }
+      // On a busy machine the last ports wait for the first page, which would otherwise say that they are gone.
+      const leaking = (async () => {
+        for (; leaked.length < PORTS; await leakOne()) {
+          if (leaked.length === EXPECTED)
             await expect.poll(() => notifications.length, PATIENCE).toBeGreaterThan(0)
-          }
-          const { sockets } = await netns.call('open', { connect: FULL, count: 2 })
-          leaked.push(...sockets)
-          await delay(1000)
         }
+      })()
+      const options = {
+        ruleFiles,
+        targetLabels: {},
+        alertmanager: ALERTMANAGER,
+        scrapeSeconds: SCRAPE_SECONDS,
+      }
+      await withRulesServer(netns, options, async (server) => {
+        await leaking
         const { refusal } = await netns.call('open', { connect: FULL })
         expect(refusal).toBe('EADDRNOTAVAIL')
         const refusedAtMs = Date.now()
         await expect.poll(() => notifications.length, PATIENCE).toBeGreaterThan(1)
-        expect((notifications[1]?.atMs ?? 0) - refusedAtMs).toBeLessThan(15_000)
-        await delay(20_000)
+        expectInTime(notifications.slice(1, 2), refusedAtMs)
+        // Not ten of their minutes in all, from which on bursts would be alerted of.
+        await delay(8000)
 
         await netns.call('close', { sockets: leaked, how: 'rst' })
         const curedAtMs = Date.now()
@@ -118,8 +155,7 @@ test('An incident is two pages, each in time and with what is so, and their ends
           'pages: resolved EphemeralPortExhaustionPredicted ',
         ])
         expect(told).toHaveLength(4)
-        // The next evaluation, and the interval of a group.
-        for (const { atMs } of notifications.slice(2)) expect(atMs - curedAtMs).toBeLessThan(12_000)
+        expectInTime(notifications.slice(2), curedAtMs)
         expect(await server.listRuleFailures()).toEqual([])
       })
     })

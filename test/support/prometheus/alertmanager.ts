@@ -24,6 +24,9 @@ export interface Notification {
     readonly status: 'firing' | 'resolved'
     readonly labels: Readonly<Record<string, string>>
     readonly annotations: Readonly<Record<string, string>>
+    /** When the rule began to fire, and, once it is resolved, when it ended. */
+    readonly startsAt: string
+    readonly endsAt: string
   }[]
   /** By the clock of this process. */
   readonly atMs: number

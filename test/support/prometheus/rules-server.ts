@@ -36,7 +36,7 @@ export interface RulesServer {
   log(): string
 }
 
-/** Scrapes 127.0.0.1:10132 every other second, so that an answer may take as long, and evaluates the rules every second. */
+/** Scrapes 127.0.0.1:10132 and evaluates the rules every second. */
 export async function withRulesServer<T>(
   netns: Netns,
   options: {
@@ -44,6 +44,8 @@ export async function withRulesServer<T>(
     readonly targetLabels: Readonly<Record<string, string>>
     /** Address of an Alertmanager in the namespace. */
     readonly alertmanager?: string
+    /** From scrape to scrape, and what an answer may take; 2 unless given. */
+    readonly scrapeSeconds?: number
   },
   use: (server: RulesServer) => Promise<T>,
 ): Promise<T> {
@@ -54,7 +56,11 @@ export async function withRulesServer<T>(
     return path
   })
   const configuration = {
-    global: { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' },
+    global: {
+      scrape_interval: `${options.scrapeSeconds ?? 2}s`,
+      scrape_timeout: `${options.scrapeSeconds ?? 2}s`,
+      evaluation_interval: '1s',
+    },
     rule_files: ruleFiles,
     ...(options.alertmanager === undefined
       ? {}
