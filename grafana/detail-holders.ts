@@ -1,13 +1,12 @@
 // The page of one namespace: who holds its ports, by destination and by owner.
 
 import { graphPanel } from './panels.ts'
-import { HOLDER_COLORS, utilizationScale } from './scales.ts'
+import { GREY, HOLDER_COLORS, utilizationScale } from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
 export function holdersSection(): Section {
-  const used = inNetns('ephemeral_port_destination_used_ports')
   const perDestination = (operation: 'sum' | 'max', metric: string) =>
     `${operation} by (source, destination) (${inNetns(metric)})`
   const owned = inNetns('ephemeral_port_owner_used_ports')
@@ -19,7 +18,7 @@ export function holdersSection(): Section {
         description:
           'What fills a pool, and who holds most of it: for each pool past 80 % or with a risk of 20 %, as the status page and the runbooks name it. Empty for all others.',
         width: 24,
-        height: 3,
+        height: 4,
         unit: 'none',
         queries: [
           {
@@ -118,10 +117,11 @@ export function holdersSection(): Section {
         height: 9,
         unit: 'locale',
         stacked: true,
+        nameColors: { 'all others': GREY },
         queries: [
           {
-            expr: `sum by (source, destination) (${used})`,
-            legend: '{{source}} to {{destination}}',
+            expr: `label_replace(label_join(${perDestination('sum', 'ephemeral_port_destination_used_ports')}, "way", " to ", "source", "destination"), "way", "all others", "destination", "other")`,
+            legend: '{{way}}',
           },
         ],
       }),

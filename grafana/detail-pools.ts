@@ -41,7 +41,7 @@ export function summary() {
     statPanel({
       title: 'Available ports',
       description: `How many more allocations of each pool will succeed now. ${POOLS}`,
-      width: 5,
+      width: 4,
       height: 6,
       unit: 'locale',
       queries: [{ expr: byPool('min', 'ephemeral_port_pool_available_ports'), legend }],
@@ -64,7 +64,7 @@ export function summary() {
       title: 'Time left',
       description:
         'Expected time until no port is available, of the pools that are heading there; 0 when exhausted. "not yet known": so is the risk.',
-      width: 3,
+      width: 4,
       height: 6,
       unit: 's',
       decimals: 0,
@@ -119,7 +119,7 @@ function subjects() {
       title: 'Worst destination',
       description:
         'Whose ports the pool tcp_connect is about. Empty while nothing is connected, and for a quiet namespace.',
-      width: 12,
+      width: 10,
       height: 4,
       unit: 'none',
       queries: [
@@ -128,10 +128,10 @@ function subjects() {
         },
       ],
       columns: [
-        { label: 'destination' },
-        { label: 'source' },
-        { label: 'pool', width: 120 },
-        { label: 'instance', width: 190 },
+        { label: 'destination', minWidth: 140 },
+        { label: 'source', minWidth: 115 },
+        { label: 'pool', width: 100 },
+        { label: 'instance', width: 150 },
       ],
       sortBy: [['destination', 'asc']],
     }),
@@ -140,7 +140,7 @@ function subjects() {
       description:
         'Its pod, if it is one; which reader answers for it; whether what it says is exact or an upper bound of what is available; and where its port range was learned. ' +
         'A quiet namespace (--detail.min-utilization) exports about 30 series; panels that need more of them stay empty.',
-      width: 12,
+      width: 14,
       height: 4,
       unit: 'none',
       queries: [
@@ -152,8 +152,8 @@ function subjects() {
       ],
       columns: [
         { label: 'netns_kind', title: 'kind', width: 90 },
-        { label: 'namespace' },
-        { label: 'pod', link: toPod },
+        { label: 'namespace', minWidth: 120 },
+        { label: 'pod', link: toPod, minWidth: 230 },
         { label: 'reader', width: 90 },
         { label: 'exactness', width: 110 },
         { label: 'range', width: 90 },

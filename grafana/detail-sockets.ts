@@ -1,7 +1,8 @@
 // The page of one namespace: the sockets behind the numbers, what closes ports to everybody, and what was refused.
 
 import { barPanel, graphPanel } from './panels.ts'
-import { anyIsBad, goodIfOne, STATE_COLORS } from './scales.ts'
+import { refusedTable } from './refused.ts'
+import { goodIfOne, STATE_COLORS } from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
@@ -173,32 +174,11 @@ export function failuresSection(): Section {
         runbook: 'EphemeralPortAllocationsFailing',
         poolColors: true,
       }),
-      tablePanel({
+      refusedTable({
         title: 'Refused, by destination and owner',
-        description: 'In the time shown; the 20 with the most. Empty when nothing failed.',
         width: 8,
         height: 8,
-        unit: 'none',
-        queries: [
-          {
-            expr: `topk(20, sum by (destination, owner) (increase(${inNetns('ephemeral_port_destination_allocation_failures_total')}[$__range])) > 0)`,
-          },
-        ],
-        columns: [
-          {
-            value: 0,
-            title: 'Failed',
-            unit: 'locale',
-            decimals: 0,
-            scale: anyIsBad,
-            look: 'color',
-            width: 90,
-          },
-          { label: 'destination' },
-          { label: 'owner' },
-        ],
-        sortBy: [['Failed', 'desc']],
-        runbook: 'EphemeralPortAllocationsFailing',
+        failed: inNetns('ephemeral_port_destination_allocation_failures_total'),
       }),
       graphPanel({
         title: 'Probe',

@@ -2,7 +2,7 @@
 
 import { MappingType } from '@grafana/grafana-foundation-sdk/dashboard'
 import { LINK_LABELS, toNamespace, toRunbook, withLinkLabel } from './links.ts'
-import { anyIsBad } from './scales.ts'
+import { refusedTable } from './refused.ts'
 import { fleet, NETNS, OF_NAMESPACES } from './selectors.ts'
 import { tablePanel } from './tables.ts'
 
@@ -23,8 +23,8 @@ export function firingAlerts() {
     description:
       'Alerts about ephemeral ports that fire now, the most severe first, at most 100; one that fires with two severities is listed with the higher one. ' +
       'The name leads to the runbook, the namespace to its page. Empty when nothing fires, and without alerts.yaml.',
-    width: 14,
-    height: 9,
+    width: 24,
+    height: 8,
     unit: 'none',
     queries: [
       {
@@ -48,10 +48,10 @@ export function firingAlerts() {
           },
         ],
       },
-      { label: 'alertname', link: toRunbook, minWidth: 190 },
-      { label: 'netns', link: toNamespace, minWidth: 180 },
+      { label: 'alertname', link: toRunbook, minWidth: 250 },
+      { label: 'netns', link: toNamespace, minWidth: 270 },
       { label: 'pool', width: 105 },
-      { label: 'instance', width: 170 },
+      { label: 'instance', width: 160 },
       { label: 'cluster', width: 110 },
       ...LINK_LABELS.map((label) => ({ label, hidden: true })),
     ],
@@ -63,40 +63,18 @@ export function firingAlerts() {
 }
 
 export function failures() {
-  const failed = fleet('ephemeral_port_destination_allocation_failures_total', OF_NAMESPACES)
-  return tablePanel({
+  return refusedTable({
     title: 'Who was refused',
-    description:
-      'connect() calls that failed for want of a port during the time shown, by namespace, destination and owner; the 20 with the most. ' +
-      'Empty when none failed, or where failures cannot be observed (see Failed allocations).',
-    width: 10,
-    height: 9,
-    unit: 'none',
-    queries: [
-      {
-        expr: withLinkLabel(
-          `topk(20, sum by (${NETNS}, destination, owner) (increase(${failed}[$__range])) > 0)`,
-        ),
-      },
-    ],
-    columns: [
-      {
-        value: 0,
-        title: 'Failed',
-        unit: 'locale',
-        decimals: 0,
-        scale: anyIsBad,
-        look: 'color',
-        width: 84,
-      },
-      { label: 'destination', minWidth: 125 },
-      { label: 'owner', minWidth: 90 },
-      { label: 'netns', link: toNamespace, minWidth: 150 },
+    width: 24,
+    height: 6,
+    failed: fleet('ephemeral_port_destination_allocation_failures_total', OF_NAMESPACES),
+    by: [NETNS],
+    place: [
+      { label: 'netns', link: toNamespace, minWidth: 270 },
       { label: 'instance', width: 150 },
       { label: 'cluster', hidden: true },
       ...LINK_LABELS.map((label) => ({ label, hidden: true })),
     ],
-    sortBy: [['Failed', 'desc']],
-    runbook: 'EphemeralPortAllocationsFailing',
+    link: withLinkLabel,
   })
 }

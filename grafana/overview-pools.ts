@@ -23,10 +23,10 @@ const destinations = fleet('ephemeral_port_pool_worst_destination_info', ...chos
 
 const identity: readonly Column[] = [
   { label: 'netns', link: toNamespace, minWidth: 250 },
-  { label: 'pool', width: 105 },
+  { label: 'instance', width: 140 },
+  { label: 'pool', width: 98 },
 ]
-const place: readonly Column[] = [
-  { label: 'instance', width: 145 },
+const cluster: readonly Column[] = [
   { label: 'cluster', width: 90 },
   ...LINK_LABELS.map((label) => ({ label, hidden: true })),
 ]
@@ -37,13 +37,19 @@ export function worstPools() {
   const rows = `(bottomk(${ROWS}, ${eta}) or topk(${ROWS}, ${peak}))`
   const ofRows = (series: string) => `max by (${POOL}) (${series} and on (${POOL}) ${rows})`
   const owned = (protocol: string, pool: string) =>
-    `label_replace(${fleet('ephemeral_port_owner_used_ports', `protocol="${protocol}"`, 'owner_kind!~"other|none"', OF_NAMESPACES)}, "pool", "${pool}", "", "")`
-  const owners = `max by (${POOL}, owner) (${owned('tcp', 'tcp_connect')} or ${owned('udp', 'udp')})`
+    `label_replace(${fleet('ephemeral_port_owner_used_ports', `protocol="${protocol}"`, 'owner_kind!~"other|none|unknown"', OF_NAMESPACES)}, "pool", "${pool}", "", "")`
+  const clients = fleet(
+    'ephemeral_port_pool_cause_info',
+    'pool=~"nat_.+"',
+    'owner!="unknown"',
+    OF_NAMESPACES,
+  )
+  const owners = `max by (${POOL}, owner) (${owned('tcp', 'tcp_connect')} or ${owned('udp', 'udp')} or ${clients})`
   return tablePanel({
     title: 'Worst pools now',
     description:
       `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones at the end of the time shown, riskiest first; a namespace leads to its page. Utilization and available ports of ` +
-      'tcp_connect are those of its worst destination, which is named; the cause is said of pools past 80 % or at risk. Risk, utilization and available ports need the recording rules.',
+      'tcp_connect are those of its worst destination, which is named; the cause is said of pools past 80 % or at risk. Risk, utilization and available ports need the recording rules. No time left: not heading for exhaustion, or not known yet.',
     width: 24,
     height: 10,
     unit: 'none',
@@ -70,7 +76,7 @@ export function worstPools() {
         decimals: 0,
         scale: riskScale,
         look: 'color',
-        width: 75,
+        width: 70,
         missing: '?',
       },
       {
@@ -81,7 +87,7 @@ export function worstPools() {
         scale: etaScale,
         look: 'color',
         width: 105,
-        missing: 'none ahead',
+        missing: '–',
       },
       {
         value: 0,
@@ -99,13 +105,13 @@ export function worstPools() {
         decimals: 0,
         scale: utilizationScale,
         look: 'color',
-        width: 80,
+        width: 70,
       },
-      { label: 'cause', title: 'Cause', minWidth: 130 },
-      { label: 'owner', title: 'Top owner', minWidth: 130 },
-      { label: 'destination', title: 'Worst destination', minWidth: 165 },
+      { label: 'cause', title: 'Cause', minWidth: 120 },
+      { label: 'owner', title: 'Top owner', minWidth: 175 },
+      { label: 'destination', title: 'Worst destination', minWidth: 162 },
       { value: 1, title: 'Available', unit: 'locale', decimals: 0, width: 105 },
-      ...place,
+      ...cluster,
     ],
     sortBy: [
       ['Risk', 'desc'],
@@ -158,7 +164,7 @@ export function worstEver() {
       { value: 1, title: 'Exhausted for', unit: 's', decimals: 0, width: 135 },
       { value: 2, title: 'Last above 80 %', unit: 'dateTimeAsIso', width: 170 },
       { label: 'destination', title: 'Worst destination', minWidth: 165 },
-      ...place,
+      ...cluster,
     ],
     sortBy: [
       ['Highest', 'desc'],
@@ -168,7 +174,7 @@ export function worstEver() {
 }
 
 /** Ten lines of instances. */
-export const ofTen = { legendRight: true, dataLinks: [toExporter] } as const
+export const ofTen = { legendRight: true, colorsByName: true, dataLinks: [toExporter] } as const
 
 export function courses() {
   return [

@@ -2,6 +2,7 @@
 
 import { failures, firingAlerts } from './overview-alerts.ts'
 import { exporterSection, stateSection, usersSection } from './overview-fleet.ts'
+import { natSection } from './overview-nat.ts'
 import { courses, WITHOUT_BIND, worstEver, worstPools } from './overview-pools.ts'
 import { named, statPanel } from './panels.ts'
 import {
@@ -26,6 +27,7 @@ export function overviewSections(): readonly Section[] {
     { title: 'What fires and what fails', panels: [firingAlerts(), failures(), ...courses()] },
     usersSection(),
     stateSection(),
+    natSection(),
     exporterSection(),
   ]
 }
@@ -45,7 +47,7 @@ function stats() {
   const anyAlert = `present_over_time(${fleet('ALERTS', ours)}[1d])`
   const nowAndEver = (now: string, ever: string) => [
     { expr: now, legend: 'now' },
-    { expr: ever, legend: 'in the time shown' },
+    { expr: ever, legend: 'ever' },
   ]
   const exhausted = (series: string) => `count(count by (${EXPORTER}) (${series} == 0))`
   return [
@@ -53,7 +55,7 @@ function stats() {
       ...common,
       title: 'Alerts',
       description:
-        'Warning and critical alerts about ephemeral ports that fire, now and at any time shown; they are listed below with their runbooks. ' +
+        'Warning and critical alerts about ephemeral ports that fire, now and at any time shown (ever); they are listed below with their runbooks. ' +
         '"none seen": no such alert, not even for information, has been pending or firing for a day. Either all is well, or Prometheus has not loaded alerts.yaml.',
       unit: 'none',
       queries: nowAndEver(

@@ -22,6 +22,7 @@ import {
   VisibilityMode,
   VizLegendOptionsBuilder,
   VizOrientation,
+  VizTextDisplayOptionsBuilder,
   VizTooltipOptionsBuilder,
 } from '@grafana/grafana-foundation-sdk/common'
 import {
@@ -63,22 +64,28 @@ export interface PanelOptions {
   /** Shown in grey where there is no value: why that may be. */
   readonly noValue?: string
   readonly dataLinks?: readonly DataLink[]
+  /** The names stand in other graphs as well, and have the same colors there. */
+  readonly colorsByName?: boolean
   /** Of an alert: adds a link to its runbook. */
   readonly runbook?: string
 }
 
 export type PanelBuilder = Builder<Panel>
 
-/** One number a series, as it is now; with its course behind it if there is one series. */
-export function statPanel(options: PanelOptions & { readonly spark?: boolean }): PanelBuilder {
-  const { spark = false } = options
+/** One number a series, as it is now. */
+export function statPanel(options: PanelOptions): PanelBuilder {
   const panel = new stat.PanelBuilder()
-    .graphMode(spark ? BigValueGraphMode.Area : BigValueGraphMode.None)
+    .orientation(VizOrientation.Horizontal)
+    .graphMode(BigValueGraphMode.None)
     .colorMode(options.scale === undefined ? BigValueColorMode.None : BigValueColorMode.Value)
     .textMode(options.queries.length > 1 ? BigValueTextMode.ValueAndName : BigValueTextMode.Auto)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(['lastNotNull']))
+  // One below the other, each with its name: Grafana would make them fit by making them too small to read.
+  if (options.queries.some(({ legend }) => legend !== undefined)) {
+    panel.text(new VizTextDisplayOptionsBuilder().titleSize(13).valueSize(18))
+  }
   colorQueries(panel, options)
-  return furnish(panel, options, spark ? 'range' : 'instant')
+  return furnish(panel, options, 'instant')
 }
 
 /** One bar a series, as it is now. */
@@ -215,7 +222,7 @@ export function furnish<P extends Furnishable>(
     )
   }
   if (options.runbook !== undefined) panel.links([panelRunbook(options.runbook)])
-  colors(panel, options.scale, kind)
+  colors(panel, options.scale, kind, options.colorsByName)
   return panel
 }
 

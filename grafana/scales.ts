@@ -77,6 +77,7 @@ export const riskScale = rising([0.05, YELLOW], [0.2, ORANGE], [0.5, RED])
 /** As lines in a graph: only where an alert is. */
 export const alertLines = lines([0.8, ORANGE], [0.95, RED])
 export const riskLines = lines([0.2, ORANGE], [0.5, RED])
+export const conntrackLines = lines([0.9, ORANGE])
 export const anyIsBad = rising([1, RED])
 export const anyRateIsBad = rising([1e-9, RED])
 export const anyIsOdd = rising([1, ORANGE])
@@ -105,17 +106,18 @@ export function thresholdsOf(scale: Scale): ThresholdsConfigBuilder {
   return new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps([...scale])
 }
 
-/** Numbers take the color of their scale; lines keep one of their own, so that they can be told apart. */
+/**
+ * Numbers take the color of their scale. Lines keep one of their own, so that they can be told apart: by their order, or by
+ * their name where it stands in several graphs.
+ */
 export function colors(
   panel: Colorable,
   scale: Scale | undefined,
   kind: 'instant' | 'range' | 'table',
+  byName = false,
 ): void {
   const isGraph = kind === 'range' && scale === undefined
-  panel.colorScheme(
-    new FieldColorBuilder().mode(
-      isGraph ? FieldColorModeId.PaletteClassicByName : FieldColorModeId.Thresholds,
-    ),
-  )
+  const palette = byName ? FieldColorModeId.PaletteClassicByName : FieldColorModeId.PaletteClassic
+  panel.colorScheme(new FieldColorBuilder().mode(isGraph ? palette : FieldColorModeId.Thresholds))
   panel.thresholds(thresholdsOf(scale ?? [{ value: null, color: isGraph ? GREEN : 'text' }]))
 }

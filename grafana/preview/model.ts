@@ -28,7 +28,10 @@ export interface FieldOptions {
   readonly noValue?: string
   readonly mappings?: readonly ValueMapping[]
   readonly thresholds?: { readonly steps: readonly Threshold[] }
-  readonly custom?: { readonly stacking?: { readonly mode?: string } }
+  readonly custom?: {
+    readonly stacking?: { readonly mode?: string }
+    readonly thresholdsStyle?: { readonly mode?: string }
+  }
 }
 
 export interface Threshold {

@@ -13,7 +13,7 @@ import {
   type Panel,
   readDashboard,
 } from '../../grafana/preview/model.ts'
-import type { Choice } from '../../grafana/preview/variables.ts'
+import { type Choice, substitute } from '../../grafana/preview/variables.ts'
 import { GREY, POOL_COLORS } from '../../grafana/scales.ts'
 import { applyPanel, isInstalled, VERSIONS } from '../grafana/library.ts'
 import { hasProgram } from '../support/program/tools.ts'
@@ -40,6 +40,8 @@ const tables = panels.filter(({ panel }) => panel.type === 'table')
 const graphs = panels.filter(({ panel }) => panel.type === 'timeseries')
 const numbers = panels.filter(({ panel }) => /^(stat|bargauge)$/.test(panel.type))
 const answers = new Map<string, readonly (readonly Series[])[]>()
+/** The alerts that either page marks. */
+const marked: (readonly Series[])[] = []
 
 beforeAll(async () => {
   if (isMissing) return
@@ -50,6 +52,11 @@ beforeAll(async () => {
       const question = { choice: choices[file], time }
       const found = await readAnswers(server, readDashboard(file), question)
       for (const [id, series] of found) answers.set(`${file} ${id}`, series)
+      const { annotations, templating } = readDashboard(file)
+      const expr = annotations.list[0]?.expr ?? ''
+      marked.push(
+        await server.query(substitute(expr, templating.list, choices[file], time), time.span),
+      )
     }
   })
 }, 120_000)
@@ -72,6 +79,15 @@ function find(title: string): Panel {
   if (found === undefined) throw new Error(`No panel ${title}`)
   return found.panel
 }
+
+test('alerts are marked on the page of a namespace that are its own or its exporter’s, and no others', (context) => {
+  if (isMissing && process.env.CI !== 'true') context.skip('needs prometheus')
+  const [all, own] = marked.map((series) => series.map(({ metric }) => metric.netns ?? ''))
+  const { netns } = choices['ephemeral-port-netns.json']
+  expect(all?.length).toBeGreaterThan((own ?? []).length)
+  expect(new Set(all?.filter((one) => one !== '')).size).toBeGreaterThan(3)
+  expect(new Set(own)).toEqual(new Set([netns]))
+})
 
 describe.each(VERSIONS)('Grafana %s', (version) => {
   beforeEach((context) => {
@@ -179,7 +195,7 @@ describe.each(VERSIONS)('Grafana %s', (version) => {
     const missing = left?.values.filter((value) => value === null || value === undefined) ?? []
     expect(missing.length).toBeGreaterThan(0)
     expect(missing.length).toBeLessThan(left?.values.length ?? 0)
-    expect(left?.display?.(null)).toMatchObject({ text: 'none ahead', color: GREY })
+    expect(left?.display?.(null)).toMatchObject({ text: '–', color: GREY })
     expect(left?.display?.(300).color).not.toBe(GREY)
   })
 
@@ -187,7 +203,7 @@ describe.each(VERSIONS)('Grafana %s', (version) => {
     const linked = tables.filter(({ panel }) =>
       JSON.stringify(panel.fieldConfig).includes('__data.fields.page'),
     )
-    expect(linked).toHaveLength(4)
+    expect(linked).toHaveLength(6)
     for (const one of linked) {
       const [rows = [], ...others] = answersOf(one)
       // A failure of a program that nobody saw, on a host without the label cluster.
@@ -224,6 +240,22 @@ describe.each(VERSIONS)('Grafana %s', (version) => {
         ])
       }
     }
+  })
+
+  test('the pod of a namespace leads to its dashboard in kubernetes-mixin', async () => {
+    const one = tables.find(({ panel }) => panel.title === 'What this namespace is')
+    const { frames } = await applyPanel(version, find('What this namespace is'), answersOf(one))
+    const fields = frames[0]?.fields ?? []
+    const [link] = fields.find(({ name }) => name === 'pod')?.getLinks?.({ valueRowIndex: 0 }) ?? []
+    const [, namespace, pod] =
+      choices['ephemeral-port-netns.json'].netns?.toString().split('/') ?? []
+    expect(parseLink(link?.href)).toEqual({
+      page: '/d/6581e46e4e5c7ba40a07646395ef7b23',
+      'var-datasource': 'prom',
+      'var-namespace': namespace,
+      'var-pod': pod,
+      ...shownTime,
+    })
   })
 
   test('lines of instances lead to that instance in the time shown', async () => {

@@ -172,6 +172,8 @@ test('the page of a namespace can be reached from each table of the overview tha
     'Worst pools in the time shown',
     'Firing alerts',
     'Who was refused',
+    'NAT destinations of the fleet',
+    'NAT clients of the fleet',
   ])
   for (const panel of linked) {
     for (const label of ['job', 'instance', 'netns', 'var_cluster', 'page']) {

@@ -6,49 +6,29 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Panel } from '../../grafana/preview/model.ts'
 import type { Series } from '../support/prometheus/prometheus-server.ts'
+import {
+  type Display,
+  type Field,
+  type Frame,
+  type FrameLibrary,
+  fieldOptions,
+  replaceVariables,
+  toFrames,
+} from './frames.ts'
 
 export const VERSIONS = ['10.4', '13.2'] as const
 export type Version = (typeof VERSIONS)[number]
-
-export interface Display {
-  readonly text: string
-  readonly suffix?: string
-  readonly color?: string
-}
-
-export interface Field {
-  readonly name: string
-  readonly type: string
-  readonly labels?: Readonly<Record<string, string>>
-  readonly config: {
-    readonly custom?: Readonly<Record<string, unknown>>
-    readonly color?: { readonly mode: string; readonly fixedColor?: string }
-    readonly links?: readonly unknown[]
-    readonly displayNameFromDS?: string
-  }
-  readonly state?: { readonly displayName?: string }
-  readonly values: readonly unknown[]
-  display?(value: unknown): Display
-  getLinks?(config: { readonly valueRowIndex: number }): readonly { readonly href: string }[]
-}
-
-export interface Frame {
-  readonly refId?: string
-  readonly fields: readonly Field[]
-}
 
 interface FieldDisplay {
   readonly display: Display & { readonly title?: string }
 }
 
 /** What is used of @grafana/data. */
-interface Library {
-  readonly FieldConfigOptionsRegistry: new (init: () => readonly unknown[]) => object
+interface Library extends FrameLibrary {
   readonly standardTransformersRegistry: { setInit(init: () => readonly unknown[]): void }
   readonly standardTransformers: Readonly<Record<string, { readonly id: string }>>
   readonly locationUtil: { initialize(options: object): void }
   createTheme(options: { readonly colors: { readonly mode: 'dark' } }): object
-  toDataFrame(frame: object): Frame
   transformDataFrame(
     transformations: readonly unknown[],
     frames: readonly Frame[],
@@ -57,7 +37,9 @@ interface Library {
   getFieldDisplayValues(options: object): readonly FieldDisplay[]
   getFieldDisplayName(field: Field, frame: Frame, frames: readonly Frame[]): string
   formattedValueToString(value: Display): string
-  readonly identityOverrideProcessor: unknown
+  getFieldColorModeForField(field: Field): {
+    getCalculator(field: Field, theme: object): (value: number, percent: number) => string
+  }
 }
 
 const require = createRequire(new URL('package.json', import.meta.url))
@@ -67,7 +49,7 @@ export const isInstalled = existsSync(new URL('node_modules', import.meta.url))
 const loaded = new Map<Version, Library>()
 
 /** NB: 13 takes a `window` for a whole browser, and 10 wants one; so 13 is loaded first. Both ask for the language. */
-export function loadLibrary(version: Version): Library {
+function loadLibrary(version: Version): Library {
   if (loaded.size === 0) {
     for (const [name, path] of [
       ['13.2', 'grafana-data-13'],
@@ -99,98 +81,6 @@ function prepare(version: Version, library: Library): void {
     config: { appSubUrl: '' },
     getVariablesUrlParams: () => ({}),
     getTimeRangeForUrl: () => ({ from: 'now-1h', to: 'now' }),
-  })
-}
-
-const OPTIONS = [
-  ...['unit', 'decimals', 'min', 'max', 'mappings', 'thresholds', 'color', 'noValue', 'links'],
-  ...['custom.width', 'custom.minWidth', 'custom.hidden', 'custom.hideFrom', 'custom.cellOptions'],
-  ...['custom.lineStyle', 'custom.lineWidth', 'custom.fillOpacity', 'custom.stacking'],
-]
-
-/** As Grafana's panels register their field options. */
-function fieldOptions(library: Library): object {
-  return new library.FieldConfigOptionsRegistry(() =>
-    OPTIONS.map((id) => ({
-      id,
-      name: id,
-      path: id.replace('custom.', ''),
-      isCustom: id.startsWith('custom.'),
-      process: library.identityOverrideProcessor,
-      shouldApply: () => true,
-    })),
-  )
-}
-
-/** The frames of a panel as Grafana's Prometheus data source makes them: a table for a table, else one frame a series. */
-function toFrames(
-  { toDataFrame }: Library,
-  panel: Panel,
-  answers: readonly (readonly Series[])[],
-): readonly Frame[] {
-  return answers.flatMap((series, index) => {
-    const { refId = '', legendFormat = '' } = panel.targets?.[index] ?? {}
-    if (panel.type === 'table') {
-      const names = [...new Set(series.flatMap(({ metric }) => Object.keys(metric)))]
-      const value = answers.length === 1 ? 'Value' : `Value #${refId}`
-      const at = (one: Series) => one.points.at(-1) ?? [0, 'NaN']
-      return toDataFrame({
-        refId,
-        fields: [
-          { name: 'Time', type: 'time', values: series.map((one) => at(one)[0] * 1000) },
-          ...names.map((name) => ({
-            name,
-            type: 'string',
-            config: { filterable: true },
-            values: series.map(({ metric }) => metric[name]),
-          })),
-          { name: value, type: 'number', values: series.map((one) => Number(at(one)[1])) },
-        ],
-      })
-    }
-    return series.map(({ metric, points }) =>
-      toDataFrame({
-        refId,
-        fields: [
-          { name: 'Time', type: 'time', values: points.map(([seconds]) => seconds * 1000) },
-          {
-            name: 'Value',
-            type: 'number',
-            labels: metric,
-            config: { displayNameFromDS: renderLegend(legendFormat, metric) },
-            values: points.map(([, text]) => Number(text)),
-          },
-        ],
-      }),
-    )
-  })
-}
-
-function renderLegend(format: string, labels: Readonly<Record<string, string>>): string {
-  return format.replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => labels[label] ?? '')
-}
-
-interface DataContext {
-  readonly frame: Frame
-  readonly field: Field
-  readonly rowIndex?: number
-}
-
-/** Grafana's templateSrv, as far as links need it. */
-function replaceVariables(
-  text: string,
-  scope: { readonly __dataContext?: { readonly value: DataContext } } = {},
-): string {
-  const { frame, field, rowIndex = 0 } = scope.__dataContext?.value ?? {}
-  return text.replaceAll(/\$\{([\w.]+)(?::(\w+))?\}/g, (found, path: string, format?: string) => {
-    if (path === '__url_time_range') return 'from=now-1h&to=now'
-    if (format === 'queryparam') return `var-${path}=${path === 'datasource' ? 'prom' : '$__all'}`
-    const name = path.split('.').at(-1) ?? ''
-    const value = path.startsWith('__data.fields.')
-      ? frame?.fields.find((one) => one.name === name)?.values[rowIndex]
-      : field?.labels?.[name]
-    if (value === undefined) return found
-    return format === 'percentencode' ? encodeURIComponent(`${value}`) : `${value}`
   })
 }
 
@@ -227,5 +117,8 @@ export async function applyPanel(
       color: display.color,
     }))
   const nameOf = (field: Field, frame: Frame) => library.getFieldDisplayName(field, frame, shown)
-  return { frames: shown, numbers, nameOf }
+  /** That of a line. */
+  const colorOf = (field: Field) =>
+    library.getFieldColorModeForField(field).getCalculator(field, common.theme)(0, 0)
+  return { frames: shown, numbers, nameOf, colorOf }
 }
