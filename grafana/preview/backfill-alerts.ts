@@ -28,16 +28,18 @@ const predicted: Firing = {
   when: ({ risk, etaSeconds }) => risk >= 0.5 && (etaSeconds ?? Number.POSITIVE_INFINITY) < 900,
 }
 
+const exhausted = ['EphemeralPortAllocationsFailing', 'EphemeralPortExhausted'].map(
+  (name): Firing => ({
+    ...predicted,
+    name,
+    when: ({ connectUsed }) => connectUsed === USABLE_PORTS,
+  }),
+)
+
 const FIRING: Readonly<Partial<Record<Character, readonly Firing[]>>> = {
   leak: [predicted, { ...predicted, severity: 'warning', when: ({ risk }) => risk >= 0.2 }],
-  exhausted: [
-    { ...predicted, name: 'EphemeralPortAllocationsFailing', when: ({ failed }) => failed > 0 },
-    {
-      ...predicted,
-      name: 'EphemeralPortExhausted',
-      when: ({ connectUsed }) => connectUsed === USABLE_PORTS,
-    },
-  ],
+  exhausted,
+  recovered: exhausted,
   'bind-leak': [
     {
       name: 'EphemeralPortBlockedPortsGrowing',

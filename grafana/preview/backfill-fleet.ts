@@ -24,6 +24,8 @@ export interface Target {
 export const FLEET: FleetSize = { nodes: 200, namespacesPerNode: 100 }
 /** An hour; the end is an even moment of no meaning, so that the same fleet is the same bytes on every machine. */
 export const HOUR: Steps = { startSeconds: 1_750_000_000 - 3600, stepSeconds: 60, count: 61 }
+/** For an incident that is over. */
+export const THREE_HOURS: Steps = { ...HOUR, startSeconds: 1_750_000_000 - 3 * 3600, count: 181 }
 export const SEED = 1
 export const JOB = 'ephemeral-port-exporter'
 
@@ -36,6 +38,7 @@ const TROUBLES: ReadonlyMap<string, Character> = new Map([
   ['141/40', 'leak'],
   ['63/12', 'leak'],
   ['42/7', 'exhausted'],
+  ['50/4', 'recovered'],
   ['88/3', 'bind-leak'],
   ['120/9', 'bind-leak'],
   ['5/21', 'close-wait'],
@@ -59,6 +62,9 @@ export function target(node: number): Target {
 
 /** The namespace whose page the tests and pictures look at: the exhausted one, where every panel has something to show. */
 export const SHOWN = { node: 42, number: 7 } as const
+
+/** The namespace that was exhausted for a while and is well again. */
+export const RECOVERED = { node: 50, number: 4 } as const
 
 export function netnsName(node: number, number: number): string {
   const { namespace, pod } = podOf(node, number)

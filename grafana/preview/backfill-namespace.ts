@@ -11,6 +11,8 @@ export type Character =
   | 'leak'
   /** Full since a while; connect() fails. */
   | 'exhausted'
+  /** Full for a while, and cured. */
+  | 'recovered'
   /** Sockets bound to ports, and idle. */
   | 'bind-leak'
   | 'close-wait'
@@ -133,6 +135,17 @@ function modelLoad(
         perSecond: 420,
         failedPerSecond: full ? 31 + 9 * noise : 0,
         ...(full ? { risk: 1, etaSeconds: 0 } : forecast(share, 0.2, (0.78 - share) * 3600)),
+      }
+    }
+    case 'recovered': {
+      const full = share > 0.42 && share < 0.58
+      const connect = full ? 1 : share > 0.3 && share <= 0.42 ? 0.4 + (share - 0.3) * 5 : 0.12
+      return {
+        connect: connect + (full ? 0 : 0.01 * noise),
+        timeWaitShare: 0.85,
+        perSecond: 300,
+        failedPerSecond: full ? 22 + 5 * noise : 0,
+        ...(full ? { risk: 1, etaSeconds: 0 } : {}),
       }
     }
     case 'bind-leak': {

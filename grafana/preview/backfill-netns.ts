@@ -35,6 +35,7 @@ const BACKENDS = [
 const CAUSES: Readonly<Partial<Record<Character, string>>> = {
   leak: 'open_leak',
   exhausted: 'churn',
+  recovered: 'churn',
   'bind-leak': 'bound_idle',
   'close-wait': 'close_wait',
   udp: 'udp_sockets',
@@ -210,7 +211,7 @@ function* holderRows({ number, character, pod }: NetnsModel): Iterable<Row> {
         Math.max(connectUsed, udpUsed) > 0.8 * USABLE_PORTS || risk > 0.2 ? 1 : undefined,
     ]
   }
-  if (character === 'exhausted') {
+  if (character === 'exhausted' || character === 'recovered') {
     const blame = { destination: worst, owner: owners[0][0] }
     yield ['destination_allocation_failures_total', blame, (moment) => moment.failed]
   }

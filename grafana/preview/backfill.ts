@@ -108,7 +108,9 @@ async function prepareData(
   backfill: Backfill,
   log: (line: string) => void,
 ): Promise<string> {
-  const name = `backfill-${hashInputs(backfill)}`
+  const { size, steps } = backfill
+  const kind = `backfill-${size.nodes}x${size.namespacesPerNode}x${steps.count}-`
+  const name = `${kind}${hashInputs(backfill)}`
   const directory = join(cache, name)
   const building = `${directory}.building`
   while (!existsSync(directory)) {
@@ -120,7 +122,8 @@ async function prepareData(
       // Who was at it may have finished between our look and our claim.
       if (existsSync(directory)) continue
       const snapshot = await build(backfill, building, log)
-      for (const old of readdirSync(cache).filter(isFinished)) {
+      // Those of another size are asked as well.
+      for (const old of readdirSync(cache).filter((other) => isOlder(other, kind))) {
         rmSync(join(cache, old), { recursive: true, force: true })
       }
       renameSync(snapshot, directory)
@@ -152,8 +155,8 @@ function isAbandoned(name: string): boolean {
   return pid !== undefined && !existsSync(`/proc/${pid}`)
 }
 
-function isFinished(name: string): boolean {
-  return /^backfill-[0-9a-f]+$/.test(name)
+function isOlder(name: string, kind: string): boolean {
+  return name.startsWith(kind) && /-[0-9a-f]+$/.test(name)
 }
 
 export function hashInputs(backfill: Backfill): string {
