@@ -180,7 +180,7 @@ try {
   await withBackfilledServer(past, console.log, async (server) => {
     const time = { span: spanOf(THREE_HOURS), scrapeSeconds: THREE_HOURS.stepSeconds }
     const caption = `${drawn} Data: a synthetic node in a real Prometheus server, three hours of it.`
-    const choice = target(RECOVERED.node)
+    const choice = { ...target(RECOVERED.node) }
     const scene = {
       time,
       caption,
