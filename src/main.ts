@@ -39,6 +39,8 @@ await main()
 
 async function main(): Promise<void> {
   process.stdout.on('error', endUnwritten)
+  // Who cannot log any more, as on a full disk, still has something to serve.
+  process.stderr.on('error', () => {})
   try {
     const config = await readConfig({
       argv: process.argv.slice(2),

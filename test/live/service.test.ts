@@ -1,6 +1,8 @@
 // The program as its users meet it: started, asked, stopped, and started wrongly.
 
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
@@ -27,13 +29,13 @@ async function keepAlive(port: number): Promise<Agent> {
 
 const lines = (text: string) => text.split('\n').filter((line) => line !== '')
 
-/** Where no tracefs is mounted that collector has a line to say, which is not the subject here. */
-const QUIET = '--no-collector.failures'
+/** Where they are not possible these have a line to say, which is not the subject here. */
+const QUIET = ['--no-collector.failures', '--no-collector.buckets']
 
 describe('serve', () => {
   test('serves metrics of this host, and says nothing more once it runs', async () => {
     const port = await findFreePort()
-    await withProgram([...often(port), QUIET], async (program) => {
+    await withProgram([...often(port), ...QUIET], async (program) => {
       const page = await fetchReady(port)
       expect(page).toMatch(/^ephemeral_port_usable_ports\{netns="(host|self)"\} \d+$/m)
       expect(page).toMatch(/^ephemeral_port_netns_success\{netns="(host|self)"\} 1$/m)
@@ -81,9 +83,23 @@ describe('serve', () => {
     )
   })
 
+  test('goes on where its log cannot be written', async (ctx) => {
+    if (!existsSync('/dev/full')) return ctx.skip('needs /dev/full')
+    const port = await findFreePort()
+    const command = ['sh', '-c', `exec '${process.execPath}' dist/main.js "$@" 2>/dev/full`, 'sh']
+    await withProgram(
+      [listen(port)],
+      async ({ child }) => {
+        expect(await fetchReady(port)).toContain('ephemeral_port_netns_success')
+        expect(child.exitCode).toBeNull()
+      },
+      { command },
+    )
+  })
+
   test('logs JSON lines when told to', async () => {
     const port = await findFreePort()
-    await withProgram([listen(port), '--log.format=json', QUIET], async (program) => {
+    await withProgram([listen(port), '--log.format=json', ...QUIET], async (program) => {
       await fetchReady(port)
       const records = lines(program.stderr()).map((line) => JSON.parse(line))
       expect(records.map(({ msg }) => msg)).toEqual(['Listening', 'Reading sockets'])
@@ -163,9 +179,52 @@ describe('status', () => {
     })
   })
 
+  test('prints what curl gets of the running exporter, but for who tells', async () => {
+    const port = await findFreePort()
+    // One sample for both.
+    await withProgram([listen(port), '--sample.interval=60s'], async () => {
+      await fetchReady(port)
+      const asked = await fetch(`http://127.0.0.1:${port}/`, { headers: { Accept: '*/*' } })
+      expect(asked.headers.get('content-type')).toBe('text/plain; charset=utf-8')
+      const page = (await asked.text()).split('\n')
+      await withProgram(['status', listen(port)], async (program) => {
+        await program.ended()
+        const printed = program.stdout().split('\n')
+        expect(page[1]).toMatch(/^\S+Z, sampled \d+ s ago$/)
+        expect(printed[1]).toBe(`${page[1]?.split(',')[0]}, from the exporter at 127.0.0.1:${port}`)
+        expect(printed.toSpliced(1, 1)).toEqual(page.toSpliced(1, 1))
+      })
+    })
+  })
+
   test('exits with 3 on bad usage', async () => {
     await withProgram(['status', '--nonsense'], async (program) => {
       expect((await program.ended()).status).toBe(3)
     })
+  })
+})
+
+describe('what cannot be written is an error and no verdict', () => {
+  test.each(['status', 'status --watch', 'doctor --json', '--help'])(
+    '%s > /dev/full',
+    (line) => {
+      if (!existsSync('/dev/full')) return
+      const script = `exec '${process.execPath}' dist/main.js ${line} --web.listen-address=127.0.0.1:1`
+      const words = line.startsWith('-') ? script.replace(/ --web.*/, '') : script
+      const { status, stderr } = spawnSync('sh', ['-c', `${words} > /dev/full`], {
+        encoding: 'utf8',
+      })
+      expect(stderr).toBe(
+        'ephemeral-port-exporter: Cannot write: ENOSPC: no space left on device, write\n',
+      )
+      expect(status).toBe(3)
+    },
+    30_000,
+  )
+
+  test('but a reader of a pipe may leave early', () => {
+    const script = `'${process.execPath}' dist/main.js --help | head -n 1`
+    const { stdout, stderr } = spawnSync('sh', ['-c', script], { encoding: 'utf8' })
+    expect([lines(stdout).length, stderr]).toEqual([1, ''])
   })
 })
