@@ -13,7 +13,7 @@ const STYLE = `
   :root { --ground: #10181d; --card: #18232a; --text: #e6edf1; --soft: #a9b8c1; --line: #35454f; --link: #7cc7dc;
     --ok: #74cf96; --note: #86c3ec; --warning: #f0b463; --critical: #ff8f8f; --bar: #2c3b45 } }
 * { box-sizing: border-box }
-body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 0 1rem 2rem; max-width: 84rem; background: var(--ground); color: var(--text) }
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 0 1rem 2rem; max-width: 84rem; background: var(--ground); color: var(--text); overflow-wrap: anywhere }
 a { color: var(--link) }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 1rem 0 .3rem; overflow-wrap: anywhere }
 h2 { font-size: 1.15rem; margin: 1.6rem 0 .5rem }
