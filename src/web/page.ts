@@ -51,7 +51,7 @@ export const pagePolicy = [
 /** Said of colours in signs as well, for whoever does not see them. */
 export const symbols: Readonly<Record<Severity, string>> = {
   ok: '✓',
-  note: 'ⓘ',
+  note: 'ℹ',
   warning: '⚠',
   critical: '✖',
 }
