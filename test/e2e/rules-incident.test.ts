@@ -74,7 +74,7 @@ function expectInTime(notifications: readonly Notification[], sinceMs: number): 
 }
 
 test('An incident is two pages, each in time and with what is so, and their ends, and nothing else', {
-  timeout: 300_000,
+  timeout: 600_000,
 }, async (ctx) => {
   const isMissing =
     alertmanagerProgram === undefined || !hasProgram('prometheus') || !hasProgram('nsenter')
