@@ -260,8 +260,11 @@ export interface NatRule {
   readonly protocol: Protocol | undefined
   /** Inclusive IPv4 addresses as numbers. Undefined of masquerade, and where a map decides. */
   readonly addresses: { readonly first: number; readonly last: number } | undefined
-  /** Undefined where it names no ports: the kernel then stays in the class of the original port. */
-  readonly ports: PortRange | undefined
+  /**
+   * Undefined where it names no ports: the kernel then stays in the class of the original port. Unknown where a map or an
+   * expression decides.
+   */
+  readonly ports: PortRange | 'unknown' | undefined
 }
 
 /** One look at the entries of one namespace that translates sources, or might. */

@@ -145,7 +145,9 @@ function decodeExpressions(list: Uint8Array): NatRule | undefined {
         return {
           protocol,
           addresses: undefined,
-          ports: portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)),
+          ports: data.has(NFTA_MASQ.firstPort)
+            ? (portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)) ?? 'unknown')
+            : undefined,
         }
       case 'nat': {
         const flags = numberOf(data.get(NFTA_NAT.flags)) ?? 0
@@ -153,7 +155,9 @@ function decodeExpressions(list: Uint8Array): NatRule | undefined {
         return {
           protocol,
           addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
-          ports: portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)),
+          ports: data.has(NFTA_NAT.firstPort)
+            ? (portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)) ?? 'unknown')
+            : undefined,
         }
       }
       case 'target': {

@@ -113,6 +113,11 @@ describe('decodeRules()', () => {
       ],
       { ...none, addresses: { first: ADDRESS, last: ADDRESS + 1 }, ports: range },
     ],
+    [
+      'masquerade to ports of a map',
+      [buildExpression('lookup', register(1, 1)), buildExpression('masq', register(2, 1))],
+      { ...none, ports: 'unknown' },
+    ],
     ['snat to a map', [buildExpression('lookup', register(1, 1)), snat(register(3, 1))], none],
     [
       'a prefix, which maps addresses and no ports',

@@ -2,7 +2,7 @@
 
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
-import { sizeOf } from './ranges.ts'
+import { type NatRange, sizeOf } from './ranges.ts'
 import { judgeSearch, PORT, type Search } from './search.ts'
 
 /** Row i of every column is destination i of the flow table. */
@@ -23,11 +23,13 @@ export interface NatColumns {
   readonly clients: Uint32Array
   /** The ports of the widest range. */
   readonly widestPorts: number
+  /** The range of a destination; undefined where its NAT address translates nothing. */
+  readonly rangeAt: (index: number) => PortRange | undefined
 }
 
 export interface NatAccountContext {
   /** The range of a NAT address that translates, undefined of any other. */
-  readonly rangeOf: (address: number) => PortRange | undefined
+  readonly rangeOf: (address: number) => NatRange | undefined
   readonly clientCount: number
   /** Where no entry tells one. */
   readonly leastWidth: number
@@ -46,9 +48,12 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   const keys = flows.keys()
   const first = new Uint32Array(total)
   const last = new Uint32Array(total)
+  const addressRangeOf = (index: number) => rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
+  const fitting = fitRivals(flows, addressRangeOf)
+  const rangeAt = (index: number) => fitting.get(index) ?? addressRangeOf(index)
   let widestPorts = leastWidth
   for (let index = 0; index < total; index++) {
-    const range = rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
+    const range = rangeAt(index)
     first[index] = range?.first ?? 1
     last[index] = range?.last ?? 0
     if (range !== undefined) widestPorts = Math.max(widestPorts, sizeOf(range))
@@ -75,7 +80,34 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   }
   const taken = used.map((ports, index) => scale(ports - (soft[index] ?? 0), index))
   const burden = used.map((ports, index) => (ports < ROW_LEAST_PORTS ? ports : scale(ports, index)))
-  return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts }
+  return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt }
+}
+
+/** Of the ranges of several rules the one that most ports of a destination are in, the smallest of those with as many. */
+function fitRivals(
+  flows: FlowTable,
+  addressRangeOf: (index: number) => NatRange | undefined,
+): ReadonlyMap<number, PortRange> {
+  const counts = new Map<number, { readonly rivals: readonly PortRange[]; ports: number[] }>()
+  for (let index = 0; index < flows.destinationCount(); index++) {
+    const rivals = addressRangeOf(index)?.rivals ?? []
+    if (rivals.length > 0) counts.set(index, { rivals, ports: rivals.map(() => 0) })
+  }
+  if (counts.size === 0) return new Map()
+  const { destination, port } = flows.columns()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const counted = counts.get(destination[flow] ?? 0)
+    counted?.rivals.forEach(({ first, last }, rival) => {
+      const local = port[flow] ?? 0
+      if (first <= local && local <= last) counted.ports[rival] = (counted.ports[rival] ?? 0) + 1
+    })
+  }
+  return new Map(
+    [...counts].flatMap(([index, { rivals, ports }]) => {
+      const fit = rivals[ports.indexOf(Math.max(...ports))]
+      return fit === undefined ? [] : [[index, fit] as const]
+    }),
+  )
 }
 
 /** Judges the search for a port for each of these destinations, by its range. */

@@ -1,8 +1,8 @@
 // The pools nat_tcp and nat_udp: accounts of one protocol -> the pool as of now, its rows, and what the forecast is told.
 
-import type { Protocol } from '../../observation.ts'
+import type { PortRange, Protocol } from '../../observation.ts'
 import type { Destination, NatDestinationRow, NatPoolName, Pool } from '../../snapshot.ts'
-import { type FlowTable, KEY_WORDS } from '../flows.ts'
+import type { FlowTable } from '../flows.ts'
 import type { ForecastInput } from '../forecast/forecast.ts'
 import type { ForecastTrack } from '../forecast/reading.ts'
 import type { NumberTable } from '../owners/ids.ts'
@@ -13,7 +13,7 @@ import { advanceWatch, type Watch } from '../watch.ts'
 import { judgeNatCause, type NatCause, shareAmongClients } from './cause.ts'
 import type { NameClient } from './clients.ts'
 import { judgeDestinations, type NatColumns, ROW_LEAST_PORTS } from './destinations.ts'
-import { type NatRange, sizeOf } from './ranges.ts'
+import { sizeOf } from './ranges.ts'
 import { emptyHeadroom, type Search } from './search.ts'
 
 /** What one sample leaves of one protocol for the next. */
@@ -28,7 +28,6 @@ export interface NatPoolReading {
   readonly protocol: Protocol
   readonly flows: FlowTable
   readonly columns: NatColumns
-  readonly rangeOf: (address: number) => NatRange | undefined
   readonly top: number
   readonly atSeconds: number
   readonly clients: NumberTable
@@ -47,7 +46,7 @@ export interface NatPoolNow {
 
 interface Candidate extends Search {
   readonly member: RankedMember
-  readonly range: NatRange
+  readonly range: PortRange
   readonly hardPorts: number
   readonly softPorts: number
   /** Share of the range that may still be taken. */
@@ -60,7 +59,6 @@ const SEARCHED_SHARE = 0.2
 const ROW_SHARE = 0.01
 /** A rival must have that much less headroom before it replaces the destination that is named. */
 const WORST_MARGIN_RATIO = 0.01
-const KEY_ADDRESS = 3
 
 /** How many ports make a row. */
 export function leastRowPorts(widestPorts: number): number {
@@ -135,13 +133,12 @@ function createTrack(
 /** Judges every destination that may be the worst, once, by its index. */
 function judgeCandidates(
   members: readonly RankedMember[],
-  { flows, columns, rangeOf }: NatPoolReading,
+  { flows, columns }: NatPoolReading,
 ): ReadonlyMap<number, Candidate> {
-  const keys = flows.keys()
   const found = new Map<number, Omit<Candidate, keyof Search | 'headroomRatio'>>()
   for (const member of members) {
     const { index } = member
-    const range = index < 0 ? undefined : rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
+    const range = index < 0 ? undefined : columns.rangeAt(index)
     if (range === undefined) continue
     const softPorts = columns.soft[index] ?? 0
     const hardPorts = (columns.used[index] ?? 0) - softPorts

@@ -11,7 +11,12 @@ export interface NatRangeOption extends PortRange {
 
 export interface NatRange extends PortRange {
   readonly origin: NatRangeOrigin
+  /** Where several rules disagree: their ranges, smallest first, of which each destination has its own. */
+  readonly rivals?: readonly PortRange[]
 }
+
+/** Of more rules that disagree only the smallest ranges count. */
+const MOST_RIVALS = 8
 
 /**
  * Where a rule names no ports the kernel stays in the class of the original port; of the classes this is the one of ordinary
@@ -20,8 +25,9 @@ export interface NatRange extends PortRange {
 export const DEFAULT_NAT_RANGE: PortRange = { first: 1024, last: 65535 }
 
 /**
- * Of several rules that may apply the one with the fewest ports counts: their union would promise ports that no single
- * connection can have. `rules` is undefined where they could not be read.
+ * Of several rules that may apply the one with the fewest ports counts, unless ports of a destination show that it meets
+ * another one: their union would promise ports that no single connection can have. `rules` is undefined where they could
+ * not be read.
  */
 export function chooseNatRange(
   { address, protocol }: { readonly address: number; readonly protocol: Protocol },
@@ -37,13 +43,23 @@ export function chooseNatRange(
         (rule.addresses.first <= address && address <= rule.addresses.last)),
   )
   const named = fitting.filter((rule) => rule.addresses !== undefined)
-  const ranges = (named.length > 0 ? named : fitting).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE)
-  const [smallest] = ranges.toSorted((left, right) => sizeOf(left) - sizeOf(right))
-  if (smallest === undefined) return { ...DEFAULT_NAT_RANGE, origin: 'default' }
-  const agreed = ranges.every(
-    ({ first, last }) => first === smallest.first && last === smallest.last,
+  const judged = named.length > 0 ? named : fitting
+  const ranges = judged.map(({ ports }) =>
+    ports === 'unknown' || !ports ? DEFAULT_NAT_RANGE : ports,
   )
-  return { ...smallest, origin: agreed ? 'rule' : 'smallest_rule' }
+  const isSame = (left: PortRange, right: PortRange) =>
+    left.first === right.first && left.last === right.last
+  const rivals = ranges
+    .filter((range, at) => ranges.findIndex((one) => isSame(one, range)) === at)
+    .toSorted((left, right) => sizeOf(left) - sizeOf(right) || left.first - right.first)
+    .slice(0, MOST_RIVALS)
+  const [smallest, other] = rivals
+  const known = judged.some(({ ports }) => ports !== 'unknown')
+  if (smallest === undefined || (!known && other === undefined)) {
+    return { ...DEFAULT_NAT_RANGE, origin: 'default' }
+  }
+  if (other === undefined) return { ...smallest, origin: 'rule' }
+  return { ...smallest, origin: 'smallest_rule', rivals }
 }
 
 /** The fewest ports that any rule leaves to a pool: no pool of the namespace is smaller. */
@@ -52,7 +68,9 @@ export function smallestNatRange(
   options: readonly NatRangeOption[],
 ): number {
   return Math.min(
-    smallestOf((rules ?? []).map(({ ports }) => ports ?? DEFAULT_NAT_RANGE)),
+    smallestOf(
+      (rules ?? []).map(({ ports }) => (ports === 'unknown' || !ports ? DEFAULT_NAT_RANGE : ports)),
+    ),
     smallestOf(options),
   )
 }

@@ -72,7 +72,6 @@ export function createNatStep(options: NatOptions): NatStep {
         protocol,
         flows,
         columns,
-        rangeOf,
         top: options.top,
         atSeconds,
         clients: census.clients,

@@ -39,7 +39,28 @@ describe('chooseNatRange()', () => {
         { ...any, ports: ports(1024, 20_000) },
         { ...any, ports: ports(40_000, 40_099) },
       ],
-      { ...ports(40_000, 40_099), origin: 'smallest_rule' },
+      {
+        ...ports(40_000, 40_099),
+        origin: 'smallest_rule',
+        rivals: [ports(40_000, 40_099), ports(1024, 20_000)],
+      },
+    ],
+    [
+      'a rule whose ports a map decides',
+      [{ ...any, ports: 'unknown' }],
+      { ...DEFAULT_NAT_RANGE, origin: 'default' },
+    ],
+    [
+      'such a rule beside another',
+      [
+        { ...any, ports: 'unknown' },
+        { ...any, ports: ports(40_000, 40_099) },
+      ],
+      {
+        ...ports(40_000, 40_099),
+        origin: 'smallest_rule',
+        rivals: [ports(40_000, 40_099), DEFAULT_NAT_RANGE],
+      },
     ],
     [
       'a rule of another protocol',

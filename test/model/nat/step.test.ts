@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createNatStep, type NatModelState } from '../../../src/model/nat/step.ts'
-import type { NatReading } from '../../../src/observation.ts'
+import type { NatReading, NatRule } from '../../../src/observation.ts'
 import type { NatState } from '../../../src/snapshot.ts'
 import { addressOf, type Entry, readingOf } from './conntrack.ts'
 
@@ -101,6 +101,27 @@ describe('the NAT of a namespace', () => {
     // 0.8 of 10,000 in one block: the product of the shares of starts is near 0.8^5.
     expect(nat?.failureProbabilities[0]?.ratio).toBeCloseTo(0.8 ** 5, 1)
     expect(poolOf(nat)?.worstDestination?.destination).toBe(SERVER)
+  })
+
+  test('of two rules a destination has the range that its ports are in, else the smaller', () => {
+    const rules: readonly NatRule[] = [
+      { protocol: 'tcp', addresses: undefined, ports: { first: 40_000, last: 40_029 } },
+      { protocol: 'tcp', addresses: undefined, ports: { first: 50_000, last: 50_059 } },
+    ]
+    const at = (count: number, from: number, port: number) =>
+      Array.from({ length: count }, (_, index) => ({
+        client: `10.0.0.1:${1024 + index}`,
+        answers: `198.51.100.9:${port}`,
+        nat: `${NAT}:${from + index}`,
+      }))
+    const small = play([readingOf([...at(20, 40_000, 443), ...at(12, 50_000, 80)], { rules })])
+    expect(poolOf(small)).toMatchObject({ capacityPorts: 30, availablePorts: 10 })
+    const wide = play([readingOf([...at(2, 40_000, 443), ...at(58, 50_000, 80)], { rules })])
+    expect(poolOf(wide)).toMatchObject({
+      capacityPorts: 60,
+      availablePorts: 2,
+      worstDestination: { source: NAT, destination: '198.51.100.9:80' },
+    })
   })
 
   test('a small range decides over a wide one that has more ports taken', () => {
