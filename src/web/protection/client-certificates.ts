@@ -30,9 +30,19 @@ export function parseAltNames(text: string): ReadonlySet<string> {
     /(?:^|, )([A-Za-z][A-Za-z ]*):(?:("(?:[^"\\]|\\.)*")|([^,"]*))(?=, |$)/g,
   )) {
     if (!['DNS', 'IP Address', 'URI', 'email'].includes(type)) continue
-    names.add(canonical(quoted === undefined ? (plain ?? '') : String(JSON.parse(quoted))))
+    const name = quoted === undefined ? plain : parseQuoted(quoted)
+    if (name !== undefined) names.add(canonical(name))
   }
   return names
+}
+
+/** Undefined where it is no JSON: what a client sends may not end the program, whatever Node makes of it. */
+function parseQuoted(text: string): string | undefined {
+  try {
+    return String(JSON.parse(text))
+  } catch {
+    return undefined
+  }
 }
 
 /** An IPv6 address in its one short form; everything else as it is. */
