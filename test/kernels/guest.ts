@@ -173,7 +173,7 @@ async function leak(netns: Netns, bound: number): Promise<Leak> {
     connectAvailable: value('ephemeral_port_pool_available_ports', 'tcp_connect') ?? -1,
     risk: value('ephemeral_port_exhaustion_risk_ratio', 'tcp_connect'),
     canary: value('ephemeral_port_probe_success', 'tcp_bind') ?? -1,
-    severity: /<h1 class="(\w+)">/.exec(status)?.[1] ?? '',
+    severity: /^(ok|note|warning|critical):/.exec(status)?.[1] ?? '',
     exactness: exactnessOf(page, host),
     granted: count,
   }

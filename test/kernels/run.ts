@@ -143,8 +143,11 @@ function findWrong({ problem, neighbours, outcomes, leaks }: Row): readonly stri
     const isSure = one.exactnessWithout === 'exact' && without !== granted
     if (!isBounded || isSure) wrong.push(`${one.history}: without bind buckets ${without}`)
   }
-  for (const { bound, bindAvailable, connectAvailable, granted, severity } of leaks) {
-    const isRight = connectAvailable === granted && bindAvailable === granted && severity !== 'ok'
+  for (const { bound, bindAvailable, connectAvailable, granted, severity, exactness } of leaks) {
+    const isRight = connectAvailable === granted && bindAvailable === granted
+    if (exactness !== 'exact' && !['note', 'warning', 'critical'].includes(severity)) {
+      wrong.push(`${bound} idle bound sockets: status says ${severity}`)
+    }
     if (!isRight) wrong.push(`${bound} idle bound sockets: ${connectAvailable} for ${granted}`)
   }
   return wrong
