@@ -10,16 +10,27 @@ import { buildBtf, programTypes } from '../kernel/bpf/btf-builder.ts'
 import { createFakeBpf, ERRNO, type FakeBpf } from '../kernel/bpf/fake-bpf.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'btf-'))
-const btf = join(directory, 'vmlinux')
-writeFileSync(btf, buildBtf(programTypes))
+const vmlinux = join(directory, 'vmlinux')
+writeFileSync(vmlinux, buildBtf(programTypes))
 afterAll(() => rmSync(directory, { recursive: true }))
 
+/** What the program reads, each with the types of a kernel that lacks it. */
+const lacking = programTypes.flatMap((type, at) =>
+  (type.members ?? []).map(({ name }) => {
+    // NB: the type stays, since others are known by their number.
+    const members = type.members?.filter((one) => one.name !== name) ?? []
+    const types = programTypes.with(at, { ...type, members })
+    return [`${type.name}.${name}`, types] as const
+  }),
+)
+
 interface Setup {
+  readonly btf?: string
   readonly asked?: boolean
   readonly libc?: FakeBpf | undefined
 }
 
-function createWatch({ asked = false, libc = createFakeBpf() }: Setup = {}) {
+function createWatch({ asked = false, libc = createFakeBpf(), btf = vmlinux }: Setup = {}) {
   let now = 100
   const monotonicSeconds = () => now++
   const watch = createBucketWatch({ libc, btf, asked, monotonicSeconds, detailMinUtilization: 0.2 })
@@ -94,10 +105,24 @@ describe('where it is not permitted', () => {
     expect(rows[1]).toEqual(rows[0])
   })
 
+  test.for(lacking)('a kernel without %s is one reason, and nothing is loaded', ([what, types]) => {
+    const changed = join(directory, what)
+    writeFileSync(changed, buildBtf(types))
+    const { watch, libc } = createWatch({ btf: changed })
+    expect(watch.absence).toBe(`Cannot read bind buckets: the kernel has no ${what}`)
+    expect([watch.collector(), watch.resolve(doubt), libc.calls]).toEqual([
+      undefined,
+      undefined,
+      [],
+    ])
+    const { watch: asked } = createWatch({ btf: changed, asked: true })
+    expect(asked.collector()).toMatchObject({ success: false, problem: watch.absence })
+  })
+
   test('nor does it work with a source that asks nothing of the kernel', () => {
     const watch = createBucketWatch({
       libc: undefined,
-      btf,
+      btf: vmlinux,
       asked: true,
       monotonicSeconds: () => 0,
       detailMinUtilization: 0,
