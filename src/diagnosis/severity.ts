@@ -9,7 +9,7 @@ export type Severity = 'ok' | 'note' | 'warning' | 'critical'
 export type Verdict = 'ok' | 'watch' | 'at_risk' | 'exhausted'
 
 export const thresholds = {
-  critical: { utilizationRatio: 0.95, riskRatio: 0.5, etaSeconds: 15 * 60 },
+  critical: { utilizationRatio: 0.95, riskRatio: 0.7, etaSeconds: 15 * 60 },
   warning: { utilizationRatio: 0.8, riskRatio: 0.2 },
 } as const
 

@@ -15,10 +15,11 @@ describe('judgePool()', () => {
     ['warns at a risk of 0.2', { riskRatio: 0.2 }, 'at_risk warning'],
     ['warns at high risk that is far away', { riskRatio: 0.9, etaSeconds: 900 }, 'at_risk warning'],
     [
-      'is critical at 0.5 within 15 minutes',
-      { riskRatio: 0.5, etaSeconds: 899 },
+      'is critical at 0.7 within 15 minutes',
+      { riskRatio: 0.7, etaSeconds: 899 },
       'at_risk critical',
     ],
+    ['warns below 0.7', { riskRatio: 0.69, etaSeconds: 60 }, 'at_risk warning'],
     ['warns on the slow path', { slow: true }, 'watch warning'],
     [
       'says the worst of several',
@@ -63,6 +64,6 @@ describe('describeExitStatus()', () => {
     const meanings = describeExitStatus().map(([code, meaning]) => `${code} ${meaning}`)
     expect(meanings).toHaveLength(4)
     expect(meanings[1]).toMatch(/^1 warning: tcp_connect or udp at 80 % or more, risk 0\.2/)
-    expect(meanings[2]).toMatch(/at 95 % or more, or risk 0\.5 or more .* within 15m$/)
+    expect(meanings[2]).toMatch(/at 95 % or more, or risk 0\.7 or more .* within 15m$/)
   })
 })
