@@ -4,7 +4,6 @@
 import { takeOutlook } from './outlook.ts'
 import type { Earlier, ForecastTrack } from './reading.ts'
 import type { Weights } from './risk.ts'
-import { takeSignals } from './signals.ts'
 import { advanceTrack, listParts, type TrackState } from './track.ts'
 import { WEIGHTS } from './weights.ts'
 
@@ -71,7 +70,7 @@ interface Resting extends Earlier {
   readonly key: string
 }
 
-interface Advanced {
+export interface Advanced {
   readonly state: ForecastState
   /** The tracks worth a closer look, with their next states. */
   readonly tracks: readonly { readonly track: ForecastTrack; readonly state: TrackState }[]
@@ -109,18 +108,8 @@ export function advanceForecast(
   }
 }
 
-/** The inputs of the risk at each of the moments, track by track: what the weights are learned from. */
-export function listSignals(
-  state: ForecastState | undefined,
-  input: ForecastInput,
-  moments: readonly number[],
-): readonly (readonly (readonly number[])[])[] {
-  const { tracks } = advanceTracks(state, input)
-  const pool = { ...input, destinations: tracks.length }
-  return tracks.map((one) => takeSignals(listParts(one.state, one.track, pool), moments) ?? [])
-}
-
-function advanceTracks(state: ForecastState | undefined, input: ForecastInput): Advanced {
+/** The books alone, which is all that samples in between are for when weights are learned. */
+export function advanceTracks(state: ForecastState | undefined, input: ForecastInput): Advanced {
   const elapsed = input.atSeconds - (state?.atSeconds ?? Number.NEGATIVE_INFINITY)
   // A clock that steps back is another clock.
   const before = elapsed > 0 && elapsed <= LONGEST_GAP_SECONDS ? state : undefined

@@ -2,8 +2,8 @@
 
 import { takeProbability } from '../../../src/model/forecast/risk.ts'
 import { CIRCUMSTANCES, DANGERS } from '../../../src/model/forecast/signals.ts'
+import { JUDGED_WEIGHT, type ReachedLesson } from './examples.ts'
 import { learnWeights } from './lessons.ts'
-import type { Lesson } from './network.ts'
 
 const NAMES: readonly string[] = [...DANGERS, ...CIRCUMSTANCES]
 
@@ -16,35 +16,44 @@ const parts: readonly { readonly name: string; readonly inputs: RegExp | undefin
   { name: 'peaks', inputs: /peaks$/ },
   { name: 'share in use and climb', inputs: /^(share|part)/ },
   { name: 'demand beyond use and habit', inputs: /^demand/ },
+  { name: 'doubt', inputs: /^doubt/ },
 ]
 
-/** Brier over the instants of both halves that any forecast reaches. */
-export function renderAblation(halves: readonly (readonly Lesson[])[]): string {
-  const rows = parts.map(({ name, inputs }) => {
-    let [sum, count] = [0, 0]
-    const without = halves.map((lessons) => lessons.map((lesson) => blind(lesson, inputs)))
-    without.forEach((learned, i) => {
-      const weights = learnWeights(learned)
-      const most = Math.max(...learned.map(({ weight }) => weight))
-      for (const lesson of without[1 - i] ?? []) {
-        if (lesson.weight < most) continue
-        sum += (takeProbability(weights, lesson.inputs) - (lesson.failed ? 1 : 0)) ** 2
-        count++
-      }
-    })
-    return `| ${name} | ${(sum / count).toFixed(4)} |`
+/** Brier over the instants of both halves, each judged with what was learned of the other one. */
+export function takeLearnedBrier(halves: readonly (readonly ReachedLesson[])[]): number {
+  let [sum, count] = [0, 0]
+  halves.forEach((learned, i) => {
+    const weights = learnWeights(learned)
+    for (const { inputs, failed, weight, reach } of halves[1 - i] ?? []) {
+      if (weight !== JUDGED_WEIGHT) continue
+      const risk = reach === 0 ? 0 : reach * takeProbability(weights, inputs)
+      sum += (risk - (failed ? 1 : 0)) ** 2
+      count++
+    }
   })
+  return sum / count
+}
+
+export function renderAblation(halves: readonly (readonly ReachedLesson[])[]): string {
   return [
     '## What each part earns\n',
-    'Brier, over both halves, of weights learned on the other half, where any forecast comes near the limit.\n',
+    'Brier over the instants of both halves that were learned from, each judged with the weights of the other half.\n',
     '| without | Brier |\n| --- | --- |',
-    ...rows,
+    ...parts.map(({ name, inputs }) => {
+      const brier = takeLearnedBrier(halves.map((lessons) => blind(lessons, inputs)))
+      return `| ${name} | ${brier.toFixed(4)} |`
+    }),
     '',
   ].join('\n')
 }
 
-function blind(lesson: Lesson, inputs: RegExp | undefined): Lesson {
-  if (inputs === undefined) return lesson
-  const seen = lesson.inputs.map((value, i) => (inputs.test(NAMES[i] ?? '') ? 0 : value))
-  return { ...lesson, inputs: seen }
+function blind(
+  lessons: readonly ReachedLesson[],
+  inputs: RegExp | undefined,
+): readonly ReachedLesson[] {
+  if (inputs === undefined) return lessons
+  return lessons.map((lesson) => ({
+    ...lesson,
+    inputs: lesson.inputs.map((value, i) => (inputs.test(NAMES[i] ?? '') ? 0 : value)),
+  }))
 }

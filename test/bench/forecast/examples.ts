@@ -1,12 +1,9 @@
 // Examples for learning: family and seed -> instants of a run, each with the inputs of the risk at several horizons and what
 // came of it.
 
-import {
-  advanceForecast,
-  type ForecastState,
-  listSignals,
-} from '../../../src/model/forecast/forecast.ts'
-import { takeReach } from '../../../src/model/forecast/signals.ts'
+import { advanceTracks, type ForecastState } from '../../../src/model/forecast/forecast.ts'
+import { takeReach, takeSignals } from '../../../src/model/forecast/signals.ts'
+import { listParts } from '../../../src/model/forecast/track.ts'
 import { createScenario, type Family, HORIZON_SECONDS, WATCHED_SECONDS } from './family.ts'
 import type { Lesson } from './network.ts'
 import { createRandom } from './random.ts'
@@ -18,12 +15,17 @@ export interface FamilyRun extends Run {
   readonly onsetSeconds: number
 }
 
+export interface ReachedLesson extends Lesson {
+  /** takeReach(): nothing is learned where it is 0. */
+  readonly reach: number
+}
+
 const WARM_UP_SECONDS = 15
 const INSTANTS = 24
 const LEAST_APART_SECONDS = 15
 /** Learned at all of them, so that the risk knows what the horizon means; most of all at the one that is judged. */
 const HORIZONS = [15, 60, 180, 450, HORIZON_SECONDS, 1800] as const
-const JUDGED_WEIGHT = 3
+export const JUDGED_WEIGHT = 3
 
 /** How often a sample is taken, by the number of the run: mostly as the exporter does. */
 export function takeInterval(run: number): number {
@@ -56,30 +58,35 @@ export function listInstants({
   return Array.from({ length: count }, (_, i) => begin + ((end - begin) * (i + 0.5)) / count)
 }
 
-export function listLessons(run: FamilyRun): readonly Lesson[] {
+export function listLessons(run: FamilyRun): readonly ReachedLesson[] {
   const { readings, failedAtSeconds = Number.POSITIVE_INFINITY } = run
   const ended = Number.isFinite(failedAtSeconds)
     ? failedAtSeconds
     : (readings.at(-1)?.atSeconds ?? 0) + WARM_UP_SECONDS
   const instants = listInstants(run)
-  const lessons: Lesson[] = []
+  const lessons: ReachedLesson[] = []
   let state: ForecastState | undefined
   let next = 0
   for (const reading of readings) {
     const input = readForecast(reading)
+    const { state: advanced, tracks } = advanceTracks(state, input)
+    state = advanced
     if (reading.atSeconds >= (instants[next] ?? Number.POSITIVE_INFINITY)) {
       while ((instants[next] ?? Number.POSITIVE_INFINITY) <= reading.atSeconds) next++
-      const [rows] = listSignals(state, input, HORIZONS)
+      const pool = { ...input, destinations: tracks.length }
+      const [rows] = tracks.map((one) =>
+        takeSignals(listParts(one.state, one.track, pool), HORIZONS),
+      )
       HORIZONS.forEach((horizonSeconds, i) => {
         const inputs = rows?.[i]
         const until = reading.atSeconds + horizonSeconds
         const known = until >= failedAtSeconds || until <= ended
-        if (inputs === undefined || !known || takeReach(inputs) === 0) return
+        if (inputs === undefined || !known) return
         const weight = horizonSeconds === HORIZON_SECONDS ? JUDGED_WEIGHT : 1
-        lessons.push({ inputs, failed: failedAtSeconds <= until, weight })
+        const failed = failedAtSeconds <= until
+        lessons.push({ inputs, failed, weight, reach: takeReach(inputs) })
       })
     }
-    state = advanceForecast(state, input, { horizonSeconds: HORIZON_SECONDS }).state
   }
   return lessons
 }

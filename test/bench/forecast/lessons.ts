@@ -2,15 +2,15 @@
 
 import type { Weights } from '../../../src/model/forecast/risk.ts'
 import { DANGERS } from '../../../src/model/forecast/signals.ts'
-import { listLessons, simulateFamily, takeInterval } from './examples.ts'
+import { listLessons, type ReachedLesson, simulateFamily, takeInterval } from './examples.ts'
 import { SPLIT_SEED } from './families.ts'
 import type { Family } from './family.ts'
-import { type Lesson, learn } from './network.ts'
+import { learn } from './network.ts'
 import { createRandom } from './random.ts'
 
 const COURSE = { hidden: 5, passes: 20, decay: 1e-3, dangers: DANGERS.length }
 
-export function drawLessons(families: readonly Family[], runs: number): readonly Lesson[] {
+export function drawLessons(families: readonly Family[], runs: number): readonly ReachedLesson[] {
   return families.flatMap((family) =>
     Array.from({ length: runs }, (_, run) =>
       listLessons(simulateFamily(family, `${SPLIT_SEED} lesson ${run}`, takeInterval(run))),
@@ -18,6 +18,7 @@ export function drawLessons(families: readonly Family[], runs: number): readonly
   )
 }
 
-export function learnWeights(lessons: readonly Lesson[]): Weights {
-  return learn(lessons, createRandom(SPLIT_SEED), COURSE)
+export function learnWeights(lessons: readonly ReachedLesson[]): Weights {
+  const reached = lessons.filter(({ reach }) => reach > 0)
+  return learn(reached, createRandom(SPLIT_SEED), COURSE)
 }
