@@ -19,11 +19,15 @@ export interface JudgedRun {
   readonly instants: readonly Instant[]
   /** By EVALUATION_SECONDS. */
   readonly pages: readonly PageVerdict[]
+  /** By PAGE_RISKS, evaluated as often as the first of EVALUATION_SECONDS says. */
+  readonly curve: readonly PageVerdict[]
   /** Without a forecast yet. */
   readonly unknown: number
 }
 
 export const EVALUATION_SECONDS = [15, 60] as const
+/** What the page could ask for. */
+export const PAGE_RISKS = [0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9] as const
 
 export function judgeRun(family: string, run: FamilyRun, weights?: Weights): JudgedRun {
   const moments = replay(run, weights)
@@ -52,6 +56,9 @@ export function judgeRun(family: string, run: FamilyRun, weights?: Weights): Jud
     unknown,
     pages: EVALUATION_SECONDS.map((seconds) =>
       judgePages(listFirings(moments, seconds, end), readings, failedAtSeconds),
+    ),
+    curve: PAGE_RISKS.map((risk) =>
+      judgePages(listFirings(moments, EVALUATION_SECONDS[0], end, risk), readings, failedAtSeconds),
     ),
   }
 }

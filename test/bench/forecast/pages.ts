@@ -36,6 +36,7 @@ export function listFirings(
   moments: readonly Look[],
   everySeconds: number,
   endSeconds: number,
+  pageRisk = RISK,
 ): readonly Firing[] {
   const firings: Firing[] = []
   let [pendingSince, from] = [Number.NaN, Number.NaN]
@@ -50,7 +51,7 @@ export function listFirings(
       firings.push({ fromSeconds: from, toSeconds: at })
       from = Number.NaN
     }
-    if (riskRatio < RISK || etaSeconds >= ETA_SECONDS) pendingSince = Number.NaN
+    if (riskRatio < pageRisk || etaSeconds >= ETA_SECONDS) pendingSince = Number.NaN
     else if (Number.isNaN(pendingSince)) pendingSince = at
     if (at - pendingSince >= FOR_SECONDS) from = at
   }

@@ -2,7 +2,8 @@
 
 import { takeProbability, type Weights } from '../../../src/model/forecast/risk.ts'
 import { baselines } from './baselines.ts'
-import { EVALUATION_SECONDS, type Instant, type JudgedRun } from './judge.ts'
+import { EVALUATION_SECONDS, type Instant, type JudgedRun, PAGE_RISKS } from './judge.ts'
+import type { PageVerdict } from './pages.ts'
 
 export interface Part {
   readonly name: string
@@ -36,7 +37,21 @@ export function renderPart(part: Part): string {
     '',
     '| page evaluated every | safe runs paged | false pages a day | failures with a precursor, missed | all failures missed | lead, median | lead, tenth | pages a run |',
     '| --- | --- | --- | --- | --- | --- | --- | --- |',
-    ...EVALUATION_SECONDS.map((seconds, i) => renderPages(part.runs, seconds, i)),
+    ...EVALUATION_SECONDS.map((seconds, i) =>
+      renderPages(
+        `${seconds} s`,
+        countPages(part.runs, (run) => run.pages[i]),
+      ),
+    ),
+    '',
+    '| page for a risk of | safe runs paged | false pages a day | failures with a precursor, missed | all failures missed | lead, median | lead, tenth | pages a run |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ...PAGE_RISKS.map((risk, i) =>
+      renderPages(
+        `${risk}`,
+        countPages(part.runs, (run) => run.curve[i]),
+      ),
+    ),
     '',
     '| family | runs | failed | Brier | safe runs paged | missed, with a precursor |',
     '| --- | --- | --- | --- | --- | --- |',
@@ -56,7 +71,7 @@ export function checkPart(part: Part): readonly Check[] {
   const [best] = scoreBaselines(part).sort((a, b) => a.brier - b.brier)
   const sure = instants.filter(({ riskRatio }) => riskRatio >= SURE)
   const right = takeRatio(sure.filter(({ failed }) => failed).length, sure.length)
-  const { safePaged, missed } = countPages(part.runs, 0)
+  const { safePaged, missed } = countPages(part.runs, ({ pages }) => pages[0])
   return [
     {
       claim: `Brier ${brier.toFixed(4)} is at most 0.75 of the best baseline's ${best?.brier.toFixed(4)} (${best?.name})`,
@@ -107,8 +122,8 @@ function renderBin(instants: readonly Instant[], low: number, high: number): str
   return `| ${low} to ${Math.min(1, high)} | ${inside.length} | ${mean.toFixed(2)} | ${failed.toFixed(2)} |`
 }
 
-function countPages(runs: readonly JudgedRun[], index: number) {
-  const verdicts = runs.flatMap(({ pages }) => pages[index] ?? [])
+function countPages(runs: readonly JudgedRun[], pick: (run: JudgedRun) => PageVerdict | undefined) {
+  const verdicts = runs.flatMap((run) => pick(run) ?? [])
   const [safe, failures] = [
     verdicts.filter(({ failed }) => !failed),
     verdicts.filter(({ failed }) => failed),
@@ -139,11 +154,10 @@ function countPages(runs: readonly JudgedRun[], index: number) {
   }
 }
 
-function renderPages(runs: readonly JudgedRun[], seconds: number, index: number): string {
-  const one = countPages(runs, index)
+function renderPages(name: string, one: ReturnType<typeof countPages>): string {
   const lead = (share: number) => one.leads[Math.floor(share * one.leads.length)] ?? 0
   return [
-    `| ${seconds} s`,
+    `| ${name}`,
     `${percent(one.safePaged)} of ${one.safe}`,
     one.falseADay.toFixed(1),
     `${percent(one.missed)} of ${one.foretold}`,
@@ -156,7 +170,7 @@ function renderPages(runs: readonly JudgedRun[], seconds: number, index: number)
 
 function renderFamily(family: string, runs: readonly JudgedRun[]): string {
   const instants = runs.flatMap((run) => run.instants)
-  const pages = countPages(runs, 0)
+  const pages = countPages(runs, (run) => run.pages[0])
   return [
     `| ${family}`,
     runs.length,

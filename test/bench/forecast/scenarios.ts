@@ -49,7 +49,7 @@ export const namedScenarios: readonly NamedScenario[] = [
       }),
   },
   { name: 'load step to a plateau of 85 %', demand: safe, create: stepTo(0.85, 25) },
-  { name: 'load step to a plateau of 95 %', demand: safe, create: stepTo(0.95, 25) },
+  { name: 'load step to a plateau of 90 %', demand: safe, create: stepTo(0.9, 25) },
   {
     name: 'slow sine up to 75 % (one hour)',
     demand: safe,
@@ -148,20 +148,20 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   { name: 'step to 105 %', demand: { kind: 'step', withinSeconds: 90 }, create: stepTo(1.05, 25) },
   { name: 'step to 120 %', demand: { kind: 'step', withinSeconds: 20 }, create: stepTo(1.2, 25) },
-  { name: 'step to 150 %', demand: { kind: 'step', withinSeconds: 10 }, create: stepTo(1.5, 25) },
+  { name: 'step to 150 %', demand: { kind: 'step', withinSeconds: 15 }, create: stepTo(1.5, 25) },
   {
     name: 'leak of 5/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 600 },
+    demand: { kind: 'gradual', leadSeconds: 270 },
     create: leakOn(0.5, 5),
   },
   {
-    name: 'leak of 0.9/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 600 },
-    create: leakOn(0.5, 0.9),
+    name: 'leak of 2/s on a busy pool (50 %)',
+    demand: { kind: 'gradual', leadSeconds: 270 },
+    create: leakOn(0.5, 2),
   },
   {
     name: 'UDP leak of 6/s',
-    demand: { kind: 'gradual', leadSeconds: 600 },
+    demand: { kind: 'gradual', leadSeconds: 540 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       const lookups = requests({ rate: () => 400, holdSeconds: 3 })
@@ -175,7 +175,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'second destination growing behind a steady first (65 %)',
-    demand: { kind: 'gradual', leadSeconds: 600 },
+    demand: { kind: 'gradual', leadSeconds: 480 },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
