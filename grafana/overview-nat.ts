@@ -3,7 +3,7 @@
 import { LINK_LABELS, toNamespace, withLinkLabel } from './links.ts'
 import { ofTen } from './overview-pools.ts'
 import { graphPanel } from './panels.ts'
-import { conntrackLines, riskLines } from './scales.ts'
+import { conntrackLines, natFailureLines } from './scales.ts'
 import type { Section } from './section.ts'
 import { fleet, highest, NETNS, OF_NAMESPACES } from './selectors.ts'
 import { type Column, tablePanel } from './tables.ts'
@@ -27,7 +27,7 @@ export function natSection(): Section {
         unit: 'percentunit',
         max: 1,
         ...ofTen,
-        lines: riskLines,
+        lines: natFailureLines,
         queries: [
           {
             expr: highest(10, 'ephemeral_port_nat_failure_probability_ratio', OF_NAMESPACES),

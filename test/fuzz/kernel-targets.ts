@@ -149,8 +149,8 @@ export const kernelTargets: readonly Target[] = [
       ),
     ],
     read: (bytes) => {
-      const rules: NatRule[] = []
-      decodeRules(bytes, SEQUENCE, rules)
+      const rules: (NatRule | undefined)[] = []
+      decodeRules(bytes, SEQUENCE, (rule) => rules.push(rule))
       decodeGeneration(bytes, SEQUENCE, () => {})
       return rules.length
     },
@@ -165,7 +165,11 @@ export const kernelTargets: readonly Target[] = [
         buildDone(SEQUENCE),
       ),
     ],
-    read: (bytes) => dumpDevices(createFakeChannel(() => [bytes, build(buildDone(1))])).size,
+    read: (bytes) =>
+      dumpDevices(
+        createFakeChannel(() => [bytes, build(buildDone(1))]),
+        [2, 4],
+      ).size,
   },
   {
     name: 'trace-ring',
