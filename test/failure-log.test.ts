@@ -58,6 +58,11 @@ describe('createFailureLog()', () => {
     expect(createPlay()(netns('ENOENT', 'vanished'))).toEqual([])
   })
 
+  test('warns where it is more than a right that was never there', () => {
+    expect(createPlay()(netns('EPERM'))[0]).toMatch(/^info: /)
+    expect(createPlay()(netns('garbled', 'malformed'))[0]).toMatch(/^warn: /)
+  })
+
   test('forgets a namespace that is gone: the next of that name is another', () => {
     const play = createPlay()
     play(netns('EPERM'))
@@ -79,13 +84,11 @@ describe('createFailureLog()', () => {
     ])
   })
 
-  test('says once, and not as a warning, that a collector is not possible', () => {
+  test('says once, and not as a warning, that a collector is not permitted', () => {
     const play = createPlay()
     const absences = [{ collector: 'failures', reason: 'no tracefs' }]
     expect([play({ absences }), play({ absences }), play(collector())]).toEqual([
-      [
-        'info: A collector is not possible here, its metrics are absent {"collector":"failures","reason":"no tracefs"}',
-      ],
+      ['debug: A collector is not permitted here {"collector":"failures","reason":"no tracefs"}'],
       [],
       [],
     ])
@@ -97,7 +100,7 @@ describe('createFailureLog()', () => {
       buildNamespace({ netns: `n${i}`, failure: { reason: 'permission', message: `no n${i}` } }),
     )
     expect(play({ namespaces })).toEqual([
-      'warn: Sockets cannot be read {"namespaces":33,"netns":"n0","reason":"no n0"}',
+      'info: Sockets cannot be read {"namespaces":33,"netns":"n0","reason":"no n0"}',
     ])
     expect(play({ namespaces })).toEqual([])
   })
@@ -110,7 +113,7 @@ describe('createFailureLog()', () => {
     expect(play({ ...collector('no tracefs'), namespaces })).toHaveLength(3)
     expect(play({ ...collector('no tracefs'), namespaces: namespaces.slice(1) })).toEqual([])
     expect(play({ ...collector(), namespaces })).toEqual([
-      'warn: Sockets cannot be read {"netns":"a","reason":"no a"}',
+      'info: Sockets cannot be read {"netns":"a","reason":"no a"}',
       'info: Collector works again {"collector":"failures"}',
     ])
   })

@@ -133,7 +133,10 @@ function rankOf({ state }: ReadNamespace): number {
 }
 
 function renderFailures({ failures, collectors }: Snapshot): string[] {
-  const counts = Object.entries(failures).filter(([, count]) => count > 0)
+  // Namespaces end all the time, some of them while they are read.
+  const counts = Object.entries(failures).filter(
+    ([reason, count]) => count > 0 && reason !== 'vanished',
+  )
   const failed = collectors.filter(({ success }) => !success).map(({ collector }) => collector)
   return [
     ...(counts.length > 0

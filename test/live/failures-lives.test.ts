@@ -201,7 +201,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
   })
 
   test.for([
-    { flags: [], success: [], level: 'info' },
+    { flags: ['--log.level=debug'], success: [], level: 'debug' },
     { flags: ['--collector.failures'], success: [0], level: 'warn' },
   ])(
     'without tracefs and with $flags it has no series, says once what to mount, and leaves the rest alone',
