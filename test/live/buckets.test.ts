@@ -144,7 +144,10 @@ async function serve(rights: string, flags: readonly string[]) {
   const listen = `--web.listen-address=127.0.0.1:${port}`
   const row = /^ephemeral_port_scrape_collector_success\{collector="buckets"\} (\d)$/m
   return withProgram(
-    [listen, '--netns=self', '--sample.interval=200ms', '--log.level=debug', ...flags],
+    [
+      ...[listen, '--netns=self', '--sample.interval=200ms', '--log.level=debug'],
+      ...['--no-collector.failures', ...flags],
+    ],
     async (program) => {
       const page = await waitFor(async () => {
         const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
