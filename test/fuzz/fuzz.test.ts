@@ -4,10 +4,11 @@ import { describe, expect, test } from 'vitest'
 import { readCorpus, startCampaign, targets } from './fuzzer.ts'
 import { createRandom, LONGEST_INPUT, mutate } from './mutate.ts'
 
-const seed = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31)) + 1
+/** Always the same: a run that must not fail by chance is no place to look for news. */
+const seed = 1
 const MUTANTS = 150
 
-describe('refuses in its own words whatever is wrong', () => {
+describe('refuses in its own words whatever is wrong', { timeout: 120_000 }, () => {
   test.each(targets)('$name', (target) => {
     const { next } = startCampaign(target, seed)
     const known = target.seeds().length + readCorpus(target).length
@@ -16,7 +17,7 @@ describe('refuses in its own words whatever is wrong', () => {
       const found = next()
       if (found === undefined) continue
       const input = Buffer.from(found.input).toString('base64')
-      throw new Error(`seed ${seed}: ${input}`, { cause: found.error })
+      throw new Error(`Undocumented: ${input}`, { cause: found.error })
     }
   })
 })
