@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs'
 import type { Weights } from '../../../src/model/forecast/risk.ts'
 import { renderAblation } from './ablation.ts'
 import { baselines } from './baselines.ts'
+import { renderCpu } from './cpu.ts'
 import { simulateFamily, takeInterval } from './examples.ts'
 import { families, type Half, SPLIT_SEED, takeHalf } from './families.ts'
 import { type JudgedRun, judgeRun } from './judge.ts'
@@ -72,6 +73,7 @@ const report = [
   'The shipped weights are learned on both. The form of the forecast was developed on the development half.\n',
   ...parts.map(renderPart),
   renderAblation([lessons.development, lessons['held out']]),
+  ...families.filter(({ name }) => name === 'ramp').map(renderCpu),
   ...checks.map(({ claim, met }) => `* ${met ? 'met' : '**MISSED**'}: ${claim}`),
   '',
 ].join('\n')
