@@ -165,7 +165,8 @@ export const poolFamilies: readonly Family[] = [
     details:
       'The cause is churn, open_leak, close_wait, bound_idle, bind_before_connect, listeners, many_connections, ' +
       'udp_sockets or unknown. It changes only when another cause holds a tenth of the held ports more. The owner ' +
-      'is that of the cause at the worst destination.',
+      'is that of the cause at the worst destination. Of tcp_bind, bind_before_connect may be inferred from the parity ' +
+      'of ports.',
     labels: ['netns', 'pool', 'cause', 'owner'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

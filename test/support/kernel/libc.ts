@@ -29,6 +29,7 @@ const SECCOMP_NO_BPF = [
 /** Socket options as [level, option]. */
 export const OPTION = {
   reuseAddress: [1, 2],
+  reusePort: [1, 15],
   linger: [1, 13],
   receiveTimeout: [1, 20],
   sendTimeout: [1, 21],

@@ -24,6 +24,7 @@ export interface OpenRequest {
   /** Default 1. */
   readonly count?: number
   readonly reuseAddress?: boolean
+  readonly reusePort?: boolean
   readonly ipv6Only?: boolean
   /** IP_TRANSPARENT: a listener that takes connections to other addresses and ports. */
   readonly transparent?: boolean
@@ -92,6 +93,7 @@ export function createSocketOperations(libc: Libc) {
       set('receiveTimeout', BigInt64Array.of(TIMEOUT_SECONDS, 0n))
     }
     if (request.reuseAddress === true) set('reuseAddress', Int32Array.of(1))
+    if (request.reusePort === true) set('reusePort', Int32Array.of(1))
     if (request.transparent === true) set('transparent', Int32Array.of(1))
     if (request.ipv6Only !== undefined) set('ipv6Only', Int32Array.of(request.ipv6Only ? 1 : 0))
     if (request.bindAddressNoPort === true) set('bindAddressNoPort', Int32Array.of(1))
