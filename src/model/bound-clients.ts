@@ -2,7 +2,6 @@
 // kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports alone.
 
 import { type Census, PORTS } from './census.ts'
-import { HOLD } from './flows.ts'
 import type { Ports } from './ports.ts'
 
 export interface BoundClientsInput {
@@ -30,13 +29,13 @@ export function lookBound(input: BoundClientsInput): boolean {
   // Until half of the ports are in use nobody asks for the cause.
   if (ports.tcp.unused * 2 > ports.tcp.capacity) return false
   const { flows } = census
-  const { destination, port, hold } = flows.columns()
+  const { destination, port } = flows.columns()
   const isFirst = (local: number) => (local - firstPort) % 2 === 0
   const first = new Uint32Array(flows.destinationCount())
   for (let flow = 0; flow < flows.flowCount(); flow++) {
     const to = destination[flow] ?? 0
-    if (hold[flow] !== HOLD.reclaimable && isFirst(port[flow] ?? 0))
-      first[to] = (first[to] ?? 0) + 1
+    // What may be recycled by now was taken a moment ago.
+    if (isFirst(port[flow] ?? 0)) first[to] = (first[to] ?? 0) + 1
   }
   const full = FULL_RATIO * ports.openFirstHalf
   /** A port that is shared with such a destination may have been taken by it. */

@@ -137,6 +137,12 @@ describe('the cause of a full pool of bind()', () => {
     expect(play([{ sockets: [...even, ...busy] }])[0]).toMatchObject({ cause: 'many_connections' })
   })
 
+  test('is not, where a burst to one destination has left TIME_WAITs that can be recycled', () => {
+    const left = each(100, (at) => connection(at, 7, TIME_WAIT))
+    const [look] = play([{ sockets: left }], { tcpTwReuse: 1 })
+    expect(look).toMatchObject({ availablePorts: 100, cause: 'churn' })
+  })
+
   test('is not, where a destination has all of the first half, or had a moment ago', () => {
     const most = each(90, (at) => connection(at < 40 ? 2 * at : 2 * (at - 40) + 1, 7))
     const rest = each(10, (at) => connection(80 + 2 * at, at))
