@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly ownPort: number | undefined
   /** False: only the namespace that the source sees by itself. */
   readonly everyNamespace: boolean
+  /** Namespaces that are read and shown at most. */
+  readonly mostNamespaces: number
   /** Rows kept for each namespace. */
   readonly top: number
   readonly detailMinUtilization: number
@@ -85,6 +87,7 @@ export interface Sample {
   readonly durations: Snapshot['durations']
   /** In the order of the page; a name alone stands for a namespace of which nothing has changed since the last sample. */
   readonly namespaces: readonly (Namespace | string)[]
+  readonly leftOut: NonNullable<Snapshot['leftOut']>
   /** Reasons of the reads that failed in this sample. */
   readonly failures: readonly FailureReason[]
   readonly collectors: Snapshot['collectors']

@@ -3,6 +3,7 @@
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import { listDistinct } from '../diagnosis/pool-diagnosis.ts'
+import { describeLeftOut } from '../diagnosis/unreadable.ts'
 import { renderDuration, renderPercent, renderRisk, renderVisible } from '../diagnosis/words.ts'
 import type { Namespace, NamespaceState, Snapshot } from '../snapshot.ts'
 import { renderNamespaces } from './doctor.ts'
@@ -39,6 +40,7 @@ export function renderStatus(view: StatusView, terminal: Terminal = plainText): 
     renderUnread(diagnosis, terminal),
     ...(detailed.length > 0 ? [renderPools(detailed, terminal)] : []),
     renderQuiet(readable.length - detailed.length, terminal),
+    ...describeLeftOut(snapshot).map((text) => wrap(text, paragraphWidth(terminal))),
     ...detailed.flatMap((namespace) => renderNamespaceDetails(namespace, terminal)),
     renderFailures(snapshot),
   ]

@@ -27,6 +27,7 @@ type SamplingSettings = Pick<
   | 'cgroup'
   | 'tracefs'
   | 'everyNamespace'
+  | 'mostNamespaces'
   | 'top'
   | 'detailMinUtilization'
   | 'peakWindowSeconds'
@@ -174,6 +175,7 @@ function nameSettings(settings: Settings, command: Command): Config {
     cgroup: settings['path.cgroup'],
     tracefs: settings['path.tracefs'],
     everyNamespace: settings.netns === 'all',
+    mostNamespaces: settings['netns.max'],
     sampleIntervalMs: settings['sample.interval'],
     cpuBudgetRatio: settings['sample.cpu-budget'],
     peakWindowSeconds: settings['sample.peak-window'] / 1000,

@@ -1,5 +1,6 @@
 // YAML file -> options as given, unparsed. Pure but for loading the parser, which only a named file costs.
-// Keys are the flags' names, flat (`sample.interval: 5s`) or nested at the dots; both may be mixed.
+// Keys are the flags' names, flat (`sample.interval: 5s`) or nested at the dots; both may be mixed. A name that is both an
+// option and a group is the group where it has keys below it (`netns: { max: 100 }`).
 
 import {
   type Given,
@@ -29,8 +30,9 @@ export async function parseConfigFile(text: string, path: string): Promise<Sourc
   function readMap(fields: readonly Field[], prefix: string): void {
     for (const { name: key, where, value } of fields) {
       const name = prefix + (key || '?')
-      if (isOptionName(name)) readOption(name, value, where)
-      else if (!optionNames.some((option) => option.startsWith(`${name}.`))) {
+      const isGroup = optionNames.some((option) => option.startsWith(`${name}.`))
+      if (isOptionName(name) && !(isGroup && value.kind === 'map')) readOption(name, value, where)
+      else if (!isGroup) {
         problems.push(`Unknown key ${quote(name)} (${where})${suggest(name, optionNames)}`)
       } else if (value.kind === 'map') readMap(value.fields, `${name}.`)
       else

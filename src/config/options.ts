@@ -98,6 +98,12 @@ export const options = {
     value: createChoiceValue('all', 'self'),
     fallback: 'all',
   },
+  'netns.max': {
+    group: 'Sampling',
+    help: 'Namespaces shown at most, 1 to 10000: named ones and pods first, then the oldest; of one user a fiftieth, and as many again that are busy',
+    value: createWholeNumberValue(1, 10_000),
+    fallback: '500',
+  },
   'sample.interval': {
     group: 'Sampling',
     help: 'Time between two samples, 100ms to 5m; stretched where --sample.cpu-budget asks for it',

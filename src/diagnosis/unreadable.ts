@@ -3,6 +3,7 @@
 import type { FailureReason } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import type { Finding } from './finding.ts'
+import { renderCount } from './words.ts'
 
 const why: Readonly<Record<FailureReason, string>> = {
   permission: 'The exporter may not look into them.',
@@ -53,4 +54,21 @@ export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
       commands: [],
     }
   })
+}
+
+/** What the last sample left out, a sentence each; empty where it left out nothing. */
+export function describeLeftOut({ leftOut }: Snapshot): readonly string[] {
+  const { namespaces = 0, postponed = 0 } = leftOut ?? {}
+  return [
+    ...(namespaces > 0
+      ? [
+          `${renderCount(namespaces, 'namespace')} left out: more than --netns.max, or too many of one user or container`,
+        ]
+      : []),
+    ...(postponed > 0
+      ? [
+          `${renderCount(postponed, 'namespace')} had to wait for the next sample: what is said of them is older`,
+        ]
+      : []),
+  ]
 }

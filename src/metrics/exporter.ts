@@ -33,6 +33,15 @@ export const exporterFamilies: readonly Family[] = [
     },
   }),
   perExporter({
+    name: 'ephemeral_port_sample_postponed_namespaces',
+    help: 'Namespaces whose read was due, but for which the last sample had no time.',
+    details:
+      'They are read first in the next sample. What the page says of them is of ' +
+      'ephemeral_port_netns_last_read_timestamp_seconds. It is not 0 for long where too many ' +
+      'namespaces are busy, or cannot be read, for the CPU and the ten seconds that a sample may take.',
+    value: (snapshot) => snapshot.leftOut?.postponed,
+  }),
+  perExporter({
     name: 'ephemeral_port_samples_total',
     type: 'counter',
     help: 'Samples taken since the exporter started.',

@@ -51,7 +51,7 @@ export function* readableNamespaces(
 }
 
 /** One sample for the whole exporter. */
-export function perExporter(row: Row<(snapshot: Snapshot) => number>): Family {
+export function perExporter(row: Row<(snapshot: Snapshot) => number | undefined>): Family {
   const { value, ...rest } = row
   return defineFamily({
     type: 'gauge',

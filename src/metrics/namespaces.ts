@@ -125,8 +125,12 @@ export const namespaceFamilies: readonly Family[] = [
     type: 'gauge',
     help: 'Series of a family that a cap keeps off this page, 0 for none.',
     absent: 'for a family that is switched off',
+    details:
+      'With the family namespaces and an empty netns: the network namespaces that --netns.max leaves ' +
+      'out, or of which one user, pod or container has made too many. Nothing is known of them.',
     labels: ['netns', 'family'],
     *samples(snapshot) {
+      yield { labels: { netns: '', family: 'namespaces' }, value: snapshot.leftOut?.namespaces }
       for (const { netns, state } of readableNamespaces(snapshot)) {
         for (const [family, value] of Object.entries(state.truncated)) {
           yield { labels: { netns, family }, value }

@@ -63,16 +63,29 @@ export function createProgramFinder(options: ProgramFinderOptions): FindPrograms
     const holds = (first.descriptors ?? 0) >= share.ports * LEAST_DESCRIPTORS_RATIO
     // TIME_WAIT has no descriptor: the only process of an owner is the one all the same.
     if (!holds && candidates.length > 1) return undefined
-    const comm = unlessGone(() => readProcFile(`${procfs}/${first.pid}/comm`, COMM_BYTES))
-    if (comm === undefined) return undefined
+    const program = readProgram(procfs, first.pid)
+    if (program === undefined) return undefined
     const { owner, ownerKind } = share
-    return { owner, ownerKind, pid: first.pid, program: comm.replace(/\n$/, '') }
+    return { owner, ownerKind, ...program }
   }
 
   return (pids, owners) => {
     const asked = pids.slice(0, MOST_PIDS)
     return owners.flatMap((share) => findOne(asked, share) ?? [])
   }
+}
+
+/** The program that a process runs; undefined when the process has ended or must not be looked at. */
+export function readProgram(procfs: string, pid: number): Program | undefined {
+  const comm = unlessGone(() => readProcFile(`${procfs}/${pid}/comm`, COMM_BYTES))
+  return comm === undefined ? undefined : { pid, program: comm.replace(/\n$/, '') }
+}
+
+/** The real user of a process: the owner of its directory is root's where it does not want to be looked at. */
+export function readRealUid(procfs: string, pid: number): number | undefined {
+  const status = unlessGone(() => readProcFile(`${procfs}/${pid}/status`))
+  const uid = /^Uid:\t(\d+)/m.exec(status ?? '')?.[1]
+  return uid === undefined ? undefined : Number(uid)
 }
 
 /** Undefined when the process has ended or must not be looked at. */

@@ -3,6 +3,7 @@
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import type { Finding } from '../diagnosis/finding.ts'
 import { diagnosePool, listDistinct } from '../diagnosis/pool-diagnosis.ts'
+import { describeLeftOut } from '../diagnosis/unreadable.ts'
 import {
   renderCount,
   renderDuration,
@@ -27,6 +28,7 @@ const FULLEST = 3
 const MOST_ROWS = 150
 const MOST_FINDINGS = 8
 const MOST_NAMES = 5
+const NOWHERE = { namespaces: [], why: '', fix: '', commands: [] }
 
 export interface StatusPage extends Frame {
   readonly snapshot: Snapshot
@@ -46,7 +48,7 @@ export function renderStatusPage(page: StatusPage): string {
     body: [
       renderCards(page),
       renderTable(snapshot, diagnosis),
-      renderFindings('What is not known', diagnosis.findings.filter(isUnknown)),
+      renderFindings('What is not known', listUnknown(page)),
       renderFindings('What will bite', diagnosis.findings.filter(willBite)),
     ].join('\n'),
   })
@@ -126,6 +128,13 @@ function compare(a: Pool | undefined, b: Pool | undefined): number {
     (b?.riskRatio ?? -1) - (a?.riskRatio ?? -1) ||
     (b?.utilizationRatio ?? -1) - (a?.utilizationRatio ?? -1)
   )
+}
+
+function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
+  const leftOut = describeLeftOut(snapshot).map(
+    (what): Finding => ({ ...NOWHERE, severity: 'warning', what }),
+  )
+  return [...diagnosis.findings.filter(isUnknown), ...leftOut]
 }
 
 function isUnknown({ what }: Finding): boolean {

@@ -14,7 +14,7 @@ export interface Naming {
 
 /** `given`: names that earlier workers gave. */
 export function createNaming(
-  names: Pick<NodeNames, 'identify' | 'podNames'>,
+  names: Pick<NodeNames, 'podNames'>,
   given: readonly GivenName[] = [],
 ): Naming {
   const register = createNameRegister()
@@ -50,7 +50,6 @@ export function createNaming(
       const named: GivenName[] = []
       for (const [id, one] of watched) {
         const { identity, last } = one
-        names.identify(identity)
         const unread = last.state === undefined && last.failure === undefined
         if (unread || (identity.name !== undefined && !isNameDue(identity))) continue
         const key = isLasting(identity.namespace) ? lastingKeyOf(identity) : undefined

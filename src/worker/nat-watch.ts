@@ -43,6 +43,8 @@ const MOST_FOREIGN_ENTRIES = 262_144
  */
 const BUDGET_SHARES = { home: 0.5, foreign: 0.25 } as const
 type Purse = keyof typeof BUDGET_SHARES
+/** Nothing is begun later than that: a kernel that does not answer costs no CPU. */
+const LATE_SECONDS = 5
 
 export function createNatWatch(options: NatWatchOptions): NatWatch {
   const { namespaces, source, step, ranges, clientNames, clocks } = options
@@ -127,12 +129,12 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       }
       if (source !== undefined) {
         const age = ({ last }: Watched) => last.nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY
+        const isLate = () => clocks.monotonicSeconds() - now > LATE_SECONDS
         for (const purse of ['home', 'foreign'] as const) {
           const queue = due[purse].sort((a, b) => compare(age(a), age(b)))
           const allowance = budgetSeconds * BUDGET_SHARES[purse]
-          credits[purse] = await spend(queue, credits[purse], allowance, (one) =>
-            list(source, one, watched),
-          )
+          const listOne = (one: Watched) => list(source, one, watched)
+          credits[purse] = await spend(queue, credits[purse], allowance, listOne, isLate)
         }
       }
       durationSeconds = clocks.monotonicSeconds() - now

@@ -11,7 +11,7 @@ import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
 import { type CgroupTree, createCgroupTree } from '../owners/cgroup-tree.ts'
 import { nameOwner, nameUser } from '../owners/owner.ts'
-import { createProgramFinder } from '../owners/programs.ts'
+import { createProgramFinder, readProgram, readRealUid } from '../owners/programs.ts'
 import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
@@ -129,6 +129,13 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     },
     identify(identity) {
       const { name, namespace } = identity
+      const [pid] = namespace.pids
+      const isUnnamed = name === undefined || name.netnsKind === 'inode'
+      // A program is what it is called when its namespace gets a name: the one before exec(2) says little.
+      if (pid !== undefined && isUnnamed && (name === undefined || pid !== identity.oldest?.pid)) {
+        identity.oldest = readProgram(procfs, pid)
+        identity.uid = readRealUid(procfs, pid)
+      }
       if (name === undefined && identity.podUid === undefined && !namespace.own) {
         const found = findIdentity(procfs, namespace.pids.slice(0, PIDS_ASKED))
         identity.containerId ??= found?.containerId

@@ -40,12 +40,27 @@ export interface ReadingOptions {
 export interface Reading {
   /** Learns how many ports each can hold at most. */
   boundAll(list: WatchList): void
-  /** Reads those that are due within the budget; returns the CPU seconds that the first looks cost. */
-  readDue(list: WatchList, budgetSeconds: number, watch: Stopwatch): Promise<number>
+  /** Reads those that are due, as far as the budget and the time allow. */
+  readDue(list: WatchList, budgetSeconds: number, watch: Stopwatch): Promise<WhatWasRead>
+  /** Whether an allocation was seen to fail in it lately. */
+  isFailing(one: Watched): boolean
+}
+
+export interface WhatWasRead {
+  /** CPU seconds that the first looks cost. */
+  readonly firstSeconds: number
+  /** Namespaces that were due at once, or have never been read, and have to wait for the next sample. */
+  readonly postponed: number
 }
 
 /** A program that failed a while ago may fail again: its namespace is read at every sample for as long as alerts look back. */
 const FAILING_SECONDS = 300
+/** The same by the clock on the wall: a silent kernel costs no CPU. The sample is far from its deadline of a minute then. */
+const LATE_SECONDS = 10
+/** ... of which namespaces that cannot be read get this much. */
+const FAILED_LATE_SECONDS = 5
+/** Bounds of namespaces that are not shown that are looked at in one sample. */
+const BOUNDS_IN_TURN = 100
 
 export function createReading({
   namespaces,
@@ -58,11 +73,14 @@ export function createReading({
 }: ReadingOptions): Reading {
   const ranges = createRangeWatch({ namespaces, names, clocks })
   let turnCredit = 0
+  /** Whose bound is looked at next, of those that are left out. */
+  let boundTurn = 0
 
   /** Returns the CPU seconds that it cost. */
   async function read(one: Watched, watch: Stopwatch): Promise<number> {
     const { identity, last } = one
     const before = clocks.cpuSeconds()
+    last.triedAtSeconds = clocks.monotonicSeconds()
     const spec = names.specOf(identity.pod)
     try {
       await namespaces.read(identity.namespace, (reading) => advance(one, reading, watch), spec)
@@ -124,53 +142,89 @@ export function createReading({
     identity.initial = reading.netns === 'host'
   }
 
+  function isFailing({ last }: Watched): boolean {
+    return clocks.monotonicSeconds() - last.failedAtSeconds < FAILING_SECONDS
+  }
+
   function sortByUrgency(list: WatchList): Record<Urgency, Watched[]> {
-    const now = clocks.monotonicSeconds()
     const due: Record<Urgency, Watched[]> = { now: [], first: [], turn: [] }
-    for (const one of list.all.values()) {
-      const { state, failure, boundPorts, failedAtSeconds } = one.last
+    for (const one of list.shown) {
+      const { state, failure, boundPorts } = one.last
       const { own } = one.identity.namespace
       if (list.blind && !own) continue
       const failed = failure !== undefined
-      const failing = now - failedAtSeconds < FAILING_SECONDS
+      const failing = isFailing(one)
       const usablePorts = failed || failing ? undefined : ranges.countUsable(one)
       due[judgeUrgency({ own, state, failed, failing, boundPorts, usablePorts })].push(one)
     }
     return due
   }
 
+  function bound({ identity, last }: Watched): void {
+    try {
+      last.boundPorts = namespaces.boundPorts(identity.namespace)
+    } catch (error) {
+      judgeFailure(error)
+      last.boundPorts = undefined
+    }
+  }
+
   return {
+    isFailing,
     boundAll(list) {
       if (list.blind) return
-      for (const { identity, last } of list.all.values()) {
-        try {
-          last.boundPorts = namespaces.boundPorts(identity.namespace)
-        } catch (error) {
-          judgeFailure(error)
-          last.boundPorts = undefined
-        }
+      const waiting: Watched[] = []
+      for (const one of list.all.values()) {
+        if (one.published.leftOut) waiting.push(one)
+        else bound(one)
       }
+      for (const one of waiting.slice(boundTurn, boundTurn + BOUNDS_IN_TURN)) bound(one)
+      boundTurn = boundTurn + BOUNDS_IN_TURN < waiting.length ? boundTurn + BOUNDS_IN_TURN : 0
     },
     async readDue(list, budgetSeconds, watch) {
+      const startedAtSeconds = clocks.monotonicSeconds()
+      const isLaterThan = (seconds: number) => () =>
+        clocks.monotonicSeconds() - startedAtSeconds > seconds
+      const isLate = isLaterThan(LATE_SECONDS)
       const due = sortByUrgency(list)
       const allowances = allow(budgetSeconds)
       const changed = ranges.findChanged(due.turn)
-      for (const one of [...due.now, ...changed]) await read(one, watch)
+      const queues = queueUp([...due.now, ...changed])
+      const readOne = (one: Watched) => read(one, watch)
+      for (const one of queues.own) await readOne(one)
+      await spend(
+        queues.failed,
+        0,
+        allowances.failedSeconds,
+        readOne,
+        isLaterThan(FAILED_LATE_SECONDS),
+      )
+      await spend(queues.busy, 0, allowances.busySeconds, readOne, isLate)
       const fresh = due.first.toSorted(
         (a, b) => (b.last.boundPorts ?? 0) - (a.last.boundPorts ?? 0),
       )
-      let firstSeconds = 0
-      await spend(fresh, 0, allowances.firstSeconds, async (one) => {
-        const seconds = await read(one, watch)
-        firstSeconds += seconds
-        return seconds
-      })
+      const spentFirst = clocks.cpuSeconds()
+      await spend(fresh, 0, allowances.firstSeconds, readOne, isLate)
+      const firstSeconds = clocks.cpuSeconds() - spentFirst
       const waiting = due.turn
         .filter((one) => !changed.includes(one))
         .toSorted((a, b) => (a.last.readAtSeconds ?? 0) - (b.last.readAtSeconds ?? 0))
-      const readInTurn = (one: Watched) => read(one, watch)
-      turnCredit = await spend(waiting, turnCredit, allowances.turnSeconds, readInTurn)
-      return firstSeconds
+      turnCredit = await spend(waiting, turnCredit, allowances.turnSeconds, readOne, isLate)
+      const postponed = [...due.now, ...changed, ...due.first].filter(
+        ({ last }) => last.triedAtSeconds < startedAtSeconds,
+      ).length
+      return { firstSeconds, postponed }
     },
+  }
+}
+
+/** Who was tried longest ago comes first, so that all get their turn where there is not enough for all. */
+function queueUp(due: readonly Watched[]): Record<'own' | 'failed' | 'busy', readonly Watched[]> {
+  const queue = due.toSorted((a, b) => a.last.triedAtSeconds - b.last.triedAtSeconds)
+  const isOwn = ({ identity }: Watched) => identity.namespace.own || identity.initial
+  return {
+    own: queue.filter(isOwn),
+    failed: queue.filter((one) => !isOwn(one) && one.last.failure !== undefined),
+    busy: queue.filter((one) => !isOwn(one) && one.last.failure === undefined),
   }
 }

@@ -17,6 +17,8 @@ export interface SampleOptions extends ReadingOptions {
   /** Undefined where what is translated is not watched. */
   readonly natWatch?: NatWatch | undefined
   readonly detailMinUtilization: number
+  /** Namespaces that are read and shown at most; all where that is not said. */
+  readonly mostNamespaces?: number
   /** Names that earlier workers gave. */
   readonly given?: readonly GivenName[] | undefined
   /** Connections that the probes of earlier workers made, by lasting key. */
@@ -31,6 +33,7 @@ export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
   const { names, clocks, failureWatch, natWatch, prober, buckets } = options
+  const { mostNamespaces = Infinity } = options
   const list = createWatchList(options.namespaces, options.opens)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
@@ -40,28 +43,31 @@ export function createTakeSample(
     const watch = createStopwatch(clocks.monotonicSeconds)
     const now = clocks.monotonicSeconds()
     const blindness = list.look(now)
+    for (const one of list.all.values()) if (mayBecomeKnown(one, now)) names.identify(one.identity)
     reading.boundAll(list)
+    list.choose({ most: mostNamespaces, isFailing: reading.isFailing })
     watch.discovered()
-    const firstSeconds = await reading.readDue(list, budgetSeconds, watch)
+    const { firstSeconds, postponed } = await reading.readDue(list, budgetSeconds, watch)
     const named = naming.nameAll(list.all, now)
-    await natWatch?.read([...list.all.values()], budgetSeconds)
+    await natWatch?.read(list.shown, budgetSeconds)
     names.retain(list.all)
     const recorded = failureWatch?.read(list.all.values())
     noteFailing(list.all.values(), recorded, now)
-    const namespaces = publishAll(list.all.values(), options.detailMinUtilization)
+    const namespaces = publishAll(list.shown, options.detailMinUtilization)
     // First, so that this less the durations is never later than the sample began.
     const takenAtSeconds = clocks.unixSeconds()
     const durations = watch.stop()
-    const failed = [...list.all.values()].flatMap(({ last }) => last.failure?.reason ?? [])
+    const failed = list.shown.flatMap(({ last }) => last.failure?.reason ?? [])
     return {
       takenAtSeconds,
       durations,
       namespaces,
+      leftOut: { namespaces: list.all.size - list.shown.length, postponed },
       failures: blindness === undefined ? failed : [...failed, blindness.reason],
       collectors: [
         {
           collector: 'sockets',
-          success: blindness === undefined && failed.length < list.all.size,
+          success: blindness === undefined && failed.length < list.shown.length,
           durationSeconds: durations.discover + durations.read + durations.model,
         },
         ...names.collectors(),
@@ -82,6 +88,14 @@ export function createTakeSample(
 
 function nameAbsence(collector: string, reason: string | undefined): Sample['absences'] {
   return reason === undefined ? [] : [{ collector, reason }]
+}
+
+/** A runtime starts the process that tells whose a namespace is after it has made it. */
+const STARTING_SECONDS = 60
+
+/** Whether it is worth looking whose it is: one that is left out stays nobody's before long. */
+function mayBecomeKnown({ identity, published }: Watched, nowSeconds: number): boolean {
+  return !published.leftOut || nowSeconds - identity.firstSeenSeconds < STARTING_SECONDS
 }
 
 function noteFailing(

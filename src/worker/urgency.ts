@@ -20,14 +20,14 @@ export interface Standing {
 }
 
 /** Share of the usable ports that a namespace must be able to hold to be read at every sample. */
-const BUSY_RATIO = 0.2
+export const BUSY_RATIO = 0.2
 /** What was last read above this is read until it is seen to be below. */
 const CALM_RATIO = 0.15
 /** What was last forecast above this, or sooner, is read until that is over: nobody is to be warned by an old forecast. */
 const CALM_RISK = 0.1
 const CALM_ETA_SECONDS = 3600
 /** Usable ports of the default range. */
-const DEFAULT_PORTS = 28_232
+export const DEFAULT_PORTS = 28_232
 
 export function judgeUrgency(standing: Standing): Urgency {
   const { own, state, failed, failing, boundPorts, usablePorts = DEFAULT_PORTS } = standing

@@ -2,16 +2,21 @@
 
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
+import { type CrowdOptions, chooseShown } from './crowd.ts'
 import { type Failure, judgeFailure } from './read-failure.ts'
 import { listProbeOpens, recallProbeOpens, startWatching, type Watched } from './watched.ts'
 
 export interface WatchList {
   /** By id, as of the last look. */
   readonly all: ReadonlyMap<number, Watched>
+  /** Those of them that are read and shown, as of the last choice. */
+  readonly shown: readonly Watched[]
   /** Whether the last look failed: it is not known then who has gone. */
   readonly blind: boolean
   /** Looks which namespaces there are; returns why that could not be found out, or undefined. */
   look(nowSeconds: number): Failure | undefined
+  /** Chooses which are shown. */
+  choose(options: CrowdOptions): void
 }
 
 /** A process that cannot be listed now and then is no reason to forget everything. */
@@ -22,6 +27,7 @@ export function createWatchList(
   opensOfEarlierWorkers: ReadonlyMap<string, number> = new Map(),
 ): WatchList {
   let all: ReadonlyMap<number, Watched> = new Map()
+  let shown: readonly Watched[] = []
   /** Looks in a row that failed. */
   let blindSamples = 0
 
@@ -65,6 +71,9 @@ export function createWatchList(
     get all() {
       return all
     },
+    get shown() {
+      return shown
+    },
     get blind() {
       return blindSamples > 0
     },
@@ -77,6 +86,9 @@ export function createWatchList(
       blindSamples = 0
       meet(namespaces, nowSeconds)
       return undefined
+    },
+    choose(options) {
+      shown = chooseShown(all.values(), options)
     },
   }
 }

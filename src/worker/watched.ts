@@ -3,7 +3,14 @@
 import type { ModelState } from '../model/step.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
-import type { Destination, Namespace, NamespaceState, NetnsName, OwnerShare } from '../snapshot.ts'
+import type {
+  Destination,
+  Namespace,
+  NamespaceState,
+  NetnsName,
+  OwnerShare,
+  Program,
+} from '../snapshot.ts'
 import { isCauseShown } from '../snapshot-pools.ts'
 import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
@@ -17,6 +24,9 @@ export interface Identity {
   containerId: string | undefined
   podUid: string | undefined
   pod: Pod | undefined
+  /** The oldest process in it, and its real user; undefined where /proc does not tell. */
+  oldest: Program | undefined
+  uid: number | undefined
   /** Whether it is the initial namespace, as a look from inside has told. */
   initial: boolean
 }
@@ -30,6 +40,8 @@ export interface LastRead {
   failure: Failure | undefined
   /** Undefined before the first read that succeeded. */
   readAtSeconds: number | undefined
+  /** When a read was tried last, whether it succeeded or not. */
+  triedAtSeconds: number
   /** When its range was looked at last. */
   rangeAtSeconds: number
   /** When an allocation was last seen to fail in it. */
@@ -46,6 +58,8 @@ export interface LastRead {
 export interface Published {
   /** Whether all its rows are exported. */
   detailed: boolean
+  /** Whether it is one too many: it is neither read nor shown then. */
+  leftOut: boolean
   row: Namespace | undefined
   /** The state that the row was made of. */
   state: NamespaceState | undefined
@@ -68,6 +82,8 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       containerId: undefined,
       podUid: undefined,
       pod: undefined,
+      oldest: undefined,
+      uid: undefined,
       initial: false,
     },
     last: {
@@ -76,6 +92,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       state: undefined,
       failure: undefined,
       readAtSeconds: undefined,
+      triedAtSeconds: 0,
       rangeAtSeconds: 0,
       failedAtSeconds: Number.NEGATIVE_INFINITY,
       refused: [],
@@ -83,7 +100,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       programs: NO_PROGRAMS,
       nat: startNatMemory(),
     },
-    published: { detailed: false, row: undefined, state: undefined },
+    published: { detailed: false, leftOut: false, row: undefined, state: undefined },
   }
 }
 

@@ -87,6 +87,7 @@ if (opened !== undefined) {
       : undefined,
     peers: entersNamespaces && libc !== undefined ? createPeers(libc, monotonicSeconds) : undefined,
     detailMinUtilization: options.detailMinUtilization,
+    mostNamespaces: options.mostNamespaces,
     given,
     opens: new Map(opens),
   })

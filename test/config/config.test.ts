@@ -63,6 +63,7 @@ describe('readConfig()', () => {
       'path.cgroup': word.map((segment) => `/${segment}/cgroup`),
       'path.tracefs': word.map((segment) => `/${segment}/tracing`),
       netns: fc.constantFrom('all', 'self'),
+      'netns.max': fc.integer({ min: 1, max: 10_000 }).map(String),
       'sample.interval': seconds,
       'sample.cpu-budget': fc.integer({ min: 1, max: 100 }).map((n) => String(n / 100)),
       'sample.peak-window': seconds,

@@ -75,6 +75,7 @@ describe('families', () => {
       'gauge ephemeral_port_last_sample_timestamp_seconds',
       'gauge ephemeral_port_sample_interval_seconds',
       'gauge ephemeral_port_sample_duration_seconds{stage}',
+      'gauge ephemeral_port_sample_postponed_namespaces',
       'counter ephemeral_port_samples_total',
       'counter ephemeral_port_worker_restarts_total',
       'gauge ephemeral_port_scrape_collector_success{collector}',
@@ -271,6 +272,7 @@ ephemeral_port_netns_failures_total{reason="timeout"} 0
 ephemeral_port_netns_failures_total{reason="unsupported"} 0
 ephemeral_port_netns_failures_total{reason="vanished"} 0
 ephemeral_port_source_info{netns="host",reader="netlink",exactness="exact",range="sysctl"} 1
+ephemeral_port_truncated_series{netns="",family="namespaces"} 3
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_destination_used_ports"} 12
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_listener_info"} 0
 ephemeral_port_truncated_series{netns="host",family="ephemeral_port_nat_client_used_ports"} 9
@@ -282,6 +284,7 @@ ephemeral_port_sample_duration_seconds{stage="discover"} 0.0005
 ephemeral_port_sample_duration_seconds{stage="model"} 0.0075
 ephemeral_port_sample_duration_seconds{stage="other"} 0.001
 ephemeral_port_sample_duration_seconds{stage="read"} 0.0425
+ephemeral_port_sample_postponed_namespaces 2
 ephemeral_port_samples_total 17
 ephemeral_port_worker_restarts_total 0
 ephemeral_port_scrape_collector_success{collector="destinations"} 1

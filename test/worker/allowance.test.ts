@@ -33,7 +33,7 @@ describe('spend()', () => {
 
 describe('allow()', () => {
   test('new namespaces may cost more than the budget for a while, quiet ones a small part of it', () => {
-    expect(allow(0.1)).toEqual({ firstSeconds: 0.25, turnSeconds: expect.closeTo(0.0025, 5) })
+    expect(allow(0.1)).toMatchObject({ firstSeconds: 0.25, turnSeconds: expect.closeTo(0.0025, 5) })
     expect(allow(0.02).turnSeconds).toBeCloseTo(0.0005, 5)
     expect(allow(5).turnSeconds).toBe(0.0025)
   })

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
+import type { Sample } from '../../src/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
@@ -12,7 +13,7 @@ import { buildNetNamespace, untracked } from '../support/netns/net-namespace.ts'
 const READ_SECONDS = 0.004
 
 /** A node of the test's making: what each namespace holds, what it is bounded by, and how often it was read. */
-function createNode(ids: readonly number[]) {
+function createNode(ids: readonly number[], mostNamespaces?: number) {
   const node = {
     ids: [...ids],
     bounds: new Map<number, number | Error>(),
@@ -22,12 +23,22 @@ function createNode(ids: readonly number[]) {
     /** Of looks at the range alone. */
     rangeRefusal: undefined as Error | undefined,
     refusals: new Map<number, Error>(),
+    /** Seconds that pass on the wall while one is read. */
+    hangs: new Map<number, number>(),
+    /** Names in /run/netns, and when the oldest process started. */
+    names: new Map<number, string>(),
+    born: new Map<number, number>(),
     reads: new Map<number, number>(),
     listing: undefined as Error | undefined,
   }
   let [now, cpu] = [1000, 0]
-  const placeOf = (id: number) =>
-    buildNetNamespace({ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 })
+  const placeOf = (id: number) => {
+    const name = node.names.get(id)
+    return buildNetNamespace({
+      ...{ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 },
+      ...{ bornSeconds: node.born.get(id) ?? id, names: name === undefined ? [] : [name] },
+    })
+  }
   const rangeOf = (id: number) => node.ranges.get(id) ?? { first: 32_768, last: 60_999 }
   const namespaces: Namespaces = {
     list: () => {
@@ -47,6 +58,7 @@ function createNode(ids: readonly number[]) {
     read: ({ id }, use) => {
       node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
       cpu += READ_SECONDS
+      now += node.hangs.get(id) ?? 0
       const refusal = node.refusals.get(id)
       if (refusal) throw refusal
       const range = rangeOf(id)
@@ -93,6 +105,7 @@ function createNode(ids: readonly number[]) {
     buckets: undefined,
     clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
     detailMinUtilization: 0.2,
+    ...(mostNamespaces === undefined ? {} : { mostNamespaces }),
   })
   const said = new Map<string, Namespace>()
   return {
@@ -102,23 +115,33 @@ function createNode(ids: readonly number[]) {
     async sample(times = 1, budgetSeconds = 0.1) {
       let failures: readonly string[] = []
       let namespaces: Namespace[] = []
+      let leftOut: Sample['leftOut'] = { namespaces: 0, postponed: 0 }
+      let durations: Sample['durations'] = { discover: 0, read: 0, model: 0, other: 0 }
       for (let time = 0; time < times; time++) {
         now += 5
         const sample = await takeSample(budgetSeconds)
         failures = sample.failures
+        leftOut = sample.leftOut
+        durations = sample.durations
         namespaces = sample.namespaces.flatMap((one) =>
           typeof one === 'string' ? (said.get(one) ?? []) : one,
         )
         for (const one of namespaces) said.set(one.netns, one)
       }
-      return { failures, namespaces, names: namespaces.map(({ netns }) => netns) }
+      return {
+        failures,
+        leftOut,
+        durations,
+        namespaces,
+        names: namespaces.map(({ netns }) => netns),
+      }
     },
     readsOf: (id: number) => node.reads.get(id) ?? 0,
   }
 }
 
 function failureIn(id: number) {
-  const [netns, owner] = [`inode/${4_000_000_000 + id} undefined`, undefined]
+  const [netns, owner] = [`inode/${4_000_000_000 + id} ${id}`, undefined]
   return { cpu: 0, pid: 1, netns, owner, source: '10.0.0.5', destination: '10.0.0.9:443', count: 1 }
 }
 
@@ -296,5 +319,99 @@ describe('takeSample() of many namespaces', () => {
     expect((await sample()).names).toEqual(['self'])
     node.ids = [1, 2]
     expect((await sample()).names).toEqual(['self', nameOf(2)])
+  })
+})
+
+describe('takeSample() of more namespaces than are to be shown', () => {
+  test('shows named ones first, then the oldest, and counts the rest', async () => {
+    const { node, sample } = createNode(upTo(61), 20)
+    node.names.set(50, 'blue')
+    node.born.set(60, 0)
+    const { names, leftOut } = await sample(3, 1)
+    expect(leftOut).toEqual({ namespaces: 40, postponed: 0 })
+    const oldest = upTo(19).slice(1).map(nameOf)
+    expect(names.toSorted()).toEqual(['self', 'named/blue', nameOf(60), ...oldest].toSorted())
+  })
+
+  test('nobody who comes later pushes one out, and the next in age comes when one has gone', async () => {
+    const { node, sample } = createNode(upTo(21), 20)
+    const before = (await sample(3, 1)).names
+    expect(before).toHaveLength(21)
+    node.ids = upTo(300)
+    expect((await sample(3, 1)).names).toEqual(before)
+    node.ids = upTo(300).filter((id) => id !== 7)
+    const { names, leftOut } = await sample(2, 1)
+    expect(names).toContain(nameOf(22))
+    expect([names.length, leftOut.namespaces]).toEqual([21, 278])
+  })
+
+  test('shows one beyond them that could hold a fifth of the ports, or in which allocations fail', async () => {
+    const { node, sample, readsOf } = createNode(upTo(61), 20)
+    node.bounds.set(50, 6000)
+    node.sockets.set(50, 6000)
+    const { names, leftOut } = await sample(2, 1)
+    expect([names.includes(nameOf(50)), leftOut.namespaces]).toEqual([true, 39])
+    node.failing = [55]
+    expect((await sample(2, 1)).names).toContain(nameOf(55))
+    node.failing = []
+    node.bounds.set(50, 5)
+    const later = await sample(70, 1)
+    expect([later.names.includes(nameOf(50)), later.names.includes(nameOf(55))]).toEqual([
+      false,
+      false,
+    ])
+    expect(readsOf(60)).toBe(0)
+  })
+
+  test('shows never more than twice as many, however many are busy', async () => {
+    const { node, sample } = createNode(upTo(101), 20)
+    for (const id of upTo(101)) node.bounds.set(id, 28_000)
+    const { names, leftOut } = await sample(3, 1)
+    expect([names.length, leftOut.namespaces]).toEqual([41, 60])
+  })
+})
+
+describe('takeSample() of more than a sample has time for', () => {
+  test('where all are busy each has its turn, and what waits is counted', async () => {
+    const { node, sample, readsOf } = createNode(upTo(1001))
+    for (const id of upTo(1001)) node.bounds.set(id, 28_000)
+    const { leftOut } = await sample()
+    // A second of CPU at 4 ms each.
+    expect(leftOut.postponed).toBe(750)
+    await sample(3)
+    const reads = upTo(1001).slice(1).map(readsOf)
+    // A thousand and some, the sum of costs not being exact.
+    expect([Math.min(...reads), Math.max(...reads) <= 2, readsOf(1)]).toEqual([1, true, 4])
+  })
+
+  test('where all hang and then fail, a sample ends long before its deadline, and our own is read', async () => {
+    const { node, sample, readsOf } = createNode(upTo(301))
+    for (const id of upTo(301).slice(1)) {
+      node.bounds.set(id, 28_000)
+      node.hangs.set(id, 1)
+      node.refusals.set(id, new SourceError('timeout', 'The kernel does not answer'))
+    }
+    for (let turn = 1; turn <= 5; turn++) {
+      const { durations, namespaces } = await sample()
+      const { discover, read, model, other } = durations
+      expect(discover + read + model + other).toBeLessThan(20)
+      expect(namespaces.find(({ netns }) => netns === 'self')?.state).toBeDefined()
+      expect(readsOf(1)).toBe(turn)
+    }
+  })
+
+  test('those that fail do not keep a busy one from being read', async () => {
+    const { node, sample, readsOf } = createNode(upTo(101))
+    await sample(3, 1)
+    for (const id of upTo(100).slice(1)) {
+      node.hangs.set(id, 1)
+      node.bounds.set(id, new SourceError('timeout', 'The kernel does not answer'))
+      node.refusals.set(id, new SourceError('timeout', 'The kernel does not answer'))
+    }
+    await sample(20)
+    node.bounds.set(101, 28_000)
+    const before = readsOf(101)
+    await sample(3)
+    expect(readsOf(101)).toBe(before + 3)
   })
 })

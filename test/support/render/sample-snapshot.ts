@@ -231,6 +231,7 @@ export const sampleSnapshot: Snapshot = {
   samples: 17,
   workerRestarts: 0,
   forecastHorizonSeconds: 900,
+  leftOut: { namespaces: 3, postponed: 2 },
   namespaces: [
     buildNamespace({
       netns: 'self',
