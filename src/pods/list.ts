@@ -2,7 +2,7 @@
 
 import type { Pod } from '../sample.ts'
 import { type Answer, isJson, judgeRefusal, PodListError, readAnswer } from './answer.ts'
-import { parsePodList } from './pods.ts'
+import { parsePodListInSlices } from './slices.ts'
 
 export interface PodListSource {
   /** Name of the Node object. */
@@ -29,7 +29,7 @@ export async function listPods(
     )
   }, deadlineMs)
   try {
-    return takePods(await readList(source, abort.signal))
+    return await takePods(await readList(source, abort.signal))
   } finally {
     clearTimeout(timer)
   }
@@ -68,13 +68,13 @@ function pathOf(nodeName: string, version: string): string {
   return `/api/v1/pods?fieldSelector=${encodeURIComponent(`spec.nodeName=${nodeName}`)}${version}`
 }
 
-function takePods(answer: Answer): Pod[] {
+async function takePods(answer: Answer): Promise<Pod[]> {
   if (answer.status !== 200) throw judgeRefusal(answer, 'The Kubernetes API')
   if (!isJson(answer)) {
     const type = JSON.stringify(answer.contentType.slice(0, 80))
     throw new PodListError('malformed', `Expected JSON from the Kubernetes API, got ${type}`)
   }
-  return parsePodList(answer.text)
+  return parsePodListInSlices(answer.text)
 }
 
 function readCleanToken(readToken: () => string): string {

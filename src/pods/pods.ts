@@ -16,6 +16,11 @@ const LONGEST_SYSCTL = 1_000_000
  * which never quotes it, since pods carry secrets in their environment.
  */
 export function parsePodList(text: string): Pod[] {
+  return withoutDoubles(asListedPods(text))
+}
+
+/** The same with pods that are listed twice. */
+export function asListedPods(text: string): readonly ListedPod[] {
   const list = parseObject(text)
   if (list === undefined) {
     throw new PodListError('malformed', `The list of pods is not JSON (${text.length} characters)`)
@@ -32,16 +37,16 @@ export function parsePodList(text: string): Pod[] {
   if (takeText(asObject(list.metadata).continue)) {
     throw new PodListError('malformed', 'The list of pods is only a part of the whole')
   }
-  return withoutDoubles(items.map(asObject).flatMap(takePod))
+  return items.map(asObject).flatMap(takePod)
 }
 
-interface ListedPod {
+export interface ListedPod {
   readonly mirror: boolean
   readonly pod: Pod
 }
 
 // Whoever may create pods may also write annotations: a pod that claims to be the mirror of another must not take its name.
-function withoutDoubles(listed: readonly ListedPod[]): Pod[] {
+export function withoutDoubles(listed: readonly ListedPod[]): Pod[] {
   const pods = new Map<string, Pod>()
   for (const { pod } of listed.filter(({ mirror }) => mirror)) pods.set(pod.uid, pod)
   for (const { pod } of listed.filter(({ mirror }) => !mirror)) pods.set(pod.uid, pod)

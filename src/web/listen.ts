@@ -2,6 +2,7 @@
 
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
+import { createConnectionLimit } from './connections.ts'
 
 /** An address nobody can listen on, or cannot now. The message is one line for the user. */
 export class ListenError extends Error {
@@ -43,10 +44,14 @@ const serverOptions = {
   maxHeaderSize: 16 * 1024,
 } as const
 
+/** Together: an idle one takes 20 KB. A node has a few scrapers. */
+const MOST_CONNECTIONS = 1024
+
 export interface ServerExtras {
   readonly onError?: ((error: unknown) => void) | undefined
   /** Makes servers that speak TLS; plain HTTP where it is undefined. */
   readonly createSecure?: ((options: ServerOptions, app: RequestListener) => Server) | undefined
+  readonly mostConnections?: number
 }
 
 /** Listens on all of the addresses, or on none: throws ListenError for the first that fails. */
@@ -55,7 +60,8 @@ export async function startServer(
   addresses: readonly ListenAddress[],
   options: ServerExtras = {},
 ): Promise<RunningServer> {
-  const { createSecure } = options
+  const { createSecure, mostConnections = MOST_CONNECTIONS } = options
+  const limit = createConnectionLimit(mostConnections)
   const create = () =>
     createSecure ? trackSockets(createSecure(serverOptions, app)) : createServer(serverOptions, app)
   const servers: Server[] = []
@@ -64,6 +70,7 @@ export async function startServer(
       const server = await openServer(create, address)
       // A failing accept(), of too many open files for example, must not end the program.
       server.on('error', (error) => options.onError?.(error))
+      limit(server)
       servers.push(server)
     }
   } catch (error) {

@@ -1,0 +1,84 @@
+import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { afterEach, expect, test } from 'vitest'
+import { type RunningServer, startServer } from '../../src/web/listen.ts'
+
+const running: RunningServer[] = []
+const sockets: Socket[] = []
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy()
+  for (const server of running.splice(0)) await server.close()
+})
+
+async function start(app: RequestListener, mostConnections: number): Promise<number> {
+  const address = { host: '127.0.0.1', port: 0, text: '127.0.0.1:0' }
+  const server = await startServer(app, [address], { mostConnections })
+  running.push(server)
+  return server.addresses[0]?.port ?? 0
+}
+
+/** One connection of a client at that address of loopback. */
+async function open(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', localAddress })
+  socket.on('error', () => {})
+  sockets.push(socket)
+  await once(socket, 'connect')
+  return socket
+}
+
+const REQUEST = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+
+async function ask(socket: Socket): Promise<string> {
+  socket.write(REQUEST)
+  const [chunk] = await once(socket, 'data')
+  return String(chunk).split('\r\n')[0] ?? ''
+}
+
+const answerOk: RequestListener = (_request, response) => response.end('ok')
+
+test('a client that opens connections without end loses its own, and nobody else one', async () => {
+  const port = await start(answerOk, 5)
+  const scraper = await open(port, '127.0.0.2')
+  expect(await ask(scraper)).toBe('HTTP/1.1 200 OK')
+  const greedy: Socket[] = []
+  for (let count = 0; count < 20; count++) {
+    const socket = await open(port, '127.0.0.3')
+    expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
+    greedy.push(socket)
+  }
+  await expect.poll(() => greedy.filter((socket) => socket.destroyed).length).toBe(16)
+  expect(greedy.slice(-4).every((socket) => !socket.destroyed)).toBe(true)
+  expect(await ask(scraper)).toBe('HTTP/1.1 200 OK')
+})
+
+test('what is idle goes before a request under way', async () => {
+  let answer = () => {}
+  const port = await start((_request, response) => {
+    answer = () => response.end('late')
+  }, 3)
+  const asking = await open(port)
+  asking.write(REQUEST)
+  await expect.poll(() => answer.name).toBe('answer')
+  const idle = [await open(port), await open(port), await open(port)]
+  await expect.poll(() => idle.map((socket) => socket.destroyed)).toEqual([true, false, false])
+  const said = text(asking)
+  answer()
+  asking.end()
+  expect(await said).toContain('late')
+})
+
+test('connections that have ended do not count', async () => {
+  const port = await start(answerOk, 3)
+  for (let round = 0; round < 10; round++) {
+    const socket = await open(port)
+    expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
+    socket.end()
+    await once(socket, 'close')
+  }
+  const last = [await open(port), await open(port), await open(port)]
+  for (const socket of last) expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
+  expect(last.map((socket) => socket.destroyed)).toEqual([false, false, false])
+})
