@@ -124,11 +124,13 @@ export interface NetnsName {
 export interface Namespace extends NetnsName {
   /** Of the file /proc/<pid>/ns/net; undefined where that may not be looked at. */
   readonly inode: number | undefined
-  /** Of a process in it, 64 hex digits; undefined where there is none. */
+  /** Of a process in it, 64 hex digits or a name; undefined where there is none. */
   readonly containerId: string | undefined
   readonly podUid: string | undefined
   /** Undefined until the pod's name is known. */
   readonly pod: { readonly namespace: string; readonly name: string } | undefined
+  /** Of a namespace without a name: the process in it that has been there longest, where /proc tells. */
+  readonly oldest?: Program | undefined
   /** How a command gets into it: its file in /run/netns, and a process that is in it. */
   readonly entrance: { readonly name: string | undefined; readonly pid: number | undefined }
   /** The processes of the owners behind a pool that is nearly full, where /proc tells them. */

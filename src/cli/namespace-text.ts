@@ -19,7 +19,7 @@ export function renderNamespaceDetails(
 }
 
 function renderFacts(
-  { netns, state, allocationFailures }: Namespace & { readonly state: NamespaceState },
+  { netns, oldest, state, allocationFailures }: Namespace & { readonly state: NamespaceState },
   terminal: Terminal,
 ): string[] {
   const { firstPort, lastPort, reservedPorts, usablePorts } = state.settings
@@ -37,6 +37,7 @@ function renderFacts(
       'Port range',
       `${firstPort}-${lastPort} (${state.rangeOrigin}), ${reservedPorts} reserved, ${usablePorts} usable`,
     ],
+    ['Oldest process', oldest && `${renderVisible(oldest.program)}, PID ${oldest.pid}`],
     ['Read by', `${state.reader}, ${state.exactness}${hidden}`],
     ['Used ports', perProtocol((use) => String(use.usedPorts))],
     ['Sockets', perProtocol(renderStates)],

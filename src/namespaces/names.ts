@@ -52,7 +52,10 @@ export function chooseName(facts: NameFacts): NetnsName | undefined {
     return ageSeconds < PATIENCE[facts.podNames] ? undefined : nameByUid(podUid)
   }
   if (containerId !== undefined) {
-    return { netns: `container/${containerId.slice(0, SHORT_ID_DIGITS)}`, netnsKind: 'container' }
+    // A name instead of an id of 64 digits stays whole.
+    const isId = /^[0-9a-f]{64}$/.test(containerId)
+    const shown = isId ? containerId.slice(0, SHORT_ID_DIGITS) : containerId
+    return { netns: `container/${shown}`, netnsKind: 'container' }
   }
   const [name] = names
   if (name !== undefined) {

@@ -2,15 +2,17 @@
 // Paths are made by runtimes and systemd, not by the kernel; test/fixtures/cgroup-paths holds one of each kind.
 // https://www.kernel.org/doc/html/latest/admin-guide/cgroup-v2.html and cgroups(7), "/proc/[pid]/cgroup".
 
-export type ContainerRuntime = 'docker' | 'containerd' | 'cri-o' | 'podman'
+import { findNamedContainer, type NamedRuntime } from './named-containers.ts'
+
+export type ContainerRuntime = 'docker' | 'containerd' | 'cri-o' | 'podman' | NamedRuntime
 
 export interface CgroupIdentity {
   readonly kind: 'unit' | 'container' | 'pod' | 'cgroup'
-  /** Unit name, first 12 digits of the container id, pod UID; else the path itself. Never empty. */
+  /** Unit name, first 12 digits of the container id or its name, pod UID; else the path itself. Never empty. */
   readonly name: string
   /** A unit of a user's own manager carries that manager's: `user@1000.service/app.service`. */
   readonly unit?: string
-  /** All 64 digits. */
+  /** All 64 digits; the name where the runtime gives names. */
   readonly containerId?: string
   /**
    * Lower case with dashes. A static pod's 32 digits stay without: they are the kubelet's hash of the manifest, which its
@@ -21,6 +23,11 @@ export interface CgroupIdentity {
 }
 
 const SHORT_ID_DIGITS = 12
+
+/** How people call a container: the first 12 digits of an id of 64, or all of a name. */
+export function shortenContainerId(id: string): string {
+  return /^[0-9a-f]{64}$/.test(id) ? id.slice(0, SHORT_ID_DIGITS) : id
+}
 
 /** What stands before an id, or as the directory above it. */
 const runtimes: Readonly<Record<string, ContainerRuntime>> = {
@@ -45,8 +52,12 @@ export function parseCgroupPath(path: string): CgroupIdentity {
 
   const container = findContainer(parts, podAt + 1)
   if (container !== undefined) {
-    const name = container.containerId.slice(0, SHORT_ID_DIGITS)
-    return { kind: 'container', name, ...container, ...pod }
+    return {
+      kind: 'container',
+      name: shortenContainerId(container.containerId),
+      ...container,
+      ...pod,
+    }
   }
   if (podUid !== undefined) return { kind: 'pod', name: podUid, podUid }
   const unit = findUnit(parts)
@@ -117,6 +128,10 @@ function findContainer(
     const isMonitor = prefix !== undefined && /(?:^|-)conmon$/.test(prefix)
     // A bare id there is a Podman pod's; its containers below are libpod-<id>.
     const isPodmanPod = prefix === undefined && above === 'libpod_parent'
+    if (containerId === undefined) {
+      const named = findNamedContainer(parts, at)
+      if (named !== undefined) return named
+    }
     if (containerId === undefined || isMonitor || isPodmanPod) continue
     const runtime = runtimes[prefix ?? above]
     return runtime === undefined ? { containerId } : { containerId, runtime }

@@ -58,7 +58,7 @@ function listPools(
 }
 
 function renderFacts(
-  { netns, inode, entrance }: Namespace,
+  { netns, inode, oldest, entrance }: Namespace,
   state: NamespaceState,
   { diagnosis, snapshot }: StatusPage,
 ): string {
@@ -73,6 +73,7 @@ function renderFacts(
       'Read',
       `by ${state.reader}, ${state.exactness}, ${renderDuration(Math.max(0, snapshot.takenAtSeconds - state.readAtSeconds))} before the sample`,
     ],
+    ['Oldest process', oldest && `${oldest.program}, PID ${oldest.pid}`],
     ['Blocked ports', `${blockedPorts.listener} by listeners, ${blockedPorts.bound ?? '-'} bound`],
     ['Connections', rate === undefined ? undefined : `${renderRate(rate)} opened a second`],
     [

@@ -101,7 +101,7 @@ function renderTable({ namespaces }: Snapshot, { pools }: Diagnosis): string {
     .toSorted((a, b) => compare(a.pool, b.pool))
   const cut = rows.length - MOST_ROWS
   const cells = rows.slice(0, MOST_ROWS).map(({ namespace, pool }) => {
-    const link = renderNamespaceLink(namespace.netns)
+    const link = renderNamespaceLink(namespace.netns) + renderHint(namespace)
     if (pool === undefined) {
       return `<tr><td>${link}</td><td colspan="6" class="warning">${symbols.warning} cannot be read (${namespace.failure?.reason ?? 'no reason'})</td></tr>`
     }
@@ -114,6 +114,12 @@ function renderTable({ namespaces }: Snapshot, { pools }: Diagnosis): string {
       ? `The ${MOST_ROWS} at most risk; ${renderCount(cut, 'more namespace')} in the JSON of the last sample.`
       : 'By risk, then by use; of each namespace the pool that is worst off.'
   return `<h2>Namespaces</h2><table><caption>${caption}</caption><thead><tr><th scope="col">Namespace</th><th scope="col" class="wide">Pool</th><th scope="col" class="number">Left</th><th scope="col">Used</th><th scope="col" class="number wide">Risk</th><th scope="col" class="number wide">Fails in</th><th scope="col" class="wide">Worst destination</th></tr></thead><tbody>${cells.join('\n')}</tbody></table>`
+}
+
+/** Who an inode is: the program that has been there longest. */
+function renderHint({ oldest }: Namespace): string {
+  if (oldest === undefined) return ''
+  return ` <span class="soft">${escapeHtml(`${oldest.program}, PID ${oldest.pid}`)}</span>`
 }
 
 /** bind() to port 0 is the last to matter: many destinations fill that pool on a healthy host. */

@@ -64,6 +64,7 @@ function describeNamespace(one: Watched): Namespace | undefined {
     containerId: identity.containerId,
     podUid: identity.podUid,
     pod: pod && { namespace: pod.namespace, name: pod.name },
+    oldest: oldestOf(one),
     entrance: { name: namespace.names[0], pid: namespace.pids[0] },
     programs: last.failure === undefined ? last.programs : NO_PROGRAMS,
     detailed: published.detailed,
@@ -78,6 +79,11 @@ function describeNamespace(one: Watched): Namespace | undefined {
     allocationFailures: undefined,
     probes: probesOf(last),
   }
+}
+
+/** A number says nothing to anybody: the program may. */
+function oldestOf({ identity }: Watched): Namespace['oldest'] {
+  return identity.name?.netnsKind === 'inode' ? identity.oldest : undefined
 }
 
 /** Whether conntrack has so many entries that its table, or the widest NAT pool, could be used that much. */
@@ -109,6 +115,7 @@ function isPublished({ identity, last, published }: Watched, row: Namespace): bo
     identity.namespace.names[0] === row.entrance.name &&
     identity.namespace.pids[0] === row.entrance.pid &&
     probesOf(last) === row.probes &&
-    identity.pod?.name === row.pod?.name
+    identity.pod?.name === row.pod?.name &&
+    identity.oldest?.program === (row.oldest ?? identity.oldest)?.program
   )
 }

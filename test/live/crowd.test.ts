@@ -88,7 +88,12 @@ test('150 empty namespaces of an ordinary user take ten places of the page, and 
         const lines = page.text.split('\n')
         const series = lines.filter((line) => names.some((name) => line.includes(`"${name}"`)))
         expect(series.length).toBeLessThanOrEqual(PLACES * SERIES_EACH)
-        const { leftOut: said } = await readSnapshot()
+        const { leftOut: said, namespaces } = await readSnapshot()
+        const shown = namespaces.filter(({ netns }) => names.includes(netns))
+        for (const { netns, oldest } of shown) {
+          expect(oldest?.program).toBe('sleep')
+          expect(nameOf(String(oldest?.pid))).toBe(netns)
+        }
         expect(said?.namespaces).toBeGreaterThanOrEqual(COUNT - PLACES)
       }),
     )

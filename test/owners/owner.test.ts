@@ -10,7 +10,8 @@ describe('nameOwner()', () => {
     ['/system.slice/nginx.service', 'nginx.service', 'unit'],
     [`/docker/${id}`, 'c0ffee123456', 'container'],
     [`/kubepods/pod${uid}`, uid, 'pod'],
-    ['/lxc.payload.web', '/lxc.payload.web', 'cgroup'],
+    ['/lxc.payload.web', 'web', 'container'],
+    ['/openrc.nginx', '/openrc.nginx', 'cgroup'],
   ] as const)('names %s by what it is', (path, owner, ownerKind) => {
     const containerNames = new Map([['c0ffee', 'not this one']])
     expect(nameOwner(parseCgroupPath(path), { containerNames })).toEqual({ owner, ownerKind })

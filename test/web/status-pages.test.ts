@@ -21,6 +21,22 @@ const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8
 const get = (path: string, changes = {}) =>
   request(createSampleApp(changes)).get(path).set('Accept', BROWSER)
 
+test('an inode is told by the program that has been there longest, escaped, on both pages', async () => {
+  const namespace = buildNamespace({
+    netns: 'inode/4026532249',
+    netnsKind: 'inode',
+    oldest: { pid: 4711, program: '<sleep>' },
+    state: buildState({}),
+  })
+  const currentSnapshot = () => buildSnapshot({ namespaces: [namespace] })
+  for (const path of ['/', '/namespaces/inode/4026532249']) {
+    const { text } = await get(path, { currentSnapshot })
+    expect(text, path).toContain('&#60;sleep&#62;, PID 4711')
+  }
+  const { text } = await request(createSampleApp({ currentSnapshot })).get('/')
+  expect(text).toMatch(/Oldest process +<sleep>, PID 4711/)
+})
+
 describe('GET /', () => {
   test('says the verdict in the title and in one status, and links to what there is', async () => {
     const app = createSampleApp({ telemetryPath: '/probe/metrics' })
