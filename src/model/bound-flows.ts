@@ -6,7 +6,6 @@
 import { type Census, PORTS, USE } from './census.ts'
 import { createInboundTest } from './destinations.ts'
 import { HOLD, KEY_WORDS } from './flows.ts'
-import { createSeededHash } from './seeded-hash.ts'
 
 /** How a connection came to hold a port that is closed because of it. */
 export const ORIGIN = {
@@ -39,8 +38,6 @@ const MOST_ROWS = 65_536
 /** A mark that was not seen again for as long as a TIME_WAIT lasts may be that of another connection. */
 const BELIEVED_SECONDS = 60
 const MINISOCK = 4
-/** One for the whole process, so that a mark means the same to every memory. */
-const hashKey = createSeededHash(KEY_WORDS)
 const ORIGIN_MASK = 3
 const HASH_MASK = ~7
 
@@ -90,7 +87,7 @@ export function createBoundFlowsMemory(): (
 
     /** The remembered mark of a flow that is the same connection as then; 0 where there is none. */
     function recall(flow: number, local: number): number {
-      const hash = hashKey(keys, (columns.destination[flow] ?? 0) * KEY_WORDS) & HASH_MASK
+      const hash = census.flows.hashOf(columns.destination[flow] ?? 0) & HASH_MASK
       for (let row = head[local] ?? 0; row > 0; row = next[row - 1] ?? 0) {
         const found = believed?.mark[row - 1] ?? 0
         if (((found ^ hash) & HASH_MASK) !== 0) continue
@@ -109,7 +106,7 @@ export function createBoundFlowsMemory(): (
       const known = rows[local] ?? 0
       if (known >= MOST_PER_PORT) return
       rows[local] = known + 1
-      const hash = hashKey(keys, (columns.destination[flow] ?? 0) * KEY_WORDS) & HASH_MASK
+      const hash = census.flows.hashOf(columns.destination[flow] ?? 0) & HASH_MASK
       keep(local, hash | (isMinisock(flow) ? MINISOCK : 0) | origin)
     }
 

@@ -37,6 +37,8 @@ export interface FlowTable {
   settleFlows(): void
   /** The index of a flow, -1 when it is not there. */
   findFlow(destination: number, port: number): number
+  /** A hash of the destination's key, by its index; the same in every table of the process. */
+  hashOf(destination: number): number
   /** KEY_WORDS words a destination. NB: growing replaces the columns, so read them afresh after adding. */
   keys(): Uint32Array
   columns(): FlowColumns
@@ -76,9 +78,12 @@ const INITIAL_ROWS = 1024
 /** Slots a row, as in a key table. */
 const SLOTS_PER_ROW = 2
 
+/** One for the whole process, so that what is remembered of a destination by its hash can be found again. */
+const hashKey = createSeededHash(KEY_WORDS)
+
 /** Creates a table, which holds owners if it is told which of two to prefer. */
 export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
-  const destinations = createKeyTable(KEY_WORDS, sameKey)
+  const destinations = createKeyTable(KEY_WORDS, sameKey, hashKey)
   const hashFlow = createSeededHash(2)
   /** Of the flow that is looked for: destination and port. */
   const pair = new Uint32Array(2)
@@ -151,6 +156,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
       }
     },
     findFlow: (destination, port) => (flowSlots[flowSlot(destination, port)] ?? 0) - 1,
+    hashOf: destinations.hashOf,
     keys: destinations.keys,
     columns: () => columns,
   }

@@ -1,7 +1,7 @@
 // Distinct keys of a fixed number of words -> small indexes, by the order in which they first came. Open addressing over
 // typed arrays: 100,000 look-ups make no object.
 
-import { createSeededHash } from './seeded-hash.ts'
+import { createSeededHash, type SeededHash } from './seeded-hash.ts'
 
 export interface KeyTable {
   /** Empties the table, keeping its memory. */
@@ -11,6 +11,8 @@ export interface KeyTable {
   index(key: Uint32Array): number
   /** The same without adding: -1 when it is not there. */
   find(key: Uint32Array): number
+  /** The hash of a key, by its index. */
+  hashOf(index: number): number
   /** `words` words a key. NB: growing replaces the array, so read it afresh after adding. */
   keys(): Uint32Array
 }
@@ -22,18 +24,24 @@ const INITIAL_ROWS = 1024
 /** Slots a row: a load factor of at most one half keeps the probes short. */
 const SLOTS_PER_ROW = 2
 
-export function createKeyTable(words: number, sameKey: SameKey): KeyTable {
-  const hash = createSeededHash(words)
+export function createKeyTable(
+  words: number,
+  sameKey: SameKey,
+  hash: SeededHash = createSeededHash(words),
+): KeyTable {
   let keys = new Uint32Array(INITIAL_ROWS * words)
+  let hashes = new Uint32Array(INITIAL_ROWS)
   let slots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let count = 0
 
   /** The slot that holds the key, or the free one where it belongs. Slots hold index + 1, 0 is free. */
-  function slotOf(key: Uint32Array, at: number): number {
+  function slotOf(key: Uint32Array, hashed: number): number {
     const mask = slots.length - 1
-    for (let slot = hash(key, at) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = hashed & mask; ; slot = (slot + 1) & mask) {
       const index = (slots[slot] ?? 0) - 1
-      if (index < 0 || sameKey(keys, index * words, key, at)) return slot
+      if (index < 0 || (hashes[index] === hashed && sameKey(keys, index * words, key, 0))) {
+        return slot
+      }
     }
   }
 
@@ -41,8 +49,16 @@ export function createKeyTable(words: number, sameKey: SameKey): KeyTable {
     const grown = new Uint32Array(keys.length * 2)
     grown.set(keys)
     keys = grown
+    const grownHashes = new Uint32Array(hashes.length * 2)
+    grownHashes.set(hashes)
+    hashes = grownHashes
     slots = new Int32Array(slots.length * 2)
-    for (let index = 0; index < count; index++) slots[slotOf(keys, index * words)] = index + 1
+    const mask = slots.length - 1
+    for (let index = 0; index < count; index++) {
+      let slot = (hashes[index] ?? 0) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = index + 1
+    }
   }
 
   return {
@@ -52,16 +68,20 @@ export function createKeyTable(words: number, sameKey: SameKey): KeyTable {
     },
     count: () => count,
     index(key) {
-      const slot = slotOf(key, 0)
+      const hashed = hash(key, 0)
+      const slot = slotOf(key, hashed)
       const found = (slots[slot] ?? 0) - 1
       if (found >= 0) return found
       const index = count++
-      keys.set(key, index * words)
+      // For so few words quicker than set().
+      for (let word = 0; word < words; word++) keys[index * words + word] = key[word] ?? 0
+      hashes[index] = hashed
       slots[slot] = index + 1
       if ((count + 1) * words > keys.length) grow()
       return index
     },
-    find: (key) => (slots[slotOf(key, 0)] ?? 0) - 1,
+    find: (key) => (slots[slotOf(key, hash(key, 0))] ?? 0) - 1,
+    hashOf: (index) => hashes[index] ?? 0,
     keys: () => keys,
   }
 }
