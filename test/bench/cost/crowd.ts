@@ -29,6 +29,8 @@ const idleSockets: readonly Extract<Order, { kind: 'bind' }>[] = [
 export interface Crowd {
   /** UDP sockets in the range. */
   readonly udp: number
+  /** Connections that are open, each with an end that a server holds. */
+  connections(): number
   /** Opens connections until `tcp` TCP sockets hold ports of the range. */
   grow(tcp: number): Promise<void>
   /** Replaces some connections of each destination by new ones, so that there is something to forecast. */
@@ -54,6 +56,7 @@ export async function openCrowd(children: Children): Promise<Crowd> {
   let opened = idle('tcp')
   return {
     udp: idle('udp'),
+    connections: () => opened - idle('tcp'),
     async grow(tcp) {
       const missing = tcp - opened
       const upTo = (index: number) => Math.floor((missing * index) / DESTINATIONS)

@@ -55,9 +55,14 @@ export function renderMemory(memory: Memory): string {
   ].join('\n')
 }
 
+/** CPU time of a sample in terms of the floor. */
+export function takeCpuRatio(race: Race): number {
+  return takeRatio(runsOf(race, SAMPLE), runsOf(race, FLOOR), 'cpuMs')
+}
+
 export function checkRace(race: Race): readonly Check[] {
   const sample = runsOf(race, SAMPLE)
-  const toFloor = takeRatio(sample, runsOf(race, FLOOR), 'cpuMs')
+  const toFloor = takeCpuRatio(race)
   const toSs = takeRatio(sample, runsOf(race, SS), 'cpuMs')
   const toSlowest = takeRatio(sample, runsOf(race, NETWORK_CONNECTIONS), 'wallMs')
   const crowd = `with ${race.sockets.toLocaleString('en')} sockets`

@@ -9,17 +9,17 @@ import { openLibc } from '../../support/kernel/libc.ts'
 import { whyNotExact } from '../../support/netns/live.ts'
 import { enterFreshNetns } from '../../support/netns/netns.ts'
 import { createChildren } from './children.ts'
-import { openContenders, type Run } from './contenders.ts'
+import { openContenders } from './contenders.ts'
 import { DESTINATIONS, openCrowd } from './crowd.ts'
 import { openFloor } from './floor.ts'
 import { measureMemory } from './program.ts'
+import { type Rival, ROUNDS, race, tell } from './race.ts'
 import {
   checkMemory,
   checkRace,
   FLOOR,
   NETWORK_CONNECTIONS,
   PROC_NET,
-  type Race,
   renderChecks,
   renderMemory,
   renderRace,
@@ -34,56 +34,9 @@ const CROWDED = 100_000
 /** The compiler needs some samples to learn what is hot, and the forecast some to have a past to look at. */
 const WARM_UPS = 30
 const WARM_UPS_WITH_A_PAST = 120
-const ROUNDS = 25
 /** What takes longer has limits that leave more room for the noise. */
 const OTHER_ROUNDS = 9
 const SLOW_ROUNDS = 3
-/** A run that takes longer says nothing: the machine has other things to do. */
-const BENCH_SECONDS = 540
-
-interface Rival {
-  readonly name: string
-  readonly run: () => Promise<Run>
-  readonly rounds: number
-}
-
-interface Stage {
-  /** In the range; both are checked against every dump. */
-  readonly tcpSockets: number
-  readonly udpSockets: number
-  readonly warmUps: number
-  /** What happens on the host between two samples. */
-  readonly churn: () => Promise<void>
-  readonly rivals: readonly Rival[]
-}
-
-/** Interleaved: every round has one run of each, so that all see the same machine; every other round backwards. */
-async function race(stage: Stage): Promise<Race> {
-  const { tcpSockets, udpSockets, warmUps, churn, rivals } = stage
-  const [floor, sample] = rivals
-  for (let i = 0; i < warmUps; i++) {
-    checkTime()
-    await churn()
-    await sample?.run()
-  }
-  const entries = rivals.map((rival) => ({ ...rival, runs: [] as Run[] }))
-  for (let round = 0; round < ROUNDS; round++) {
-    checkTime()
-    await churn()
-    for (const { run, rounds, runs } of round % 2 === 0 ? entries : entries.toReversed()) {
-      const isDue = round % Math.floor(ROUNDS / rounds) === 0
-      if (isDue && runs.length < rounds) runs.push(await run())
-    }
-    for (const { name, runs } of entries) {
-      const rows = runs[round]?.rows
-      if (name !== floor?.name && name !== sample?.name) continue
-      if (rows !== tcpSockets + udpSockets) {
-        throw new Error(`${name}: ${rows} sockets instead of ${tcpSockets + udpSockets}`)
-      }
-    }
-  }
-  return { sockets: tcpSockets, rivals: entries }
-}
 
 async function bench(): Promise<{ readonly report: string; readonly met: boolean }> {
   const children = createChildren()
@@ -146,15 +99,6 @@ async function bench(): Promise<{ readonly report: string; readonly met: boolean
   } finally {
     await children.end()
   }
-}
-
-function tell(what: string): void {
-  process.stderr.write(`${what}: done after ${process.uptime().toFixed(0)} s\n`)
-}
-
-/** Everything that is waited for in between has a time-out of its own. */
-function checkTime(): void {
-  if (process.uptime() > BENCH_SECONDS) throw new Error(`It takes more than ${BENCH_SECONDS} s`)
 }
 
 const { values } = parseArgs({ options: { write: { type: 'string' } } })
