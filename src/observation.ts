@@ -145,6 +145,8 @@ export interface NamespaceReading {
   readonly batches: Iterable<SocketBatch>
   /** Tcp ActiveOpens of the namespace, undefined where unknown. */
   readonly activeOpens: number | undefined
+  /** UDP ports at which the kernel itself listens for tunnels; undefined where unknown. */
+  readonly tunnelPorts?: ReadonlySet<number> | undefined
   /** TcpExt TWRecycled of the namespace, undefined where unknown. */
   readonly timeWaitRecycled?: number | undefined
 }

@@ -13,6 +13,8 @@ export type OwnerKind =
   | 'pod'
   | 'cgroup'
   | 'user'
+  /** The kernel itself, which listens for a tunnel. */
+  | 'kernel'
   /** Of addresses behind a NAT: the namespace that has it, by the label netns. */
   | 'netns'
   /** Ownerless, and never seen alive. */

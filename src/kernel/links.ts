@@ -27,6 +27,9 @@ const IFLA_IFNAME = 3
 const IFLA_MASTER = 10
 const IFLA_LINKINFO = 18
 const IFLA_INFO_KIND = 1
+const IFLA_INFO_DATA = 2
+/** By the kind of a device its UDP port, big endian: IFLA_VXLAN_PORT, IFLA_GENEVE_PORT, IFLA_BAREUDP_PORT. */
+const tunnelPortOf: Readonly<Record<string, number>> = { vxlan: 15, geneve: 5, bareudp: 1 }
 const ATTRIBUTE_TYPE_MASK = 0x3fff
 
 /**
@@ -42,10 +45,21 @@ export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap
   }
 }
 
+/** Lists the UDP ports at which the kernel itself listens for devices of the calling thread's namespace. Throws as above. */
+export function readTunnelPorts(libc: Libc): ReadonlySet<number> {
+  const channel = openNetlinkChannel(libc, NETLINK_ROUTE)
+  try {
+    return dumpTunnelPorts(channel)
+  } finally {
+    channel.close()
+  }
+}
+
 interface Link {
   readonly name: string
   readonly master: number
   readonly kind: string
+  readonly tunnelPort: number | undefined
 }
 
 /** By text, which V8 hashes with a secret, other than numbers: whoever has a namespace chooses the indexes in it. */
@@ -58,10 +72,7 @@ export function dumpDevices(
   channel: NetlinkChannel,
   indexes: readonly number[],
 ): ReadonlyMap<number, Device> {
-  const links: Links = new Map()
-  const decode = (datagram: Uint8Array) => decodeLinks(datagram, links)
-  const dump = { request: encodeLinksRequest(), what: 'network devices', decode }
-  for (const _datagram of dumpDatagrams(channel, dump));
+  const links = dumpLinks(channel)
   const isVrf = (index: number) => links.get(keyOf(index))?.kind === 'vrf'
   const devices = new Map<number, Device>()
   for (const index of indexes) {
@@ -70,6 +81,19 @@ export function dumpDevices(
     devices.set(index, { name: link.name, vrf: isVrf(index) || isVrf(link.master) })
   }
   return devices
+}
+
+/** The same over a channel. */
+export function dumpTunnelPorts(channel: NetlinkChannel): ReadonlySet<number> {
+  return new Set([...dumpLinks(channel).values()].flatMap(({ tunnelPort }) => tunnelPort ?? []))
+}
+
+function dumpLinks(channel: NetlinkChannel): Links {
+  const links: Links = new Map()
+  const decode = (datagram: Uint8Array) => decodeLinks(datagram, links)
+  const dump = { request: encodeLinksRequest(), what: 'network devices', decode }
+  for (const _datagram of dumpDatagrams(channel, dump));
+  return links
 }
 
 function encodeLinksRequest(): Uint8Array {
@@ -110,16 +134,27 @@ function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Links)
     throw new DecodeError(`Cannot decode device: ${end - start} bytes, need ${IFINFO_BYTES}`, start)
   }
   let [name, master, kind] = ['', 0, '']
+  let data: readonly [number, number] = [0, 0]
   for (const { type, from, to } of listAttributes(view, start + IFINFO_BYTES, end)) {
     if (type === IFLA_IFNAME) name = decodeText(bytes, from, to)
     else if (type === IFLA_MASTER && to >= from + 4) master = view.getUint32(from, true)
     else if (type === IFLA_LINKINFO) {
       for (const inner of listAttributes(view, from, to)) {
         if (inner.type === IFLA_INFO_KIND) kind = decodeText(bytes, inner.from, inner.to)
+        else if (inner.type === IFLA_INFO_DATA) data = [inner.from, inner.to]
       }
     }
   }
-  links.set(keyOf(view.getInt32(start + 4, true)), { name, master, kind })
+  const tunnelPort = decodePort(view, data, tunnelPortOf[kind])
+  links.set(keyOf(view.getInt32(start + 4, true)), { name, master, kind, tunnelPort })
+}
+
+function decodePort(view: DataView, [start, end]: readonly [number, number], wanted?: number) {
+  if (wanted === undefined) return undefined
+  for (const { type, from, to } of listAttributes(view, start, end)) {
+    if (type === wanted && to >= from + 2) return view.getUint16(from)
+  }
+  return undefined
 }
 
 function* listAttributes(view: DataView, start: number, end: number) {

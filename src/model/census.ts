@@ -93,6 +93,7 @@ type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   readonly settings: NetSettings
   readonly key: Uint32Array
   readonly flow: FlowUse
+  readonly tunnelPorts: ReadonlySet<number> | undefined
 }
 
 export const PORTS = 65536
@@ -109,6 +110,7 @@ export function createCensusTaker(
   settings: NetSettings,
   batches: Iterable<SocketBatch>,
   ownersBy?: OwnersBy | undefined,
+  tunnelPorts?: ReadonlySet<number> | undefined,
 ) => Census {
   const noted = owners ? createOwners() : undefined
   const flows = createFlowTable(noted && ((left, right) => prefersOwner(noted.table, left, right)))
@@ -118,7 +120,7 @@ export function createCensusTaker(
   const key = new Uint32Array(KEY_WORDS)
   const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS, explicit: false }
 
-  return (settings, batches, ownersBy) => {
+  return (settings, batches, ownersBy, tunnelPorts) => {
     flows.clear()
     devices.clear()
     portUse.fill(0)
@@ -138,6 +140,7 @@ export function createCensusTaker(
       settings,
       key,
       flow,
+      tunnelPorts,
     }
     const { first, last } = settings.range
     for (const batch of batches) {
@@ -159,10 +162,12 @@ function countUdp(draft: Draft, batch: SocketBatch, row: number, port: number): 
   const connected = state === STATE.established ? USE.udpConnected : 0
   use(draft, port, USE.udp | connected | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
   const { owners } = draft
-  const owner = owners && takeOwner(owners.table, owners.by, batch, row)
-  if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
   // An unconnected UDP socket on a port of the application's choice waits for others to write to it.
-  if (state === STATE.bound && batch.explicit) {
+  const isListening = state === STATE.bound && batch.explicit
+  const by = isListening && draft.tunnelPorts?.has(port) ? 'kernel' : owners?.by
+  const owner = owners && by && takeOwner(owners.table, by, batch, row)
+  if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
+  if (isListening) {
     draft.listeners.push(listenerOf(draft, batch, row, owner))
   }
 }

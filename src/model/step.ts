@@ -107,7 +107,8 @@ export function createStep(options: ModelOptions): Step {
   return (state, reading, context) => {
     const { settings, protocols } = reading
     const { nameOwners } = context
-    const census = takeCensus(settings, reading.batches, nameOwners && reading.ownersBy)
+    const ownersBy = nameOwners && reading.ownersBy
+    const census = takeCensus(settings, reading.batches, ownersBy, reading.tunnelPorts)
     if (!reading.tcpBoundKnown && context.bindRefused) holdRefusedPorts(census, settings)
     const doubt = context.testPorts && describeDoubt(census, reading)
     const timestamps = advanceTimestamps({

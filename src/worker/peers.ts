@@ -1,8 +1,8 @@
 // What the model asks of a namespace now and then besides its sockets: whether live connections to a destination have
-// timestamps, and how devices are called.
+// timestamps, how devices are called, and which ports are the kernel's.
 
 import { type Libc, SystemError } from '../kernel/libc.ts'
-import { readDevices } from '../kernel/links.ts'
+import { readDevices, readTunnelPorts } from '../kernel/links.ts'
 import { readPeerTimestamps } from '../kernel/peer-timestamps.ts'
 import type { AskTimestamps } from '../model/timestamps.ts'
 import { DecodeError, type Device, type PortRange, SourceError } from '../observation.ts'
@@ -12,6 +12,8 @@ export interface Peers {
   asker(range: PortRange): AskTimestamps | undefined
   /** Looks up devices by index; undefined where that does not work. To be called inside the namespace. */
   devices(indexes: readonly number[]): ReadonlyMap<number, Device> | undefined
+  /** Lists UDP ports at which the kernel itself listens; undefined where that does not work. To be called inside the namespace. */
+  tunnelPorts(): ReadonlySet<number> | undefined
 }
 
 /** An answer costs a walk over all sockets of the machine: asking may take one percent of the time. */
@@ -34,6 +36,7 @@ export function createPeers(libc: Libc, monotonicSeconds: () => number): Peers {
     asker: (range) =>
       monotonicSeconds() < restsUntilSeconds ? undefined : (remote) => ask(range, remote),
     devices: (indexes) => attempt(() => readDevices(libc, indexes)),
+    tunnelPorts: () => attempt(() => readTunnelPorts(libc)),
   }
 }
 

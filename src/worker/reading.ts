@@ -62,6 +62,9 @@ const FAILED_LATE_SECONDS = 5
 /** Bounds of namespaces that are not shown that are looked at in one sample. */
 const BOUNDS_IN_TURN = 100
 
+/** A device may come, or go. */
+const TUNNELS_SECONDS = 60
+
 export function createReading({
   namespaces,
   step,
@@ -114,6 +117,7 @@ export function createReading({
           // Ids that nothing resolves are worth less than uids.
           ownersBy: names.cgroups ? reading.ownersBy : reading.ownersBy && 'user',
           batches: watch.timeReads(reading.batches),
+          tunnelPorts: reading.canProbe ? tunnelPortsOf(one, atSeconds) : undefined,
           activeOpens: reading.activeOpens && reading.activeOpens - memory.opens,
         },
         {
@@ -144,6 +148,16 @@ export function createReading({
 
   function isFailing({ last }: Watched): boolean {
     return clocks.monotonicSeconds() - last.failedAtSeconds < FAILING_SECONDS
+  }
+
+  /** Looked up now and then, where a UDP socket has been on its port for long enough to be a tunnel's. */
+  function tunnelPortsOf({ last }: Watched, atSeconds: number): ReadonlySet<number> | undefined {
+    const hasService = last.state?.listeners.some(({ protocol }) => protocol === 'udp') ?? false
+    if (!hasService) return undefined
+    if (atSeconds - (last.tunnels?.readAtSeconds ?? -Infinity) >= TUNNELS_SECONDS) {
+      last.tunnels = { readAtSeconds: atSeconds, ports: peers?.tunnelPorts() }
+    }
+    return last.tunnels?.ports
   }
 
   function sortByUrgency(list: WatchList): Record<Urgency, Watched[]> {

@@ -48,6 +48,10 @@ export interface LastRead {
   failedAtSeconds: number
   /** Destinations to which connect() was refused a port since its sockets were read last. */
   refused: readonly Destination[]
+  /** Ports of tunnels, where some UDP socket may be one. */
+  tunnels:
+    | { readonly readAtSeconds: number; readonly ports: ReadonlySet<number> | undefined }
+    | undefined
   readonly probeMemory: ProbeMemory
   /** Of the owners behind a pool that is nearly full. */
   programs: Namespace['programs']
@@ -96,6 +100,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       rangeAtSeconds: 0,
       failedAtSeconds: Number.NEGATIVE_INFINITY,
       refused: [],
+      tunnels: undefined,
       probeMemory: startProbeMemory(),
       programs: NO_PROGRAMS,
       nat: startNatMemory(),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openLibc } from '../../src/kernel/libc.ts'
-import { dumpDevices, readDevices } from '../../src/kernel/links.ts'
+import { dumpDevices, dumpTunnelPorts, readDevices } from '../../src/kernel/links.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
 
@@ -22,15 +22,22 @@ interface Link {
   readonly name: string
   readonly master?: number
   readonly kind?: string
+  /** Type and value of an attribute of its kind. */
+  readonly data?: readonly [type: number, value: readonly number[]]
 }
 
-function link({ index, name, master, kind }: Link): number[] {
+function link({ index, name, master, kind, data }: Link): number[] {
   return message(16, [
     ...[0, 0, 1, 0, index, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ...attribute(3, text(name)),
     ...(master === undefined ? [] : attribute(10, [master, 0, 0, 0])),
     // With the flag of a nested attribute, as newer kernels send it.
-    ...(kind === undefined ? [] : attribute(18, attribute(1, text(kind)))),
+    ...(kind === undefined
+      ? []
+      : attribute(18, [
+          ...attribute(1, text(kind)),
+          ...(data === undefined ? [] : attribute(2, attribute(...data))),
+        ])),
   ])
 }
 
@@ -75,4 +82,20 @@ describe('dumpDevices()', () => {
 test('readDevices() finds the loopback device', async (context) => {
   if (process.platform !== 'linux') return context.skip('needs Linux')
   expect(readDevices(await openLibc(), [1]).get(1)).toEqual({ name: 'lo', vrf: false })
+})
+
+test('dumpTunnelPorts() lists the UDP ports of tunnels, and of nothing else', () => {
+  const tunnel = (index: number, kind: string, data: readonly [number, readonly number[]]) =>
+    link({ index, name: `t${index}`, kind, data })
+  const answer = [
+    tunnel(1, 'vxlan', [15, [0x9c, 0x41]]),
+    tunnel(2, 'geneve', [5, [0x9c, 0x42]]),
+    tunnel(3, 'bareudp', [1, [0x9c, 0x43]]),
+    tunnel(4, 'vlan', [15, [0x9c, 0x44]]),
+    tunnel(5, 'vxlan', [15, [7]]),
+    tunnel(6, 'vxlan', [1, [0x9c, 0x46]]),
+    done,
+  ]
+  const channel = createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))
+  expect([...dumpTunnelPorts(channel)]).toEqual([40_001, 40_002, 40_003])
 })

@@ -122,3 +122,26 @@ test('step() names devices, and claims nothing of a VRF', () => {
   expect(named.pools[0]?.worstDestination?.source).toBe('10.0.0.5%eth1')
   expect(look(red).exactness).toBe('inferred')
 })
+
+test('step() gives the socket of a tunnel to the kernel, and no other', () => {
+  const step = createStep({
+    ...{ top: 10, peakWindowSeconds: 60, forecastHorizonSeconds: 900 },
+    ...{ destinations: true, listeners: true, owners: true },
+  })
+  const sockets = [40_007, 40_008].map((localPort): WireSocket => {
+    return { ...plainSocket, device: 0, state: 7, remotePort: 0, localPort, cgroupId: 77 }
+  })
+  const reading = createReading(replayDumps([{ protocol: 'udp', explicit: true, sockets }]))
+  const { namespace } = step(
+    undefined,
+    { ...reading, tunnelPorts: new Set([40_007]) },
+    {
+      ...{ atSeconds: 0, unixSeconds: 0 },
+      nameOwners: () => () => ({ owner: 'flannel', ownerKind: 'container' }),
+    },
+  )
+  expect(namespace.owners?.map(({ owner, ownerKind }) => `${ownerKind} ${owner}`)).toEqual([
+    'container flannel',
+    'kernel kernel',
+  ])
+})

@@ -7,8 +7,11 @@ import { createSeededHash } from '../seeded-hash.ts'
 export const OWNERLESS_ID = -2
 export const UNKNOWN_ID = -1
 
+/** Stands for the kernel itself. */
+export const KERNEL_ID = -3
+
 /** The ids from here down stand for users: of sockets in the root cgroup, which is nobody's, or whose cgroup is not told. */
-const FIRST_USER_ID = -3
+const FIRST_USER_ID = -4
 
 /** The id of a user among those of cgroups. */
 export function userIdOf(uid: number): number {
@@ -118,10 +121,11 @@ export function clearOwners(owners: NumberTable): void {
  */
 export function takeOwner(
   owners: NumberTable,
-  by: OwnersBy,
+  by: OwnersBy | 'kernel',
   batch: SocketBatch,
   row: number,
 ): number {
+  if (by === 'kernel') return owners.index(KERNEL_ID)
   const id = by === 'cgroup' ? (batch.cgroupId[row] ?? 0) : 0
   if (id > ROOT_CGROUP_ID) return owners.index(id)
   const state = batch.state[row]

@@ -6,7 +6,7 @@ import type { DestinationColumns } from '../destinations.ts'
 import { type FlowTable, KEY_WORDS } from '../flows.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
-import { claimOn, OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
+import { claimOn, KERNEL_ID, OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
 import {
   advanceEnded,
   boundOwners,
@@ -19,6 +19,8 @@ import {
 import { createTcpSharing, type SharingContext, shareUdpPorts } from './ports.ts'
 import { type NameOwner, type OwnerMember, rankOwners, UNKNOWN_OWNER } from './rows.ts'
 import { sightOwners } from './sightings.ts'
+
+const KERNEL: OwnerName = { owner: 'kernel', ownerKind: 'kernel' }
 
 /** What one sample leaves for the next. Plain data. */
 export interface OwnersState {
@@ -82,7 +84,8 @@ export function createOwnersModel(): AdvanceOwners {
 
     const destinations = remembered.filter(({ alive, ended }) => alive.length + ended.length > 0)
     const next = { by: owners.by, seenAtSeconds: atSeconds, destinations }
-    const nameOwner = nameIds(input, listIds(owners, next))
+    const nameId = nameIds(input, listIds(owners, next))
+    const nameOwner: NameOwner = (id) => (id === KERNEL_ID ? KERNEL : nameId(id))
     const ranked = protocols.map((protocol) =>
       rankOwners(shares[protocol], { protocol, top, nameOwner, members: state?.members ?? [] }),
     )
