@@ -2,6 +2,7 @@
 // Started by nat-lab.ts.
 
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
+import { setMaxListeners } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
 export interface Peer {
@@ -14,6 +15,8 @@ export interface Wanted {
   /** Where each connection comes from. */
   readonly from: readonly Peer[]
   readonly timeoutMs: number
+  /** Once so many got through the others have half a second left, so that a busy machine is waited for and an idle one is not. */
+  readonly enough?: number
 }
 
 export type PeerOperations = typeof operations
@@ -22,7 +25,26 @@ const held = new Map<number, Socket>()
 const datagrams: UdpSocket[] = []
 let lastId = 0
 
-function connectOne(from: Peer, { to, timeoutMs }: Wanted): Promise<number | undefined> {
+/** Longer than an answer takes when others have come already, and shorter than the first retry of a SYN. */
+const SETTLE_MS = 500
+
+/** Tells each try when it is over, and is told when one got through. */
+function createDeadline({ timeoutMs, enough = Number.POSITIVE_INFINITY }: Wanted) {
+  const abort = new AbortController()
+  setMaxListeners(0, abort.signal)
+  let through = 0
+  setTimeout(() => abort.abort(), timeoutMs).unref()
+  return {
+    over: abort.signal,
+    gotThrough() {
+      if (++through === enough) setTimeout(() => abort.abort(), SETTLE_MS)
+    },
+  }
+}
+
+type Deadline = ReturnType<typeof createDeadline>
+
+function connectOne(from: Peer, to: Peer, deadline: Deadline): Promise<number | undefined> {
   return new Promise((resolve) => {
     const socket = connect({
       host: to.address,
@@ -30,28 +52,30 @@ function connectOne(from: Peer, { to, timeoutMs }: Wanted): Promise<number | und
       localAddress: from.address,
       localPort: from.port,
     })
-    const timer = setTimeout(() => settle(undefined), timeoutMs)
     const settle = (id: number | undefined) => {
-      clearTimeout(timer)
+      deadline.over.removeEventListener('abort', giveUp)
       if (id === undefined) socket.destroy()
       resolve(id)
     }
-    socket.on('error', () => settle(undefined))
+    const giveUp = () => settle(undefined)
+    deadline.over.addEventListener('abort', giveUp)
+    socket.on('error', giveUp)
     socket.on('connect', () => {
       held.set(++lastId, socket)
+      deadline.gotThrough()
       settle(lastId)
     })
   })
 }
 
-function askOne(from: Peer, { to, timeoutMs }: Wanted): Promise<boolean> {
+function askOne(from: Peer, to: Peer, deadline: Deadline): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4')
     datagrams.push(socket)
-    const timer = setTimeout(() => resolve(false), timeoutMs)
+    deadline.over.addEventListener('abort', () => resolve(false))
     socket.on('error', () => resolve(false))
-    socket.on('message', () => {
-      clearTimeout(timer)
+    socket.once('message', () => {
+      deadline.gotThrough()
       resolve(true)
     })
     socket.bind(from.port, from.address, () => socket.send('q', to.port, to.address))
@@ -61,12 +85,14 @@ function askOne(from: Peer, { to, timeoutMs }: Wanted): Promise<boolean> {
 const operations = {
   /** The connections that were established within the time; the others are given up. */
   async connect(wanted: Wanted): Promise<readonly number[]> {
-    const ids = await Promise.all(wanted.from.map((from) => connectOne(from, wanted)))
+    const deadline = createDeadline(wanted)
+    const ids = await Promise.all(wanted.from.map((from) => connectOne(from, wanted.to, deadline)))
     return ids.filter((id) => id !== undefined)
   },
   /** How many of the datagrams were answered. Their sockets stay open. */
   async ask(wanted: Wanted): Promise<number> {
-    const answered = await Promise.all(wanted.from.map((from) => askOne(from, wanted)))
+    const deadline = createDeadline(wanted)
+    const answered = await Promise.all(wanted.from.map((from) => askOne(from, wanted.to, deadline)))
     return answered.filter(Boolean).length
   },
   async reset(ids: readonly number[]): Promise<void> {
