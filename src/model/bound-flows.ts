@@ -51,6 +51,8 @@ export function createBoundFlowsMemory(): (
   /** By port number: 1 + the first row of the memory, and how many rows it has, new ones included. */
   const head = new Int32Array(PORTS)
   const rows = new Uint8Array(PORTS)
+  /** By port number: rows of the memory whose connection was not met yet. A listener has thousands, but few that are rows. */
+  const missing = new Uint8Array(PORTS)
   const next = new Int32Array(MOST_ROWS)
   const port = new Uint16Array(MOST_ROWS)
   const mark = new Uint32Array(MOST_ROWS)
@@ -76,6 +78,7 @@ export function createBoundFlowsMemory(): (
       head[local] = row + 1
       rows[local] = (rows[local] ?? 0) + 1
     }
+    missing.set(rows)
 
     const isMinisock = (flow: number) => columns.hold[flow] !== HOLD.live
 
@@ -89,7 +92,8 @@ export function createBoundFlowsMemory(): (
     function recall(flow: number, local: number): number {
       const hash = census.flows.hashOf(columns.destination[flow] ?? 0) & HASH_MASK
       for (let row = head[local] ?? 0; row > 0; row = next[row - 1] ?? 0) {
-        const found = believed?.mark[row - 1] ?? 0
+        // As a signed number, which takes no memory.
+        const found = (believed?.mark[row - 1] ?? 0) | 0
         if (((found ^ hash) & HASH_MASK) !== 0) continue
         const minisock = isMinisock(flow)
         // A live connection never follows a minisock, and the kernel lists a live explicit one as explicit.
@@ -114,8 +118,9 @@ export function createBoundFlowsMemory(): (
     for (let flow = 0; flow < census.flows.flowCount(); flow++) {
       const local = columns.port[flow] ?? 0
       const use = census.portUse[local] ?? 0
-      const remembered = head[local] === 0 ? 0 : recall(flow, local)
+      const remembered = missing[local] === 0 ? 0 : recall(flow, local)
       if (remembered !== 0) {
+        missing[local] = (missing[local] ?? 0) - 1
         left[local] = (left[local] ?? 0) | (1 << (remembered & ORIGIN_MASK))
         keep(local, remembered)
       } else if (columns.explicit[flow] === 1) {

@@ -30,7 +30,7 @@ export function createKeyTable(
   hash: SeededHash = createSeededHash(words),
 ): KeyTable {
   let keys = new Uint32Array(INITIAL_ROWS * words)
-  let hashes = new Uint32Array(INITIAL_ROWS)
+  let hashes = new Int32Array(INITIAL_ROWS)
   let slots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
   let count = 0
 
@@ -49,7 +49,7 @@ export function createKeyTable(
     const grown = new Uint32Array(keys.length * 2)
     grown.set(keys)
     keys = grown
-    const grownHashes = new Uint32Array(hashes.length * 2)
+    const grownHashes = new Int32Array(hashes.length * 2)
     grownHashes.set(hashes)
     hashes = grownHashes
     slots = new Int32Array(slots.length * 2)

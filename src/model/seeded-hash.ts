@@ -2,7 +2,7 @@
 // as soon as one tenant chooses keys that collide. Secret multipliers of whole words would not do: the highest bits of two
 // words cancel each other in a sum modulo 2^32, whatever odd numbers they are multiplied by.
 
-/** Hashes the words of `key` from `at` on to 32 bits. */
+/** Hashes the words of `key` from `at` on to 32 bits, signed: such a number takes no memory in V8. */
 export type SeededHash = (key: Uint32Array | readonly number[], at: number) => number
 
 const BYTE_VALUES = 256
@@ -33,11 +33,11 @@ export function createSeededHash(words: number): SeededHash {
           Math.imul(high, factors[factor + 3] ?? 0)) |
         0
     }
-    const hash =
+    return (
       (random[first >>> 24] ?? 0) ^
       (random[BYTE_VALUES + ((first >>> 16) & 255)] ?? 0) ^
       (random[2 * BYTE_VALUES + (second >>> 24)] ?? 0) ^
       (random[3 * BYTE_VALUES + ((second >>> 16) & 255)] ?? 0)
-    return hash >>> 0
+    )
   }
 }

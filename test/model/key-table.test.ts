@@ -22,7 +22,7 @@ function countSteps(keys: readonly Uint32Array[], words: number): number {
   const slots = new Uint8Array(2 ** Math.ceil(Math.log2(2 * keys.length)))
   let steps = 0
   for (const index of indexes) {
-    let slot = table.hashOf(index) % slots.length
+    let slot = (table.hashOf(index) >>> 0) % slots.length
     for (; slots[slot] === 1; slot = (slot + 1) % slots.length) steps++
     slots[slot] = 1
     steps++
