@@ -73,10 +73,10 @@ const rows = listAlerts().map(({ alert, labels }) => ({
   alertname: alert,
   severity: labels.severity ?? '',
 }))
-/** Every alert about pools, of one pool of one namespace. */
+/** Every alert about the pools of sockets, of one pool of one namespace. */
 function allOf(netns: string, pool: string): Labels[] {
   const aboutPools = rows.filter(({ alertname }) =>
-    /Failing$|Exhaust|Pool|SlowPath/.test(alertname.replace('CollectorFailing', '')),
+    /Failing$|Exhaust|Pool|SlowPath/.test(alertname.replace(/CollectorFailing|Nat.*/, '')),
   )
   return aboutPools.map((row) => ({ ...target, ...row, netns, pool }))
 }
