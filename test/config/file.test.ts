@@ -28,6 +28,15 @@ top: 010
     ])
   })
 
+  test('reads netns as an option and as a group, whichever it is', async () => {
+    expect(await textsOf('netns: self\nnetns.max: 7')).toStrictEqual([
+      ['netns', 'self'],
+      ['netns.max', '7'],
+    ])
+    expect(await textsOf('netns: {max: 7}')).toStrictEqual([['netns.max', '7']])
+    expect((await parse('netns: [all]')).problems).toHaveLength(1)
+  })
+
   test.each(['', '# nothing\n', '---\n', '{}'])('finds nothing in %j', async (text) => {
     expect(await parse(text)).toStrictEqual({ given: [], problems: [] })
   })
