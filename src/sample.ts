@@ -53,7 +53,7 @@ export interface WorkerOptions {
   readonly natRanges: readonly NatRangeOption[]
 }
 
-/** By the user: the ports of one NAT address. */
+/** The ports of one NAT address as the user gives them. */
 export interface NatRangeOption {
   /** IPv4 as a number. */
   readonly address: number
@@ -85,7 +85,7 @@ export type GivenName = readonly [key: string, name: NetnsName]
 export interface Sample {
   readonly takenAtSeconds: number
   readonly durations: Snapshot['durations']
-  /** In the order of the page; a name alone stands for a namespace of which nothing has changed since the last sample. */
+  /** Namespaces in the order of the page. A name alone stands for one of which nothing has changed since the last sample. */
   readonly namespaces: readonly (Namespace | string)[]
   readonly leftOut: NonNullable<Snapshot['leftOut']>
   /** Reasons of the reads that failed in this sample. */
@@ -133,7 +133,7 @@ export const ELSEWHERE = 'elsewhere'
 
 /** Failed allocations that differ in nothing but the time. */
 export interface FailureEvent {
-  /** In whose ring the kernel put them. */
+  /** CPU in whose ring the kernel put them. */
   readonly cpu: number
   /** Key of the namespace of the thread, or ELSEWHERE; undefined where the thread had gone. */
   readonly netns: string | undefined

@@ -34,7 +34,7 @@ export interface NatState {
   readonly evicts: boolean
   /** nat_tcp and nat_udp. */
   readonly pools: readonly Pool[]
-  /** That the next connection to the worst destination of a pool finds no port. */
+  /** Probability that the next connection to the worst destination of a pool finds no port. */
   readonly failureProbabilities: readonly { readonly pool: NatPoolName; readonly ratio: number }[]
   /** The top N of each protocol, the rest as `other`. */
   readonly destinations: readonly NatDestinationRow[]

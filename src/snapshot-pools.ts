@@ -2,7 +2,7 @@
 
 /** A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port. */
 export interface Destination {
-  /** With `%eth1` behind it where the sockets are bound to a device, or its index where the name is not known. */
+  /** Ends in `%eth1` where the sockets are bound to a device, or in its index where the name is not known. */
   readonly source: string
   readonly destination: string
 }
@@ -21,7 +21,7 @@ export type OwnerKind =
   | 'none'
   /** The kernel names an owner that cannot be resolved. */
   | 'unknown'
-  /** Those that did not make the top. */
+  /** Owners that did not make the top. */
   | 'other'
 
 export interface OwnerName {
@@ -34,7 +34,7 @@ export type SocketPoolName = 'tcp_connect' | 'tcp_bind' | 'udp'
 
 export type PoolName = SocketPoolName | NatPoolName
 
-/** In a namespace that translates source addresses: what one NAT address has for one destination. */
+/** Pools of a namespace that translates source addresses: what one NAT address has for one destination. */
 export type NatPoolName = 'nat_tcp' | 'nat_udp'
 
 /** What holds a port: sockets by state, and sockets that close their port to every connect(). */

@@ -122,7 +122,7 @@ export interface NetnsName {
 }
 
 export interface Namespace extends NetnsName {
-  /** Of the file /proc/<pid>/ns/net; undefined where that may not be looked at. */
+  /** Inode of /proc/<pid>/ns/net, undefined where that may not be looked at. */
   readonly inode: number | undefined
   /** Of a process in it, 64 hex digits or a name; undefined where there is none. */
   readonly containerId: string | undefined

@@ -75,7 +75,7 @@ function renderVerdict({ diagnosis, origin }: StatusView, terminal: Terminal): s
   ]
 }
 
-/** Of all findings those that keep the rest of the text from being complete. */
+/** Renders the findings that keep the rest of the text from being complete. */
 function renderUnread({ findings }: Diagnosis, terminal: Terminal): string[] {
   return findings
     .filter(({ what }) => what.startsWith('cannot be read'))
@@ -127,7 +127,7 @@ function renderPools(namespaces: readonly ReadNamespace[], terminal: Terminal): 
     : table
 }
 
-/** By risk, then by use, of the pool that has most of it. */
+/** Ranks a namespace by the highest risk of its pools, then by the highest use. */
 function rankOf({ state }: ReadNamespace): number {
   return Math.max(
     ...state.pools.map(({ riskRatio = 0, utilizationRatio }) => riskRatio * 2 + utilizationRatio),

@@ -14,7 +14,7 @@ export interface Terminal {
 /** A file or a pipe: the full text. */
 export const plainText: Terminal = { columns: undefined, rows: undefined, colours: false }
 
-/** Of paragraphs where nobody says how wide the reader's screen is. */
+/** Width of paragraphs where nobody says how wide the reader's screen is. */
 const PARAGRAPH_COLUMNS = 100
 const LEAST_COLUMNS = 20
 

@@ -72,7 +72,7 @@ export class ConfigError extends Error {
 }
 
 export interface ConfigInputs {
-  /** Without the program's own two words. */
+  /** The words of the command line without the program's own two. */
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly readFile: (path: string) => string | Promise<string>

@@ -34,7 +34,7 @@ export interface Option<T> {
   readonly fallback: string | undefined
   /** May be given more than once; the value is then a list. */
   readonly repeatable?: true
-  /** On the command line only: it asks for something once instead of setting it. */
+  /** Marks an option of the command line only: it asks for something once instead of setting it. */
   readonly flagOnly?: true
   /** Means something to these commands alone. */
   readonly commands?: readonly Command[]

@@ -14,7 +14,7 @@ export interface Value<T> {
 export interface ListenAddress {
   /** As the user wrote it. */
   readonly text: string
-  /** Without brackets; undefined for every address of the machine. */
+  /** The host without brackets, undefined for every address of the machine. */
   readonly host: string | undefined
   /** 0 lets the kernel choose. */
   readonly port: number

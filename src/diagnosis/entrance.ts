@@ -3,7 +3,7 @@
 import type { Namespace } from '../snapshot.ts'
 import { renderCommand } from './shell.ts'
 
-/** Of the namespace whose settings a command changes or whose sockets it lists. */
+/** The way into the namespace whose settings a command changes or whose sockets it lists. */
 export interface Entrance {
   /** The line that runs these words inside; undefined where no safe line leads there. */
   readonly run: (words: readonly string[]) => string | undefined

@@ -39,7 +39,7 @@ export interface PoolDiagnosis {
     | {
         readonly cause: CauseName
         readonly ports: number
-        /** Of the ports that are not available. */
+        /** Share of the ports that are not available, 0 to 1. */
         readonly shareRatio: number
         readonly owner: string | undefined
       }
@@ -179,7 +179,7 @@ function runbookOf(verdict: Verdict, pool: PoolName): string {
   return verdict === 'at_risk' ? 'EphemeralPortExhaustionPredicted' : 'EphemeralPortPoolAlmostFull'
 }
 
-/** Of several pools of one namespace that have the same cause the worst, which is first: one remedy helps them all. */
+/** Lists one pool for each cause of a namespace, the worst, which is first: one remedy helps them all. */
 export function listDistinct(pools: readonly PoolDiagnosis[]): readonly PoolDiagnosis[] {
   const first = new Map<string, PoolDiagnosis>()
   for (const one of pools) {

@@ -10,7 +10,7 @@ export const NODE_PORTS: Ports = { first: 30_000, last: 32_767 }
 /** What Linux has when nobody changed it. */
 export const USUAL_RANGE: Ports = { first: 32_768, last: 60_999 }
 
-/** From the least change to the most; all are even, and above the ports of most services. */
+/** Ranges to choose from, the least change first. All are even, and above the ports of most services. */
 const candidates: readonly Ports[] = [USUAL_RANGE, { first: 16_384, last: 65_535 }]
 /** A larger range that buys less is not worth a change. */
 const LEAST_GAIN = 1.5

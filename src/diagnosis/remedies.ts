@@ -18,7 +18,7 @@ export interface Remedy {
   readonly command: string | undefined
   /** Why there is no command although one would do it, as a sentence. */
   readonly missing?: string | undefined
-  /** For the spec of a pod, as YAML; undefined for everything else. */
+  /** Lines for the spec of a pod as YAML, undefined for everything else. */
   readonly podSpec: string | undefined
 }
 

@@ -42,7 +42,7 @@ export function renderCount(count: number, one: string, many = `${one}s`): strin
   return `${renderNumber(count)} ${count === 1 ? one : many}`
 }
 
-/** With a comma before every three digits; toLocaleString() would load ICU. */
+/** Renders a count with a comma before every three digits. toLocaleString() would load ICU. */
 export function renderNumber(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
 }

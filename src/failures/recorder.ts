@@ -26,7 +26,7 @@ export interface Resolvers {
 }
 
 export interface Recorder {
-  /** For holdInstance() and removeInstance(), by whoever outlives the thread. */
+  /** Path of the instance, for whoever outlives the thread and calls holdInstance() and removeInstance(). */
   readonly instancePath: string
   /** What has happened since the last reading. Throws SourceError when tracefs refuses. */
   read(resolvers: Resolvers): FailureReading
@@ -96,7 +96,7 @@ export function openRecorder({ places, name, procfs }: RecorderOptions): Recorde
   }
 }
 
-/** From here on the descriptors of the rings hold the instance. */
+/** Opens the parts of the instance. From here on the descriptors of its rings hold it. */
 function openParts(
   path: string,
   eventPath: string,

@@ -21,7 +21,7 @@ export interface ConntrackCounts {
 /** Counters are 32 bits a CPU (struct ip_conntrack_stat). */
 const COUNTER = /^[0-9a-f]{1,8}$/
 
-/** Of one namespace's file; undefined where there is none, as without the module nf_conntrack. */
+/** Reads one namespace's file. It gives undefined where there is none, as without the module nf_conntrack. */
 export function readConntrackCounts(path: string): ConntrackCounts | undefined {
   const text = readProcList(path)
   return text === undefined ? undefined : parseConntrackCounts(text)

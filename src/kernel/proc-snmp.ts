@@ -5,13 +5,13 @@
 import { DecodeError } from '../observation.ts'
 import { readProcFile } from './proc-file.ts'
 
-/** Of a file such as /proc/thread-self/net/snmp; undefined where there is none. */
+/** Reads ActiveOpens of a file such as /proc/thread-self/net/snmp. It gives undefined where there is none. */
 export function readActiveOpens(path: string): number | undefined {
   const text = readProcFile(path)
   return text === undefined ? undefined : parseActiveOpens(text)
 }
 
-/** Of a file such as /proc/thread-self/net/netstat; undefined where there is none. */
+/** Reads TWRecycled of a file such as /proc/thread-self/net/netstat. It gives undefined where there is none. */
 export function readTimeWaitRecycled(path: string): number | undefined {
   const text = readProcFile(path)
   return text === undefined ? undefined : parseCounter(text, 'TcpExt', 'TWRecycled')

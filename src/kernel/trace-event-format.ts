@@ -21,7 +21,7 @@ export interface PageFormat {
   readonly commitAt: number
   readonly dataAt: number
   readonly dataBytes: number
-  /** Of the whole page: what one read(2) must ask for. */
+  /** Size of the whole page: what one read(2) must ask for. */
   readonly bytes: number
 }
 

@@ -73,7 +73,7 @@ export function decodeRingPage(
   return { records, strangers }
 }
 
-/** Of a record that is too short to have one -1. */
+/** Reads the type of a record, -1 of one that is too short to have a type. */
 function typeOf(
   view: DataView,
   { from, next, event }: { from: number; next: number; event: EventFormat },

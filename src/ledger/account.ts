@@ -30,7 +30,7 @@ export interface Publication {
 
 export interface Account {
   readonly total: Counter
-  /** By destination and owner, in the order in which they came. */
+  /** Counters by destination and owner, in the order in which they came. */
   readonly pairs: ReadonlyMap<string, PairCounter>
 }
 
@@ -129,7 +129,7 @@ function nameOf({ destination, owner }: { destination: string; owner: string }):
   return `${destination} ${owner}`
 }
 
-/** Of the pairs that come in one sample those with the most failures take the room that is left. */
+/** Sorts the pairs that come in one sample: those with the most failures take the room that is left. */
 function mostFirst(bookings: readonly Booking[]): Booking[] {
   const merged = new Map<string, Booking>()
   for (const booking of bookings) {

@@ -18,7 +18,7 @@ import type { Locate } from './locate.ts'
 export interface FailureLedger {
   /** By CPU what RingCount.gone was when it was last booked. */
   readonly gone: ReadonlyMap<number, number>
-  /** By the key of the namespace. */
+  /** Accounts by the key of the namespace. */
   readonly accounts: ReadonlyMap<string, Account>
   /** Failures of threads whose namespace nothing tells. */
   readonly unknown: Account
@@ -37,9 +37,9 @@ export const emptyLedger: FailureLedger = {
 const TOLERATED_DELAY = 0.1
 
 export interface LedgerInput {
-  /** Of a clock that never steps. */
+  /** Seconds of a clock that never steps. */
   readonly atSeconds: number
-  /** For how long a new pair is shown as 0, one sample at least. */
+  /** How long a new pair is shown as 0, one sample at least. */
   readonly holdSeconds: number
   readonly reading: FailureReading
   /** The keys of the namespaces that exist; accounts of others are closed. */

@@ -24,7 +24,7 @@ export function createLocate(
   }
 }
 
-/** By source and destination the key of the namespace; undefined where there are several. */
+/** Maps source and destination to the key of the namespace, and to undefined where there are several. */
 function indexExhausted(
   namespaces: readonly { readonly key: string; readonly state: Namespace['state'] }[],
 ): ReadonlyMap<string, string | undefined> {
@@ -32,7 +32,7 @@ function indexExhausted(
   for (const { key, state } of namespaces) {
     for (const { source, destination, utilizationRatio } of listFullest(state)) {
       if (utilizationRatio < EXHAUSTED_RATIO) continue
-      // Without the device that its sockets are bound to.
+      // The device that its sockets are bound to is left out.
       const flow = `${source.replace(/%.*$/, '')} ${destination}`
       keys.set(flow, !keys.has(flow) || keys.get(flow) === key ? key : undefined)
     }
@@ -40,7 +40,7 @@ function indexExhausted(
   return keys
 }
 
-/** Without the rows of the destinations, which may be switched off, the worst of them is known all the same. */
+/** Lists the fullest destinations. The worst one is known even where the rows of destinations are switched off. */
 function listFullest(
   state: NamespaceState | undefined,
 ): readonly Pick<DestinationRow, 'source' | 'destination' | 'utilizationRatio'>[] {

@@ -3,7 +3,7 @@
 import type { AllocationFailures, Probe, Snapshot } from '../snapshot.ts'
 import { defineFamily, type Family, type Words } from './family.ts'
 
-/** Of threads that had ended, and of which nothing else tells where they were. */
+/** Namespace of threads that had ended, and of which nothing else tells where they were. */
 const UNKNOWN = 'unknown'
 
 function* countedFailures(

@@ -25,7 +25,7 @@ export interface Family<Label extends string = string> extends Words {
   readonly name: string
   readonly type: 'gauge' | 'counter'
   readonly labels: readonly Label[]
-  /** In any order; the labels of each in the order of `labels`. */
+  /** Gives the samples in any order, and the labels of each in the order of `labels`. */
   samples(snapshot: Snapshot, build: Build): Iterable<Sample<Label>>
 }
 

@@ -58,7 +58,7 @@ function takeSamples(family: Family, snapshot: Snapshot, build: Build): readonly
 function compareLabels(labels: readonly string[], a: Sample, b: Sample): number {
   for (const label of labels) {
     const [left, right] = [a.labels[label] ?? '', b.labels[label] ?? '']
-    // By code unit, since localeCompare() depends on the machine; numbers as numbers.
+    // Texts are compared by code unit, since localeCompare() depends on the machine, and numbers as numbers.
     if (left !== right) return left < right ? -1 : 1
   }
   return 0

@@ -25,7 +25,7 @@ export interface BoundFlows {
 }
 
 export interface BoundFlowsNow {
-  /** By port number, bit 1 << ORIGIN: which remembered connections are still there. */
+  /** Bits 1 << ORIGIN by port number: which remembered connections are still there. */
   readonly left: Uint8Array
   /** What the next sample is to know. */
   readonly flows: BoundFlows
@@ -48,7 +48,7 @@ export function createBoundFlowsMemory(): (
   atSeconds: number,
 ) => BoundFlowsNow {
   const left = new Uint8Array(PORTS)
-  /** By port number: 1 + the first row of the memory, and how many rows it has, new ones included. */
+  /** For each port number 1 + the first row of the memory, and how many rows it has, new ones included. */
   const head = new Int32Array(PORTS)
   const rows = new Uint8Array(PORTS)
   /** By port number: rows of the memory whose connection was not met yet. A listener has thousands, but few that are rows. */

@@ -151,7 +151,7 @@ function closeTested(
   }
 }
 
-/** Those with a connection that nothing visible closes. */
+/** Lists the ports with a connection that nothing visible closes. */
 function listOpenPorts(
   { portUse }: Census,
   { usable }: Ports,

@@ -32,7 +32,7 @@ export interface DestinationColumns {
 }
 
 export interface AccountContext {
-  /** Of the range: connect() tries ports of its parity first. */
+  /** First port of the range: connect() tries ports of its parity first. */
   readonly firstPort: number
   /** Listeners, gone ones included that may have left accepted connections behind. */
   readonly listeners: readonly Listener[]
@@ -184,7 +184,7 @@ function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: n
   return true
 }
 
-/** For each destination with a device the index of the same one without, else -1; undefined when no device is in use. */
+/** Finds for each destination with a device the index of the same one without, else -1; undefined without devices. */
 function findTwins({ flows }: Census): Int32Array | undefined {
   const keys = flows.keys()
   const total = flows.destinationCount()

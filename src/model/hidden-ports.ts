@@ -20,7 +20,7 @@ export interface PortDoubt {
   readonly unseen: readonly number[]
   /** Ports that TCP can ever hand out. */
   readonly capacityPorts: number
-  /** Those of them without any TCP socket. */
+  /** Available ports without any TCP socket. */
   readonly unusedPorts: number
 }
 

@@ -44,7 +44,7 @@ export function settleDoubt({ census, ports, firstPort, lastPort, unknown }: Dou
 /** Marks a port while its other connections are still to be looked at. */
 const IN_DOUBT = 2
 
-/** By index, 1 at the destinations whose clients do not bind: their connections have far too many first ports for chance. */
+/** Marks with 1 the destinations whose clients do not bind: their connections have far too many first ports for chance. */
 function findPlainDestinations(input: DoubtInput): Uint8Array {
   const { census, ports, firstPort, unknown } = input
   const { destination, port } = census.flows.columns()

@@ -2,7 +2,7 @@
 
 /** The counts of one moment. */
 export interface OpenCount {
-  /** Of a clock that never steps. */
+  /** Seconds of a clock that never steps. */
   readonly atSeconds: number
   /** Ports held by connections that are open. */
   readonly open: number
@@ -26,9 +26,9 @@ const POINT_SECONDS = 15
 const LEAST_SECONDS = 60
 /** A growth that is smaller is noise: so many ports, and so much of the pool. */
 const LEAST_GROWTH = { ports: 8, ratio: 0.02 }
-/** Of the growth: what ended meanwhile must be less, or it is traffic. */
+/** Share of the growth. What ended meanwhile must be less, or it is traffic. */
 const MOST_CLOSING_RATIO = 0.25
-/** Of the growth that must have happened in the later half, or it has come to rest. */
+/** Share of the growth that must have happened in the later half, or it has come to rest. */
 const LATER_HALF_RATIO = 0.25
 /** Below that share of the peak it has been cured. */
 const CURED_RATIO = 0.9

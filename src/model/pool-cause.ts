@@ -25,7 +25,7 @@ export interface CauseContext {
   readonly nameOwner: NameOwner | undefined
 }
 
-/** Of the ports held: what another must hold more before it replaces what was named last. */
+/** Share of the ports held that another must hold more before it replaces what was named last. */
 const MARGIN_RATIO = 0.1
 const MOST_OWNERS = 3
 

@@ -10,9 +10,9 @@ export interface BindPorts {
   readonly capacity: number
   readonly available: number
   readonly unused: number
-  /** Not available, and held by something that is not in TIME_WAIT. */
+  /** Ports that are not available and held by something that is not in TIME_WAIT. */
   readonly live: number
-  /** Not available, and held by TIME_WAIT alone. */
+  /** Ports that are not available and held by TIME_WAIT alone. */
   readonly timeWait: number
 }
 
@@ -48,7 +48,7 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
   const usable = usablePorts(settings)
   const tcpCollision = settings.ipv6 ? USE.tcp : USE.tcpIpv4
   const udpCollision = settings.ipv6 ? USE.udp : USE.udpIpv4
-  // Of a range of three ports connect() and bind(0) never visit the last one
+  // connect() and bind(0) never visit the last one of three ports
   // (docs/development/port-model.md#ranges-and-reserved-ports).
   const neverVisited = last - first === 2 ? last : -1
 

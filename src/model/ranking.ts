@@ -77,7 +77,7 @@ function nameDestination(key: Uint32Array): Destination {
 
 type Comparison = (left: number, right: number) => number
 
-/** Most first; ties are broken by the key, so that the order of sockets never matters. */
+/** Compares most first. The key breaks ties, so that the order of sockets never matters. */
 export function createComparison(flows: FlowTable, criteria: readonly Uint32Array[]): Comparison {
   const keys = flows.keys()
   return (left, right) => {

@@ -15,7 +15,7 @@ const LOOPBACK_IFINDEX = 1
 export function isReclaimable(batch: SocketBatch, row: number, settings: NetSettings): boolean {
   if (batch.state[row] !== STATE.timeWait) return false
   if (!settings.tcpTimestamps) return false
-  // Of a reader that does not know the age the number is an upper bound: it may be old enough.
+  // A reader that does not know the age gives an upper bound: the TIME_WAIT may be old enough.
   const ageKnown = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
   const ageMs = ageKnown ? TIME_WAIT_MS - (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
   if (ageMs <= settings.tcpTwReuseDelayMs) return false

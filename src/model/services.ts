@@ -5,7 +5,7 @@ import type { Listener } from './census.ts'
 
 /** What one sample leaves for the next. */
 export interface UdpServices {
-  /** Of the first sample. */
+  /** Time of the first sample. */
   readonly startedSeconds: number
   /** When sample after sample a listening socket has been on the port since, by port number. */
   readonly sinceSeconds: ReadonlyMap<number, number>

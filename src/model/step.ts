@@ -70,7 +70,7 @@ export interface SampleContext {
   /** Seconds of a clock that never steps. */
   readonly atSeconds: number
   readonly unixSeconds: number
-  /** Without it owners are not known. */
+  /** Names owners. They are not known without it. */
   readonly nameOwners?: NameOwners
   /** Undefined where live connections cannot be asked now. */
   readonly askTimestamps?: AskTimestamps | undefined

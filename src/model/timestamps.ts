@@ -40,7 +40,7 @@ export interface TimestampsInput {
 
 export interface TimestampsNow {
   readonly memory: TimestampMemory
-  /** By index of the destination, 1 where nobody knows of its TIME_WAITs; undefined where there is none. */
+  /** 1 at the index of a destination of whose TIME_WAITs nobody knows; undefined where there is none. */
   readonly unknown: Uint8Array | undefined
 }
 
@@ -120,7 +120,7 @@ function askOne(
     known.set(due, { key, hasTimestamps, askedAtSeconds: atSeconds })
   }
   const here = new Set(best)
-  // Those without reclaimable ports now may have some again.
+  // Destinations without reclaimable ports now may have some again.
   const others = before.filter(
     ({ key, askedAtSeconds }) =>
       !here.has(flows.findDestination(key)) && atSeconds - askedAtSeconds < BELIEVED_SECONDS,

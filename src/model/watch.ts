@@ -63,7 +63,7 @@ export function advanceWatch(
   }
 }
 
-/** Those that would be full the soonest if they went on like that, soonest first. */
+/** Ranks members by how soon they would be full if they went on like that, soonest first. */
 function rankGrowing(
   members: readonly Member[],
   { flows, columns, openPorts }: LevelsReading,

@@ -2,9 +2,9 @@
 
 import type { Mark } from './processes.ts'
 
-/** By the inode of ns/net, and by that of net/tcp. */
+/** Finds by the inode of ns/net, and by that of net/tcp. */
 export interface InodeIndex<T> extends Readonly<Record<Mark['by'], ReadonlyMap<number, T>>> {
-  /** In the order in which they came. */
+  /** All of them in the order in which they came. */
   readonly all: readonly T[]
   add(one: T): void
 }

@@ -33,7 +33,7 @@ export interface DiscoveryOptions {
 /** The one that is looked at may have left, or be another user's. */
 const MOST_PIDS_TRIED = 3
 
-/** By the inode of ns/net, and by that of net/tcp inside. */
+/** Finds files by the inode of ns/net, and by that of net/tcp inside. */
 type FilesBy = Readonly<Record<Mark['by'], ReadonlyMap<number, readonly NamedFile[]>>>
 
 export interface Discovery {
@@ -56,7 +56,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   let views: ReadonlyMap<string, InsideView | undefined> = new Map()
   let filesBy: FilesBy = { ns: new Map(), net: new Map() }
   let known: InodeIndex<Known> = indexByInodes([])
-  /** Of the namespaces that a process was seen in. */
+  /** Files of the namespaces that a process was seen in. */
   let held: ReadonlySet<NamedFile> = new Set()
   let uptimeSeconds = 0
   let lastId = 0
@@ -167,7 +167,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       if (!here.files.includes(file)) here.files = [...here.files, file]
       return
     }
-    // Most likely that of processes that are hidden from us, which nothing links to it.
+    // It is most likely that of processes that are hidden from us, and nothing links it to them.
     if (view === undefined && isRuntimeName(file.name) && found.all.some(isHidden)) return
     const before = known.all.find((one) => isCookie(one, view) || sharesFile(one, [file]))
     const one = before ?? create(file.inode, view)

@@ -6,7 +6,7 @@ import { readdirSync, type Stats, statSync } from 'node:fs'
 export interface NamedFile {
   readonly name: string
   readonly path: string
-  /** Of the namespace, as in /proc/<pid>/ns/net. */
+  /** Inode of the namespace, as in /proc/<pid>/ns/net. */
   readonly inode: number
   /** Tells this namespace from an earlier one of the same name and inode: a kept file is made when its namespace is. */
   readonly key: string

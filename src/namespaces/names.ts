@@ -13,7 +13,7 @@ export interface NameFacts {
   readonly inode: number | undefined
   /** Since it was first seen. */
   readonly ageSeconds: number
-  /** Of the process in it that is known to be there longest. */
+  /** Age of the process in it that is known to be there longest. */
   readonly processAgeSeconds: number | undefined
   readonly podNames: PodNameProspect
 }

@@ -6,18 +6,18 @@ export interface NetNamespace {
   readonly id: number
   /** The one the calling thread is in. */
   readonly own: boolean
-  /** That of PID 1 of a procfs that is not our own PID namespace's. */
+  /** Whether it is that of PID 1 of a procfs that is not our own PID namespace's. */
   readonly ofInit: boolean
-  /** Of its /proc/<pid>/ns/net; undefined where that may not be looked at. */
+  /** Inode of its /proc/<pid>/ns/net, undefined where that may not be looked at. */
   readonly inode: number | undefined
-  /** Of its /proc/<pid>/net/tcp, the same in every procfs. */
+  /** Inode of its /proc/<pid>/net/tcp, the same in every procfs. */
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
   /** Processes in it, the one that it is known by first. */
   readonly pids: readonly number[]
   /** Since the first of them started. */
   readonly processAgeSeconds: number | undefined
-  /** With the inode it tells this namespace from earlier ones, where there is no cookie. */
+  /** Tells with the inode this namespace from earlier ones, where there is no cookie. */
   readonly bornSeconds: number | undefined
   /** What iproute2 or a runtime calls it, if anything. */
   readonly names: readonly string[]
@@ -27,9 +27,9 @@ export interface NetNamespace {
 
 /** What only a thread inside can see. */
 export interface InsideView {
-  /** Of /proc/thread-self/ns/net. */
+  /** Inode of /proc/thread-self/ns/net. */
   readonly inode: number | undefined
   readonly cookie: bigint | undefined
-  /** Of /proc/thread-self/net/tcp. */
+  /** Inode of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
 }

@@ -25,7 +25,7 @@ export interface ProcessScanOptions {
   readonly mostOld?: number
 }
 
-/** Those who change their namespace do it when they start: runtimes, ip netns exec, unshare. */
+/** Processes that change their namespace do it when they start: runtimes, ip netns exec, unshare. */
 const YOUNG_SECONDS = 60
 /** Looking at a process costs about 6 us of CPU; on a node with 2,000 each has its turn within 100 s. */
 const MOST_OLD = 100
@@ -47,7 +47,7 @@ export function createProcessScan({
   monotonicSeconds,
   mostOld = MOST_OLD,
 }: ProcessScanOptions): (watched: ReadonlySet<number>) => readonly ProcessGroup[] {
-  /** By the name of their directory. */
+  /** Processes by the name of their directory. */
   const seen = new Map<string, Seen>()
   let scan = 0
   /** Whose turn it is among the old. */

@@ -26,7 +26,7 @@ export interface Known {
 interface WatchedProcess {
   readonly pid: number
   readonly startSeconds: number
-  /** Of /proc/<pid>: cheaper to look at than the start, and never the same for two processes, though it may change. */
+  /** Inode of /proc/<pid>: cheaper to look at than the start, and never the same for two processes, but it may change. */
   inode: number | undefined
 }
 

@@ -4,7 +4,7 @@ import type { OwnerName } from '../snapshot.ts'
 import type { CgroupIdentity } from './cgroup-path.ts'
 
 export interface OwnerNames {
-  /** By full container id: what Kubernetes calls it. */
+  /** Name that Kubernetes gives a container, by full container id. */
   readonly containerNames: ReadonlyMap<string, string>
 }
 
@@ -13,7 +13,7 @@ export function nameOwner(identity: CgroupIdentity, { containerNames }: OwnerNam
   return { owner: known ?? identity.name, ownerKind: identity.kind }
 }
 
-/** For machines without cgroup v2, or kernels that do not tell a socket's: the user's name, else the number. */
+/** Names the user, else the number, for machines without cgroup v2 and kernels that do not tell a socket's. */
 export function nameUser(uid: number, userNames: ReadonlyMap<number, string>): OwnerName {
   return { owner: userNames.get(uid) ?? String(uid), ownerKind: 'user' }
 }

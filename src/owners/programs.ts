@@ -20,7 +20,7 @@ export type FindPrograms = (
 
 /** Of a namespace. Each costs three look-ups, about 20 us. */
 const MOST_PIDS = 256
-/** Of the ports an owner holds: a process with fewer descriptors does not hold most of them. */
+/** Share of the ports an owner holds. A process with fewer descriptors does not hold most of them. */
 const LEAST_DESCRIPTORS_RATIO = 0.5
 /** Linux gives an answer of 16 characters (TASK_COMM_LEN). */
 const COMM_BYTES = 64

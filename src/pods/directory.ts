@@ -17,7 +17,7 @@ export interface PodDirectory {
   request(podUids: Iterable<string>, containerIds?: Iterable<string>): void
   /** Another value after each list; undefined until the first one ends. */
   lastList(): ListOutcome | undefined
-  /** For good, the request under way included. */
+  /** Stops for good, the request under way included. */
   stop(): void
 }
 
@@ -43,7 +43,7 @@ export interface PodDirectoryOptions
   readonly graceMs?: number
   /** Calls `run` later, and returns what prevents it. */
   readonly schedule?: (run: () => void, delayMs: number) => () => void
-  /** From 0 up to 1. */
+  /** Gives numbers from 0 up to 1. */
   readonly random?: () => number
 }
 

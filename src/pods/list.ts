@@ -12,7 +12,7 @@ export interface PodListSource {
   /** Both are called for every request, since the kubelet rotates what they read. */
   readonly readToken: () => string
   readonly readCa: () => string | Buffer
-  /** For everything, a second try included. */
+  /** Time for everything, a second try included. */
   readonly deadlineMs: number
   readonly maxBytes: number
 }

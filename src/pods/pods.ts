@@ -94,7 +94,7 @@ function takeContainers(status: JsonObject): Record<string, string> {
   return containers
 }
 
-/** At most one of each family (core/v1 PodStatus). */
+/** Takes at most one address of each family (core/v1 PodStatus). */
 function takeAddresses(status: JsonObject): string[] {
   return asObjects(status.podIPs).flatMap(({ ip }) => takeText(ip) ?? [])
 }

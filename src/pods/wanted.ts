@@ -5,7 +5,7 @@ export interface Backoff {
   /** Before the first repetition; it doubles with each. */
   readonly firstMs: number
   readonly longestMs: number
-  /** From 0 up to 1. */
+  /** Gives numbers from 0 up to 1. */
   readonly random: () => number
 }
 

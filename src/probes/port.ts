@@ -67,7 +67,7 @@ function askPort(
     }
   } catch (error) {
     if (!(error instanceof SystemError)) throw error
-    // Without the port, which is another one each time: what a collector suffers from is told when it changes.
+    // The port is left out, since it is another one each time, and a problem is told again when its text changes.
     return { verdict: 'unknown', problem: `Cannot test ports: ${error.message}` }
   }
 }

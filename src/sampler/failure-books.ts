@@ -87,7 +87,7 @@ export function createFailureBooks(
         namespaces: namespaces.map((namespace) =>
           addFailures(namespace, renderFailures(ledger, keys.get(namespace.netns) ?? '')),
         ),
-        // Of one namespace alone it is not known whether they were its own.
+        // Whether they were its own is not known of one namespace alone.
         unattributed: options.everyNamespace ? renderUnknownFailures(ledger) : undefined,
       }
     },

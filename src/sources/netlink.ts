@@ -96,7 +96,7 @@ export function openLoadedNetlink(libc: Libc, options: SourceOptions): Synchrono
   }
 }
 
-/** Of the namespace the calling thread is in, which may be another one each time. */
+/** Names the namespace the calling thread is in, which may be another one each time. */
 function nameSpecial(sysRoot: string): NamespaceReading['netns'] {
   return isInitialNamespace(sysRoot) ? 'host' : 'self'
 }

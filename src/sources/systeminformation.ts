@@ -28,7 +28,7 @@ export interface SystemInformationOptions {
   readonly procfs: string
   /** The TCP port this program listens on, or undefined while it does not: a table without it is wrong. */
   readonly ownPort?: () => number | undefined
-  /** For tests on other platforms: networkConnections(), and a program's standard output. */
+  /** Replaces networkConnections(), and below a program's standard output, in tests of other platforms. */
   readonly listConnections?: () => Promise<readonly ConnectionRow[]>
   readonly run?: (program: string, args: readonly string[]) => Promise<string>
 }

@@ -28,7 +28,6 @@ const FULLEST = 3
 const MOST_ROWS = 150
 const MOST_FINDINGS = 8
 const MOST_NAMES = 5
-const NOWHERE = { namespaces: [], why: '', fix: '', commands: [] }
 
 export interface StatusPage extends Frame {
   readonly snapshot: Snapshot
@@ -128,7 +127,7 @@ function worstPool(state: NamespaceState | undefined): Pool | undefined {
   return pools.find(({ pool }) => pool !== 'tcp_bind') ?? pools[0]
 }
 
-/** By risk, then by use, worst first; what cannot be read is last. */
+/** Compares by risk, then by use, worst first. What cannot be read is last. */
 function compare(a: Pool | undefined, b: Pool | undefined): number {
   return (
     (b?.riskRatio ?? -1) - (a?.riskRatio ?? -1) ||
@@ -137,9 +136,9 @@ function compare(a: Pool | undefined, b: Pool | undefined): number {
 }
 
 function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
-  const leftOut = describeLeftOut(snapshot).map(
-    (what): Finding => ({ ...NOWHERE, severity: 'warning', what }),
-  )
+  const leftOut = describeLeftOut(snapshot).map((what): Finding => {
+    return { severity: 'note', namespaces: [], what, why: '', fix: '', commands: [] }
+  })
   return [...diagnosis.findings.filter(isUnknown), ...leftOut]
 }
 

@@ -21,7 +21,7 @@ export interface StatusAnswer {
 
 export interface StatusQuestion {
   readonly accept: string | undefined
-  /** Of a namespace; undefined for the page of all. */
+  /** Name of a namespace, undefined for the page of all. */
   readonly name?: string | undefined
 }
 

@@ -7,7 +7,7 @@ export interface Allowances {
   readonly failedSeconds: number
   /** CPU seconds for namespaces that were never read, in one sample. */
   readonly firstSeconds: number
-  /** Those for reading quiet ones in turn. */
+  /** Seconds for reading quiet ones in turn. */
   readonly turnSeconds: number
 }
 

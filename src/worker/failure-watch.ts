@@ -18,7 +18,7 @@ export interface FailureWatch {
 }
 
 export interface FailureWatchOptions {
-  /** Of the instance, the same for every worker of the process. */
+  /** Name of the instance, the same for every worker of the process. */
   readonly name: string
   /** Whether the user asked for it by name: then it is a problem that nothing can be counted. */
   readonly asked: boolean
@@ -58,7 +58,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
     })
   }
 
-  /** Of a thread that may not be looked at the inode of net/tcp still tells where it is. */
+  /** Reads where a thread is. Of one that may not be looked at, the inode of net/tcp still tells. */
   function readMark(pid: number): string | undefined {
     const inode = readNetnsInode(procfs, pid)
     if (inode !== undefined) return nameMark('ns', inode)

@@ -9,7 +9,7 @@ export interface NatMemory {
   model: NatModelState | undefined
   state: NatState | undefined
   readonly source: ConntrackMemory
-  /** Of a clock that never steps; undefined before the first listing. */
+  /** Seconds of a clock that never steps, undefined before the first listing. */
   listedAtSeconds: number | undefined
   /** Whether the right to list was missing: it is not asked for again. */
   refused: boolean

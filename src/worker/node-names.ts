@@ -67,7 +67,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
   let podsByAddress: ReadonlyMap<string, Pod> = new Map()
   let wantedPods = new Set<string>()
   let wantedContainers = new Set<string>()
-  /** Of the last look at the tree. */
+  /** Problem of the last look at the tree. */
   let problem =
     options.owners &&
     options.cgroup !== undefined &&
@@ -193,7 +193,7 @@ function readUser(path: string): number | undefined {
   }
 }
 
-/** By id; in full, because several pods of a node have a container of one name. */
+/** Maps a container's id to its full name, because several pods of a node have a container of one name. */
 function nameContainers({ namespace, name, containers }: Pod): [string, string][] {
   return Object.entries(containers).map(([id, container]) => [
     id,

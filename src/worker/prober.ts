@@ -35,11 +35,11 @@ export interface ProberOptions {
   readonly procfs: string
   readonly monotonicSeconds: () => number
   readonly random: () => number
-  /** Of the pool tcp_connect, all ports with sockets counted: below it nobody depends on the last port. */
+  /** Share of the pool tcp_connect, all ports with sockets counted. Below it nobody depends on the last port. */
   readonly detailMinUtilization: number
 }
 
-/** In one sample, of all namespaces together: 50 us each. */
+/** Ports tested in one sample in all namespaces together, 50 us each. */
 const PORTS_TESTED = 200
 /** A canary in a full pool makes the kernel search for 20 ms: it may take one percent of the time. */
 const REST_FACTOR = 100

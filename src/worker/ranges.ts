@@ -25,7 +25,7 @@ export interface RangeWatchOptions {
   readonly clocks: { readonly monotonicSeconds: () => number }
 }
 
-/** Those that are not new, in one sample. */
+/** How many that are not new are looked at in one sample. */
 const LOOKED_AT_IN_TURN = 40
 /** However busy the machine, a runtime has written the sysctls of a new namespace by then. */
 const NEW_SECONDS = 60

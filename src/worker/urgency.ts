@@ -8,7 +8,7 @@ export type Urgency = 'now' | 'first' | 'turn'
 
 export interface Standing {
   readonly own: boolean
-  /** Of the last successful read. */
+  /** State of the last successful read. */
   readonly state: NamespaceState | undefined
   readonly failed: boolean
   /** No namespace holds more ports than this; undefined where that is not known. */
@@ -42,12 +42,12 @@ function isCalm(state: NamespaceState): boolean {
   return state.pools.every(({ etaSeconds = Infinity }) => etaSeconds >= CALM_ETA_SECONDS)
 }
 
-/** Of all pools; 0 where none is known. */
+/** Finds the highest risk of all pools, 0 where none is known. */
 export function highestRisk({ pools }: NamespaceState): number {
   return pools.reduce((highest, { riskRatio = 0 }) => Math.max(highest, riskRatio), 0)
 }
 
-/** Of all pools; 0 where there is none. */
+/** Finds the highest utilization of all pools, 0 where there is none. */
 export function highestUtilization({ pools }: NamespaceState): number {
   return pools.reduce((highest, pool) => Math.max(highest, pool.utilizationRatio), 0)
 }

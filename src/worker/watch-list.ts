@@ -7,7 +7,7 @@ import { type Failure, judgeFailure } from './read-failure.ts'
 import { listProbeOpens, recallProbeOpens, startWatching, type Watched } from './watched.ts'
 
 export interface WatchList {
-  /** By id, as of the last look. */
+  /** Namespaces by id, as of the last look. */
   readonly all: ReadonlyMap<number, Watched>
   /** Those of them that are read and shown, as of the last choice. */
   readonly shown: readonly Watched[]

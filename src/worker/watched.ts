@@ -53,7 +53,7 @@ export interface LastRead {
     | { readonly readAtSeconds: number; readonly ports: ReadonlySet<number> | undefined }
     | undefined
   readonly probeMemory: ProbeMemory
-  /** Of the owners behind a pool that is nearly full. */
+  /** Programs of the owners behind a pool that is nearly full. */
   programs: Namespace['programs']
   readonly nat: NatMemory
 }

@@ -63,9 +63,7 @@ function nameOf(pid: string): string | undefined {
   }
 }
 
-test('150 empty namespaces of an ordinary user take ten places of the page, and nobody else loses one', {
-  timeout: 120_000,
-}, async (ctx) => {
+test('150 empty namespaces of an ordinary user take ten places of the page, and nobody else loses one', async (ctx) => {
   const skipReason = whyNotLive()
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd(async (crowd) => {

@@ -61,7 +61,7 @@ async function waitForPool(
   })
 }
 
-describe('the diagnosis of an exhausted pool', { timeout: 240_000 }, () => {
+describe('the diagnosis of an exhausted pool', () => {
   test.each(scenes.map((scene) => [scene.name, scene] as const))('of %s', async (_name, scene) => {
     if (skipReason !== undefined) return
     await withNetns((bystander) =>

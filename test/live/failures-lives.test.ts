@@ -80,7 +80,7 @@ async function endAnother(
   return afterMs < UNDISTURBED_MS || tries === 1 ? end : endAnother(signal, ready, tries - 1)
 }
 
-describe('--collector.failures', { timeout: 180_000 }, () => {
+describe('--collector.failures', () => {
   test('goes on counting when the worker dies, and counts what happens meanwhile once', async (context) => {
     if (skipReason !== undefined) return context.skip(skipReason)
     const directory = mkdtempSync(join(tmpdir(), 'killer-'))
@@ -103,7 +103,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
             // All that takes time comes before: the attempts must be over when the next worker starts.
             const client = startClient(netns, 40)
             writeFileSync(file, '')
-            await expect.poll(deaths, { timeout: 20_000, interval: 5 }).toBe(turn)
+            await expect.poll(deaths, { timeout: 120_000, interval: 5 }).toBe(turn)
             await client.attempt()
             // What another exporter tries that starts just now.
             expect(removeInstance(path)).toBe(false)
@@ -157,7 +157,7 @@ describe('--collector.failures', { timeout: 180_000 }, () => {
     for (let turn = 0; turn < 3; turn++) {
       const end = await endAnother('SIGTERM', ({ program: { child } }) =>
         expect
-          .poll(() => instancesOf(place(), child.pid), { timeout: 20_000, interval: 1 })
+          .poll(() => instancesOf(place(), child.pid), { timeout: 120_000, interval: 1 })
           .toHaveLength(1),
       )
       expect(end).toEqual({ status: 0, left: [] })

@@ -89,4 +89,4 @@ test('what doctor prints for odd names is safe to type, and cures', async (ctx) 
   } finally {
     rmSync(cwd, { recursive: true })
   }
-}, 120_000)
+})

@@ -30,7 +30,7 @@ function podWithRange(pod: FakePod, range: string): object {
   return { ...rest, spec: { ...spec, securityContext: { sysctls } } }
 }
 
-describe('--collector.kubernetes', { timeout: 150_000 }, () => {
+describe('--collector.kubernetes', () => {
   test('a pod has its name a sample or two after it was told, and nobody is asked again', async (ctx) => {
     // So long that no page is missed while samples are counted on a busy machine.
     const intervalMs = 2000

@@ -30,9 +30,7 @@ function countShown(page: Page, members: readonly Member[]): number {
   return rows.filter(({ labels }) => names.has(labels.netns ?? '')).length
 }
 
-test('neither descriptor nor namespace leaks over hundreds of namespaces that come and go', {
-  timeout: 240_000,
-}, async (ctx) => {
+test('neither descriptor nor namespace leaks over hundreds of namespaces that come and go', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd((crowd) =>
     withNodeExporter(FLAGS, async ({ program, until }) => {
@@ -44,7 +42,7 @@ test('neither descriptor nor namespace leaks over hundreds of namespaces that co
         expect(countAlive()).toBe(PER_ROUND)
         await crowd.end(members)
         await until((page) => countShown(page, members) === 0 || undefined)
-        await expect.poll(countAlive, { timeout: 20_000 }).toBe(0)
+        await expect.poll(countAlive, { timeout: 120_000 }).toBe(0)
         counts.push(countDescriptors(program.child.pid))
       }
       // A connection of ours that is just ending may be among them.
@@ -53,9 +51,7 @@ test('neither descriptor nor namespace leaks over hundreds of namespaces that co
   )
 })
 
-test('neither leaks when the worker dies again and again inside one of a hundred namespaces', {
-  timeout: 240_000,
-}, async (ctx) => {
+test('neither leaks when the worker dies again and again inside one of a hundred namespaces', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   const directory = mkdtempSync(join(tmpdir(), 'killer-'))
   const file = join(directory, 'die')
@@ -82,7 +78,7 @@ test('neither leaks when the worker dies again and again inside one of a hundred
             await until((page) => (samplesOf(page) > before ? isAllRead(page, members) : undefined))
             counts.push(countDescriptors(program.child.pid))
             await crowd.end(members)
-            await expect.poll(countAlive, { timeout: 20_000 }).toBe(0)
+            await expect.poll(countAlive, { timeout: 120_000 }).toBe(0)
           }
           expect(Math.max(...counts) - Math.min(...counts), `${counts}`).toBeLessThanOrEqual(3)
         },

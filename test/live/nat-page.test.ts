@@ -22,7 +22,7 @@ const masquerade = (ports: string) =>
   'table ip nat { chain post { type nat hook postrouting priority 100; ' +
   `ip saddr 10.77.1.0/24 meta l4proto { tcp, udp } masquerade to :${ports}; }; }`
 
-describe('the page about a NAT', { timeout: 180_000 }, () => {
+describe('the page about a NAT', () => {
   test('what finds no port is counted, with the ports that it met in vain', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     await withNatLab(async (lab) => {

@@ -41,7 +41,7 @@ const kindsOf = (page: Page, netns: string) =>
 const isShown = (page: Page, netns: string) => page.find(info, { netns }) !== undefined
 const namesOf = (page: Page) => page.list(info).map(({ labels }) => labels.netns ?? '')
 
-describe('names of namespaces', { timeout: 120_000 }, () => {
+describe('names of namespaces', () => {
   test('come from the recorded paths of every runtime', async (ctx) => {
     await liveTest(ctx, ({ start }) =>
       withNodeExporter(FLAGS, async ({ until, readSnapshot }) => {

@@ -59,7 +59,7 @@ async function hangUp(
 
 const unit = (name: string) => `${TOP}/${name}.service`
 
-describe('owners of ports', { timeout: 120_000 }, () => {
+describe('owners of ports', () => {
   test('are the units, containers, pods and cgroups that opened the sockets', async (ctx) => {
     await liveTest(ctx, ({ move, cgroups }) =>
       withNetns(async (actor) => {

@@ -67,7 +67,7 @@ async function readSockstat({ call }: Netns): Promise<string[]> {
   return [/TCP: inuse \d+/, / tw \d+/, /UDP: inuse \d+/].map((one) => one.exec(text)?.[0] ?? text)
 }
 
-describe('--collector.probe', { timeout: 180_000 }, () => {
+describe('--collector.probe', () => {
   test('says of each namespace whether bind(0) finds a port, and how long that took', async (context) => {
     const reason = whyNotLive()
     if (reason !== undefined) return context.skip(reason)
@@ -85,7 +85,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
             )
           const until = (wanted: readonly (readonly number[])[]) =>
             expect
-              .poll(async () => answers(await exporter.read()), { timeout: 30_000 })
+              .poll(async () => answers(await exporter.read()), { timeout: 120_000 })
               .toEqual(wanted)
           await until([
             [1, 1],
@@ -172,7 +172,7 @@ describe('--collector.probe', { timeout: 180_000 }, () => {
           // It has connected some hundred times by now.
           expect(await countOpens(netns)).toBeGreaterThan(opensBefore + 100)
           const now = async () => ({ rows: view(pid).rows, stat: await readSockstat(netns) })
-          await expect.poll(now, { timeout: 10_000, interval: 37 }).toEqual(before)
+          await expect.poll(now, { timeout: 120_000, interval: 37 }).toEqual(before)
           const seen = await history.stop()
           expect(seen.get(`${OPENED} ${name}`)).toEqual([opensBefore])
           expect(seen.get(`${TOTAL} ${name} tcp_connect`)).toEqual([0])

@@ -71,9 +71,7 @@ test('without any capability all are read, as upper bounds and with an assumed r
   )
 })
 
-test('without a capability a successor with the same inode is another namespace', {
-  timeout: 120_000,
-}, async (ctx) => {
+test('without a capability a successor with the same inode is another namespace', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   const flags = ['--sample.interval=2s', ...FLAGS.slice(1)]
   await withNetnsCrowd((crowd) =>

@@ -33,7 +33,6 @@ test('the four lines give an exporter that speaks TLS, and ask it', async (ctx) 
     cwd: folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: 60_000,
     env: {
       ...process.env,
       PATH: `${folder}:${process.env.PATH}`,
@@ -42,7 +41,7 @@ test('the four lines give an exporter that speaks TLS, and ask it', async (ctx) 
   })
   expect(said).toMatch(/^(ok|note|warning|critical): /)
   expect(said).toMatch(/ sampled \d+ s ago\n/)
-}, 90_000)
+})
 
 test('the file in full is a web configuration, with its comments and without them', () => {
   const [yaml = ''] = blocksOf('docs/tls.md', 'yaml')

@@ -60,9 +60,7 @@ async function withRootless(use: (exporter: NodeExporter, crowd: NetnsCrowd) => 
   )
 }
 
-test('one of a hundred that cannot be read says so, and costs the others nothing', {
-  timeout: 180_000,
-}, async (ctx) => {
+test('one of a hundred that cannot be read says so, and costs the others nothing', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withForbidden((netns) =>
     withRootless(async ({ until, readSnapshot, program }, crowd) => {

@@ -66,7 +66,7 @@ test('status --watch draws one screen and gives the terminal back', async (ctx) 
       expect(frame.split('\r\n').filter((line) => line !== '').length).toBeLessThanOrEqual(ROWS + 1)
     }
   })
-}, 120_000)
+})
 
 test('status --watch goes on by itself when the running exporter answers no more', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
@@ -84,4 +84,4 @@ test('status --watch goes on by itself when the running exporter answers no more
       expect([0, 1, 2]).toContain(code)
     })
   })
-}, 120_000)
+})

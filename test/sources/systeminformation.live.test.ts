@@ -61,7 +61,7 @@ test('fills the page of the program', async (context) => {
     await call('startExporter', { flags: ['--source=systeminformation'] })
     const read = async () => (await call('get', { path: '/metrics' })).body
     await expect
-      .poll(read, { timeout: 30_000 })
+      .poll(read, { timeout: 120_000 })
       .toMatch(/^ephemeral_port_destination_used_ports\{.*destination="127\.0\.0\.1:8001".*\} 10$/m)
     expect(await read()).toMatch(/reader="systeminformation"/)
   })

@@ -43,7 +43,7 @@ const HELPER = {
   toTcpSock: { number: 137, name: 'bpf_skc_to_tcp_sock' },
   toTcpTimewaitSock: { number: 138, name: 'bpf_skc_to_tcp_timewait_sock' },
 } as const
-/** Of a byte that holds -1, 0 or more. */
+/** The sign bit of a byte that holds -1, 0 or more. */
 const SIGN_BIT = 0x80
 /** The sum of two fits into an instruction. */
 const MOST_OFFSET = 0x3fff

@@ -15,7 +15,7 @@ import type { NameClient } from './clients.ts'
 
 export type NatCause = 'nat_churn' | 'nat_connections'
 
-/** Of the ports held: what the other must hold more before it replaces what was named last. */
+/** Share of the ports held that the other must hold more before it replaces what was named last. */
 const MARGIN_RATIO = 0.1
 const MOST_OWNERS = 3
 

@@ -3,7 +3,7 @@
 import type { NatRule, PortRange, Protocol } from '../../observation.ts'
 import type { NatRangeOrigin } from '../../snapshot.ts'
 
-/** By the user: the ports of one NAT address, whatever the rules say. */
+/** The ports of one NAT address as the user gives them, whatever the rules say. */
 export interface NatRangeOption extends PortRange {
   /** IPv4 as a number. */
   readonly address: number

@@ -12,7 +12,7 @@ export const PORT = {
 } as const
 
 export interface Search {
-  /** That the next search ends without a port, 0 to 1. */
+  /** Probability that the next search ends without a port, 0 to 1. */
   readonly failureProbability: number
   /** Ports that may still be taken, at random, until half of the searches fail. */
   readonly headroomPorts: number
@@ -86,7 +86,7 @@ function judgeWindow(ports: Uint8Array, size: number): Window {
   return { failed, open }
 }
 
-/** With a share q of the open ports taken at random, a window with k of them has none with probability q^k. */
+/** A window with k of the open ports, a share q of which is taken at random, has none left with probability q^k. */
 function countHeadroom(windows: readonly Window[], openPorts: number): number {
   const failureAt = (share: number) =>
     windows.reduce(

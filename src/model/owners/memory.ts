@@ -10,7 +10,7 @@ export interface RememberedDestination {
   readonly key: readonly number[]
   /** Owners of the sockets that the last sample saw alive, in the order of their ids. */
   readonly alive: readonly AliveSockets[]
-  /** Of so many sockets `alive` lists one. */
+  /** `alive` lists one of so many sockets. */
   readonly every: number
   /** Sockets once seen alive that are no more, oldest first. */
   readonly ended: readonly EndedSockets[]
@@ -136,7 +136,7 @@ function sumSockets({ alive, every, ended }: RememberedDestination): ReadonlyMap
   ])
 }
 
-/** Without those that have none. */
+/** Sums the counts by owner and leaves out whoever has none. */
 function sumByOwner(
   counts: readonly (readonly [ownerId: number, count: number])[],
 ): ReadonlyMap<number, number> {

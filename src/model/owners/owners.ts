@@ -181,7 +181,7 @@ function listIds({ table }: CensusOwners, memory: OwnerMemory): ReadonlySet<numb
   return ids
 }
 
-/** Of a listener; the name says nothing of the kind. */
+/** Names the owner of a listener. The name says nothing of its kind. */
 export function nameListener(ownerId: number | undefined, nameOwner: NameOwner): string {
   const name = ownerId === undefined ? undefined : nameOwner(ownerId)
   return (name ?? UNKNOWN_OWNER).owner

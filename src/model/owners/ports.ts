@@ -12,7 +12,7 @@ export type PortsByOwner = ReadonlyMap<number, number>
 export interface MinisockOwners {
   /** Names the destination in claims. */
   readonly salt: number
-  /** By owner id, in the order of ids. */
+  /** Weights by owner id, in the order of ids. */
   readonly weights: ReadonlyMap<number, number>
 }
 
@@ -24,7 +24,7 @@ export interface SharingContext {
   readonly lastPort: number
   /** Number of the remembered destination by index in the flow table, -1 for all others. */
   readonly slots: Int32Array
-  /** By that number. */
+  /** The owners of each such number. */
   readonly minisocks: readonly MinisockOwners[]
   /** Listeners, gone ones included that may have left accepted connections behind. */
   readonly listeners: readonly Listener[]
@@ -93,7 +93,7 @@ interface Holders {
   readonly use: number
   /** How many such ports there are. */
   readonly used: number
-  /** By port number. */
+  /** Owner id by port number. */
   readonly holder: Uint32Array
 }
 
@@ -137,7 +137,7 @@ function listClaimants({ owners: { table }, minisocks }: SharingContext): Claima
   }
 }
 
-/** By port: whose listener was there that accepted what is left. */
+/** Maps a port to the owner of the listener that accepted what is left. */
 function listOwnersLeft({ owners, listeners }: SharingContext): ReadonlyMap<number, number> {
   const { table, tcpHolder } = owners
   const left = new Map<number, number>()

@@ -33,7 +33,7 @@ export interface RankingOptions {
   readonly protocol: Protocol
   readonly top: number
   readonly nameOwner: NameOwner
-  /** Of the last sample, of any protocol. */
+  /** Members of the last sample, of any protocol. */
   readonly members: readonly OwnerMember[]
 }
 
@@ -106,7 +106,7 @@ function sumPorts(rows: readonly OwnerRow[]): number {
   return rows.reduce((sum, { usedPorts }) => sum + usedPorts, 0)
 }
 
-/** Most ports first; ties in the order of names. */
+/** Compares rows: most ports first, ties in the order of names. */
 function compareRows(left: OwnerRow, right: OwnerRow): number {
   return right.usedPorts - left.usedPorts || (keyOf(left) < keyOf(right) ? -1 : 1)
 }

@@ -6,14 +6,14 @@ import { type AliveSockets, MOST_DESTINATIONS, MOST_PORTS } from './memory.ts'
 
 export interface Sightings {
   readonly every: number
-  /** In the order of ids. */
+  /** Living sockets in the order of ids. */
   readonly alive: readonly AliveSockets[]
 }
 
 export interface SightingOptions {
   /** Number of the destination by index in the flow table, -1 for those that are not asked for. */
   readonly slots: Int32Array
-  /** By that number: how many sockets are alive to it at most. */
+  /** How many sockets are alive at most, by that number. */
   readonly mostAlive: readonly number[]
 }
 
@@ -28,7 +28,7 @@ export function sightOwners(
 ): readonly Sightings[] {
   const every = mostAlive.map(sampleOneIn)
   const masks = Uint32Array.from(every, (one) => one - 1)
-  // Of an owner and a destination's slot together.
+  // A pair is an owner and a destination's slot together.
   const pairs = createNumberTable()
   const ports: number[][] = []
 

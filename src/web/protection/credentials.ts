@@ -27,7 +27,7 @@ export interface CredentialOptions {
 
 /** Outcomes kept, of either kind: many times the users that the format is meant for. */
 const REMEMBERED = 100
-/** With hashes of cost 10 the last of them is answered before a scraper gives up. */
+/** Questions that may wait. The last is answered before a scraper gives up, with hashes of cost 10. */
 const MOST_WAITING = 16
 const MOST_WAITING_OF_CLIENT = 4
 /** A wrong password is followed by a rest this many times as long, so that guessing takes a quarter of a core at most. */

@@ -130,7 +130,7 @@ function readClientAuth(field: TlsFields, path: string, problems: string[]) {
   return { clientAuth, clientCa, clientAllowedSans: sans?.map(({ text }) => text) }
 }
 
-/** Of the server itself, so that it must be there. */
+/** Reads a PEM of the server itself, which must be there. */
 function readOwnPem(
   field: TlsFields,
   name: 'cert' | 'key',
