@@ -21,7 +21,14 @@ export interface ListenAddress {
 }
 
 /** The paths that the web server keeps for itself. */
-const reservedPaths = ['/-/healthy', '/-/ready', '/api/v1/snapshot']
+/** Paths that the program answers itself; namespaces have pages of their own below the last. */
+const reservedPaths = [
+  '/-/healthy',
+  '/-/ready',
+  '/api/v1/snapshot',
+  '/api/v1/diagnosis',
+  '/namespaces',
+]
 
 export const switchValue: Value<boolean> = {
   placeholder: undefined,
@@ -162,5 +169,7 @@ function isHost(text: string): boolean {
 function parseTelemetryPath(text: string): string | undefined {
   if (text === '/') return text
   if (!/^(\/[A-Za-z0-9._~-]+)+\/?$/.test(text) || /\/\.\.?(\/|$)/.test(text)) return undefined
-  return reservedPaths.includes(text.toLowerCase().replace(/\/$/, '')) ? undefined : text
+  const path = text.toLowerCase().replace(/\/$/, '')
+  const isReserved = reservedPaths.includes(path) || path.startsWith('/namespaces/')
+  return isReserved ? undefined : text
 }

@@ -164,7 +164,7 @@ export const poolFamilies: readonly Family[] = [
     absent: 'for a pool below 80 % whose risk is below 0.2',
     details:
       'The cause is churn, open_leak, close_wait, bound_idle, bind_before_connect, listeners, many_connections, ' +
-      'udp_sockets or unknown. It changes only when another cause holds a tenth of the held ports more. The owner ' +
+      'udp_sockets, nat_churn, nat_connections or unknown. It changes only when another cause holds a tenth of the held ports more. The owner ' +
       'is that of the cause at the worst destination. Of tcp_bind, bind_before_connect may be inferred from the parity ' +
       'of ports.',
     labels: ['netns', 'pool', 'cause', 'owner'],

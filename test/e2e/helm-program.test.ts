@@ -80,6 +80,7 @@ describe.each(helms)('$name', (helm) => {
     )
     expect(optionNames.filter((name) => !own.includes(name))).toEqual([
       'web.disable-exporter-metrics',
+      'netns.max',
       'sample.interval',
       'sample.cpu-budget',
       'sample.peak-window',

@@ -25,7 +25,8 @@ const variants: readonly (readonly [name: string, use: readonly DropIn[], exposu
   ['with setns.conf', ['setns.conf'], 2.4],
   ['with failures.conf', ['failures.conf'], 2.2],
   ['with buckets.conf', ['buckets.conf'], 2.2],
-  ['with all of them', ['setns.conf', 'failures.conf', 'buckets.conf'], 3.3],
+  ['with nat.conf', ['nat.conf'], 2.2],
+  ['with all of them', ['setns.conf', 'failures.conf', 'buckets.conf', 'nat.conf'], 3.3],
 ]
 
 describe.each(variants)('%s', (_name, use, exposure) => {

@@ -195,3 +195,13 @@ test('The inhibit rules name alerts that exist, and compare labels of a pool or 
     expect(equal.includes('netns')).toBe(!aboutExporter && !aboutUnknown)
   }
 })
+
+test('README and the page about alerts count them, and that page has a row for each', () => {
+  const read = (name: string) => readFileSync(join(RULES, '../..', name), 'utf8')
+  const names = [...new Set(alerts.map(({ alert }) => alert))]
+  const page = read('docs/scraping-and-alerts.md')
+  const rows = [...page.matchAll(/^\| (EphemeralPort\w+) \|/gm)].map(([, name]) => name)
+  expect(rows.toSorted()).toEqual(names.toSorted())
+  expect(page).toMatch(new RegExp(`\\[${names.length}\\s+alerts\\]`))
+  expect(read('README.md')).toContain(`${names.length} alerts`)
+})

@@ -98,9 +98,11 @@ describe('the drop-ins', () => {
     expect(bounds('setns.conf')).toEqual(['CAP_SYS_ADMIN', 'CAP_SYS_PTRACE'])
     expect(bounds('failures.conf')).toEqual(['CAP_DAC_OVERRIDE'])
     expect(bounds('buckets.conf')).toEqual(['CAP_BPF', 'CAP_PERFMON'])
+    expect(bounds('nat.conf')).toEqual(['CAP_NET_ADMIN'])
     expect(takeCapabilities(both, 'AmbientCapabilities').sort()).toEqual([
       'CAP_BPF',
       'CAP_DAC_OVERRIDE',
+      'CAP_NET_ADMIN',
       'CAP_PERFMON',
       'CAP_SYS_ADMIN',
       'CAP_SYS_PTRACE',
@@ -114,6 +116,7 @@ describe('the drop-ins', () => {
         .map(({ key, value }) => `${key}=${value}`)
     expect(changes('setns.conf')).toEqual(['RestrictNamespaces=net'])
     expect(changes('buckets.conf')).toEqual(['SystemCallFilter=bpf'])
+    expect(changes('nat.conf')).toEqual([])
     // All that ProtectKernelTunables protects, but tracefs.
     expect(changes('failures.conf')).toEqual([
       'RequiresMountsFor=/sys/kernel/tracing',

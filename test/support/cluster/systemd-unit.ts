@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 
 const FOLDER = fileURLToPath(new URL('../../../deploy/systemd', import.meta.url))
 export const UNIT = 'ephemeral-port-exporter.service'
-export const dropIns = ['setns.conf', 'failures.conf', 'buckets.conf'] as const
+export const dropIns = ['setns.conf', 'failures.conf', 'buckets.conf', 'nat.conf'] as const
 export type DropIn = (typeof dropIns)[number]
 
 export interface Setting {

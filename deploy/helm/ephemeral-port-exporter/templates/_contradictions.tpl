@@ -139,7 +139,8 @@
 {{- end }}
 {{- end }}
 {{- $path := include "epe.telemetryPath" . }}
-{{- if has ($path | lower | trimSuffix "/") (list "/-/healthy" "/-/ready" "/api/v1/snapshot") }}
+{{- $own := $path | lower | trimSuffix "/" }}
+{{- if or (has $own (list "/-/healthy" "/-/ready" "/api/v1/snapshot" "/api/v1/diagnosis" "/namespaces")) (hasPrefix "/namespaces/" $own) }}
 - config.web.telemetry-path: {{ $path }} is a page that the program has already
 {{- else if regexMatch "/[.][.]?(/|$)" $path }}
 - config.web.telemetry-path: {{ $path }} has a part that clients would resolve
