@@ -5,9 +5,10 @@ import { renderCommand } from './shell.ts'
 
 /** The way into the namespace whose settings a command changes or whose sockets it lists. */
 export interface Entrance {
-  /** The line that runs these words inside; undefined where no safe line leads there. */
-  readonly run: (words: readonly string[]) => string | undefined
-  /** The line that runs a script of sh(1) inside, and only if it is this namespace. The script holds no single quote. */
+  /**
+   * The line that runs a script of sh(1) inside, and only if it is this namespace; undefined where no safe line leads there.
+   * The script holds no single quote.
+   */
   readonly runScript: (script: string) => string | undefined
   /** Why no line leads there, as a sentence; undefined where one does. */
   readonly missing: string | undefined
@@ -24,7 +25,6 @@ export function openEntrance(namespace: Namespace): Entrance {
   // A process leads into its namespace whatever it is called; a name outlives the processes.
   if (byName !== undefined && (netnsKind === 'named' || pid === undefined)) {
     return {
-      run: (words) => renderCommand([...byName, ...words]),
       runScript: (script) => renderCommand([...byName, 'sh', '-c', script]),
       missing: undefined,
     }
@@ -33,20 +33,15 @@ export function openEntrance(namespace: Namespace): Entrance {
   const isOwn = netnsKind === 'host' || netnsKind === 'self'
   if (inode === undefined || (pid === undefined && !isOwn)) {
     const missing = pid === undefined && name !== undefined ? UNSAFE_NAME : UNSEEN_PROCESS
-    return { run: nowhere, runScript: nowhere, missing }
+    return { runScript: () => undefined, missing }
   }
   // Another process may have that number by now, or where the line is typed: the script looks where it has come to.
   const byPid = pid === undefined ? [] : ['nsenter', '-t', String(pid), '-n']
   const guard = `[ "$(readlink /proc/self/ns/net)" = "net:[${inode}]" ] || exit 1`
   return {
-    run: (words) => renderCommand([...byPid, ...words]),
     runScript: (script) => renderCommand([...byPid, 'sh', '-c', `${guard}; ${script}`]),
     missing: undefined,
   }
-}
-
-function nowhere(): undefined {
-  return undefined
 }
 
 /** ip-netns(8) takes a leading dash for an option. */

@@ -28,7 +28,7 @@ export const checkBlocked: Check = (patient) => {
       fix:
         'Where a program binds only to choose its source address, let it set IP_BIND_ADDRESS_NO_PORT before bind(); ' +
         'close sockets that are bound and never used. iproute2 6.8 and newer lists them:',
-      commands: ({ run }) => [run(['ss', '-Htanp', 'state', 'bound-inactive'])],
+      commands: ({ runScript }) => [runScript('ss -Htanp state bound-inactive')],
     }),
   ]
 }

@@ -104,7 +104,7 @@ export const checkListeners: Check = (patient) => {
         'A program that asked for any port (0) needs no reservation.',
       commands: (entrance) => [
         ...(unnamed > 0
-          ? [entrance.run(['ss', '-Htulnp', `sport >= :${first} and sport <= :${last}`])]
+          ? [entrance.runScript(`ss -Htulnp "sport >= :${first} and sport <= :${last}"`)]
           : []),
         ...(named.length > 0 ? [renderReserveCommand(entrance, listeners.map(toPorts))] : []),
       ],

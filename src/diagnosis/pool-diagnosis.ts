@@ -16,6 +16,7 @@ import {
   judgePool,
   mayBeFull,
   type Severity,
+  thresholds,
   type Verdict,
 } from './severity.ts'
 import { renderCount, renderDuration, renderNumber, renderRisk } from './words.ts'
@@ -78,7 +79,7 @@ export function diagnosePool(
   }: { readonly pool: Pool; readonly failedAllocations: number | undefined },
 ): PoolDiagnosis {
   const { verdict, severity } = judgeFailing(judgePool(reported), state, failedAllocations)
-  const pool = verdict === 'watch' && mayBeFull(reported) ? assumeBound(state, reported) : reported
+  const pool = isOnlyInDoubt(verdict, reported) ? assumeBound(state, reported) : reported
   const { cause } = pool
   const usedPorts = pool.capacityPorts - pool.availablePorts
   const owner = renderOwner(namespace, cause?.owners[0])
@@ -109,6 +110,12 @@ export function diagnosePool(
     remedies: severity === 'ok' ? [] : listRemedies({ namespace, state, pool }),
     runbookUrl: `${RUNBOOKS}${runbookOf(verdict, pool.pool)}.md`,
   }
+}
+
+/** Whether nothing but ports in doubt makes the pool one to watch. */
+function isOnlyInDoubt(verdict: Verdict, pool: Pool): boolean {
+  const isFull = pool.utilizationRatio >= thresholds.warning.utilizationRatio
+  return verdict === 'watch' && mayBeFull(pool) && pool.slow !== true && !isFull
 }
 
 /** The worst case of a pool that may be full: what is in doubt was bound before it connected. */
@@ -142,7 +149,7 @@ function renderExplanation(state: NamespaceState, pool: Pool): string {
   const { cause, slow } = pool
   const parts = cause === undefined ? [] : [renderMeaning(cause)]
   if (cause?.cause === 'churn') parts.push(renderChurn(state, pool))
-  if (mayBeFull(pool)) {
+  if (mayBeFull(pool) && cause?.cause === 'bind_before_connect') {
     parts.push(
       'The kernel does not list which those are: the exporter can tell with CAP_BPF and CAP_PERFMON, or with --collector.probe.',
     )

@@ -50,7 +50,7 @@ const widen: Propose = ({ namespace, state }, entrance) => {
     advice:
       `Widen the port range to ${range.first}-${range.last}${reserved}. A service that listens in the new part can lose its ` +
       'port at a restart unless that is reserved.',
-    check: entrance.run(['ss', '-Htuln', plan.added.map(selectPorts).join(' or ')]),
+    check: entrance.runScript(`ss -Htuln "${plan.added.map(selectPorts).join(' or ')}"`),
     buys,
     command: renderRangeCommand(entrance, range, reserve),
     missing: entrance.missing,

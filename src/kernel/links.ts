@@ -33,8 +33,8 @@ const tunnelPortOf: Readonly<Record<string, number>> = { vxlan: 15, geneve: 5, b
 const ATTRIBUTE_TYPE_MASK = 0x3fff
 
 /**
- * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SourceError or
- * DecodeError.
+ * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SystemError,
+ * SourceError or DecodeError.
  */
 export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap<number, Device> {
   const channel = openNetlinkChannel(libc, NETLINK_ROUTE)

@@ -105,7 +105,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       columns,
       memory: { flows: bound.flows, listeners, refusals: refusals.memory },
       ambiguousPorts: tested?.ambiguous,
-      certain: untested.length === 0 && unknownReuse === undefined,
+      certain: untested.length === 0 && tested?.isPresumed !== true && unknownReuse === undefined,
       uncertainPorts: (worst) =>
         boundKnown
           ? countDoubtful(doubt, ports, settings) +
@@ -138,6 +138,8 @@ function closeTested(
 ): {
   readonly ambiguous: readonly number[]
   readonly untested: readonly number[]
+  /** Whether ports are closed because all that were tested are. */
+  readonly isPresumed: boolean
 } {
   const { portUse } = census
   const ambiguous = listAmbiguousPorts(usable, portUse, { tcp: USE.tcp, blocking: BLOCKING })
@@ -148,6 +150,7 @@ function closeTested(
   return {
     ambiguous: [...ambiguous, ...unseen],
     untested: [...estimate.untested].filter((port) => !closed.has(port)),
+    isPresumed: [...estimate.untested].some((port) => closed.has(port)),
   }
 }
 

@@ -16,6 +16,8 @@ export interface Refusal extends Destination {
   readonly atSeconds: number
   /** Ports that the sockets in sight left it in the last sample. */
   readonly claimedPorts: number
+  /** Most ports that it had in a sample since the first refusal. */
+  readonly mostPorts: number
 }
 
 /** What one sample leaves for the next. */
@@ -50,8 +52,8 @@ const LEFT_RATIO = 0.02
 
 /**
  * Learns from refusals, and marks in the census as closed what is in doubt, where that alone explains them: hardly a port
- * would be left to the destination. Whatever else refuses, such as a slice of the range that a client confines itself to,
- * changes nothing, and neither does a burst that took the ports and gave them back before the sockets were listed: then as
+ * would be left to the destination. A destination that gets more ports than it had refutes them: others were refused, such as
+ * a client that confines itself to a slice of the range. A burst proves nothing either that took the ports and gave them back before the sockets were listed: then as
  * many connections were opened as there were ports.
  */
 export function applyRefusals(
@@ -70,12 +72,17 @@ export function applyRefusals(
     const known = earlier.get(name)
     const standing = judge(input, { source, destination })
     if (standing === undefined || refusals.length === MOST_REFUSALS) continue
-    const { claimedPorts } = standing
+    const { claimedPorts, ownPorts } = standing
+    const isRefuted = known !== undefined && ownPorts > known.mostPorts
+    const mostPorts = Math.max(ownPorts, known?.mostPorts ?? 0)
     const isProof = now.has(name) && openedSince < Math.min(claimedPorts, known?.claimedPorts ?? 0)
-    const samples = (known?.samples ?? 0) + (isProof ? 1 : 0)
+    const samples = isRefuted ? 0 : (known?.samples ?? 0) + (isProof ? 1 : 0)
     const lastAtSeconds = isProof || known === undefined ? atSeconds : known.atSeconds
     if (atSeconds - lastAtSeconds >= BELIEVED_SECONDS) continue
-    refusals.push({ source, destination, samples, atSeconds: lastAtSeconds, claimedPorts })
+    refusals.push({
+      ...{ source, destination, samples, claimedPorts, mostPorts },
+      atSeconds: lastAtSeconds,
+    })
     if (samples >= LEAST_SAMPLES && standing.close()) isMarked = true
   }
   const openedBefore = before?.opened.at(-1)
@@ -84,6 +91,7 @@ export function applyRefusals(
 
 interface Standing {
   readonly claimedPorts: number
+  readonly ownPorts: number
   /** Marks what is in doubt; returns whether that is anything, and explains that nothing is left. */
   close(): boolean
 }
@@ -118,6 +126,7 @@ function judge(input: RefusalsInput, refused: Destination): Standing | undefined
   const inDoubt = closing.length + recyclable.length
   return {
     claimedPorts: left + inDoubt,
+    ownPorts: own.size,
     close() {
       if (inDoubt === 0 || left > LEFT_RATIO * ports.tcp.capacity) return false
       for (const local of closing) {

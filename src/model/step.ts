@@ -78,7 +78,7 @@ export interface SampleContext {
   readonly refused?: readonly Destination[] | undefined
   /** Undefined where devices cannot be listed. */
   readonly readDevices?: ReadDevices | undefined
-  /** Whether bind() to port 0 was refused just now. */
+  /** Whether the last try of bind() to port 0 was refused. */
   readonly bindRefused?: boolean
   /** Tells what is known of ports whose bind history no listing shows. It is asked once all sockets are listed. */
   readonly testPorts?: ((doubt: PortDoubt) => PortTests | undefined) | undefined

@@ -189,6 +189,8 @@ function dropReadings(snapshot: Snapshot): Snapshot {
       ...namespace,
       state: undefined,
       failure,
+      nat: undefined,
+      conntrack: undefined,
       probes: [],
     })),
     collectors: snapshot.collectors.map((row) => ({ ...row, success: false })),

@@ -143,7 +143,9 @@ function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
 }
 
 function isUnknown({ what }: Finding): boolean {
-  return /^cannot be read|may be available than shown|range is unknown|^the collector /.test(what)
+  return /^cannot be read|may be available (?:to connect\(\) )?than shown|range is unknown|^the collector /.test(
+    what,
+  )
 }
 
 function willBite(finding: Finding): boolean {

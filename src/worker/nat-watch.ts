@@ -34,6 +34,8 @@ export interface NatWatchOptions {
 const STRAINED_RATIO = 0.2
 /** A namespace that is not strained is listed that often. */
 const CALM_SECONDS = 60
+/** What was listed longer ago is not known any more. */
+const STALE_SECONDS = 600
 const BENIGN: readonly FailureReason[] = ['permission', 'unsupported', 'vanished']
 /** A namespace of others with more entries than the kernel's usual limit would take our memory: it is not listed. */
 const MOST_FOREIGN_ENTRIES = 262_144
@@ -136,6 +138,10 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
           const listOne = (one: Watched) => list(source, one, watched)
           credits[purse] = await spend(queue, credits[purse], allowance, listOne, isLate)
         }
+      }
+      for (const { last } of watched) {
+        const { listedAtSeconds = now } = last.nat
+        if (now - listedAtSeconds > STALE_SECONDS) last.nat.state = undefined
       }
       durationSeconds = clocks.monotonicSeconds() - now
     },

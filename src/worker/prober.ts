@@ -44,9 +44,12 @@ const PORTS_TESTED = 200
 /** A canary in a full pool makes the kernel search for 20 ms: it may take one percent of the time. */
 const REST_FACTOR = 100
 
+/** Nothing was tried. */
+export const NO_PROBES: readonly Probe[] = []
+
 export function startProbeMemory(): ProbeMemory {
   return {
-    probes: [],
+    probes: NO_PROBES,
     probedAtSeconds: Number.NEGATIVE_INFINITY,
     tests: new Map(),
     credit: 0,

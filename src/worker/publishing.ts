@@ -3,13 +3,13 @@
 import { DEFAULT_NAT_RANGE, sizeOf } from '../model/nat/ranges.ts'
 import type { Sample } from '../sample.ts'
 import type { ConntrackState, Namespace, NamespaceState, NatState } from '../snapshot.ts'
+import { NO_PROBES } from './prober.ts'
 import { highestRisk, highestUtilization } from './urgency.ts'
 import { type LastRead, NO_PROGRAMS, type Watched } from './watched.ts'
 
 /** Somebody who is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5
 const STILL_RISKY = 0.25
-const NO_PROBES: Namespace['probes'] = []
 /** Rows appear at the limit and go again below three quarters of it, so that they do not flap. */
 const LEAVE_RATIO = 0.75
 const WIDEST_NAT_PORTS = sizeOf(DEFAULT_NAT_RANGE)
@@ -106,6 +106,7 @@ function probesOf({ failure, probeMemory }: LastRead): Namespace['probes'] {
 /** Whether nothing has changed since that row was published. */
 function isPublished({ identity, last, published }: Watched, row: Namespace): boolean {
   return (
+    identity.name?.netns === row.netns &&
     last.failure === row.failure &&
     (last.failure !== undefined ||
       (last.state === published.state &&

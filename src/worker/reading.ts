@@ -8,7 +8,7 @@ import { allow, spend } from './allowance.ts'
 import type { BucketWatch } from './bucket-watch.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Peers } from './peers.ts'
-import type { Prober } from './prober.ts'
+import { NO_PROBES, type Prober } from './prober.ts'
 import { createRangeWatch } from './ranges.ts'
 import { judgeFailure } from './read-failure.ts'
 import type { Stopwatch } from './stopwatch.ts'
@@ -108,7 +108,8 @@ export function createReading({
       isResolved = resolved !== undefined
       return resolved && tested ? new Map([...tested, ...resolved]) : (resolved ?? tested)
     }
-    probing?.allocate(memory)
+    if (probing === undefined) memory.probes = NO_PROBES
+    else probing.allocate(memory)
     const { state, namespace, ambiguousPorts, unseenPorts } = watch.timeModel(() =>
       step(
         last.model,

@@ -145,6 +145,12 @@ describe('diagnose()', () => {
       cause: { cause: 'bind_before_connect', ports: 340 },
     })
     expect(judge(360)[0]?.when).toMatch(/^perhaps failing: /)
+    // What is known to fill a pool stays its cause, however little is in doubt.
+    const churn = { cause: 'churn', ports: 380, owners: [] } as const
+    const full = { ...connect(3), availablePorts: 18, utilizationRatio: 0.955, cause: churn }
+    const told = diagnose(buildHost({ pools: [full] }), linux).pools[0]
+    expect(told).toMatchObject({ verdict: 'watch', cause: { cause: 'churn', ports: 380 } })
+    expect(told?.explanation).not.toContain('The kernel does not list')
   })
 
   test('names the right that is missing where a remedy, or a fix, has no command', () => {

@@ -98,7 +98,7 @@ describe('checkBlocked()', () => {
     expect(findAll({ blockedPorts: { listener: 0, bound: 2824 } })).toStrictEqual([
       [
         'warning: 2824 ports (10.0%) are closed to every connect() because sockets are bound to them',
-        'nsenter -t 4711 -n ss -Htanp state bound-inactive',
+        inHost('ss -Htanp state bound-inactive'),
       ],
     ])
     expect(findAll({ blockedPorts: { listener: 9000, bound: 2823 } })).toStrictEqual([])

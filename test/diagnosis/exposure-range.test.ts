@@ -110,7 +110,7 @@ describe('checkListeners()', () => {
     expect(findAll(stateOfListeners([], 2))).toStrictEqual([
       [
         'warning: 2 ports are listened on inside 32768-60999 and not reserved',
-        "nsenter -t 4711 -n ss -Htulnp 'sport >= :32768 and sport <= :60999'",
+        inHost('ss -Htulnp "sport >= :32768 and sport <= :60999"'),
       ],
     ])
   })

@@ -110,6 +110,16 @@ describe('refusals of a destination that has ports left', () => {
     expect(play(nearly)[4]).toMatchObject({ availablePorts: 2, uncertainPorts: 0 })
   })
 
+  test('are refuted by a destination that gets more ports than it had', () => {
+    const growing = each(9, (turn) => ({
+      sockets: [...spread, ...each(turn + 1, (at) => connection(10 * at, 3))],
+      refused: [to(3)],
+      opened: 1,
+    }))
+    const seen = play(growing)
+    expect(seen.map(({ availablePorts }) => (availablePorts ?? 0) > 0)).toEqual(each(9, () => true))
+  })
+
   test('hold TIME_WAITs of which nobody knows whether they can be recycled', () => {
     const sockets = each(100, (at) => connection(at, 3, TIME_WAIT))
     const seen = play(

@@ -161,14 +161,18 @@ describe('startSampler()', () => {
     script.events.opened(opened)
     const sampler = await started
     const state = { pools: [] } as unknown as NonNullable<Snapshot['namespaces'][number]['state']>
-    const namespaces = [buildNamespace({ state })]
+    const nat = { pools: [] } as unknown as NonNullable<Snapshot['namespaces'][number]['nat']>
+    const namespaces = [buildNamespace({ state, nat })]
     const collectors = [{ collector: 'sockets', success: true, durationSeconds: 1 }]
     script.events.sampled({ ...sample, namespaces, collectors })
     script.events.died('a test', 1000)
     expect(sampler.currentSnapshot()).toMatchObject({ workerRestarts: 1, namespaces })
     vi.advanceTimersByTime(18_000)
     const stale = sampler.currentSnapshot()
-    expect(stale?.namespaces[0]).toMatchObject({ state: undefined, failure: { reason: 'timeout' } })
+    expect(stale?.namespaces[0]).toMatchObject({
+      ...{ state: undefined, nat: undefined, conntrack: undefined },
+      failure: { reason: 'timeout' },
+    })
     expect(stale?.collectors[0]?.success).toBe(false)
     expect(sampler.currentSnapshot()).toBe(stale)
   })

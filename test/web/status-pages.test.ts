@@ -196,6 +196,15 @@ describe('the cards', () => {
     expect(html).toContain('The fullest pools')
   })
 
+  test('leave to another part what is not known, ports in doubt included', () => {
+    const pools = [buildPool({ uncertainPorts: 5, availablePorts: 28_000 })]
+    const state = buildState({ exactness: 'inferred', pools })
+    const html = render({ namespaces: [buildNamespace({ state })] })
+    const [, unknown = ''] = html.split('What is not known')
+    expect(unknown.split('What will bite')[0]).toContain('than shown')
+    expect(html.split('What will bite')[1] ?? '').not.toContain('than shown')
+  })
+
   test('300 namespaces take less than 50 ms, and what is cut is counted', () => {
     const namespaces = Array.from({ length: 300 }, (_, i) => sick(`pod/a/${i}`))
     let html = ''
