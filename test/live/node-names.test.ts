@@ -27,10 +27,15 @@ interface RecordedPath {
 const readPaths = (): readonly RecordedPath[] =>
   JSON.parse(readFileSync('test/fixtures/cgroup-paths/paths.json', 'utf8'))
 
-/** The recorded paths of containers and pods, each with ids of its own, so that each is another's. */
+/**
+ * The recorded paths of pods and of containers with an id of 64 digits, each with ids of its own, so that each is another's.
+ * Containers with names are told by their path from the root on, where this test makes nothing.
+ */
 function takeContainerPaths(): readonly RecordedPath[] {
+  const hasId = ({ containerId, podUid }: RecordedPath) =>
+    podUid !== undefined || containerId?.length === 64
   return readPaths()
-    .filter(({ path, containerId, podUid }) => !path.startsWith('/..') && (containerId ?? podUid))
+    .filter((recorded) => !recorded.path.startsWith('/..') && hasId(recorded))
     .map((recorded) => JSON.parse(freshIds(JSON.stringify(recorded))))
 }
 
