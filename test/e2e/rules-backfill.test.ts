@@ -19,8 +19,12 @@ const PAUSE_MS = 5000
 const QUIET = [
   'EphemeralPortExhausted (warning)',
   'EphemeralPortSamplesStale (warning)',
+  'EphemeralPortNamespaceUnreadable (warning)',
   'EphemeralPortProbeFailing (warning)',
   'EphemeralPortCollectorFailing (warning)',
+  'EphemeralPortNatPortsExhausted (critical)',
+  'EphemeralPortNatPortsFillingUp (warning)',
+  'EphemeralPortConntrackTableFull (warning)',
 ]
 
 const rules = [
