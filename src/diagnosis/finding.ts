@@ -29,7 +29,7 @@ export interface HostFacts {
 export interface Patient {
   readonly namespace: Namespace
   readonly state: NamespaceState
-  /** The same namespace in the sample before; undefined where there is none. */
+  /** The namespace as it was in the sample before, undefined where there is none. */
   readonly before: NamespaceState | undefined
   readonly facts: HostFacts
   /** Whether some namespace is read through netlink: it then works on this machine. */

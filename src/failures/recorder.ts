@@ -37,7 +37,7 @@ export interface Recorder {
 export interface RecorderOptions {
   /** Where tracefs may be mounted; undefined for the usual places. */
   readonly places: readonly string[] | undefined
-  /** The same for all threads of the process: createInstanceName(). */
+  /** Name that all threads of the process share: createInstanceName(). */
   readonly name: string
   readonly procfs: string
 }

@@ -15,7 +15,7 @@ export function createDescriptorLedger(): DescriptorLedger {
   return new Int32Array(new SharedArrayBuffer(PLACES * Int32Array.BYTES_PER_ELEMENT))
 }
 
-/** The same libc, but that it notes what is open. */
+/** Wraps libc so that it notes what is open. */
 export function noteDescriptors(libc: Libc, ledger: DescriptorLedger): Libc {
   const note = (fd: number): number => {
     const free = ledger.indexOf(0)

@@ -36,6 +36,16 @@ function run(program: string, args: readonly string[], cwd = ROOT): string {
   throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr.slice(-500)}`)
 }
 
+/** Finds where this machine has its Debian packages from: other releases are there as well. */
+function findArchive(): string {
+  const format = '$(REPO_URI)'
+  const listed = run('apt-get', ['indextargets', '--format', format, 'Identifier: Packages'])
+  const archive = listed.split('\n').find((uri) => /\/debian\/?$/.test(uri))
+  if (archive === undefined)
+    throw new Error('Cannot find a Debian archive among the sources of apt')
+  return archive
+}
+
 /** Downloads the newest kernel of a release, once; returns the folder it is unpacked in. */
 function fetchKernel(release: string): string {
   const folder = join(CACHE, release)
@@ -46,7 +56,7 @@ function fetchKernel(release: string): string {
   }
   const list = join(folder, 'sources.list')
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
-  writeFileSync(list, `deb [signed-by=${keyring}] http://deb.debian.org/debian ${release} main\n`)
+  writeFileSync(list, `deb [signed-by=${keyring}] ${findArchive()} ${release} main\n`)
   const settings = {
     'Dir::Etc::sourcelist': list,
     'Dir::Etc::sourceparts': '/dev/null',
