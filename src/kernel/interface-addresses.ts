@@ -5,9 +5,8 @@
 //   3  u8 scope
 //   4  u32 index
 
-import { DecodeError, SourceError } from '../observation.ts'
-import { errnoReason } from './errno.ts'
-import { type Libc, SystemError } from './libc.ts'
+import { DecodeError } from '../observation.ts'
+import type { Libc } from './libc.ts'
 import {
   align4,
   attributeEnd,
@@ -17,7 +16,8 @@ import {
   NLM_F_REQUEST_DUMP,
   walkDatagram,
 } from './netlink.ts'
-import { dumpDatagrams, type NetlinkChannel, openNetlinkChannel } from './netlink-channel.ts'
+import { dumpDatagrams, openNetlinkChannel } from './netlink-channel.ts'
+import { refusable } from './refused-call.ts'
 
 const NETLINK_ROUTE = 0
 const RTM_NEWADDR = 20
@@ -33,7 +33,7 @@ const SEQUENCE = 1
  * SourceError or DecodeError.
  */
 export function readInterfaceAddresses(libc: Libc, most: number): readonly number[] {
-  const channel = openChannel(libc)
+  const channel = refusable('Cannot list addresses', () => openNetlinkChannel(libc, NETLINK_ROUTE))
   const addresses: number[] = []
   const request = encodeMessage(
     { type: RTM_GETADDR, flags: NLM_F_REQUEST_DUMP, sequence: SEQUENCE },
@@ -48,16 +48,6 @@ export function readInterfaceAddresses(libc: Libc, most: number): readonly numbe
     channel.close()
   }
   return addresses.slice(0, most)
-}
-
-function openChannel(libc: Libc): NetlinkChannel {
-  try {
-    return openNetlinkChannel(libc, NETLINK_ROUTE)
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    const message = `Cannot list addresses: ${error.message}`
-    throw new SourceError(errnoReason(error.code), message, { cause: error })
-  }
 }
 
 /** Appends the addresses of one datagram. Throws DecodeError when a length misleads. */

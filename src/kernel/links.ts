@@ -18,6 +18,7 @@ import {
   NLMSG_HEADER_BYTES,
 } from './netlink.ts'
 import { dumpDatagrams, type NetlinkChannel, openNetlinkChannel } from './netlink-channel.ts'
+import { refusable } from './refused-call.ts'
 
 const NETLINK_ROUTE = 0
 const RTM_NEWLINK = 16
@@ -33,23 +34,23 @@ const tunnelPortOf: Readonly<Record<string, number>> = { vxlan: 15, geneve: 5, b
 const ATTRIBUTE_TYPE_MASK = 0x3fff
 
 /**
- * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SystemError,
- * SourceError or DecodeError.
+ * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SourceError or
+ * DecodeError.
  */
 export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap<number, Device> {
-  const channel = openNetlinkChannel(libc, NETLINK_ROUTE)
-  try {
-    return dumpDevices(channel, indexes)
-  } finally {
-    channel.close()
-  }
+  return withLinks(libc, (channel) => dumpDevices(channel, indexes))
 }
 
 /** Lists the UDP ports at which the kernel itself listens for devices of the calling thread's namespace. Throws as above. */
 export function readTunnelPorts(libc: Libc): ReadonlySet<number> {
-  const channel = openNetlinkChannel(libc, NETLINK_ROUTE)
+  return withLinks(libc, dumpTunnelPorts)
+}
+
+function withLinks<T>(libc: Libc, use: (channel: NetlinkChannel) => T): T {
+  const open = () => openNetlinkChannel(libc, NETLINK_ROUTE)
+  const channel = refusable('Cannot list network devices', open)
   try {
-    return dumpTunnelPorts(channel)
+    return use(channel)
   } finally {
     channel.close()
   }
@@ -67,7 +68,7 @@ type Links = Map<string, Link>
 
 const keyOf = (index: number) => `index ${index}`
 
-/** The same over a channel. */
+/** Looks up devices over a channel. */
 export function dumpDevices(
   channel: NetlinkChannel,
   indexes: readonly number[],
@@ -83,7 +84,7 @@ export function dumpDevices(
   return devices
 }
 
-/** The same over a channel. */
+/** Lists UDP ports of the kernel over a channel. */
 export function dumpTunnelPorts(channel: NetlinkChannel): ReadonlySet<number> {
   return new Set([...dumpLinks(channel).values()].flatMap(({ tunnelPort }) => tunnelPort ?? []))
 }

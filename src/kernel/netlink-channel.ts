@@ -3,9 +3,9 @@
 // DUMP_TIMEOUT_MS, however fast its table grows.
 
 import { SourceError } from '../observation.ts'
-import { errnoReason } from './errno.ts'
 import { type Libc, SystemError } from './libc.ts'
 import type { DatagramEnd } from './netlink.ts'
+import { explainRefusal } from './refused-call.ts'
 
 export interface NetlinkChannel {
   send(request: Uint8Array): void
@@ -87,12 +87,7 @@ export function* dumpDatagrams(
       if (performance.now() > deadline) throw new SystemError(`dump of ${what}`, ETIMEDOUT)
     }
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    throw new SourceError(
-      errnoReason(error.code),
-      `Cannot read ${what} from netlink: ${error.message}`,
-      { cause: error },
-    )
+    throw explainRefusal(`Cannot read ${what} from netlink`, error)
   }
 }
 

@@ -2,10 +2,9 @@
 // alone (kernel/nsproxy.c). What is run must be synchronous: koffi and synchronous fs on /proc/thread-self only.
 
 import { closeSync, openSync } from 'node:fs'
-import { SourceError } from '../observation.ts'
-import { errnoReason } from './errno.ts'
 import { type Libc, SystemError } from './libc.ts'
 import { refusal } from './proc-file.ts'
+import { refusable } from './refused-call.ts'
 
 /** Runs `call` in the namespace behind `path`. Throws SourceError when it cannot be entered; what `call` throws passes. */
 export type EnterNamespace = <T>(path: string, call: () => T) => T
@@ -36,9 +35,7 @@ export function createEnterNamespace(libc: Libc): EnterNamespace {
 function enter(libc: Libc, path: string): void {
   const fd = openNamespace(path)
   try {
-    libc.setns(fd)
-  } catch (error) {
-    throw explain(`Cannot enter ${path}`, error)
+    refusable(`Cannot enter ${path}`, () => libc.setns(fd))
   } finally {
     closeSync(fd)
   }
@@ -70,14 +67,7 @@ export function readNamespaceCookie(libc: Libc): bigint | undefined {
 }
 
 function openSocket(libc: Libc): number {
-  try {
-    return libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)
-  } catch (error) {
-    throw explain('Cannot tell network namespaces apart', error)
-  }
-}
-
-function explain(action: string, error: unknown): unknown {
-  if (!(error instanceof SystemError)) return error
-  return new SourceError(errnoReason(error.code), `${action}: ${error.message}`, { cause: error })
+  return refusable('Cannot tell network namespaces apart', () =>
+    libc.socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG),
+  )
 }

@@ -9,7 +9,7 @@
 //   4  s32 port, -1 for any
 //   8  be32 address, one or four words
 
-import { type PortRange, SourceError, STATE } from '../observation.ts'
+import { type PortRange, STATE } from '../observation.ts'
 import { DIAG_MESSAGE_BYTES } from './diag-answer.ts'
 import { openDiagChannel } from './diag-channel.ts'
 import {
@@ -19,7 +19,6 @@ import {
   encodeFilter,
   TCPDIAG_GETSOCK,
 } from './diag-request.ts'
-import { errnoReason } from './errno.ts'
 import { type Libc, SystemError } from './libc.ts'
 import {
   align4,
@@ -31,6 +30,7 @@ import {
   NLMSG_HEADER_BYTES,
 } from './netlink.ts'
 import type { NetlinkChannel } from './netlink-channel.ts'
+import { refusable } from './refused-call.ts'
 
 /** A remote address as four words, IPv4 as ::ffff:a.b.c.d, and the port. */
 export interface Remote {
@@ -58,21 +58,14 @@ export function readPeerTimestamps(
   range: PortRange,
   remote: Remote,
 ): boolean | undefined {
-  try {
+  return refusable('Cannot read timestamps from netlink', () => {
     const channel = openDiagChannel(libc)
     try {
       return askPeerTimestamps(channel, range, remote)
     } finally {
       channel.close()
     }
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    throw new SourceError(
-      errnoReason(error.code),
-      `Cannot read timestamps from netlink: ${error.message}`,
-      { cause: error },
-    )
-  }
+  })
 }
 
 /** The same over a channel, of which only the first datagrams are read: until one has a connection. */

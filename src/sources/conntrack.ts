@@ -8,10 +8,10 @@ import {
   openNetfilterChannel,
 } from '../kernel/conntrack-channel.ts'
 import type { ConntrackFilter } from '../kernel/conntrack-request.ts'
-import { errnoReason } from '../kernel/errno.ts'
-import { type Libc, SystemError } from '../kernel/libc.ts'
+import type { Libc } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES, type NetlinkChannel } from '../kernel/netlink-channel.ts'
 import { readNatRules, readRulesGeneration } from '../kernel/nft-channel.ts'
+import { refusable } from '../kernel/refused-call.ts'
 import {
   type ConntrackBatch,
   DecodeError,
@@ -171,14 +171,7 @@ function planOthers(
 }
 
 function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
-  try {
-    return openNetfilterChannel(libc, buffer)
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    throw new SourceError(errnoReason(error.code), `Cannot list conntrack: ${error.message}`, {
-      cause: error,
-    })
-  }
+  return refusable('Cannot list conntrack', () => openNetfilterChannel(libc, buffer))
 }
 
 /** Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. */

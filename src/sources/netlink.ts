@@ -12,10 +12,10 @@ import {
   type DumpQuestion,
   type PortChoice,
 } from '../kernel/diag-request.ts'
-import { errnoReason } from '../kernel/errno.ts'
-import { type Libc, openLibc, SystemError } from '../kernel/libc.ts'
+import { type Libc, openLibc } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
 import { readActiveOpens, readTimeWaitRecycled } from '../kernel/proc-snmp.ts'
+import { refusable } from '../kernel/refused-call.ts'
 import { reopensPorts } from '../kernel/reopening.ts'
 import { isInitialNamespace, readNetSettings } from '../kernel/sysctl.ts'
 import {
@@ -30,6 +30,7 @@ import type { SourceOptions, SynchronousSource } from './source.ts'
 
 /** NB: /proc/net would be that of the main thread; and under --path.procfs thread-self may be another's. */
 const OWN_NET = '/proc/thread-self/net'
+const REFUSED = 'Cannot use netlink'
 
 /** Loads libc and asks the kernel what it can tell. Throws SourceError where netlink cannot be used. */
 export async function openNetlinkSource(
@@ -58,7 +59,9 @@ export function openLoadedNetlink(libc: Libc, options: SourceOptions): Synchrono
   const { procfs, everyNamespace } = options
   const place = findOwnPlace(options)
   const sysRoot = place.own ? `${procfs}/sys` : '/proc/sys'
-  const capabilities = refusable(() => probeCapabilities(libc, readNetSettings(sysRoot).range))
+  const capabilities = refusable(REFUSED, () =>
+    probeCapabilities(libc, readNetSettings(sysRoot).range),
+  )
   const portsReopen = reopensPorts(release(), KERNEL_BTF)
   const memory = { buffer: new Uint8Array(DATAGRAM_BYTES), batch: createDumpBatch() }
   return {
@@ -130,7 +133,7 @@ function* readSockets(
   capabilities: Capabilities,
   { buffer, batch }: { readonly buffer: Uint8Array; readonly batch: SocketBatch },
 ): Generator<SocketBatch, void, void> {
-  const channel = refusable(() => openDiagChannel(libc, buffer))
+  const channel = refusable(REFUSED, () => openDiagChannel(libc, buffer))
   try {
     for (const { question, choice } of planDumps(capabilities, settings.ipv6)) {
       const filter = { range: settings.range, choice, states: ALL_STATES }
@@ -153,17 +156,5 @@ async function loadLibc(open: () => Promise<Libc>): Promise<Libc> {
       `Cannot load koffi, which netlink needs: ${error instanceof Error ? error.message : error}`,
       { cause: error },
     )
-  }
-}
-
-/** A refused system call outside a dump, in the words of a source. */
-function refusable<T>(call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error
-    throw new SourceError(errnoReason(error.code), `Cannot use netlink: ${error.message}`, {
-      cause: error,
-    })
   }
 }

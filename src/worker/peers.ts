@@ -1,11 +1,12 @@
 // What the model asks of a namespace now and then besides its sockets: whether live connections to a destination have
 // timestamps, how devices are called, and which ports are the kernel's.
 
-import { type Libc, SystemError } from '../kernel/libc.ts'
+import type { Libc } from '../kernel/libc.ts'
 import { readDevices, readTunnelPorts } from '../kernel/links.ts'
 import { readPeerTimestamps } from '../kernel/peer-timestamps.ts'
 import type { AskTimestamps } from '../model/timestamps.ts'
-import { DecodeError, type Device, type PortRange, SourceError } from '../observation.ts'
+import type { Device, PortRange } from '../observation.ts'
+import { judgeFailure } from './read-failure.ts'
 
 export interface Peers {
   /** How to ask connections of that range; undefined while it rests. To be called inside the namespace. */
@@ -45,8 +46,7 @@ function attempt<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch (error) {
-    const isOfTheWorld = [SourceError, DecodeError, SystemError].some((one) => error instanceof one)
-    if (isOfTheWorld) return undefined
-    throw error
+    judgeFailure(error)
+    return undefined
   }
 }

@@ -2,8 +2,8 @@
 // of it when the descriptors are closed. Structures and numbers are those of include/uapi/linux/bpf.h.
 
 import { SourceError } from '../../observation.ts'
-import { errnoReason } from '../errno.ts'
 import { type BpfPointer, type Libc, SystemError } from '../libc.ts'
+import { explainRefusal } from '../refused-call.ts'
 import { assemble, INSTRUCTION_BYTES } from './assembler.ts'
 import { type BucketProgram, LICENSE } from './bucket-program.ts'
 
@@ -124,14 +124,13 @@ function bpf(
   try {
     return libc.bpf(command, bytes, pointers)
   } catch (error) {
-    if (!(error instanceof SystemError)) throw error
     throw explain(action, error)
   }
 }
 
-export function explain(action: string, error: SystemError): SourceError {
-  const message = `Cannot read bind buckets: cannot ${action}: ${error.message}`
-  return new SourceError(errnoReason(error.code), message, { cause: error })
+/** As explainRefusal(). */
+export function explain(action: string, error: unknown): unknown {
+  return explainRefusal(`Cannot read bind buckets: cannot ${action}`, error)
 }
 
 function encodeText(text: string): Uint8Array {
