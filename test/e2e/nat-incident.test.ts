@@ -8,7 +8,7 @@ import { stringify } from 'yaml'
 import { podObject } from '../support/cluster/fake-api-server.ts'
 import { liveTest } from '../support/cluster/pod-node.ts'
 import { randomId } from '../support/netns/fresh-ids.ts'
-import { clientPeers, whyNoNatLab, withNatLab } from '../support/netns/nat-lab.ts'
+import { clientPeers, SERVER, whyNoNatLab, withNatLab } from '../support/netns/nat-lab.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import { withPrometheusServer } from '../support/prometheus/prometheus-server.ts'
 import { makeFaster } from '../support/prometheus/rules-faster.ts'
@@ -16,7 +16,6 @@ import { readRuleFile } from '../support/prometheus/rules-files.ts'
 
 const FACTOR = 20
 const PORTS = 100
-const SERVER = { address: '10.77.2.2', port: 9001 }
 const POD_UID = '11111111-0000-4000-8000-000000000017'
 const PATIENCE = { timeout: 60_000, interval: 500 }
 

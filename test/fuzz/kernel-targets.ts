@@ -30,7 +30,7 @@ import {
 } from '../support/kernel/conntrack-builder.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
 import { buildAttribute, buildDone, buildMessage } from '../support/kernel/netlink-builder.ts'
-import { createReading, plainSettings } from '../support/kernel/readings.ts'
+import { createReading, plainSettings, plainStepOptions } from '../support/kernel/readings.ts'
 import { parseDatagram, type RecordedDump } from '../support/kernel/recording.ts'
 import { scenarioNames } from '../support/kernel/scenario.ts'
 import { demand, type Target } from './target.ts'
@@ -76,14 +76,7 @@ function checkState({ pools, protocols, blockedPorts }: NamespaceState): readonl
   })
 }
 
-const step = createStep({
-  top: 10,
-  peakWindowSeconds: 60,
-  forecastHorizonSeconds: 900,
-  destinations: true,
-  listeners: true,
-  owners: true,
-})
+const step = createStep({ ...plainStepOptions, owners: true })
 
 const name = (text: string) => [...Buffer.from(`${text}\0`)]
 const link = (index: number, ...attributes: readonly number[][]) =>

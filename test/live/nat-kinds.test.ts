@@ -4,16 +4,16 @@
 import { describe, expect, test } from 'vitest'
 import {
   clientPeers,
+  NAT_FLAGS,
   type NatLab,
   type Peer,
   readFreshNat,
+  SERVER,
   whyNoNatLab,
   withNatLab,
 } from '../support/netns/nat-lab.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 
-const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
-const SERVER: Peer = { address: '10.77.2.2', port: 9001 }
 const OTHER: Peer = { address: '10.77.2.2', port: 9002 }
 const SERVICE: Peer = { address: '10.77.99.1', port: 80 }
 const BEHIND: Peer = { address: '10.77.1.31', port: 9101 }
@@ -139,7 +139,7 @@ describe('other kinds of source NAT', { timeout: 60_000 + kinds.length * 30_000 
         const from = clientPeers(count)
         return (await lab.client.call('connect', { to, from, timeoutMs: CONNECT_MS })).length
       }
-      await withNodeExporter(FLAGS, async (exporter) => {
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
         for (const { name, rules, load, worst, by = SERVER, capacity } of kinds) {
           lab.rules(rules)
           await load(connect, lab)

@@ -5,15 +5,15 @@ import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import {
   clientPeers,
+  NAT_FLAGS,
   type Peer,
   readFreshNat,
+  SERVER,
   whyNoNatLab,
   withNatLab,
 } from '../support/netns/nat-lab.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 
-const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
-const SERVER: Peer = { address: '10.77.2.2', port: 9001 }
 const NAMESERVER: Peer = { address: '10.77.2.2', port: 53 }
 const CONNECT_MS = 5000
 const skipReason = whyNoNatLab()
@@ -28,7 +28,7 @@ describe('the page about a NAT', () => {
     await withNatLab(async (lab) => {
       await lab.server.call('serve', [53])
       lab.rules(masquerade('40000-40009'))
-      await withNodeExporter(FLAGS, async (exporter) => {
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
         const before = await (async () => {
           await lab.client.call('ask', { to: NAMESERVER, from: clientPeers(4), timeoutMs: 300 })
           return readFreshNat(exporter, lab.netns)
@@ -64,7 +64,7 @@ describe('the page about a NAT', () => {
       const [client = { address: '', port: 0 }] = clientPeers(1)
       const from = Array.from({ length: 12 }, (_, at) => ({ ...client, port: 20_000 + at }))
       await lab.client.call('connect', { to: SERVER, from, timeoutMs: CONNECT_MS })
-      await withNodeExporter(FLAGS, async (exporter) => {
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
         const row = { client: client.address, owner: lab.clientNetns, owner_kind: 'netns' }
         const value = await exporter.until((page) =>
           page.find('ephemeral_port_nat_client_used_ports', { netns: lab.netns, ...row }),
@@ -88,7 +88,7 @@ describe('the page about a NAT', () => {
         command: ['setpriv', '--bounding-set=-net_admin', process.execPath, 'dist/main.js'],
       }
       await withNodeExporter(
-        FLAGS,
+        NAT_FLAGS,
         async ({ until, read }) => {
           const { netns } = lab
           await until((page) => page.find('ephemeral_port_conntrack_entries', { netns }))
@@ -120,7 +120,7 @@ describe('the page about a NAT', () => {
       }))
       await lab.nat.call('connect', { to: SERVER, from, timeoutMs: CONNECT_MS })
       const read = (flags: readonly string[]) =>
-        withNodeExporter([...FLAGS, ...flags], async ({ until, readFreshOf }) => {
+        withNodeExporter([...NAT_FLAGS, ...flags], async ({ until, readFreshOf }) => {
           await until((page) => page.find('ephemeral_port_netns_success', { netns: lab.netns }))
           // Without the help of families that only namespaces of others have.
           const samplesOf = async (netns: string) =>

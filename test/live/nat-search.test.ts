@@ -9,6 +9,7 @@ import {
   clientPeers,
   type NatLab,
   readFreshNat,
+  SERVER,
   whyNoNatLab,
   withNatLab,
 } from '../support/netns/nat-lab.ts'
@@ -20,7 +21,6 @@ const ASKED = isWhole ? 300 : 150
 const FLAGS = ['--sample.interval=1s', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 /** Shorter than the first retry of a SYN, and long for a machine that is busy. */
 const SYN_MS = 900
-const SERVER = { address: '10.77.2.2', port: 9001 }
 const skipReason = whyNoNatLab()
 
 interface Setting {

@@ -7,6 +7,7 @@ import type { Page } from '../support/netns/actor-page.ts'
 import {
   clientPeers,
   NAT_ADDRESSES,
+  NAT_FLAGS,
   type NatLab,
   type Peer,
   readFreshNat,
@@ -23,7 +24,6 @@ const CLOSING_MIXES = isWhole ? 40 : depth(12, 2)
 const LOAD_MS = 600
 /** A try that gets through is awaited for so long; all that get through are there in milliseconds on an idle machine. */
 const PATIENCE_MS = 6000
-const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 const SERVERS: readonly Peer[] = [
   { address: '10.77.2.2', port: 9001 },
   { address: '10.77.2.2', port: 9002 },
@@ -152,7 +152,7 @@ async function playMixes(
   count: number,
   play: (lab: NatLab, seed: number, exporter: NodeExporter) => Promise<void>,
 ): Promise<void> {
-  await withNodeExporter(FLAGS, async (exporter) => {
+  await withNodeExporter(NAT_FLAGS, async (exporter) => {
     let lastSeed = 0
     const playNext = (lab: NatLab): Promise<void> | undefined =>
       lastSeed === count ? undefined : play(lab, ++lastSeed, exporter).then(() => playNext(lab))

@@ -17,6 +17,16 @@ export function tcp(...sockets: WireSocket[]): WireDump[] {
   return [{ protocol: 'tcp', explicit: false, sockets }]
 }
 
+/** What createClosedPorts() is told where nobody tests ports and nothing was refused. */
+export const nothingKnown = {
+  tests: undefined,
+  boundKnown: true,
+  portsReopen: true,
+  unknownReuse: undefined,
+  refused: [],
+  opened: undefined,
+} as const
+
 export function account(
   dumps: readonly WireDump[],
   settings: NetSettings = plainSettings,
@@ -24,15 +34,7 @@ export function account(
 ) {
   const census = createCensusTaker()(settings, replayDumps(dumps))
   const atSeconds = (before?.flows.atSeconds ?? 0) + 5
-  const now = {
-    atSeconds,
-    tests: undefined,
-    boundKnown: true,
-    portsReopen: true,
-    unknownReuse: undefined,
-    refused: [],
-    opened: undefined,
-  }
+  const now = { ...nothingKnown, atSeconds }
   const { ports, columns, memory } = createClosedPorts()({ census, settings, before, ...now })
   return { census, ports, memory, listeners: memory.listeners, columns }
 }

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import {
+  createReading,
+  plainSettings,
+  plainStepOptions,
+  replayDumps,
+} from '../support/kernel/readings.ts'
 
 const FIRST = 40_000
 const PORTS = 100
@@ -16,14 +21,7 @@ interface Look {
 
 /** One sample after another, `gap` seconds apart: what is said of connect() in each. */
 function play(looks: readonly Look[], gap = 5) {
-  const step = createStep({
-    top: 10,
-    peakWindowSeconds: 60,
-    forecastHorizonSeconds: 900,
-    destinations: true,
-    listeners: true,
-    owners: false,
-  })
+  const step = createStep(plainStepOptions)
   let state: ModelState | undefined
   return looks.map(({ auto = [], explicit = [], tests, portsReopen = true }, turn) => {
     const atSeconds = gap * turn

@@ -3,7 +3,12 @@ import { parseAddress, parseEndpoint } from '../../src/model/addresses.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import type { Destination } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import {
+  createReading,
+  plainSettings,
+  plainStepOptions,
+  replayDumps,
+} from '../support/kernel/readings.ts'
 
 const FIRST = 40_000
 const PORTS = 100
@@ -17,14 +22,7 @@ interface Look {
 
 /** Samples five seconds apart, and what is known after the last: of connect(), and the cause of tcp_bind. */
 function play(looks: readonly Look[], { tcpTwReuse = 0, gap = 5 } = {}) {
-  const step = createStep({
-    top: 10,
-    peakWindowSeconds: 60,
-    forecastHorizonSeconds: 900,
-    destinations: true,
-    listeners: true,
-    owners: false,
-  })
+  const step = createStep(plainStepOptions)
   const range = { first: FIRST, last: FIRST + PORTS - 1 }
   const settings = { ...plainSettings, range, tcpTwReuse, tcpTimestamps: 1 }
   let state: ModelState | undefined

@@ -3,17 +3,15 @@ import { createStep, type ModelOptions, type ModelState } from '../../src/model/
 import { type NamespaceReading, SourceError } from '../../src/observation.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, replayDumps, type WireDump } from '../support/kernel/readings.ts'
+import {
+  createReading,
+  plainStepOptions,
+  replayDumps,
+  type WireDump,
+} from '../support/kernel/readings.ts'
 import { createSampling } from '../support/kernel/sampling.ts'
 
-const options: ModelOptions = {
-  top: 10,
-  peakWindowSeconds: 60,
-  forecastHorizonSeconds: 900,
-  destinations: true,
-  listeners: true,
-  owners: true,
-}
+const options: ModelOptions = { ...plainStepOptions, owners: true }
 const clock = { atSeconds: 1000, unixSeconds: 1_700_000_000 }
 const connection: WireSocket = { ...plainSocket, device: 0 }
 

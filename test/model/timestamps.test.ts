@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import {
+  createReading,
+  plainSettings,
+  plainStepOptions,
+  replayDumps,
+} from '../support/kernel/readings.ts'
 
 const PORTS = 100
 const settings = {
@@ -41,14 +46,7 @@ function timeWaits({ timeWaits, expiresMs = 50_000 }: Look, local?: readonly num
 
 /** One sample after another, `gap` seconds apart, and what was asked in each. */
 function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?: number[] } = {}) {
-  const step = createStep({
-    top: 10,
-    peakWindowSeconds: 60,
-    forecastHorizonSeconds: 900,
-    destinations: true,
-    listeners: true,
-    owners: false,
-  })
+  const step = createStep(plainStepOptions)
   let state: ModelState | undefined
   return looks.map((look, turn) => {
     const asked: number[] = []

@@ -8,7 +8,12 @@ import { createNatCensusTaker, type NatCensus } from '../../src/model/nat/census
 import type { Protocol } from '../../src/observation.ts'
 import { createConntrackSource, evictsClosing } from '../../src/sources/conntrack.ts'
 import { startNatMemory } from '../../src/worker/nat-memory.ts'
-import { buildEntry, STATUS, type WireEntry } from '../support/kernel/conntrack-builder.ts'
+import {
+  buildEntry,
+  plainEntry,
+  STATUS,
+  type WireEntry,
+} from '../support/kernel/conntrack-builder.ts'
 import { buildDatagrams, buildDone, buildError } from '../support/kernel/netlink-builder.ts'
 
 const CT_GET = 0x101
@@ -131,23 +136,7 @@ describe('the source of conntrack entries', () => {
   })
 
   test('walks the table once where most entries are translated, and where the kernel sends all anyway', () => {
-    const translated: WireEntry = {
-      protocol: 6,
-      original: {
-        source: [10, 0, 0, 9],
-        destination: [10, 0, 0, 2],
-        sourcePort: 5,
-        destinationPort: 2,
-      },
-      reply: {
-        source: [10, 0, 0, 2],
-        destination: [10, 0, 0, 1],
-        sourcePort: 2,
-        destinationPort: 40_000,
-      },
-      status: STATUS.sourceNat,
-      tcpState: 3,
-    }
+    const translated: WireEntry = { ...plainEntry, status: STATUS.sourceNat }
     const plain: WireEntry = { ...translated, status: STATUS.assured }
     const dumpsOf = (...of: Parameters<typeof readTwice>) =>
       readTwice(...of).map(({ dumps }) => dumps)

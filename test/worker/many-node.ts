@@ -7,7 +7,12 @@ import type { Namespace } from '../../src/snapshot.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import {
+  createReading,
+  plainSettings,
+  plainStepOptions,
+  replayDumps,
+} from '../support/kernel/readings.ts'
 import { buildNetNamespace, untracked } from '../support/netns/net-namespace.ts'
 
 export const READ_SECONDS = 0.004
@@ -77,14 +82,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
   }
   const takeSample = createTakeSample({
     namespaces,
-    step: createStep({
-      top: 10,
-      peakWindowSeconds: 60,
-      forecastHorizonSeconds: 900,
-      destinations: true,
-      owners: false,
-      listeners: true,
-    }),
+    step: createStep(plainStepOptions),
     names: createNodeNames({
       procfs: '/proc',
       cgroup: undefined,

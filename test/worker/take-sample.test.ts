@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
-import { createReading, replayDumps } from '../support/kernel/readings.ts'
+import { createReading, plainStepOptions, replayDumps } from '../support/kernel/readings.ts'
 import { createSampling } from '../support/kernel/sampling.ts'
 
 const quiet = () =>
@@ -29,14 +29,7 @@ function createScript(answers: readonly (() => NamespaceReading | Promise<Namesp
       return answer()
     },
   }
-  const step = createStep({
-    top: 10,
-    peakWindowSeconds: 60,
-    forecastHorizonSeconds: 900,
-    destinations: true,
-    owners: false,
-    listeners: true,
-  })
+  const step = createStep(plainStepOptions)
   return createSampling(source, step, {
     unixSeconds: () => STARTED_AT_SECONDS + now++,
     monotonicSeconds: () => now++,

@@ -8,6 +8,7 @@ import { listeningPorts, renderListeners } from '../../../src/model/rows.ts'
 import { createStep, type ModelOptions, type ModelState } from '../../../src/model/step.ts'
 import type { NamespaceReading, Protocol } from '../../../src/observation.ts'
 import type { ListenerRow, NamespaceState, OwnerName, OwnerRow } from '../../../src/snapshot.ts'
+import { nothingKnown } from '../accounts.ts'
 
 const options: ModelOptions = {
   top: 10,
@@ -91,16 +92,7 @@ export function createOwnersPlayer(changes: PlayOptions = {}): OwnersPlayer {
       const census = takeCensus(settings, batches, ownersBy)
       if (census.owners === undefined) throw new Error('Nothing tells owners')
       const { first: firstPort, last: lastPort } = settings.range
-      const context = {
-        before,
-        atSeconds,
-        tests: undefined,
-        boundKnown: true,
-        portsReopen: true,
-        unknownReuse: undefined,
-        refused: [],
-        opened: undefined,
-      }
+      const context = { ...nothingKnown, before, atSeconds }
       const { ports, columns, memory } = findClosed({ census, settings, ...context })
       const { listeners } = memory
       before = memory

@@ -18,6 +18,16 @@ export interface WireDump {
   readonly sockets: readonly WireSocket[]
 }
 
+/** What createStep() is given where a test asks for nothing else. */
+export const plainStepOptions = {
+  top: 10,
+  peakWindowSeconds: 60,
+  forecastHorizonSeconds: 900,
+  destinations: true,
+  listeners: true,
+  owners: false,
+} as const
+
 export const plainSettings: NetSettings = {
   range: { first: 40000, last: 40019 },
   reserved: [],

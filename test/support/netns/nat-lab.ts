@@ -34,6 +34,14 @@ export interface PeerProcess {
 }
 
 const CLIENT_ADDRESSES = 30
+/** Flags of an exporter that looks at every NAT all the time. */
+export const NAT_FLAGS = [
+  '--sample.interval=100ms',
+  '--sample.cpu-budget=1',
+  '--detail.min-utilization=0',
+]
+/** The lab's server at the port that tests have it serve. */
+export const SERVER: Peer = { address: '10.77.2.2', port: 9001 }
 export const NAT_ADDRESSES = ['10.77.2.1', '10.77.2.9'] as const
 
 /** The reason for `ctx.skip(reason)`, or undefined where the lab can be made. */
