@@ -54,4 +54,6 @@ export interface ConntrackState {
   readonly insertFailed: number
   readonly dropped: number
   readonly clashesResolved: number | undefined
+  /** Whether some rule may translate IPv6 sources, whose entries are not listed; undefined where rules may not be read. */
+  readonly translatesIpv6: boolean | undefined
 }

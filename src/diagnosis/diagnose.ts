@@ -2,6 +2,7 @@
 
 import type { Namespace, NamespaceState, PoolName, Snapshot } from '../snapshot.ts'
 import { findCollectors } from './collectors.ts'
+import { listDropSeverities } from './exposure-conntrack.ts'
 import { openingRate } from './exposure-pools.ts'
 import { checks } from './exposures.ts'
 import { type Finding, type HostFacts, joinFindings, type Patient } from './finding.ts'
@@ -19,6 +20,8 @@ export interface Diagnosis {
   readonly namespaces: { readonly total: number; readonly unread: number }
   /** Connections a second that each namespace opened since the sample before, where that is known. */
   readonly openingRates: Readonly<Record<string, number>>
+  /** Namespaces where conntrack has dropped new connections since the sample before, as no NAT port or no entry was free. */
+  readonly dropping: readonly string[]
   /** Pools that are not well, worst first. */
   readonly pools: readonly PoolDiagnosis[]
   /** What cannot be read, and what the machine is exposed to, worst first; what is ok is last. */
@@ -44,17 +47,24 @@ export function diagnose(
     const found = checks.flatMap((check) => check(patient))
     return namespace.detailed ? found : found.filter(({ severity }) => severity !== 'ok')
   })
+  const drops = present.map((one) => ({
+    netns: one.netns,
+    severity: worstOf(listDropSeverities(one, earlier.get(one.netns))),
+  }))
+  const dropping = drops.flatMap(({ netns, severity }) => (severity === 'critical' ? [netns] : []))
   const unread = present.filter(({ state }) => state === undefined).length
   return {
     takenAtSeconds: snapshot.takenAtSeconds,
     severity: worstOf([
       ...[...pools, ...unreadable].map(({ severity }) => severity),
       ...present.map(({ state }) => (hidesSockets(state) ? 'note' : 'ok')),
+      ...drops.map(({ severity }) => (severity === 'note' ? 'ok' : severity)),
     ]),
     headline: renderHeadline(pools, {
       total: present.length,
       unread,
       blind: present.filter(({ state }) => hidesSockets(state)).length,
+      dropping: dropping.length,
     }),
     namespaces: { total: present.length, unread },
     openingRates: Object.fromEntries(
@@ -63,6 +73,7 @@ export function diagnose(
         return rate === undefined ? [] : [[netns, rate] as const]
       }),
     ),
+    dropping,
     pools,
     findings: joinFindings([...unreadable, ...findCollectors(snapshot), ...exposures]),
   }
@@ -109,7 +120,7 @@ function createPatient(
   return {
     namespace,
     state,
-    before: earlier.get(namespace.netns)?.state,
+    earlier: earlier.get(namespace.netns),
     facts,
     netlinkWorks: snapshot.namespaces.some((one) => one.state?.reader === 'netlink'),
     own: namespace === snapshot.namespaces[0],
@@ -132,7 +143,12 @@ function comparePools(a: PoolDiagnosis, b: PoolDiagnosis): number {
 
 function renderHeadline(
   pools: readonly PoolDiagnosis[],
-  { total, unread, blind }: Diagnosis['namespaces'] & { readonly blind: number },
+  {
+    total,
+    unread,
+    blind,
+    dropping,
+  }: Diagnosis['namespaces'] & { readonly blind: number; readonly dropping: number },
 ): string {
   const count = (matches: (pool: PoolDiagnosis) => boolean) =>
     new Set(pools.filter(matches).map(({ netns }) => netns)).size
@@ -144,6 +160,11 @@ function renderHeadline(
   if (unread === total)
     return total === 1 ? 'The namespace cannot be read' : 'No namespace can be read'
   if (failing > 0) return `${of(failing, 'has', 'have')} no port left${unreadWords}`
+  if (dropping > 0) {
+    return total === 1
+      ? 'The namespace drops new connections'
+      : `${of(dropping, 'drops', 'drop')} new connections${unreadWords}`
+  }
   const risky = count(({ verdict }) => verdict === 'at_risk')
   if (risky > 0) return `${of(risky, 'is', 'are')} about to run out of ports${unreadWords}`
   const watched = count(() => true)

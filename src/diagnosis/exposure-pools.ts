@@ -90,9 +90,9 @@ function createReuseFinding(patient: Patient, row: DestinationRow, reuse: number
 
 /** The range against the connections that are made, of which each may withhold its port for a minute. */
 export const checkChurn: Check = (patient) => {
-  const { state, before } = patient
-  const perSecond = openingRate(patient)
-  if (before === undefined || perSecond === undefined) return []
+  const { state, earlier } = patient
+  const perSecond = openingRate({ state, before: earlier?.state })
+  if (perSecond === undefined) return []
   const sustainable = state.settings.usablePorts / TIME_WAIT_SECONDS
   if (perSecond < sustainable * notableRatio.churn || reusesAll(state.settings)) return []
   return [
@@ -110,7 +110,9 @@ export const checkChurn: Check = (patient) => {
 export function openingRate({
   state,
   before,
-}: Pick<Patient, 'state' | 'before'>): number | undefined {
+}: Pick<Patient, 'state'> & {
+  readonly before: Patient['state'] | undefined
+}): number | undefined {
   const [now, then] = [state.connectionsOpened, before?.connectionsOpened]
   const seconds = state.readAtSeconds - (before?.readAtSeconds ?? state.readAtSeconds)
   if (now === undefined || then === undefined || seconds <= 0 || now < then) return undefined

@@ -1,5 +1,6 @@
 // What a namespace is exposed to: the list of all checks, in the order of findings of one severity. Pure.
 
+import { checkConntrack } from './exposure-conntrack.ts'
 import { checkNat } from './exposure-nat.ts'
 import {
   checkBlocked,
@@ -68,5 +69,6 @@ export const checks: readonly Check[] = [
   checkRange,
   checkUdpPorts,
   checkNat,
+  checkConntrack,
   checkExactness,
 ]

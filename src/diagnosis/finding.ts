@@ -29,8 +29,8 @@ export interface HostFacts {
 export interface Patient {
   readonly namespace: Namespace
   readonly state: NamespaceState
-  /** The namespace as it was in the sample before, undefined where there is none. */
-  readonly before: NamespaceState | undefined
+  /** The namespace in the sample before, undefined where there is none. */
+  readonly earlier: Namespace | undefined
   readonly facts: HostFacts
   /** Whether some namespace is read through netlink: it then works on this machine. */
   readonly netlinkWorks: boolean

@@ -22,7 +22,7 @@ const NFTA_EXPR = { name: 1, data: 2 } as const
 const NFTA_IMMEDIATE = { register: 1, data: 2 } as const
 const NFTA_DATA_VALUE = 1
 const NFTA_META = { register: 1, key: 2 } as const
-const NFT_META_L4PROTO = 16
+const NFT_META = { familyOfPacket: 15, transport: 16 } as const
 const NFTA_PAYLOAD = { register: 1, base: 2, offset: 3, length: 4 } as const
 const NFT_PAYLOAD_NETWORK_HEADER = 1
 const IPV4_PROTOCOL_OFFSET = 9
@@ -31,6 +31,7 @@ const NFT_CMP_EQ = 0
 const NFTA_MASQ = { firstPort: 2, lastPort: 3 } as const
 const NFTA_NAT = {
   type: 1,
+  family: 2,
   firstAddress: 3,
   lastAddress: 4,
   firstPort: 5,
@@ -40,23 +41,27 @@ const NFTA_NAT = {
 const NFT_NAT_SNAT = 0
 const NFTA_TARGET = { name: 1, revision: 2, info: 3 } as const
 const RANGE = { addresses: 1, ports: 2, netmap: 64 } as const
+/** Of a table; one of NFPROTO_INET holds rules for both. */
+const NFPROTO = { ipv4: 2, ipv6: 10 } as const
 const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: 'tcp', 17: 'udp' }
 
 type Attributes = ReadonlyMap<number, Uint8Array>
 
 /**
- * Calls `found` for each rule of one datagram: with what it says of IPv4 sources, or undefined where it translates none. Throws
- * DecodeError when a length misleads.
+ * Calls `found` for each rule of one datagram: with what it says of IPv4 sources, or undefined where it translates none, and
+ * with whether it may translate IPv6 sources. Throws DecodeError when a length misleads.
  */
 export function decodeRules(
   datagram: Uint8Array,
   sequence: number,
-  found: (rule: NatRule | undefined) => void,
+  found: (rule: NatRule | undefined, ipv6: boolean) => void,
 ): DatagramEnd {
   return walkDatagram(datagram, sequence, (view, type, start, end) => {
     if (type !== NFT_MSG.newRule) return
     const expressions = decodeMessage(view, start, end).get(NFTA_RULE_EXPRESSIONS)
-    found(expressions && decodeExpressions(expressions))
+    const made = expressions && decodeExpressions(expressions, view.getUint8(start))
+    if (made === undefined) found(undefined, false)
+    else found(made.family === NFPROTO.ipv6 ? undefined : made.rule, made.family !== NFPROTO.ipv4)
   })
 }
 
@@ -103,11 +108,18 @@ function* walkAttributes(
   }
 }
 
-/** The rule that a list of expressions makes, undefined where it translates no source. */
-function decodeExpressions(list: Uint8Array): NatRule | undefined {
+interface SourceRule {
+  /** One of NFPROTO, or another number where it applies to both. */
+  readonly family: number
+  readonly rule: NatRule
+}
+
+/** The rule that a list of expressions makes in a table of that family, undefined where it translates no source. */
+function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | undefined {
   const values = new Map<number, Uint8Array>()
-  /** Registers that hold the number of the transport protocol. */
-  const protocolIn = new Set<number>()
+  /** Registers that hold the number of the transport protocol, or that of the packet's family. */
+  const loads = new Map<number, 'protocol' | 'family'>()
+  let family = tableFamily
   let protocol: Protocol | undefined
   for (const { type, payload } of walkAttributes(list)) {
     if (type !== NFTA_LIST_ELEM) continue
@@ -127,42 +139,51 @@ function decodeExpressions(list: Uint8Array): NatRule | undefined {
       case 'payload': {
         const register = numberOf(data.get(NFTA_META.register))
         if (register === undefined) break
-        if (isProtocolLoad(data)) protocolIn.add(register)
-        else protocolIn.delete(register)
+        const load = loadOf(data)
+        if (load === undefined) loads.delete(register)
+        else loads.set(register, load)
         break
       }
       case 'cmp': {
         const value = decodeAttributes(data.get(NFTA_CMP.data) ?? new Uint8Array(0))
-        const equal = numberOf(data.get(NFTA_CMP.operator)) === NFT_CMP_EQ
-        const register = numberOf(data.get(NFTA_CMP.register)) ?? -1
-        if (equal && protocolIn.has(register)) {
-          protocol = PROTOCOLS[value.get(NFTA_DATA_VALUE)?.[0] ?? 0]
+        if (numberOf(data.get(NFTA_CMP.operator)) !== NFT_CMP_EQ) break
+        const load = loads.get(numberOf(data.get(NFTA_CMP.register)) ?? -1)
+        const wanted = value.get(NFTA_DATA_VALUE)?.[0] ?? 0
+        if (load === 'family') family = wanted
+        if (load === 'protocol') {
+          protocol = PROTOCOLS[wanted]
           if (protocol === undefined) return undefined
         }
         break
       }
       case 'masq':
         return {
-          protocol,
-          addresses: undefined,
-          ports: data.has(NFTA_MASQ.firstPort)
-            ? (portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)) ?? 'unknown')
-            : undefined,
+          family,
+          rule: {
+            protocol,
+            addresses: undefined,
+            ports: data.has(NFTA_MASQ.firstPort)
+              ? (portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)) ?? 'unknown')
+              : undefined,
+          },
         }
       case 'nat': {
         const flags = numberOf(data.get(NFTA_NAT.flags)) ?? 0
         if (numberOf(data.get(NFTA_NAT.type)) !== NFT_NAT_SNAT || flags & RANGE.netmap) break
         return {
-          protocol,
-          addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
-          ports: data.has(NFTA_NAT.firstPort)
-            ? (portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)) ?? 'unknown')
-            : undefined,
+          family: numberOf(data.get(NFTA_NAT.family)) ?? family,
+          rule: {
+            protocol,
+            addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
+            ports: data.has(NFTA_NAT.firstPort)
+              ? (portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)) ?? 'unknown')
+              : undefined,
+          },
         }
       }
       case 'target': {
         const rule = decodeTarget(data)
-        if (rule) return { protocol, ...rule }
+        if (rule) return { family, rule: { protocol, ...rule } }
         break
       }
     }
@@ -170,16 +191,21 @@ function decodeExpressions(list: Uint8Array): NatRule | undefined {
   return undefined
 }
 
-/** `meta l4proto`, or `ip protocol` read from the packet. Its attributes have the numbers of those of meta. */
-function isProtocolLoad(data: Attributes): boolean {
+/**
+ * `meta nfproto`, `meta l4proto`, or `ip protocol` read from the packet, whose attributes have the numbers of those of meta.
+ * Undefined of everything else.
+ */
+function loadOf(data: Attributes): 'protocol' | 'family' | undefined {
   if (!data.has(NFTA_PAYLOAD.length)) {
-    return numberOf(data.get(NFTA_META.key)) === NFT_META_L4PROTO
+    const key = numberOf(data.get(NFTA_META.key))
+    if (key === NFT_META.familyOfPacket) return 'family'
+    return key === NFT_META.transport ? 'protocol' : undefined
   }
-  return (
+  const isProtocol =
     numberOf(data.get(NFTA_PAYLOAD.base)) === NFT_PAYLOAD_NETWORK_HEADER &&
     numberOf(data.get(NFTA_PAYLOAD.offset)) === IPV4_PROTOCOL_OFFSET &&
     numberOf(data.get(NFTA_PAYLOAD.length)) === 1
-  )
+  return isProtocol ? 'protocol' : undefined
 }
 
 /**

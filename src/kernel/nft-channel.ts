@@ -31,8 +31,10 @@ export function readRulesGeneration(channel: NetlinkChannel): number {
 }
 
 export interface NatRules {
-  /** Those that translate sources. */
+  /** Those that translate IPv4 sources. */
   readonly rules: readonly NatRule[]
+  /** Whether some rule may translate IPv6 sources. */
+  readonly ipv6: boolean
   /** How many there are of all kinds: what reading them costs. */
   readonly walked: number
 }
@@ -52,13 +54,15 @@ export function readNatRules(channel: NetlinkChannel): NatRules {
 function dumpRules(channel: NetlinkChannel, sequence: number): NatRules {
   const rules: NatRule[] = []
   let walked = 0
+  let ipv6 = false
   const request = encodeMessage(
     { type: NFT_MSG.getRule, flags: NLM_F_REQUEST_DUMP, sequence },
     encodeNfgenmsg(AF_UNSPEC),
   )
   const decode = (datagram: Uint8Array) =>
-    decodeRules(datagram, sequence, (rule) => {
+    decodeRules(datagram, sequence, (rule, translatesIpv6) => {
       walked++
+      if (translatesIpv6) ipv6 = true
       if (rule !== undefined) rules.push(rule)
     })
   for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', decode })) {
@@ -66,5 +70,5 @@ function dumpRules(channel: NetlinkChannel, sequence: number): NatRules {
       throw new SourceError('unsupported', `Cannot keep more than ${MOST_RULES} rules of NAT`)
     }
   }
-  return { rules, walked }
+  return { rules, ipv6, walked }
 }

@@ -26,6 +26,8 @@ export interface ConntrackMemory {
   /** Of the rules below. */
   generation: number | undefined
   rules: readonly NatRule[] | undefined
+  /** Whether some rule may translate IPv6 sources, which are not listed; undefined where rules could not be read. */
+  translatesIpv6: boolean | undefined
   /** Until then they are not read again, by performance.now(). */
   rulesRestUntilMs: number
   /** Entries with a translated source; undefined before the first listing. */
@@ -179,13 +181,15 @@ function refreshRules(channel: NetlinkChannel, memory: ConntrackMemory): void {
   try {
     const generation = readRulesGeneration(channel)
     if (generation === memory.generation || performance.now() < memory.rulesRestUntilMs) return
-    const { rules, walked } = readNatRules(channel)
+    const { rules, ipv6, walked } = readNatRules(channel)
     memory.rules = rules
+    memory.translatesIpv6 = ipv6
     memory.generation = generation
     memory.rulesRestUntilMs = performance.now() + walked * REST_MS
   } catch (error) {
     if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
     memory.rules = undefined
+    memory.translatesIpv6 = undefined
     memory.generation = undefined
   }
 }

@@ -11,10 +11,15 @@ import { renderSubtitle, type StatusPage } from './status-page.ts'
 export function renderNamespacePage(page: StatusPage, namespace: Namespace): string {
   const { state, failure, netns } = namespace
   const pools = state === undefined ? [] : listPools(namespace, state, page.diagnosis)
+  const isDropping = page.diagnosis.dropping.includes(netns)
   const severity =
     state === undefined
       ? 'warning'
-      : worstOf([...pools.map((pool) => pool.severity), hidesSockets(state) ? 'note' : 'ok'])
+      : worstOf([
+          ...pools.map((pool) => pool.severity),
+          hidesSockets(state) ? 'note' : 'ok',
+          isDropping ? 'critical' : 'ok',
+        ])
   const worst = pools.toSorted(
     (a, b) => Number(b.severity !== 'ok') - Number(a.severity !== 'ok'),
   )[0]
@@ -25,7 +30,9 @@ export function renderNamespacePage(page: StatusPage, namespace: Namespace): str
         ? `${netns} has enough ports`
         : severity === 'note'
           ? `${netns}: no shortage of ports is in sight, but sockets that are only bound cannot be seen`
-          : `${netns}: ${worst?.headline}`
+          : isDropping && worst?.severity !== 'critical'
+            ? `${netns} drops new connections`
+            : `${netns}: ${worst?.headline}`
   return renderPage(page, {
     title,
     severity,

@@ -11,6 +11,8 @@ export interface NatMemory {
   readonly source: ConntrackMemory
   /** Seconds of a clock that never steps, undefined before the first listing. */
   listedAtSeconds: number | undefined
+  /** Ports that searches had met in vain, and searches that had failed, when it was listed last. */
+  searchesAtListing: number
   /** Whether the right to list was missing: it is not asked for again. */
   refused: boolean
 }
@@ -23,11 +25,13 @@ export function startNatMemory(): NatMemory {
     source: {
       generation: undefined,
       rules: undefined,
+      translatesIpv6: undefined,
       rulesRestUntilMs: 0,
       translated: undefined,
       addresses: new Set(),
     },
     listedAtSeconds: undefined,
+    searchesAtListing: 0,
     refused: false,
   }
 }

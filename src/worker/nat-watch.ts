@@ -10,6 +10,7 @@ import type { ConntrackState, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
 import type { ClientNames } from './client-names.ts'
+import type { NatMemory } from './nat-memory.ts'
 import { judgeFailure } from './read-failure.ts'
 import type { SampleClocks } from './reading.ts'
 import type { Watched } from './watched.ts'
@@ -56,7 +57,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
 
   function count({ identity, last }: Watched): void {
     try {
-      last.nat.conntrack = takeCounts(last.nat.conntrack, namespaces.conntrack(identity.namespace))
+      last.nat.conntrack = takeCounts(last.nat, namespaces.conntrack(identity.namespace))
     } catch (error) {
       last.nat.conntrack = undefined
       note(judgeFailure(error))
@@ -85,7 +86,8 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return true
     if (now - (nat.listedAtSeconds ?? Number.NEGATIVE_INFINITY) < CALM_SECONDS) return false
     const known = nat.listedAtSeconds !== undefined
-    return !known || translates || isHome(one) || bound >= STRAINED_RATIO
+    const searches = countSearches(nat.conntrack) !== nat.searchesAtListing
+    return !known || translates || searches || isHome(one) || bound >= STRAINED_RATIO
   }
 
   /** Returns the CPU seconds that it cost. */
@@ -98,6 +100,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     const { nat } = one.last
     if (nat.model !== undefined || nat.listedAtSeconds === undefined) clientNames.refresh(all)
     nat.listedAtSeconds = clocks.monotonicSeconds()
+    nat.searchesAtListing = countSearches(nat.conntrack)
     try {
       const learned = namespaces.inside(one.identity.namespace, () =>
         open.read(nat.source, nat.conntrack?.entries ?? 0, (reading) =>
@@ -159,7 +162,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
  * every namespace, also where no rule needs conntrack.
  */
 function takeCounts(
-  before: ConntrackState | undefined,
+  { conntrack: before, source }: NatMemory,
   counts: Conntrack | undefined,
 ): ConntrackState | undefined {
   if (counts === undefined) return undefined
@@ -170,13 +173,19 @@ function takeCounts(
     insertFailed: counts.insertFailed,
     dropped: counts.drop,
     clashesResolved: counts.clashResolve,
+    translatesIpv6: source.translatesIpv6,
   }
-  const { limitEntries: _limit, ...counted } = now
+  const { limitEntries: _limit, translatesIpv6: _rules, ...counted } = now
   if (before === undefined && !Object.values(counted).some(Boolean)) return undefined
   const same = (Object.keys(now) as (keyof ConntrackState)[]).every(
     (key) => before?.[key] === now[key],
   )
   return same ? before : now
+}
+
+/** Only source NAT counts these: where they grow it translates, whatever the last listing found. */
+function countSearches(conntrack: ConntrackState | undefined): number {
+  return (conntrack?.collisions ?? 0) + (conntrack?.insertFailed ?? 0)
 }
 
 /** The host, and wherever we are. */

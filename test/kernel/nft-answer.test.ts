@@ -24,18 +24,19 @@ const register = (type: number, number: number) => buildAttribute(type, be32(num
 const masquerade = buildExpression('masq', register(2, 1), register(3, 2))
 const plainMasquerade = buildExpression('masq', register(1, 16))
 const ports = [buildImmediate(1, port(40_000)), buildImmediate(2, port(40_099))]
-const l4proto = (value: number, operator = 0) => [
-  buildExpression('meta', register(1, 1), register(2, 16)),
+const compare = (value: number, operator = 0) =>
   buildExpression(
     'cmp',
     register(1, 1),
     register(2, operator),
     buildNest(3, buildAttribute(1, [value])),
-  ),
-]
+  )
+const meta = (key: number) => buildExpression('meta', register(1, 1), register(2, key))
+const l4proto = (value: number, operator = 0) => [meta(16), compare(value, operator)]
+const nfproto = (value: number, operator = 0) => [meta(15), compare(value, operator)]
 const ipProtocol = (value: number) => [
   buildExpression('payload', register(1, 1), register(2, 1), register(3, 9), register(4, 1)),
-  buildExpression('cmp', register(1, 1), register(2, 0), buildNest(3, buildAttribute(1, [value]))),
+  compare(value),
 ]
 const snat = (...more: readonly number[][]) =>
   buildExpression('nat', register(1, 0), register(2, 2), ...more)
@@ -62,6 +63,15 @@ function decode(...expressions: readonly number[][]): readonly NatRule[] {
   return rules
 }
 
+/** What `decodeRules()` is told of a rule in a table of that family, as its header has it. */
+function decodeIn(family: number, ...expressions: readonly number[][]) {
+  const bytes = Uint8Array.from(buildRule(SEQUENCE, ...expressions))
+  bytes[16] = family
+  const found: { readonly ipv4: boolean; readonly ipv6: boolean }[] = []
+  decodeRules(bytes, SEQUENCE, (rule, ipv6) => found.push({ ipv4: rule !== undefined, ipv6 }))
+  return found[0]
+}
+
 const none = { protocol: undefined, addresses: undefined, ports: undefined }
 const range = { first: 40_000, last: 40_099 }
 
@@ -85,14 +95,9 @@ describe('decodeRules()', () => {
     [
       'a register that held the protocol and was loaded with something else',
       [
-        buildExpression('meta', register(1, 1), register(2, 16)),
+        meta(16),
         buildExpression('payload', register(1, 1), register(2, 1), register(3, 8), register(4, 1)),
-        buildExpression(
-          'cmp',
-          register(1, 1),
-          register(2, 0),
-          buildNest(3, buildAttribute(1, [6])),
-        ),
+        compare(6),
         plainMasquerade,
       ],
       none,
@@ -185,6 +190,32 @@ describe('decodeRules()', () => {
     expect(decode(...expressions)).toEqual(expected === undefined ? [] : [expected])
   })
 
+  test.each<[string, number, readonly number[][], boolean, boolean]>([
+    ['table ip', 2, [...ports, masquerade], true, false],
+    ['table ip6', 10, [...ports, masquerade], false, true],
+    ['table inet', 1, [plainMasquerade], true, true],
+    ['table inet, meta nfproto ipv4', 1, [...nfproto(2), plainMasquerade], true, false],
+    ['table inet, meta nfproto ipv6', 1, [...nfproto(10), plainMasquerade], false, true],
+    ['table inet, meta nfproto != ipv6', 1, [...nfproto(10, 1), plainMasquerade], true, true],
+    [
+      'table inet, snat ip',
+      1,
+      [buildImmediate(1, address), buildExpression('nat', register(1, 0), register(2, 2))],
+      true,
+      false,
+    ],
+    [
+      'table inet, snat ip6',
+      1,
+      [buildImmediate(1, wide(address)), buildExpression('nat', register(1, 0), register(2, 10))],
+      false,
+      true,
+    ],
+    ['accept in table ip6', 10, [...l4proto(6)], false, false],
+  ])('tells the families of %s apart', (_rule, family, expressions, ipv4, ipv6) => {
+    expect(decodeIn(family, ...expressions)).toEqual({ ipv4, ipv6 })
+  })
+
   test('refuses a target that is cut', () => {
     expect(() => decode(target('SNAT', 0, [0, 0, 0, 0]))).toThrow(DecodeError)
   })
@@ -223,7 +254,7 @@ describe('readNatRules()', () => {
       if (asked++ === 0) end[6] = 0x12
       return [Uint8Array.from([...buildRule(sequenceOf(request), plainMasquerade), ...end])]
     })
-    expect(readNatRules(channel)).toEqual({ rules: [none], walked: 1 })
+    expect(readNatRules(channel)).toEqual({ rules: [none], ipv6: false, walked: 1 })
     expect(asked).toBe(2)
   })
 

@@ -103,6 +103,7 @@ describe('the watch of NAT', () => {
       insertFailed: 0,
       dropped: 0,
       clashesResolved: 0,
+      translatesIpv6: undefined,
     })
     await sample([one])
     expect(one.last.nat.conntrack).toBe(counted)
@@ -112,6 +113,24 @@ describe('the watch of NAT', () => {
     world.counts.delete(1)
     await sample([one])
     expect(one.last.nat.conntrack).toBeUndefined()
+  })
+
+  test('lists a namespace that translated nothing again once its searches for a port are counted', async () => {
+    const { world, add, sample } = setUp()
+    const one = add(1, { entries: 25 })
+    expect(await sample([one])).toEqual([1])
+    world.now += 60
+    expect(await sample([one])).toEqual([])
+    world.entries.set(1, translated(20))
+    world.counts.set(1, { ...COUNTS, entries: 25, found: 12 })
+    expect(await sample([one])).toEqual([1])
+    expect(one.last.nat.state).toBeDefined()
+    const failing = add(2, { entries: 25, insertFailed: 1 })
+    await sample([failing])
+    world.counts.set(2, { ...COUNTS, entries: 25, insertFailed: 2 })
+    expect(await sample([failing])).toEqual([])
+    world.now += 60
+    expect(await sample([failing])).toEqual([2])
   })
 
   test('waits for the name of a namespace, without which nothing of it is shown', async () => {

@@ -19,6 +19,8 @@ export interface NatLab {
   readonly client: PeerProcess
   readonly nat: PeerProcess
   readonly server: PeerProcess
+  /** Starts another process among the clients. */
+  startClient(): Promise<PeerProcess>
   /** Loads these rules in place of all others, and forgets all entries. */
   rules(text: string): void
   /** Runs a program in the namespace that translates. */
@@ -85,6 +87,7 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
       client,
       nat,
       server,
+      startClient: () => start(c),
       inNat,
       rules(text) {
         const input = `flush ruleset\n${text}`

@@ -4,6 +4,7 @@
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { setMaxListeners } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Peer {
   readonly address: string
@@ -19,6 +20,17 @@ export interface Wanted {
   readonly enough?: number
 }
 
+/** Datagrams at agreed moments, so that another process sends at the same ones. */
+export interface Volley {
+  readonly to: Peer
+  /** Sends the first; each further one is of the next port and a slot later. */
+  readonly from: Peer
+  readonly count: number
+  /** Of the clock of process.hrtime(), which all processes share. */
+  readonly startMs: number
+  readonly slotMs: number
+}
+
 export type PeerOperations = typeof operations
 
 const held = new Map<number, Socket>()
@@ -27,6 +39,8 @@ let lastId = 0
 
 /** Longer than an answer takes when others have come already, and shorter than the first retry of a SYN. */
 const SETTLE_MS = 500
+/** A timer is that much late on an idle machine. */
+const SPIN_MS = 2
 
 /** Tells each try when it is over, and is told when one got through. */
 function createDeadline({ timeoutMs, enough = Number.POSITIVE_INFINITY }: Wanted) {
@@ -82,6 +96,18 @@ function askOne(from: Peer, to: Peer, deadline: Deadline): Promise<boolean> {
   })
 }
 
+const hrtimeMs = () => Number(process.hrtime.bigint()) / 1e6
+
+function openFlow(from: Peer, to: Peer): Promise<UdpSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket({ type: 'udp4', reuseAddr: true })
+    socket.on('error', reject)
+    socket.bind(from.port, from.address, () =>
+      socket.connect(to.port, to.address, () => resolve(socket)),
+    )
+  })
+}
+
 const operations = {
   /** The connections that were established within the time; the others are given up. */
   async connect(wanted: Wanted): Promise<readonly number[]> {
@@ -94,6 +120,19 @@ const operations = {
     const deadline = createDeadline(wanted)
     const answered = await Promise.all(wanted.from.map((from) => askOne(from, wanted.to, deadline)))
     return answered.filter(Boolean).length
+  },
+  /** A datagram from a port of its own in each slot. What comes too late for its slot is left out. */
+  async fire({ to, from, count, startMs, slotMs }: Volley): Promise<void> {
+    const sockets = await Promise.all(
+      Array.from({ length: count }, (_, at) => openFlow({ ...from, port: from.port + at }, to)),
+    )
+    for (const [at, socket] of sockets.entries()) {
+      const momentMs = startMs + at * slotMs
+      await delay(Math.max(0, momentMs - hrtimeMs() - SPIN_MS))
+      while (hrtimeMs() < momentMs);
+      if (hrtimeMs() < momentMs + slotMs) socket.send('q')
+    }
+    for (const socket of sockets) socket.close()
   },
   async reset(ids: readonly number[]): Promise<void> {
     for (const id of ids) held.get(id)?.resetAndDestroy()

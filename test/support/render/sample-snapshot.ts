@@ -248,6 +248,7 @@ export const sampleSnapshot: Snapshot = {
         insertFailed: 31,
         dropped: 32,
         clashesResolved: 2,
+        translatesIpv6: false,
       },
       allocationFailures: {
         pools: [{ pool: 'tcp_connect', total: 42 }],

@@ -1,0 +1,119 @@
+// What conntrack did to packets since the sample before, and what of a NAT nobody sees: causes -> findings. Pure.
+
+import type { Namespace } from '../snapshot.ts'
+import {
+  countResolvedRaces,
+  type DropCause,
+  type Drops,
+  isSearchingLong,
+  judgeDrops,
+} from './conntrack-drops.ts'
+import { type Check, createFinding, type FindingParts, type Patient } from './finding.ts'
+import type { Severity } from './severity.ts'
+import { renderCount } from './words.ts'
+
+interface Words extends Required<Pick<FindingParts, 'why' | 'fix'>> {
+  readonly severity: Severity
+  /** Follows the packets. */
+  readonly what: string
+}
+
+const wordsOf: Readonly<Record<DropCause, Words>> = {
+  exhausted: {
+    severity: 'critical',
+    what: 'no NAT port was found for them',
+    why: 'Most searches for a free port of the NAT address fail, and the clients hang until they time out.',
+    fix: 'Translate to more addresses, widen the range of the rule, or let the clients share connections.',
+  },
+  filling: {
+    severity: 'warning',
+    what: 'no NAT port was found for them, or threads raced for one',
+    why: 'The kernel does not search the whole range, so that some searches fail before the last port is taken.',
+    fix: 'Translate to more addresses, widen the range of the rule, or let the clients share connections.',
+  },
+  race: {
+    severity: 'note',
+    what: 'threads raced for NAT ports',
+    why: 'Two packets took the same free port at the same time. No NAT pool is short of ports, and the clients try again.',
+    fix: 'Use fully-random in the rule (--random-fully): it makes races rare.',
+  },
+  race_or_small_range: {
+    severity: 'note',
+    what: 'threads raced for NAT ports, or a range of at most 32 ports is full',
+    why: 'The counters do not tell these two apart, and not all NAT pools are listed here.',
+    fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack. IPv6 NAT is not listed: conntrack -L -f ipv6 shows it.',
+  },
+  unclear: {
+    severity: 'warning',
+    what: 'threads raced for NAT ports, or no port was found',
+    why: 'Searches met taken ports, and no NAT pool that is listed here is short of ports.',
+    fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack. IPv6 NAT is not listed: conntrack -L -f ipv6 shows it.',
+  },
+  table_full: {
+    severity: 'critical',
+    what: 'the conntrack table is full',
+    why: 'Every new connection is dropped, whatever its destination.',
+    fix: 'Raise net.netfilter.nf_conntrack_max in the initial network namespace while memory allows it.',
+  },
+  other: {
+    severity: 'note',
+    what: 'neither a NAT port nor room in the table was missing',
+    why: 'Conntrack counts packets that it drops without a reason.',
+    fix: '',
+  },
+}
+
+/** The worst that conntrack did since the sample before. */
+export function listDropSeverities(
+  now: Namespace,
+  before: Namespace | undefined,
+): readonly Severity[] {
+  return judgeDrops(now, before).map(({ cause }) => wordsOf[cause].severity)
+}
+
+export const checkConntrack: Check = (patient) => {
+  const { namespace, earlier } = patient
+  const resolved = countResolvedRaces(namespace, earlier)
+  return [
+    ...judgeDrops(namespace, earlier).map((drops) => createDropFinding(patient, drops)),
+    ...(resolved > 0
+      ? [
+          createFinding(patient, 'ok', {
+            what: `${renderCount(resolved, 'race')} for one conntrack entry cost no packet`,
+          }),
+        ]
+      : []),
+    ...(isSearchingLong(namespace, earlier)
+      ? [
+          createFinding(patient, 'warning', {
+            what: 'searches for a NAT port meet more taken ports than there are connections',
+            why: 'The ranges that they search are half full or more. Which these are is not known, as conntrack is not listed.',
+            fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack.',
+          }),
+        ]
+      : []),
+    ...(namespace.conntrack?.translatesIpv6 === true
+      ? [
+          createFinding(patient, 'note', {
+            what: 'the ports of IPv6 NAT are not known',
+            why: 'Rules translate IPv6 sources, and the exporter lists IPv4 entries only.',
+            fix: 'Watch ephemeral_port_nat_insert_failed_total, which counts both, or list them: conntrack -L -f ipv6',
+          }),
+        ]
+      : []),
+  ]
+}
+
+function createDropFinding(patient: Patient, { cause, packets, pool }: Drops) {
+  const { severity, what, why, fix } = wordsOf[cause]
+  const worst = patient.state.pools.find((one) => one.pool === pool)?.worstDestination
+  const where =
+    worst === undefined || (cause !== 'exhausted' && cause !== 'filling')
+      ? ''
+      : `, at worst to ${worst.destination} from ${worst.source}`
+  return createFinding(patient, severity, {
+    what: `${renderCount(packets, 'packet was', 'packets were')} dropped since the sample before: ${what}${where}`,
+    why,
+    fix,
+  })
+}

@@ -1,0 +1,194 @@
+import { describe, expect, test } from 'vitest'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { ConntrackState, NatRangeRow, NatState } from '../../src/snapshot.ts'
+import {
+  buildNamespace,
+  buildPool,
+  buildSnapshot,
+  buildState,
+  linux,
+} from '../support/render/cli-snapshot.ts'
+
+const COUNTS: ConntrackState = {
+  entries: 20_000,
+  limitEntries: 262_144,
+  collisions: 5_000,
+  insertFailed: 70,
+  dropped: 80,
+  clashesResolved: 3,
+  translatesIpv6: false,
+}
+const WORST = { source: '203.0.113.7', destination: '198.51.100.9:443' }
+
+const listing = (tcp: number, udp = 0): NatState => ({
+  readAtSeconds: 1_767_323_045,
+  evicts: true,
+  pools: [],
+  failureProbabilities: [
+    { pool: 'nat_tcp', ratio: tcp },
+    { pool: 'nat_udp', ratio: udp },
+  ],
+  destinations: [],
+  clients: [],
+  ranges: [
+    { protocol: 'tcp', source: WORST.source, firstPort: 1024, lastPort: 65_535, origin: 'rule' },
+  ],
+  truncated: {},
+})
+
+interface Grown {
+  readonly counts?: Partial<ConntrackState>
+  readonly nat?: NatState | undefined
+  readonly natBefore?: NatState | undefined
+  /** Of both samples. */
+  readonly facts?: Partial<ConntrackState>
+}
+
+/** What is found where the counters have grown by that much from one sample to the next. */
+function look({ counts = {}, nat, natBefore = nat, facts = {} }: Grown) {
+  const before = { ...COUNTS, ...facts }
+  const now = {
+    ...before,
+    collisions: before.collisions + (counts.collisions ?? 0),
+    insertFailed: before.insertFailed + (counts.insertFailed ?? 0),
+    dropped: before.dropped + (counts.dropped ?? counts.insertFailed ?? 0),
+    clashesResolved: (before.clashesResolved ?? 0) + (counts.clashesResolved ?? 0),
+  }
+  const pools = ['nat_tcp', 'nat_udp'] as const
+  const state = buildState({
+    pools: pools.map((pool) => buildPool({ pool, worstDestination: WORST })),
+  })
+  const of = (conntrack: ConntrackState, one: NatState | undefined) =>
+    buildSnapshot({ namespaces: [buildNamespace({ state, conntrack, nat: one })] })
+  const diagnosis = diagnose(of(now, nat), linux, of(before, natBefore))
+  return {
+    severity: diagnosis.severity,
+    headline: diagnosis.headline,
+    found: diagnosis.findings
+      .filter(({ what }) => /dropped|raced?|IPv6|searches/.test(what))
+      .map(({ severity, what }) => `${severity}: ${what}`),
+  }
+}
+
+const dropped = (packets: number, why: string) => [
+  expect.stringContaining(
+    `${packets} packet${packets === 1 ? ' was' : 's were'} dropped since the sample before: ${why}`,
+  ),
+]
+
+describe('checkConntrack()', () => {
+  test('says nothing where nothing was dropped, and nothing of a first sample', () => {
+    expect(look({ nat: listing(0) }).found).toEqual([])
+    expect(look({}).found).toEqual([])
+    const first = buildSnapshot({ namespaces: [buildNamespace({ conntrack: COUNTS })] })
+    expect(diagnose(first, linux).findings.filter(({ what }) => /dropped/.test(what))).toEqual([])
+  })
+
+  test('says nothing where a counter has begun anew', () => {
+    expect(look({ counts: { insertFailed: 5, collisions: -1 } }).found).toEqual([])
+    expect(look({ counts: { insertFailed: -5 } }).found).toEqual([])
+  })
+
+  test('calls drops races only where two listings know no pool that fails and searches met too few ports', () => {
+    const race = { counts: { insertFailed: 3, collisions: 2 }, nat: listing(0) }
+    const ranged = (
+      lastPort: number,
+      collisions: number,
+      origin: NatRangeRow['origin'] = 'rule',
+    ) => {
+      const [range] = listing(0).ranges
+      const ranges =
+        range === undefined ? [] : [range, { ...range, firstPort: 1, lastPort, origin }]
+      const counts = { insertFailed: 3, collisions }
+      return look({ counts, nat: { ...listing(0), ranges } }).found[0]
+    }
+    expect(ranged(129, 383)).toMatch(/raced for NAT ports$/)
+    expect(ranged(129, 384)).toMatch(/or no port was found$/)
+    expect(ranged(128, 287)).toMatch(/raced for NAT ports$/)
+    expect(ranged(128, 288)).toMatch(/or no port was found$/)
+    expect(ranged(32, 0)).toMatch(/or a range of at most 32 ports is full$/)
+    expect(ranged(33, 0)).toMatch(/raced for NAT ports$/)
+    expect(ranged(65_000, 0, 'default')).toMatch(/or a range of at most 32 ports is full$/)
+    expect(look(race)).toMatchObject({ severity: 'ok', found: dropped(3, 'threads raced for NAT') })
+    expect(look(race).found[0]).toMatch(/^note.*ports$/)
+    const ambiguous = dropped(3, 'threads raced for NAT ports, or a range of at most 32 ports')
+    expect(look({ ...race, facts: { translatesIpv6: true } }).found).toEqual(
+      expect.arrayContaining(ambiguous),
+    )
+    expect(look({ ...race, facts: { translatesIpv6: undefined } }).found).toEqual(ambiguous)
+    expect(look({ counts: race.counts }).found).toEqual(ambiguous)
+    expect(look({ ...race, nat: listing(0), natBefore: listing(1) }).found).toEqual(
+      dropped(3, 'no NAT port was found for them, at worst to 198.51.100.9:443 from 203.0.113.7'),
+    )
+    const counts = { insertFailed: 3, collisions: 384 }
+    expect(look({ counts, nat: listing(0) }).found).toEqual(
+      dropped(3, 'threads raced for NAT ports, or no port was found'),
+    )
+  })
+
+  test('never calls a full pool a race, whether or not its searches met taken ports', () => {
+    for (const collisions of [0, 900]) {
+      for (const nat of [listing(0.51), listing(0, 1)]) {
+        const seen = look({ counts: { insertFailed: 3, collisions }, nat })
+        expect(seen).toMatchObject({ severity: 'critical', found: dropped(3, 'no NAT port') })
+        expect(seen.headline).toMatch(/new connections$/)
+        expect(seen.found[0]).not.toContain('raced')
+      }
+    }
+    const filling = look({ counts: { insertFailed: 1, collisions: 900 }, nat: listing(0.5) })
+    expect(filling.severity).toBe('warning')
+    expect(filling.found).toEqual(dropped(1, 'no NAT port was found for them, or threads raced'))
+    expect(look({ counts: { insertFailed: 1 }, nat: listing(0.01) }).severity).toBe('warning')
+    expect(look({ counts: { insertFailed: 1 }, nat: listing(0.009) }).severity).toBe('ok')
+  })
+
+  test('without a listing tells a full pool by 128 taken ports for each packet, where there are entries enough', () => {
+    const counts = { insertFailed: 10, collisions: 1280 }
+    expect(look({ counts }).found).toEqual(dropped(10, 'no NAT port was found for them'))
+    expect(look({ counts: { ...counts, collisions: 1279 } }).found).toEqual(
+      dropped(10, 'threads raced for NAT ports, or no port was found'),
+    )
+    expect(look({ counts, facts: { entries: 12_900 } }).found).toEqual(
+      dropped(10, 'threads raced for NAT ports, or no port was found'),
+    )
+  })
+
+  test('tells a full table from packets that were dropped for another reason', () => {
+    const counts = { dropped: 4 }
+    expect(look({ counts, facts: { limitEntries: 22_222 } })).toMatchObject({
+      severity: 'critical',
+      headline: 'The namespace drops new connections',
+      found: dropped(4, 'the conntrack table is full'),
+    })
+    expect(look({ counts, facts: { limitEntries: 19_000 } }).severity).toBe('critical')
+    for (const limitEntries of [22_224, undefined]) {
+      const other = look({ counts, facts: { limitEntries } })
+      expect(other.severity).toBe('ok')
+      expect(other.found).toEqual(dropped(4, 'neither a NAT port'))
+    }
+    const both = look({ counts: { insertFailed: 1, dropped: 3 }, nat: listing(1) })
+    expect(both.found).toHaveLength(2)
+  })
+
+  test('counts races that cost nothing as ok', () => {
+    expect(look({ counts: { clashesResolved: 1 } }).found).toEqual([
+      'ok: 1 race for one conntrack entry cost no packet',
+    ])
+  })
+
+  test('warns of long searches before the first drop, where no listing knows more', () => {
+    const counts = { collisions: 20_001 }
+    expect(look({ counts }).found).toEqual([
+      'warning: searches for a NAT port meet more taken ports than there are connections',
+    ])
+    expect(look({ counts, nat: listing(0) }).found).toEqual([])
+    expect(look({ counts: { collisions: 20_000 } }).found).toEqual([])
+    expect(look({ counts: { collisions: 12_901 }, facts: { entries: 12_900 } }).found).toEqual([])
+  })
+
+  test('says that IPv6 NAT is not known where rules translate it', () => {
+    expect(look({ facts: { translatesIpv6: true } }).found).toEqual([
+      'note: the ports of IPv6 NAT are not known',
+    ])
+  })
+})
