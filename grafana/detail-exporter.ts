@@ -1,7 +1,7 @@
 // The folded rows of the page of one namespace: the range and what decides reuse, and how fresh, complete and cheap the
 // exporter's word is.
 
-import { graphPanel } from './panels.ts'
+import { namespaceGraph } from './graphs.ts'
 import { ageScale, anyIsOdd, goodIfOne } from './scales.ts'
 import type { Section } from './section.ts'
 import { fleet, inNetns, ofExporters } from './selectors.ts'
@@ -13,7 +13,7 @@ export function rangeSection(): Section {
     title: 'Range and settings',
     folded: true,
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'Range utilization',
         description:
           'For capacity planning only: ports of the range held by anything. 100 % is healthy with many destinations, since TCP connections to different ones share ports.',
@@ -28,7 +28,7 @@ export function rangeSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Ports of the range in use',
         description:
           'Distinct ports held by any socket, against what the kernel may choose from (dashed).',
@@ -99,7 +99,7 @@ export function exporterSection(): Section {
     title: 'Can this be trusted: freshness, completeness and cost of the exporter',
     folded: true,
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'Age of the data',
         description:
           'Since the last sample, and since the sockets of this namespace were last listed: older where a cheap look shows that nothing can be near exhaustion. ' +
@@ -124,7 +124,7 @@ export function exporterSection(): Section {
         dashed: 'sampling interval',
         runbook: 'EphemeralPortSamplesStale',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Duration of a sample',
         description: 'By stage: discover the namespaces, read their sockets, model the pools.',
         width: 8,
@@ -138,7 +138,7 @@ export function exporterSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Samples taken and lost',
         description:
           'Samples per second, and restarts of the thread that reads the kernel. Restarts should be none.',
@@ -156,7 +156,7 @@ export function exporterSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Reads of namespaces that failed',
         description:
           'Per second and reason, of all namespaces of the instance. Each leaves a namespace without data.',
@@ -171,7 +171,7 @@ export function exporterSection(): Section {
         ],
         runbook: 'EphemeralPortNamespaceUnreadable',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'CPU',
         description:
           'CPU of the exporter, of one core. By default it samples less often rather than take more than 2 % (5 % while a pool is past half or at risk), plus what scrapes cost.',
@@ -185,7 +185,7 @@ export function exporterSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Memory',
         description: 'Resident memory of the exporter, and the heap in use.',
         width: 8,

@@ -1,6 +1,6 @@
 // The page of one namespace: who holds its ports, by destination and by owner.
 
-import { graphPanel } from './panels.ts'
+import { namespaceGraph } from './graphs.ts'
 import { GREY, HOLDER_COLORS, utilizationScale } from './scales.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
@@ -80,7 +80,7 @@ export function holdersSection(): Section {
         ],
         sortBy: [['Ports', 'desc']],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'What holds tcp_connect',
         description:
           'Ports that are not available to the worst destination, by what holds them. time_wait: churn. close_wait: a program does not close. bound and hidden: bound before they were connected, or idle. Empty for a quiet namespace.',
@@ -96,7 +96,7 @@ export function holdersSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'TCP ports by owner',
         description: 'Who grew, and when: the owners with the most TCP ports, stacked.',
         width: 8,
@@ -110,7 +110,7 @@ export function holdersSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Ports by destination',
         description: 'Who grew, and when: the destinations with the most ports, stacked.',
         width: 8,

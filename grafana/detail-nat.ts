@@ -1,6 +1,6 @@
 // The folded row of the page of one namespace about source NAT: how full conntrack and the NAT's ports are, and because of whom.
 
-import { graphPanel } from './panels.ts'
+import { namespaceGraph } from './graphs.ts'
 import type { Section } from './section.ts'
 import { inNetns } from './selectors.ts'
 import { tablePanel } from './tables.ts'
@@ -11,7 +11,7 @@ export function natSection(): Section {
     title: 'Source NAT',
     folded: true,
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'Conntrack entries',
         description:
           'Entries of the namespace, against what it may have (dashed). No data where it has no conntrack.',
@@ -24,7 +24,7 @@ export function natSection(): Section {
         ],
         dashed: 'limit',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'What the kernel counts',
         description:
           'Taken ports that searches for a free one met, packets dropped because no port was found or threads raced, packets dropped for any reason, and races that were resolved; per second. ' +
@@ -40,7 +40,7 @@ export function natSection(): Section {
         ],
         runbook: 'EphemeralPortNatPortsExhausted',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Next connection fails',
         description:
           'Probability that the next connection to the worst destination finds no NAT port: it is dropped, and its client tries again after 1, 3 and 7 s. No data without the right to list conntrack.',

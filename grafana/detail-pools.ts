@@ -1,7 +1,8 @@
 // The upper rows of the page of one namespace: how full its pools are, and when they run out.
 
+import { namespaceGraph } from './graphs.ts'
 import { toPod } from './links.ts'
-import { barPanel, graphPanel, named, statPanel } from './panels.ts'
+import { barPanel, named, statPanel } from './panels.ts'
 import {
   alertLines,
   anyIsBad,
@@ -170,7 +171,7 @@ export function poolsSection(): Section {
     title: 'Pools and their forecast',
     panels: [
       ...subjects(),
-      graphPanel({
+      namespaceGraph({
         title: 'Utilization and peaks',
         description:
           'Dashed: the highest of all samples in the trailing peak window (2 minutes by default), so that bursts between two scrapes show.',
@@ -190,7 +191,7 @@ export function poolsSection(): Section {
         runbook: 'EphemeralPortPoolUtilizationHigh',
         poolColors: true,
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Used ports and capacity',
         description:
           'Ports of each pool that the next allocation cannot have, against what the pool can ever hand out (dashed). For tcp_connect those of the worst destination.',
@@ -207,7 +208,7 @@ export function poolsSection(): Section {
         dashed: ' capacity',
         poolColors: true,
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Exhaustion risk',
         description:
           'Probability that an allocation fails within the forecast horizon. Alerts: 20 % with less than 30 minutes left, 50 % with less than 15.',
@@ -222,7 +223,7 @@ export function poolsSection(): Section {
         runbook: 'EphemeralPortExhaustionPredicted',
         poolColors: true,
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Time left',
         description: 'Expected time until exhaustion; no line while a pool is not heading there.',
         width: 8,
@@ -234,7 +235,7 @@ export function poolsSection(): Section {
         runbook: 'EphemeralPortExhaustionPredicted',
         poolColors: true,
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Available ports and their lower bound',
         description:
           'Available: how many allocations will succeed. Dashed: ports without any socket, the least that is certain; the truth lies between the two where the kernel hides how a port was bound. ' +

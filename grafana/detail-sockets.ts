@@ -1,6 +1,7 @@
 // The page of one namespace: the sockets behind the numbers, what closes ports to everybody, and what was refused.
 
-import { barPanel, graphPanel } from './panels.ts'
+import { namespaceGraph } from './graphs.ts'
+import { barPanel } from './panels.ts'
 import { refusedTable } from './refused.ts'
 import { goodIfOne, STATE_COLORS } from './scales.ts'
 import type { Section } from './section.ts'
@@ -13,7 +14,7 @@ export function socketsSection(): Section {
   return {
     title: 'Sockets',
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'TCP sockets in the range, by state',
         description:
           'Much time_wait that stays level: churn. Growing close_wait: the peer has closed and the application does not. Growing established: a leak or more load. ' +
@@ -39,7 +40,7 @@ export function socketsSection(): Section {
           legend: `within ${seconds} s`,
         })),
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Connections opened',
         description:
           'connect() calls of the namespace per second (Tcp ActiveOpens). Times 60 it is what TIME_WAIT comes to hold where this side closes.',
@@ -53,7 +54,7 @@ export function socketsSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'UDP sockets in the range, by state',
         description:
           'UDP has one pool for all destinations: each socket costs a port, connected or not.',
@@ -65,7 +66,7 @@ export function socketsSection(): Section {
         queries: [{ expr: states('udp'), legend: '{{state}}' }],
         runbook: 'EphemeralPortUdpPoolHigh',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Accepted connections in the range',
         description:
           'Sockets that a listener inside the range accepted: they share its port and cost no further one.',
@@ -79,7 +80,7 @@ export function socketsSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Destinations in use',
         description:
           'Distinct pairs of local address and remote address:port. More destinations do not crowd each other: each has the whole range.',
@@ -98,7 +99,7 @@ export function blockedSection(): Section {
   return {
     title: 'Blocked ports and listeners',
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'Ports closed to every connect()',
         description:
           'listener: a service listens inside the range. bound: bound and idle, or chosen by the application itself. No connect() can use them, whatever its destination; a rise is a leak.',
@@ -114,7 +115,7 @@ export function blockedSection(): Section {
         ],
         runbook: 'EphemeralPortBlockedPortsGrowing',
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Listeners inside the range',
         description:
           'Services that listen on a port of the range that is not reserved: after a restart any client may have it. Reserve it with net.ipv4.ip_local_reserved_ports.',
@@ -158,7 +159,7 @@ export function failuresSection(): Section {
   return {
     title: 'What was refused',
     panels: [
-      graphPanel({
+      namespaceGraph({
         title: 'Failed allocations',
         description:
           'connect() calls per second that the kernel refused for want of a port. No data where the exporter cannot read tracefs.',
@@ -180,7 +181,7 @@ export function failuresSection(): Section {
         height: 8,
         failed: inNetns('ephemeral_port_destination_allocation_failures_total'),
       }),
-      graphPanel({
+      namespaceGraph({
         title: 'Probe',
         description:
           'How long an allocation made for the purpose took, while it succeeds. No data unless probing is switched on.',

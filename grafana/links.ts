@@ -9,6 +9,8 @@ export const TAG = 'ephemeral-port'
 export const OVERVIEW = { uid: 'ephemeral-port-overview', title: 'Ephemeral ports / Overview' }
 export const DETAIL = { uid: 'ephemeral-port-netns', title: 'Ephemeral ports / Namespace' }
 
+const FLEET = ['datasource', 'cluster', 'job', 'instance'] as const
+
 export interface DataLink {
   readonly title: string
   readonly url: string
@@ -48,8 +50,34 @@ export const LINK_LABELS = ['job', 'var_cluster', 'page'] as const
 export const toExporter: DataLink = {
   title: 'Only this instance',
   url:
-    `/d/${OVERVIEW.uid}?\${datasource:queryparam}&\${cluster:queryparam}` +
+    `/d/${OVERVIEW.uid}?${chosen('datasource', 'cluster')}` +
     `&var-job=\${__field.labels.job:percentencode}&var-instance=\${__field.labels.instance:percentencode}&\${__url_time_range}`,
+  targetBlank: false,
+}
+
+function chosen(...names: readonly string[]): string {
+  return names.map((name) => `\${${name}:queryparam}`).join('&')
+}
+
+/**
+ * From a point of a line to the same page at that moment: what is not a line shows the end of the time shown, and so the
+ * page says who held the ports then. NB: ${__from} and the time of a point are milliseconds.
+ */
+function asItWasThen(uid: string, ...variables: readonly string[]): DataLink {
+  return {
+    title: 'This page as it was then',
+    url: `/d/${uid}?${chosen(...variables)}&from=\${__from}&to=\${__value.time}`,
+    targetBlank: false,
+  }
+}
+
+export const overviewThen = asItWasThen(OVERVIEW.uid, ...FLEET, 'namespace')
+export const netnsThen = asItWasThen(DETAIL.uid, ...FLEET, 'namespace', 'netns')
+
+/** From a line of one namespace to the overview of the exporter that watches it, in the time shown. */
+export const toInstance: DataLink = {
+  title: 'All of this instance',
+  url: `/d/${OVERVIEW.uid}?${chosen(...FLEET)}&\${__url_time_range}`,
   targetBlank: false,
 }
 
@@ -87,7 +115,7 @@ export function headLinks(): readonly DashboardLinkBuilder[] {
       .tags([tag])
       .asDropdown(true)
       .keepTime(true)
-  const kept = `\${datasource:queryparam}&\${cluster:queryparam}&\${job:queryparam}`
+  const kept = chosen('datasource', 'cluster', 'job')
   const toPage = ({ uid, title }: typeof OVERVIEW, variables: string) =>
     new DashboardLinkBuilder(title)
       .type(DashboardLinkType.Link)

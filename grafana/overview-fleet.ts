@@ -1,14 +1,14 @@
 // The lower rows of the fleet overview: who uses the ports, in what state they are, and how the exporters do.
 
-import { ofTen } from './overview-pools.ts'
-import { barPanel, graphPanel } from './panels.ts'
+import { fleetGraph, highestGraph } from './graphs.ts'
+import { barPanel } from './panels.ts'
 import { STATE_COLORS, utilizationScale } from './scales.ts'
 import type { Section } from './section.ts'
 import {
   EXPORTER,
   exportersUp,
   fleet,
-  highest,
+  highestTen,
   OF_NAMESPACES,
   ofExporters,
   orZero,
@@ -102,7 +102,7 @@ export function stateSection(): Section {
           { expr: band('< 0.5'), legend: 'below 50 %', color: 'green' },
         ],
       }),
-      graphPanel({
+      fleetGraph({
         title: 'TCP sockets in the range, by state',
         description:
           'Of the namespaces that export their states (host, and those past --detail.min-utilization). Much time_wait: churn, connections are opened and ' +
@@ -119,54 +119,44 @@ export function stateSection(): Section {
           },
         ],
       }),
-      graphPanel({
+      highestGraph({
         title: 'Connections opened, highest ten',
         description:
           'connect() calls per second of all namespaces of an instance, over five minutes: churn. Times 60 it is what TIME_WAIT will hold.',
         width: 12,
-        ...ofTen,
         height: 8,
         unit: 'cps',
-        queries: [
-          {
-            expr: highest(10, 'instance:ephemeral_port_connections_opened:rate5m'),
-            legend: '{{instance}} {{cluster}}',
-          },
-        ],
+        expr: highestTen({
+          operation: 'sum',
+          by: EXPORTER,
+          of: fleet('instance:ephemeral_port_connections_opened:rate5m'),
+        }),
       }),
-      graphPanel({
+      highestGraph({
         title: 'Ports closed to every connect(), highest ten',
         description:
           'Ports bound and idle, or chosen by the application itself, summed over the namespaces of an instance: no connect() can use them, whatever its ' +
           'destination, and most tools do not show them. A rise is a leak.',
         width: 12,
-        ...ofTen,
         height: 8,
         unit: 'locale',
-        queries: [
-          {
-            expr: `topk(10, sum by (${EXPORTER}) (${fleet('ephemeral_port_blocked_ports', 'holder="bound"')}) > 0)`,
-            legend: '{{instance}} {{cluster}}',
-          },
-        ],
+        expr: `topk(10, sum by (${EXPORTER}) (${fleet('ephemeral_port_blocked_ports', 'holder="bound"')}) > 0)`,
         runbook: 'EphemeralPortBlockedPortsGrowing',
       }),
-      graphPanel({
+      highestGraph({
         title: 'Range utilization, highest ten',
         description:
-          'For capacity planning only: ports of the range held by anything. 100 % is healthy on a host with many destinations, since TCP connections ' +
+          'For capacity planning only: ports of the range held by anything, of the fuller protocol. 100 % is healthy on a host with many destinations, since TCP connections ' +
           'to different destinations share ports.',
         width: 24,
-        ...ofTen,
         height: 8,
         unit: 'percentunit',
         max: 1,
-        queries: [
-          {
-            expr: highest(10, 'instance_protocol:ephemeral_port_range_utilization_ratio:max'),
-            legend: '{{instance}} {{protocol}} {{cluster}}',
-          },
-        ],
+        expr: highestTen({
+          operation: 'max',
+          by: EXPORTER,
+          of: fleet('instance_protocol:ephemeral_port_range_utilization_ratio:max'),
+        }),
       }),
     ],
   }
@@ -179,7 +169,7 @@ export function exporterSection(): Section {
     title: 'Exporters',
     folded: true,
     panels: [
-      graphPanel({
+      fleetGraph({
         title: 'Exporters',
         description:
           'How many of the chosen exporters answer Prometheus, and how many do not but did within a day.',
@@ -193,23 +183,17 @@ export function exporterSection(): Section {
         ],
         runbook: 'EphemeralPortExporterDown',
       }),
-      graphPanel({
+      highestGraph({
         title: 'Age of the last sample, oldest ten',
         description:
           'Everything an exporter says is from its last sample. The age should stay below the sampling interval plus the scrape interval.',
         width: 10,
-        ...ofTen,
         height: 8,
         unit: 's',
-        queries: [
-          {
-            expr: `topk(10, time() - ${fleet('ephemeral_port_last_sample_timestamp_seconds')})`,
-            legend: '{{instance}} {{cluster}}',
-          },
-        ],
+        expr: `topk(10, time() - ${fleet('ephemeral_port_last_sample_timestamp_seconds')})`,
         runbook: 'EphemeralPortSamplesStale',
       }),
-      graphPanel({
+      fleetGraph({
         title: 'Namespaces that cannot be read',
         description:
           'Namespaces whose last read failed (nothing is known of them), and failed reads per second by reason.',
@@ -228,7 +212,7 @@ export function exporterSection(): Section {
         ],
         runbook: 'EphemeralPortNamespaceUnreadable',
       }),
-      graphPanel({
+      fleetGraph({
         title: 'CPU of the exporters',
         description:
           'Of one core. By default an exporter samples less often rather than take more than 2 % (5 % while a pool is past half or at risk), plus what scrapes cost.',
@@ -240,7 +224,7 @@ export function exporterSection(): Section {
           { expr: `avg(${cpu})`, legend: 'average' },
         ],
       }),
-      graphPanel({
+      fleetGraph({
         title: 'Memory of the exporters',
         description: 'Resident memory. It should not grow over days.',
         width: 8,

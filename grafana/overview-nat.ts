@@ -1,14 +1,12 @@
 // The folded row of the fleet overview about source NAT: where its ports and conntrack's entries run out, and because of whom.
 
+import { highestGraph } from './graphs.ts'
 import { LINK_LABELS, toNamespace, withLinkLabel } from './links.ts'
-import { ofTen } from './overview-pools.ts'
-import { graphPanel } from './panels.ts'
 import { conntrackLines, natFailureLines } from './scales.ts'
 import type { Section } from './section.ts'
-import { fleet, highest, NETNS, OF_NAMESPACES } from './selectors.ts'
+import { fleet, highestTen, NETNS, OF_NAMESPACES } from './selectors.ts'
 import { type Column, tablePanel } from './tables.ts'
 
-const legend = '{{netns}} {{instance}} {{cluster}}'
 const ofNamespaces = (metric: string) => fleet(metric, OF_NAMESPACES)
 
 export function natSection(): Section {
@@ -18,7 +16,7 @@ export function natSection(): Section {
     title: 'Source NAT',
     folded: true,
     panels: [
-      graphPanel({
+      highestGraph({
         title: 'Next connection fails, highest ten',
         description:
           'Probability that the next connection to the worst destination finds no NAT port: it is dropped, and its client tries again after 1, 3 and 7 s. No data without the right to list conntrack.',
@@ -26,28 +24,27 @@ export function natSection(): Section {
         height: 9,
         unit: 'percentunit',
         max: 1,
-        ...ofTen,
         lines: natFailureLines,
-        queries: [
-          {
-            expr: highest(10, 'ephemeral_port_nat_failure_probability_ratio', OF_NAMESPACES),
-            legend: `{{pool}} ${legend}`,
-          },
-        ],
+        each: 'netns',
+        expr: highestTen({
+          operation: 'max',
+          by: NETNS,
+          of: ofNamespaces('ephemeral_port_nat_failure_probability_ratio'),
+        }),
         runbook: 'EphemeralPortNatPortsFillingUp',
       }),
-      graphPanel({
+      highestGraph({
         title: 'Dropped by conntrack, highest ten',
         description:
           'Packets per second: no NAT port was found, threads raced, or the table was full. No data where nobody has conntrack.',
         width: 8,
         height: 9,
         unit: 'cps',
-        ...ofTen,
-        queries: [{ expr: `topk(10, ${dropped})`, legend }],
+        each: 'netns',
+        expr: `topk(10, ${dropped})`,
         runbook: 'EphemeralPortNatPortsExhausted',
       }),
-      graphPanel({
+      highestGraph({
         title: 'Conntrack table, highest ten',
         description:
           'Entries of a namespace as a share of what it may have. At 100 % every new connection is dropped, whatever its destination.',
@@ -55,9 +52,9 @@ export function natSection(): Section {
         height: 9,
         unit: 'percentunit',
         max: 1,
-        ...ofTen,
         lines: conntrackLines,
-        queries: [{ expr: `topk(10, ${filled})`, legend }],
+        each: 'netns',
+        expr: `topk(10, ${filled})`,
         runbook: 'EphemeralPortConntrackTableFull',
       }),
       natTable({

@@ -1,9 +1,9 @@
 // The fleet overview: the pools that are worst now, and how they got there.
 
-import { LINK_LABELS, toExporter, toNamespace, withLinkLabel } from './links.ts'
-import { graphPanel } from './panels.ts'
+import { highestGraph } from './graphs.ts'
+import { LINK_LABELS, toNamespace, withLinkLabel } from './links.ts'
 import { alertLines, etaScale, riskLines, riskScale, utilizationScale } from './scales.ts'
-import { fleet, highest, NETNS, OF_NAMESPACES } from './selectors.ts'
+import { EXPORTER, fleet, highestTen, NETNS, OF_NAMESPACES } from './selectors.ts'
 import { type Column, tablePanel } from './tables.ts'
 
 /**
@@ -173,82 +173,67 @@ export function worstEver() {
   })
 }
 
-/** Ten lines of instances. */
-export const ofTen = { legendRight: true, colorsByName: true, dataLinks: [toExporter] } as const
-
 export function courses() {
   return [
-    graphPanel({
+    highestGraph({
       title: 'Exhaustion risk, highest ten',
       description:
-        'Probability that an allocation fails within the forecast horizon, for the ten instances and pools where it was the highest.',
+        'Probability that an allocation from any pool but tcp_bind fails within the forecast horizon, for the ten instances where it was the highest. Which pool it is: see the tables above.',
       width: 12,
       height: 9,
-      ...ofTen,
       unit: 'percentunit',
       max: 1,
       lines: riskLines,
-      queries: [
-        {
-          expr: highest(10, 'instance_pool:ephemeral_port_exhaustion_risk_ratio:max', WITHOUT_BIND),
-          legend: '{{instance}} {{pool}} {{cluster}}',
-        },
-      ],
+      expr: highestTen({
+        operation: 'max',
+        by: EXPORTER,
+        of: fleet('instance_pool:ephemeral_port_exhaustion_risk_ratio:max', WITHOUT_BIND),
+      }),
       runbook: 'EphemeralPortExhaustionPredicted',
     }),
-    graphPanel({
+    highestGraph({
       title: 'Pool utilization, highest ten',
       description:
         'Utilization of the fullest pool of each instance, for the ten where it was the highest. High and level is a plateau; what matters is whether it rises.',
       width: 12,
       height: 9,
-      ...ofTen,
       unit: 'percentunit',
       max: 1,
       lines: alertLines,
-      queries: [
-        {
-          expr: highest(
-            10,
-            'instance_pool:ephemeral_port_pool_utilization_ratio:max',
-            WITHOUT_BIND,
-          ),
-          legend: '{{instance}} {{pool}} {{cluster}}',
-        },
-      ],
+      expr: highestTen({
+        operation: 'max',
+        by: EXPORTER,
+        of: fleet('instance_pool:ephemeral_port_pool_utilization_ratio:max', WITHOUT_BIND),
+      }),
       runbook: 'EphemeralPortPoolUtilizationHigh',
     }),
-    graphPanel({
+    highestGraph({
       title: 'Failed allocations, highest ten',
       description:
-        'Failed allocations per second by instance and pool, over five minutes. No data where failures cannot be observed.',
+        'Failed allocations per second of all pools of an instance, over five minutes. No data where failures cannot be observed.',
       width: 12,
       height: 9,
-      ...ofTen,
       unit: 'cps',
-      queries: [
-        {
-          expr: highest(10, 'instance_pool:ephemeral_port_allocation_failures:rate5m'),
-          legend: '{{instance}} {{pool}} {{cluster}}',
-        },
-      ],
+      expr: highestTen({
+        operation: 'sum',
+        by: EXPORTER,
+        of: fleet('instance_pool:ephemeral_port_allocation_failures:rate5m'),
+      }),
       runbook: 'EphemeralPortAllocationsFailing',
     }),
-    graphPanel({
-      title: 'Namespaces at risk',
+    highestGraph({
+      title: 'Namespaces at risk, highest ten',
       description:
         'How many namespaces of an instance are more likely than not to run out, for the ten instances with the most.',
       width: 12,
       height: 9,
-      ...ofTen,
       unit: 'none',
       decimals: 0,
-      queries: [
-        {
-          expr: highest(10, 'instance:ephemeral_port_exhaustion_risk_ratio:count_at_risk'),
-          legend: '{{instance}} {{cluster}}',
-        },
-      ],
+      expr: highestTen({
+        operation: 'sum',
+        by: EXPORTER,
+        of: fleet('instance:ephemeral_port_exhaustion_risk_ratio:count_at_risk'),
+      }),
       stacked: true,
       runbook: 'EphemeralPortExhaustionPredicted',
     }),

@@ -44,11 +44,18 @@ export function orZero(expression: string, known: string): string {
   return `${expression} or 0 * count(${known})`
 }
 
+/** Gives the sum or the maximum of `of`, one series for each value of the labels `by`. */
+interface Aggregation {
+  readonly operation: 'max' | 'sum'
+  readonly by: string
+  readonly of: string
+}
+
 /**
- * The series of a recorded metric that were the highest at any time shown. NB: topk() alone chooses anew at every step, and
- * draws dozens of fragments where a dozen lines are meant.
+ * The ten that were the highest at any time shown. NB: topk() alone chooses anew at every step, and draws dozens of
+ * fragments where a dozen lines are meant.
  */
-export function highest(count: number, metric: string, ...matchers: readonly string[]): string {
-  const series = fleet(metric, ...matchers)
-  return `${series} and topk(${count}, max_over_time(${series}[$__range] @ end()))`
+export function highestTen({ operation, by, of }: Aggregation): string {
+  const highest = `${operation} by (${by}) (max_over_time(${of}[$__range] @ end()))`
+  return `${operation} by (${by}) (${of}) and topk(10, ${highest})`
 }

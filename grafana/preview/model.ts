@@ -28,6 +28,7 @@ export interface FieldOptions {
   readonly noValue?: string
   readonly mappings?: readonly ValueMapping[]
   readonly thresholds?: { readonly steps: readonly Threshold[] }
+  readonly links?: readonly Link[]
   readonly custom?: {
     readonly stacking?: { readonly mode?: string }
     readonly thresholdsStyle?: { readonly mode?: string }

@@ -90,7 +90,8 @@ export function toFrames(
         fields: [
           { name: 'Time', type: 'time', values: points.map(([seconds]) => seconds * 1000) },
           {
-            name: 'Value',
+            // Since Grafana 10 the data source names it after the metric, if the answer has one.
+            name: metric.__name__ ?? 'Value',
             type: 'number',
             labels: metric,
             config: { displayNameFromDS: renderLegend(legendFormat, metric) },
@@ -112,6 +113,9 @@ interface DataContext {
   readonly rowIndex?: number
 }
 
+/** The beginning of the time shown, as links have it: milliseconds. */
+export const FROM = 1_749_996_400_000
+
 /** Grafana's templateSrv, as far as links need it. */
 export function replaceVariables(
   text: string,
@@ -121,6 +125,10 @@ export function replaceVariables(
   return text.replaceAll(/\$\{([\w.]+)(?::(\w+))?\}/g, (found, path: string, format?: string) => {
     if (path === '__url_time_range') return 'from=now-1h&to=now'
     if (format === 'queryparam') return `var-${path}=${path === 'datasource' ? 'prom' : '$__all'}`
+    if (path === '__from') return `${FROM}`
+    if (path === '__value.time') {
+      return `${frame?.fields.find(({ type }) => type === 'time')?.values[rowIndex]}`
+    }
     if (path === '__field.displayName') return field?.state?.displayName ?? field?.name ?? ''
     const name = path.split('.').at(-1) ?? ''
     const value = path.startsWith('__data.fields.')

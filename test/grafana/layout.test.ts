@@ -77,6 +77,22 @@ test('graphs of the highest ten have room for ten names, and those of shares hav
   })
 })
 
+test('every graph leads to its page as it was at that moment, and the lines of instances to their instance as well', () => {
+  for (const file of DASHBOARDS) {
+    const graphs = listPanels(readDashboard(file)).filter(({ type }) => type === 'timeseries')
+    expect(graphs.length).toBeGreaterThan(10)
+    for (const { title, fieldConfig } of graphs) {
+      const titles = fieldConfig?.defaults.links?.map((link) => link.title)
+      const isOfTen = title.endsWith('highest ten') || title.endsWith('oldest ten')
+      const other = file === 'ephemeral-port-netns.json' ? ['All of this instance'] : []
+      expect([title, titles]).toEqual([
+        title,
+        [...(isOfTen ? ['Only this instance'] : []), 'This page as it was then', ...other],
+      ])
+    }
+  }
+})
+
 test('who holds the ports begins, and what cannot be read stands, on the first screen of 768 pixels', () => {
   // Below the head of Grafana and that of the page, rows of 38 pixels.
   const topOf = ({ gridPos }: Panel) => 150 + gridPos.y * 38
