@@ -47,7 +47,7 @@ export function rangeSection(): Section {
       tablePanel({
         title: 'Range and reserved ports',
         description:
-          'net.ipv4.ip_local_port_range, and the ports of net.ipv4.ip_local_reserved_ports that lie inside it.',
+          'net.ipv4.ip_local_port_range, the ports of net.ipv4.ip_local_reserved_ports that lie inside it, and where the exporter has that from.',
         width: 12,
         height: 4,
         unit: 'none',
@@ -57,6 +57,7 @@ export function rangeSection(): Section {
           setting('ephemeral_port_range_ports'),
           setting('ephemeral_port_reserved_ports'),
           setting('ephemeral_port_usable_ports'),
+          { expr: `max by (instance, range) (${inNetns('ephemeral_port_source_info')})` },
         ],
         columns: [
           { value: 0, title: 'First', unit: 'none' },
@@ -64,6 +65,7 @@ export function rangeSection(): Section {
           { value: 2, title: 'Ports', unit: 'none' },
           { value: 3, title: 'Reserved', unit: 'none' },
           { value: 4, title: 'Usable', unit: 'none' },
+          { label: 'range', title: 'Known from' },
           { label: 'instance' },
         ],
         sortBy: [['instance', 'asc']],
@@ -160,6 +162,7 @@ export function exporterSection(): Section {
         title: 'Reads of namespaces that failed',
         description:
           'Per second and reason, of all namespaces of the instance. Each leaves a namespace without data.',
+        legendRight: true,
         width: 8,
         height: 8,
         unit: 'cps',

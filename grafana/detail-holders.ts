@@ -84,7 +84,8 @@ export function holdersSection(): Section {
         title: 'What holds tcp_connect',
         description:
           'Ports that are not available to the worst destination, by what holds them. time_wait: churn. close_wait: a program does not close. bound and hidden: bound before they were connected, or idle. Empty for a quiet namespace.',
-        width: 8,
+        legendRight: true,
+        width: 12,
         height: 9,
         unit: 'locale',
         stacked: true,
@@ -99,7 +100,8 @@ export function holdersSection(): Section {
       namespaceGraph({
         title: 'TCP ports by owner',
         description: 'Who grew, and when: the owners with the most TCP ports, stacked.',
-        width: 8,
+        legendRight: true,
+        width: 12,
         height: 9,
         unit: 'locale',
         stacked: true,
@@ -113,7 +115,8 @@ export function holdersSection(): Section {
       namespaceGraph({
         title: 'Ports by destination',
         description: 'Who grew, and when: the destinations with the most ports, stacked.',
-        width: 8,
+        legendRight: true,
+        width: 24,
         height: 9,
         unit: 'locale',
         stacked: true,

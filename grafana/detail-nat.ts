@@ -29,6 +29,7 @@ export function natSection(): Section {
         description:
           'Taken ports that searches for a free one met, packets dropped because no port was found or threads raced, packets dropped for any reason, and races that were resolved; per second. ' +
           'Collisions that rise fast are the warning before the first drop.',
+        legendRight: true,
         width: 8,
         height: 8,
         unit: 'cps',

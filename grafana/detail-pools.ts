@@ -139,7 +139,7 @@ function subjects() {
     tablePanel({
       title: 'What this namespace is',
       description:
-        'Its pod, if it is one; which reader answers for it; whether what it says is exact or an upper bound of what is available; and where its port range was learned. ' +
+        'Its pod, if it is one; which reader answers for it; and whether what it says is exact or an upper bound of what is available. ' +
         'A quiet namespace (--detail.min-utilization) exports about 30 series; panels that need more of them stay empty.',
       width: 14,
       height: 4,
@@ -147,18 +147,17 @@ function subjects() {
       queries: [
         {
           expr:
-            `max by (instance, netns_kind, namespace, pod, reader, exactness, range) (${inNetns('ephemeral_port_source_info')} ` +
+            `max by (instance, netns_kind, namespace, pod, reader, exactness) (${inNetns('ephemeral_port_source_info')} ` +
             `* on (${NETNS}) group_left (netns_kind, namespace, pod) max by (${NETNS}, netns_kind, namespace, pod) (${inNetns('ephemeral_port_netns_info')}))`,
         },
       ],
       columns: [
-        { label: 'netns_kind', title: 'kind', width: 90 },
-        { label: 'namespace', minWidth: 120 },
-        { label: 'pod', link: toPod, minWidth: 230 },
+        { label: 'netns_kind', title: 'kind', width: 95 },
+        { label: 'namespace', minWidth: 105 },
+        { label: 'pod', link: toPod, minWidth: 210 },
         { label: 'reader', width: 90 },
-        { label: 'exactness', width: 110 },
-        { label: 'range', width: 90 },
-        { label: 'instance', width: 190 },
+        { label: 'exactness', width: 104 },
+        { label: 'instance', width: 150 },
       ],
       sortBy: [['instance', 'asc']],
     }),
@@ -175,6 +174,7 @@ export function poolsSection(): Section {
         title: 'Utilization and peaks',
         description:
           'Dashed: the highest of all samples in the trailing peak window (2 minutes by default), so that bursts between two scrapes show.',
+        legendRight: true,
         width: 12,
         height: 9,
         unit: 'percentunit',
@@ -195,6 +195,7 @@ export function poolsSection(): Section {
         title: 'Used ports and capacity',
         description:
           'Ports of each pool that the next allocation cannot have, against what the pool can ever hand out (dashed). For tcp_connect those of the worst destination.',
+        legendRight: true,
         width: 12,
         height: 9,
         unit: 'locale',
@@ -212,7 +213,7 @@ export function poolsSection(): Section {
         title: 'Exhaustion risk',
         description:
           'Probability that an allocation fails within the forecast horizon. Alerts: 20 % with less than 30 minutes left, 50 % with less than 15.',
-        width: 8,
+        width: 6,
         height: 8,
         unit: 'percentunit',
         max: 1,
@@ -226,7 +227,7 @@ export function poolsSection(): Section {
       namespaceGraph({
         title: 'Time left',
         description: 'Expected time until exhaustion; no line while a pool is not heading there.',
-        width: 8,
+        width: 6,
         height: 8,
         unit: 's',
         queries: [
@@ -240,7 +241,8 @@ export function poolsSection(): Section {
         description:
           'Available: how many allocations will succeed. Dashed: ports without any socket, the least that is certain; the truth lies between the two where the kernel hides how a port was bound. ' +
           'Dotted: reclaimable, TIME_WAIT that connect() may recycle now, not counted as used; and uncertain, by how many available may be too high.',
-        width: 8,
+        legendRight: true,
+        width: 12,
         height: 8,
         unit: 'locale',
         queries: [

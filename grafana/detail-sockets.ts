@@ -19,6 +19,7 @@ export function socketsSection(): Section {
         description:
           'Much time_wait that stays level: churn. Growing close_wait: the peer has closed and the application does not. Growing established: a leak or more load. ' +
           'Growing syn_sent: the destination does not answer. bound: holds a port and is neither connected nor listening. Empty below --detail.min-utilization.',
+        legendRight: true,
         width: 12,
         height: 9,
         unit: 'short',

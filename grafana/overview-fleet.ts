@@ -107,6 +107,7 @@ export function stateSection(): Section {
         description:
           'Of the namespaces that export their states (host, and those past --detail.min-utilization). Much time_wait: churn, connections are opened and ' +
           'closed all the time. Growing close_wait: an application does not close. Growing bound: it binds and does not connect.',
+        legendRight: true,
         width: 16,
         height: 8,
         unit: 'short',
@@ -197,6 +198,7 @@ export function exporterSection(): Section {
         title: 'Namespaces that cannot be read',
         description:
           'Namespaces whose last read failed (nothing is known of them), and failed reads per second by reason.',
+        legendRight: true,
         width: 8,
         height: 8,
         unit: 'short',
@@ -216,7 +218,7 @@ export function exporterSection(): Section {
         title: 'CPU of the exporters',
         description:
           'Of one core. By default an exporter samples less often rather than take more than 2 % (5 % while a pool is past half or at risk), plus what scrapes cost.',
-        width: 8,
+        width: 7,
         height: 8,
         unit: 'percentunit',
         queries: [
@@ -227,7 +229,7 @@ export function exporterSection(): Section {
       fleetGraph({
         title: 'Memory of the exporters',
         description: 'Resident memory. It should not grow over days.',
-        width: 8,
+        width: 7,
         height: 8,
         unit: 'bytes',
         queries: [
@@ -238,7 +240,7 @@ export function exporterSection(): Section {
       tablePanel({
         title: 'Versions',
         description: 'How many exporters run which version of the exporter and of Node.',
-        width: 8,
+        width: 10,
         height: 8,
         unit: 'none',
         queries: [

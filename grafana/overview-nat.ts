@@ -97,7 +97,7 @@ function natTable({
   return tablePanel({
     title,
     description,
-    width: 12,
+    width: 24,
     height: 8,
     unit: 'locale',
     queries: [{ expr: withLinkLabel(`topk(15, sum by (${NETNS}, ${labels}) (${ports}))`) }],
@@ -105,7 +105,7 @@ function natTable({
       ...columns,
       { label: 'protocol', width: 96 },
       { value: 0, title: 'Ports', unit: 'locale', decimals: 0, width: 90 },
-      { label: 'netns', link: toNamespace, minWidth: 120 },
+      { label: 'netns', link: toNamespace, minWidth: 270 },
       { label: 'instance', width: 145 },
       { label: 'cluster', hidden: true },
       ...LINK_LABELS.map((label) => ({ label, hidden: true })),

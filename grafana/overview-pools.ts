@@ -22,7 +22,8 @@ const causes = fleet('ephemeral_port_pool_cause_info', ...chosen)
 const destinations = fleet('ephemeral_port_pool_worst_destination_info', ...chosen)
 
 const identity: readonly Column[] = [
-  { label: 'netns', link: toNamespace, minWidth: 250 },
+  // 36 letters: the name of a pod of a deployment ends in two hashes of 16.
+  { label: 'netns', link: toNamespace, minWidth: 298 },
   { label: 'instance', width: 140 },
   { label: 'pool', width: 98 },
 ]
@@ -48,8 +49,8 @@ export function worstPools() {
   return tablePanel({
     title: 'Worst pools now',
     description:
-      `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones at the end of the time shown, riskiest first; a namespace leads to its page. Utilization and available ports of ` +
-      'tcp_connect are those of its worst destination, which is named; the cause is said of pools past 80 % or at risk. Risk, utilization and available ports need the recording rules. No time left: not heading for exhaustion, or not known yet.',
+      `The ${ROWS} pools that run out soonest and the ${ROWS} fullest ones at the end of the time shown, riskiest first; a namespace leads to its page. Used and Available of ` +
+      'tcp_connect are those of its worst destination, which is named; Peak is the highest Used of the last two minutes; the cause is said of pools past 80 % or at risk. Risk, Used and Available need the recording rules. No time left: not heading for exhaustion, or not known yet.',
     width: 24,
     height: 10,
     unit: 'none',
@@ -91,12 +92,12 @@ export function worstPools() {
       },
       {
         value: 0,
-        title: 'Utilization',
+        title: 'Used',
         unit: 'percentunit',
         decimals: 0,
         scale: utilizationScale,
-        look: 'gauge',
-        width: 118,
+        look: 'color',
+        width: 70,
       },
       {
         value: 4,

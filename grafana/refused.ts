@@ -35,7 +35,7 @@ export function refusedTable({ failed, by = [], place = [], link, ...options }: 
         width: 90,
       },
       { label: 'destination', minWidth: 165 },
-      { label: 'owner', minWidth: 200 },
+      { label: 'owner', minWidth: 165 },
       ...place,
     ],
     sortBy: [['Failed', 'desc']],

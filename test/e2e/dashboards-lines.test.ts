@@ -73,6 +73,23 @@ describe.each(VERSIONS)('Grafana %s', (version) => {
     expect(all.filter(({ looks }) => looks.size !== 1)).toEqual([])
   })
 
+  test('the legend of a graph with more than three lines stands beside it, where it has room for all', async () => {
+    let many = 0
+    for (const one of graphs) {
+      const { options, gridPos } = one.panel
+      const rows = (await linesOf(version, one, answers.of(one))).length
+      if (rows <= 3) continue
+      many++
+      expect([one.name, options?.legend]).toEqual([
+        one.name,
+        expect.objectContaining({ placement: 'right' }),
+      ])
+      // A head and rows of 20 pixels, below a title of 40.
+      expect(gridPos.h * 38 - 8 - 40, one.name).toBeGreaterThanOrEqual((rows + 1) * 20)
+    }
+    expect(many).toBeGreaterThan(10)
+  })
+
   test('lines of a graph of one namespace have colors of their own', async () => {
     const owners = ['a/b/app', 'a/b/istio-proxy', 'none', 'containerd.service'].map((owner) =>
       answer({ owner }),

@@ -24,6 +24,8 @@ const TARGET_LABELS = ['cluster', 'job', 'instance']
 
 /** Mean width of a letter of a title, in pixels: Inter, 14 pixels, medium. */
 const CHARACTER = 7.4
+/** Its last two columns have to be scrolled to; what names the culprit is before them. */
+const WIDER = 'Worst pools now'
 
 /** Labels by metric: what the exporter exports, what the recording rules record, and what Prometheus makes of itself. */
 async function listMetrics(): Promise<ReadonlyMap<string, readonly string[]>> {
@@ -110,6 +112,15 @@ describe.each(DASHBOARDS)('%s', (file) => {
           ? [`${panel.title}: ${matcher.options} needs ${matcher.options.length * CHARACTER + 36}`]
           : []
       })
+      const shown = columns.filter(
+        ({ properties }) => !properties.some(({ id }) => id === 'custom.hidden'),
+      )
+      const widths = shown.map(({ matcher, properties }) => {
+        const width = properties.find(({ id }) => /^custom\.(?:minW|w)idth$/.test(id))?.value
+        return Number(width ?? matcher.options.length * CHARACTER + 36)
+      })
+      const all = widths.reduce((sum, width) => sum + width, 0)
+      if (all > inside && panel.title !== WIDER) heads.push(`${panel.title}: ${all} of ${inside}`)
       return title > inside ? [`${panel.title}: ${title} of ${inside}`, ...heads] : heads
     })
     expect(problems).toEqual([])

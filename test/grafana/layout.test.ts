@@ -43,6 +43,9 @@ test('the pools that are worst now have all that names the culprit on a screen o
   const pixels = widths.reduce<number>((sum, width) => sum + Number(width), 0)
   expect(pixels).toBeGreaterThan(1000)
   expect(pixels).toBeLessThanOrEqual(1366 - 32 - 24)
+  // A letter is about 7.7 pixels wide, and a cell has 16 beside its text.
+  const [ofNetns] = widths
+  expect(Number(ofNetns) - 16).toBeGreaterThan('pod/checkout/api-5d8f9c7b64-x2k4p'.length * 7.7)
 })
 
 test('graphs of the highest ten have room for ten names, and those of shares have lines where the alerts are', () => {
