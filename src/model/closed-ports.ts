@@ -13,7 +13,7 @@ import {
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
-import { settleDoubt } from './parity.ts'
+import { advanceParity, type ParityMemory, settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 import { applyRefusals, type RefusalMemory } from './refusals.ts'
 import { holdUnseenPorts, listUnseenPorts } from './unseen-ports.ts'
@@ -23,6 +23,7 @@ export interface ClosedMemory {
   readonly flows: BoundFlows
   /** Listeners in the range, gone ones included while connections are left that they accepted. */
   readonly listeners: readonly Listener[]
+  readonly parity: ParityMemory
   readonly refusals: RefusalMemory
 }
 
@@ -82,17 +83,21 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const tested = tests && closeTested(census, seen, { tests, unseen })
     let ports = tested === undefined ? seen : countPorts(census, settings)
 
+    const parity = advanceParity(before?.parity, { census, ports, settings })
+    const { mixed } = parity
     doubt.fill(0)
     const untested = tested?.untested ?? listOpenPorts(census, seen, settings)
     for (const port of untested) doubt[port] = 1
     // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
     if (boundKnown && portsReopen && untested.length > 0) {
-      settleDoubt({ census, ports, firstPort: first, lastPort: last, unknown: doubt })
+      settleDoubt({ census, ports, firstPort: first, lastPort: last, mixed, unknown: doubt })
     }
     const refusals = applyRefusals(before?.refusals, { ...input, ports, doubt })
     if (refusals.isMarked) ports = countPorts(census, settings)
 
-    const isAccepted = (port: number) => ((bound.left[port] ?? 0) & (1 << ORIGIN.accepted)) !== 0
+    // An open port has none: the listener had joined a connection, with SO_REUSEADDR on both.
+    const isAccepted = (port: number) =>
+      ((bound.left[port] ?? 0) & (1 << ORIGIN.accepted)) !== 0 && tests?.get(port)?.closed !== false
     const listeners = rememberListeners(census, before?.listeners ?? [], isAccepted)
     const columns = accountDestinations(census, ports, {
       firstPort: first,
@@ -103,7 +108,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     return {
       ports,
       columns,
-      memory: { flows: bound.flows, listeners, refusals: refusals.memory },
+      memory: { flows: bound.flows, listeners, parity, refusals: refusals.memory },
       ambiguousPorts: tested?.ambiguous,
       certain: untested.length === 0 && tested?.isPresumed !== true && unknownReuse === undefined,
       uncertainPorts: (worst) =>

@@ -4,16 +4,44 @@
 // chance could give them is used by clients that do not bind, as long as bind(0) finds ports of its own parity.
 // The reverse proves nothing: after a rush that filled the first half, connections that close in the order in which they were
 // opened leave those of the other half; and programs that confine themselves to a part of the range use both alike.
+// What was there while bind(0) had no port of its parity, or when the range became another, proves nothing as long as it lasts.
 
+import type { NetSettings } from '../observation.ts'
 import { type Census, USE } from './census.ts'
 import { HOLD } from './flows.ts'
-import type { Ports } from './ports.ts'
+import { nameRange, type Ports } from './ports.ts'
+
+/** What one sample leaves for the next. */
+export interface ParityMemory {
+  /** The range and what is reserved of it. */
+  readonly range: string
+  /** Ports of which bind(0) may have taken some although they have connect()'s parity. Each is left until no socket has it. */
+  readonly mixed: Uint16Array
+}
+
+/** Learns from a census at which ports parity proves nothing. Of what was before the first one it knows nothing. */
+export function advanceParity(
+  before: ParityMemory | undefined,
+  { census, ports, settings }: { census: Census; ports: Ports; settings: NetSettings },
+): ParityMemory {
+  const range = nameRange(settings)
+  const { first, last } = settings.range
+  const isUsed = (port: number) => ((census.portUse[port] ?? 0) & USE.tcp) !== 0
+  const isChanged = before !== undefined && before.range !== range
+  if (!isChanged && hasEarlyBindPort(census, ports, { firstPort: first, lastPort: last })) {
+    return { range, mixed: before?.mixed.filter(isUsed) ?? new Uint16Array(0) }
+  }
+  const all = Array.from({ length: last - first + 1 }, (_, at) => first + at)
+  return { range, mixed: Uint16Array.from(all.filter(isUsed)) }
+}
 
 export interface DoubtInput {
   readonly census: Census
   readonly ports: Ports
   readonly firstPort: number
   readonly lastPort: number
+  /** Ports at which parity proves nothing. */
+  readonly mixed: Uint16Array
   /** 1 at each port with connections of which nothing else is known, by port number. */
   readonly unknown: Uint8Array
 }
@@ -22,15 +50,17 @@ export interface DoubtInput {
 const NO_CHANCE = 4
 
 /** Leaves 1 in `unknown` at the ports that stay in doubt, and 0 at the others. */
-export function settleDoubt({ census, ports, firstPort, lastPort, unknown }: DoubtInput): void {
-  // bind(0) may have taken any port when its own are taken.
-  if (!hasEarlyBindPort(census, ports, { firstPort, lastPort })) return
-  const plain = findPlainDestinations({ census, ports, firstPort, lastPort, unknown })
+export function settleDoubt(input: DoubtInput): void {
+  const { census, firstPort, lastPort, mixed, unknown } = input
+  for (const local of mixed) {
+    if (unknown[local] === 1) unknown[local] = IN_DOUBT
+  }
+  const plain = findPlainDestinations(input)
   const { destination, port, hold } = census.flows.columns()
   const flows = census.flows.flowCount()
   for (let flow = 0; flow < flows; flow++) {
     const local = port[flow] ?? 0
-    if (unknown[local] === 0) continue
+    if (unknown[local] !== 1) continue
     const isFirst = (local - firstPort) % 2 === 0
     // A TIME_WAIT may be of a connection whose port the application chose.
     const isClear = isFirst && hold[flow] === HOLD.live && plain[destination[flow] ?? 0] === 1
@@ -41,7 +71,7 @@ export function settleDoubt({ census, ports, firstPort, lastPort, unknown }: Dou
   }
 }
 
-/** Marks a port while its other connections are still to be looked at. */
+/** Marks a port that stays in doubt, while others are still to be looked at. */
 const IN_DOUBT = 2
 
 /** Marks with 1 the destinations whose clients do not bind: their connections have far too many first ports for chance. */
@@ -53,7 +83,7 @@ function findPlainDestinations(input: DoubtInput): Uint8Array {
   const first = new Uint32Array(all.length)
   for (let flow = 0; flow < flows; flow++) {
     const local = port[flow] ?? 0
-    if (unknown[local] === 0) continue
+    if (unknown[local] !== 1) continue
     const to = destination[flow] ?? 0
     all[to] = (all[to] ?? 0) + 1
     if ((local - firstPort) % 2 === 0) first[to] = (first[to] ?? 0) + 1

@@ -1,7 +1,7 @@
 // The reducer of one namespace: state x reading -> next state and what the sample learned. The same call is the
 // production loop, the replay of recorded readings and the test harness.
 
-import type { NamespaceReading, NetSettings, PortRange } from '../observation.ts'
+import type { NamespaceReading } from '../observation.ts'
 import type { Destination, NamespaceState, Pool } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
 import { type Census, createCensusTaker, USE } from './census.ts'
@@ -19,7 +19,7 @@ import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-por
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePool, type PoolHistories, withholdUnknown } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { BLOCKING, countPorts } from './ports.ts'
+import { BLOCKING, countPorts, nameRange } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -290,9 +290,4 @@ function describeDoubt(census: Census, { settings, tcpBoundKnown }: NamespaceRea
     capacityPorts: tcp.capacity,
     unusedPorts: tcp.unused,
   }
-}
-
-function nameRange({ range, reserved }: NetSettings): string {
-  const name = ({ first, last }: PortRange) => `${first}-${last}`
-  return [range, ...reserved].map(name).join(' ')
 }

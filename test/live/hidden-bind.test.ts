@@ -176,6 +176,55 @@ test('connections that close in the order in which they were opened close no por
   })
 })
 
+/** The page of two destinations that are used by clients of whom one binds first, and then the kernel's word. */
+async function expectDoubt({ look, fill }: Scene) {
+  const { available, uncertain } = await look()
+  const truth = Math.min(await fill(server), await fill(other))
+  expect(truth).toBeLessThan(available)
+  expect(truth).toBeGreaterThanOrEqual(available - uncertain)
+}
+
+const bindFirst = { bind: { address: '127.0.0.1', port: 0 }, connect: server }
+const RANGE = 'net.ipv4.ip_local_port_range'
+const RESERVED = 'net.ipv4.ip_local_reserved_ports'
+const odd = Array.from({ length: PORTS / 2 }, (_, at) => FIRST + 2 * at + 1)
+const changes = [
+  ['the range moves by one port', { [RANGE]: '40001 40100' }, { [RANGE]: '40000 40099' }],
+  ['reserved ports are given back', { [RESERVED]: odd.join() }, { [RESERVED]: '' }],
+] as const
+
+test.for(changes)(
+  '%s: what bind() took before stays in doubt',
+  async ([, before, after], context) => {
+    if (skipReason !== undefined) return context.skip(skipReason)
+    await withScene(async (scene) => {
+      const { netns, open, look } = scene
+      await netns.call('setSysctls', before)
+      await open({ ...bindFirst, count: 25 })
+      await look()
+      await netns.call('setSysctls', after)
+      await open({ connect: other, count: 20 })
+      await expectDoubt(scene)
+      await expectDoubt(scene)
+    })
+  },
+)
+
+test('a rush of bind() before connect() whose oldest connections have gone stays in doubt', async (context) => {
+  if (skipReason !== undefined) return context.skip(skipReason)
+  await withScene(async (scene) => {
+    const { netns, open, look } = scene
+    const rush = await open({ ...bindFirst, count: 80 })
+    await look()
+    await netns.call('close', { sockets: rush.slice(0, 50), how: 'rst' })
+    await open({ connect: other, count: 20 })
+    await expectDoubt(scene)
+    // What bind() takes now has the other parity again, and what connect() takes is told from it.
+    await netns.call('close', { sockets: rush.slice(50), how: 'rst' })
+    expect(await look()).toMatchObject({ available: 80, uncertain: 0 })
+  })
+})
+
 test('with --collector.probe bind() before connect() is known to the port', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   await withNetns(async (netns) => {

@@ -141,6 +141,18 @@ const stories: Readonly<Record<string, Story>> = {
       (stage) => stage.close('plain'),
     ],
   },
+  'listeners that join ports of connections, and go': {
+    steps: [
+      async (stage) => {
+        const taken = await stage.open('plain', { connect: v4, count: 20, reuseAddress: true })
+        for (const { port } of taken) {
+          const bind = { address: '0.0.0.0', port }
+          await stage.open('joined', { bind, listen: 9, reuseAddress: true })
+        }
+      },
+      (stage) => stage.close('joined'),
+    ],
+  },
   'ports that applications chose, and what is left of them': {
     sysctls: { 'net.ipv4.tcp_tw_reuse': 1, 'net.ipv4.tcp_tw_reuse_delay': 1 },
     steps: [

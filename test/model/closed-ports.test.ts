@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createStep, type ModelState } from '../../src/model/step.ts'
+import type { NetSettings } from '../../src/observation.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import {
   createReading,
@@ -17,13 +18,15 @@ interface Look {
   readonly explicit?: readonly WireSocket[]
   readonly tests?: ReadonlyMap<number, boolean>
   readonly portsReopen?: boolean
+  readonly settings?: NetSettings
 }
 
 /** One sample after another, `gap` seconds apart: what is said of connect() in each. */
 function play(looks: readonly Look[], gap = 5) {
   const step = createStep(plainStepOptions)
   let state: ModelState | undefined
-  return looks.map(({ auto = [], explicit = [], tests, portsReopen = true }, turn) => {
+  return looks.map((look, turn) => {
+    const { auto = [], explicit = [], tests, portsReopen = true } = look
     const atSeconds = gap * turn
     const dumps = [
       { protocol: 'tcp', explicit: true, sockets: explicit },
@@ -32,7 +35,7 @@ function play(looks: readonly Look[], gap = 5) {
     const told = [...(tests ?? [])].map(
       ([port, closed]) => [port, { closed, testedAtSeconds: atSeconds }] as const,
     )
-    const reading = { ...createReading(replayDumps(dumps), settings), portsReopen }
+    const reading = { ...createReading(replayDumps(dumps), look.settings ?? settings), portsReopen }
     const taken = step(state, reading, {
       atSeconds,
       unixSeconds: 1_700_000_000 + atSeconds,
@@ -60,6 +63,8 @@ const accepted = (at: number, part: Partial<WireSocket> = {}) =>
   connection(at, 77, { remotePort: 55_000 + at, ...part })
 const each = <T>(count: number, make: (at: number) => T): T[] =>
   Array.from({ length: count }, (_, at) => make(at))
+
+const areOpen = (...at: readonly number[]) => new Map(at.map((port) => [FIRST + port, false]))
 
 /** The destination that the numbers are of, beside one with a single port. */
 const worst = each(2, (at) => connection(10 + at, 8))
@@ -114,9 +119,18 @@ describe('ports of listeners that have gone', () => {
   test('are open where a test says so', () => {
     const looks = [
       { explicit: [listener(0)], auto: [accepted(0)] },
-      { auto: [accepted(0), ...worst], tests: new Map([[FIRST, false]]) },
+      { auto: [accepted(0), ...worst], tests: areOpen(0, 10, 11) },
     ]
     expect(play(looks)[1]).toMatchObject({ availablePorts: 98, uncertainPorts: 0 })
+  })
+
+  test('are those of connections that a listener has joined and left', () => {
+    const auto = each(20, (at) => connection(at, 9))
+    const joined = { explicit: each(20, listener), auto }
+    const tests = areOpen(...auto.keys())
+    const [, during, after] = play([{ auto, tests }, joined, { auto, tests }])
+    expect(during).toMatchObject({ availablePorts: 80 })
+    expect(after).toMatchObject({ availablePorts: 80, inbound: 0, exactness: 'exact' })
   })
 })
 
@@ -142,6 +156,7 @@ describe('a connection whose port the application chose', () => {
 describe('the parity of ports', () => {
   const even = (count: number, to: number, part?: Partial<WireSocket>) =>
     each(count, (at) => connection(2 * at, to, part))
+  const behind = each(25, (at) => connection(40 + 2 * at, 8))
   const odd = (count: number, to: number, from = 0) =>
     each(count, (at) => connection(2 * (from + at) + 1, to))
 
@@ -178,10 +193,32 @@ describe('the parity of ports', () => {
     expect(play([{ auto: [...clients, ...lower(24)] }])[0]).toMatchObject({ uncertainPorts: 24 })
     // With SO_REUSEADDR it goes on with the others of the lower half.
     expect(play([{ auto: [...clients, ...lower(25)] }])[0]).toMatchObject({ uncertainPorts: 25 })
-    const behind = even(20, 8).map((one) => ({ ...one, localPort: one.localPort + 60 }))
-    const half = [...even(25, 9), ...behind]
+    const upper = even(20, 8).map((one) => ({ ...one, localPort: one.localPort + 60 }))
+    const half = [...even(25, 9), ...upper]
     expect(play([{ auto: [...half, ...lower(24)] }])[0]).toMatchObject({ uncertainPorts: 24 })
     expect(play([{ auto: [...half, ...lower(25)] }])[0]).toMatchObject({ uncertainPorts: 45 })
+  })
+
+  test('acquits none of those that were there when bind(0) had no port of its own, until they go', () => {
+    const auto = [...even(20, 9), ...behind]
+    const looks = play([
+      { auto: [...even(20, 9), ...odd(50, 9)] },
+      { auto },
+      { auto: behind },
+      { auto },
+    ])
+    expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([0, 20, 0, 0])
+  })
+
+  test('acquits none of those that were there when the range became another', () => {
+    const auto = [...even(20, 9), ...behind]
+    const moved = { ...settings, range: { first: FIRST - 1, last: FIRST + PORTS - 1 } }
+    const reserved = { ...settings, reserved: [{ first: FIRST + 99, last: FIRST + 99 }] }
+    for (const other of [moved, reserved]) {
+      const looks = [{ auto, settings: other }, { auto }, { auto }, { auto: [] }, { auto }]
+      const told = play(looks).map(({ uncertainPorts }) => uncertainPorts)
+      expect(told.slice(1)).toEqual([20, 20, 0, 0])
+    }
   })
 
   test('convicts nobody: a rush that filled the first half may have ended before the rest', () => {
