@@ -9,8 +9,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Netns } from '../support/netns/actor.ts'
 import { type Page, parsePage } from '../support/netns/actor-page.ts'
 import type { OpenRequest } from '../support/netns/actor-sockets.ts'
-import { createMachine, furnishMachine, loadModule, powerOff, setSysctls } from './machine.ts'
-import { type Leak, MARK, type Neighbour, type Outcome, type Row } from './row.ts'
+import {
+  createMachine,
+  furnishMachine,
+  furnishVrf,
+  loadModule,
+  powerOff,
+  setSysctls,
+} from './machine.ts'
+import { type Leak, MARK, type Neighbour, type Outcome, type Row, type Vrf } from './row.ts'
 
 const FIRST = 40_000
 const PORTS = 100
@@ -32,11 +39,13 @@ const server = { address: '0.0.0.0', port: 8001 }
 /** The worst destination: it has eight connections, every other has one. */
 const worst = { address: '127.0.0.1', port: 8001 }
 const WORST_HELD = 8
+const VRF = { device: 'vrf0', address: '10.30.0.1' }
 
 type Draft = { -readonly [name in keyof Row]: Row[name] } & {
   readonly neighbours: Neighbour[]
   readonly outcomes: Outcome[]
   readonly leaks: Leak[]
+  readonly vrfs: Vrf[]
 }
 
 interface Scene {
@@ -179,6 +188,31 @@ async function leak(netns: Netns, bound: number): Promise<Leak> {
   }
 }
 
+/** Listeners on ports without a VRF, and listeners on others and clients in one. */
+async function lookAtVrf(netns: Netns): Promise<readonly Vrf[]> {
+  const { device, address } = VRF
+  loadModule('vrf')
+  furnishVrf(device, address)
+  const listen = (port: number, of: string, within?: string) =>
+    netns.call('open', { bind: { address: of, port }, listen: 65_535, device: within })
+  const inVrf = { connect: { address, port: server.port }, device }
+  await listen(server.port, address, device)
+  for (let at = 0; at < 30; at++) await listen(FIRST + at, address, device)
+  for (let at = 0; at < 10; at++) await listen(FIRST + 50 + at, '127.0.0.1')
+  await netns.call('open', { ...inVrf, count: 20 })
+  const pages = [EXPORTERS.without, EXPORTERS.with].map(({ port }) => readFresh(netns, port))
+  const [without, withBuckets] = await Promise.all(pages)
+  const { count: granted } = await netns.call('fill', { connect: worst })
+  const { count: grantedInVrf } = await netns.call('fill', inVrf)
+  return [without, withBuckets].map((page, at) => ({
+    buckets: at === 1,
+    available: page?.value('ephemeral_port_pool_available_ports', CONNECT) ?? -1,
+    exactness: page === undefined ? '' : exactnessOf(page),
+    granted,
+    grantedInVrf,
+  }))
+}
+
 /** What is said of the namespace of the process that is not the host's. */
 async function readNeighbour(netns: Netns): Promise<Neighbour> {
   const deadline = Date.now() + START_MS
@@ -215,7 +249,14 @@ async function lookWithout(netns: Netns): Promise<readonly Neighbour[]> {
 }
 
 async function run(): Promise<Row> {
-  const row = { release: release(), log: '', neighbours: [], outcomes: [], leaks: [] } as Draft
+  const row = {
+    release: release(),
+    log: '',
+    neighbours: [],
+    outcomes: [],
+    leaks: [],
+    vrfs: [],
+  } as Draft
   const netns = createMachine()
   try {
     furnishMachine()
@@ -234,6 +275,7 @@ async function run(): Promise<Row> {
     for (const [history, story] of Object.entries(histories)) {
       row.outcomes.push(await tell(netns, history, story))
     }
+    row.vrfs.push(...(await lookAtVrf(netns)))
   } catch (error) {
     row.problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
   }

@@ -6,7 +6,7 @@ import { openLibc } from '../support/kernel/libc.ts'
 import type { Netns } from '../support/netns/actor.ts'
 import { createExporterOperations } from '../support/netns/actor-exporter.ts'
 import { createSocketOperations } from '../support/netns/actor-sockets.ts'
-import { bringUp } from '../support/netns/netns.ts'
+import { addAddress, bringUp, createVrf } from '../support/netns/netns.ts'
 
 const MODULES = '/modules'
 const SYS_FINIT_MODULE = 313
@@ -42,6 +42,13 @@ export function setSysctls(values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) {
     writeFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, `${value}\n`)
   }
+}
+
+/** A VRF with an address of its own. */
+export function furnishVrf(device: string, address: string): void {
+  createVrf(libc, device, 10)
+  bringUp(libc, device)
+  addAddress(libc, device, address, 32)
 }
 
 /** Looks like a namespace with an actor in it, and is this machine. */

@@ -26,6 +26,15 @@ export interface Leak {
   readonly granted: number
 }
 
+/** What the page said of the ports of all VRFs together, and what the kernel granted without a VRF and in one. */
+export interface Vrf {
+  readonly buckets: boolean
+  readonly available: number
+  readonly exactness: string
+  readonly granted: number
+  readonly grantedInVrf: number
+}
+
 /** What was said of a namespace that has no port left, before the module tcp_diag was there and after. */
 export interface Neighbour {
   readonly reader: string
@@ -43,6 +52,7 @@ export interface Row {
   readonly neighbours: readonly Neighbour[]
   readonly outcomes: readonly Outcome[]
   readonly leaks: readonly Leak[]
+  readonly vrfs: readonly Vrf[]
 }
 
 /** Begins the line of a row, since kernels write on the same serial line. */

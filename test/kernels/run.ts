@@ -22,7 +22,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CACHE = join(homedir(), '.cache/ephemeral-port-exporter/kernels')
 /** bookworm has 6.1, trixie 6.12. */
 const RELEASES = ['bookworm', 'trixie']
-const MODULES = ['inet_diag', 'tcp_diag', 'udp_diag']
+const MODULES = ['inet_diag', 'tcp_diag', 'udp_diag', 'vrf']
 /** An emulated processor is some twenty times slower. */
 const BOOT_MS = 3_600_000
 
@@ -139,7 +139,7 @@ function boot(release: string, app: string): Row {
 }
 
 /** What is not as docs/kernels.md says. */
-function findWrong({ problem, neighbours, outcomes, leaks }: Row): readonly string[] {
+function findWrong({ problem, neighbours, outcomes, leaks, vrfs }: Row): readonly string[] {
   const [before, after] = neighbours
   const wrong = problem === undefined ? [] : [problem]
   if (before?.range !== 'sysctl' || before.reader !== 'procfs' || before.available !== 0) {
@@ -160,6 +160,11 @@ function findWrong({ problem, neighbours, outcomes, leaks }: Row): readonly stri
     }
     if (!isRight) wrong.push(`${bound} idle bound sockets: ${connectAvailable} for ${granted}`)
   }
+  for (const { buckets, available, exactness, granted, grantedInVrf } of vrfs) {
+    const isBounded = available > 0 && available <= Math.min(granted, grantedInVrf)
+    if (!isBounded || exactness === 'exact')
+      wrong.push(`a VRF, buckets ${buckets}: ${available}, ${exactness}`)
+  }
   return wrong
 }
 
@@ -170,7 +175,7 @@ try {
   for (const release of releases) {
     const row = boot(release, folder)
     console.log(`\nLinux ${row.release} (${release})`)
-    for (const part of [row.neighbours, row.outcomes, row.leaks]) console.table(part)
+    for (const part of [row.neighbours, row.outcomes, row.leaks, row.vrfs]) console.table(part)
     console.log(row.log)
     const wrong = findWrong(row)
     for (const line of wrong) console.error(`WRONG: ${line}`)

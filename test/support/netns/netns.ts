@@ -7,7 +7,14 @@ import { askRoute, encodeAttribute, NLM } from '../kernel/rtnetlink.ts'
 
 const RTM = { newLink: 16, newAddress: 20, deleteAddress: 21 } as const
 const IFF = { up: 0x1, noArp: 0x80 } as const
-const IFLA = { ifName: 3, linkInfo: 18, infoKind: 1, infoData: 2, vethPeer: 1 } as const
+const IFLA = {
+  ifName: 3,
+  linkInfo: 18,
+  infoKind: 1,
+  infoData: 2,
+  vethPeer: 1,
+  vrfTable: 1,
+} as const
 const IFA = { address: 1, local: 2, flags: 8, noDad: 2 } as const
 
 /** The interface towards the address nobody answers from, `10.9.0.0/24`. */
@@ -84,21 +91,27 @@ export function createVethPair(libc: Libc, name: string, peer: string): void {
     encodeLink(0, 0, 0),
     encodeAttribute(IFLA.ifName, zeroEnded(peer)),
   ])
+  createDevice(libc, name, 'veth', encodeAttribute(IFLA.vethPeer, peerLink))
+}
+
+/** Needs the module vrf. What belongs to the device looks its routes up in that table. */
+export function createVrf(libc: Libc, name: string, table: number): void {
+  createDevice(libc, name, 'vrf', encodeAttribute(IFLA.vrfTable, Uint8Array.of(table, 0, 0, 0)))
+}
+
+function createDevice(libc: Libc, name: string, kind: string, data: Buffer): void {
   const body = Buffer.concat([
     encodeLink(0, 0, 0),
     encodeAttribute(IFLA.ifName, zeroEnded(name)),
     encodeAttribute(
       IFLA.linkInfo,
       Buffer.concat([
-        encodeAttribute(IFLA.infoKind, Buffer.from('veth')),
-        encodeAttribute(IFLA.infoData, encodeAttribute(IFLA.vethPeer, peerLink)),
+        encodeAttribute(IFLA.infoKind, Buffer.from(kind)),
+        encodeAttribute(IFLA.infoData, data),
       ]),
     ),
   ])
-  check(
-    `create the veth pair ${name}`,
-    askRoute(libc, RTM.newLink, NLM.create | NLM.exclusive, body),
-  )
+  check(`create ${kind} ${name}`, askRoute(libc, RTM.newLink, NLM.create | NLM.exclusive, body))
 }
 
 function interfaceIndex(libc: Libc, device: string): number {
