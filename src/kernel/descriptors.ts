@@ -26,6 +26,10 @@ export function noteDescriptors(libc: Libc, ledger: DescriptorLedger): Libc {
     ...libc,
     socket: (...args) => note(libc.socket(...args)),
     bpf: (...args) => note(libc.bpf(...args)),
+    ioctl: (fd, request, value) => {
+      const result = libc.ioctl(fd, request, value)
+      return value === undefined ? note(result) : result
+    },
     close: (fd) => {
       const place = ledger.indexOf(fd + 1)
       if (place >= 0) Atomics.store(ledger, place, 0)

@@ -41,6 +41,8 @@ export interface Libc {
    * `attributes` first, at its offset.
    */
   bpf(command: number, attributes: Uint8Array, pointers?: readonly BpfPointer[]): number
+  /** Makes a request that fills `value`, or without one a request that returns a descriptor, closed on exec. */
+  ioctl(fd: number, request: number, value?: Uint8Array): number
   /** Fills `buffer` and returns how many bytes there were; 0 at the end. */
   read(fd: number, buffer: Uint8Array): number
   close(fd: number): void
@@ -79,6 +81,7 @@ export async function openLibc(): Promise<Libc> {
   const recv = self.func('long recv(int, void *, size_t, int)')
   const setns = self.func('int setns(int, int)')
   const syscall = self.func('long syscall(long, long, void *, long)')
+  const ioctl = self.func('int ioctl(int, unsigned long, ...)')
   const read = self.func('long read(int, void *, size_t)')
   const close = self.func('int close(int)')
 
@@ -124,6 +127,7 @@ export async function openLibc(): Promise<Libc> {
       held.pointers = []
       return checked('bpf', Number(result))
     },
+    ioctl: (fd, request, value) => checked('ioctl', ioctl(fd, request, 'void *', value ?? null)),
     read: (fd, buffer) => checked('read', read(fd, buffer, buffer.length)),
     close: (fd) => void checked('close', close(fd)),
   }

@@ -101,7 +101,11 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
   function findOwn(): Known {
     const before = known.all.find(({ own }) => own)
     const own = before ?? {
-      ...create(look('ns/net'), { cookie: undefined, netInode: look('net/tcp') }),
+      ...create(look('ns/net'), {
+        cookie: undefined,
+        netInode: look('net/tcp'),
+        makerUid: undefined,
+      }),
       own: true,
     }
     own.pids = []
@@ -156,7 +160,11 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       hidden.inode = mark.inode
       return hidden
     }
-    return create(mark.by === 'ns' ? mark.inode : undefined, { cookie: view?.cookie, netInode })
+    return create(mark.by === 'ns' ? mark.inode : undefined, {
+      cookie: view?.cookie,
+      netInode,
+      makerUid: view?.makerUid,
+    })
   }
 
   /** A namespace without processes, kept by its file; or one more name of one that was found already. */
@@ -177,10 +185,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     found.add(one)
   }
 
-  function create(
-    inode: number | undefined,
-    view: Pick<InsideView, 'cookie' | 'netInode'> | undefined,
-  ): Known {
+  function create(inode: number | undefined, view: Omit<InsideView, 'inode'> | undefined): Known {
     lastId++
     return {
       id: lastId,
@@ -188,6 +193,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       inode,
       netInode: view?.netInode,
       cookie: view?.cookie,
+      makerUid: view?.makerUid,
       bornSeconds: undefined,
       pids: [],
       files: [],
@@ -226,7 +232,7 @@ function describe(
     self,
   }: DiscoveryOptions & { readonly uptimeSeconds: number; readonly self: number | undefined },
 ): NetNamespace {
-  const { id, own, inode, netInode, cookie, bornSeconds, files, watched } = one
+  const { id, own, inode, netInode, cookie, makerUid, bornSeconds, files, watched } = one
   // This process leads nowhere once it has ended, which a command that only looks does at once.
   const others = one.pids.filter((pid) => pid !== watched?.pid && pid !== self)
   const pids = watched === undefined ? others : [watched.pid, ...others]
@@ -237,6 +243,7 @@ function describe(
     inode,
     netInode,
     cookie,
+    makerUid,
     pids,
     bornSeconds,
     processAgeSeconds: watched && uptimeSeconds - watched.startSeconds,

@@ -60,6 +60,7 @@ const only: NetNamespace = {
   inode: undefined,
   netInode: undefined,
   cookie: undefined,
+  makerUid: undefined,
   pids: [],
   processAgeSeconds: undefined,
   bornSeconds: undefined,

@@ -13,6 +13,8 @@ export interface NetNamespace {
   /** Inode of its /proc/<pid>/net/tcp, the same in every procfs. */
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
+  /** Who made it in a user namespace of their own; undefined where it belongs to ours, and where that is not known. */
+  readonly makerUid: number | undefined
   /** Processes in it, the one that it is known by first. */
   readonly pids: readonly number[]
   /** Since the first of them started. */
@@ -32,4 +34,6 @@ export interface InsideView {
   readonly cookie: bigint | undefined
   /** Inode of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
+  /** As NetNamespace has it. */
+  readonly makerUid: number | undefined
 }

@@ -5,6 +5,7 @@ import type { Libc } from '../kernel/libc.ts'
 import { createEnterNamespace, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
 import { readPortSettings } from '../kernel/sysctl.ts'
+import { readMakerUid } from '../kernel/user-namespaces.ts'
 import { type NamespaceReading, SourceError } from '../observation.ts'
 import { readDirectory, readEnteredNamespace } from '../sources/procfs.ts'
 import { createDiscovery } from './discovery.ts'
@@ -136,6 +137,7 @@ function view(libc: Libc): InsideView {
     inode: visibleInodeOf('/proc/thread-self/ns/net'),
     cookie: readNamespaceCookie(libc),
     netInode: visibleInodeOf(`${OWN_NET}/tcp`),
+    makerUid: readMakerUid(libc),
   }
 }
 

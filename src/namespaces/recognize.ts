@@ -15,6 +15,7 @@ export interface Known {
   inode: number | undefined
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
+  readonly makerUid: number | undefined
   /** Start of the process it was first known by: with the inode it means the same to another run. */
   bornSeconds: number | undefined
   pids: readonly number[]

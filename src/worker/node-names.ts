@@ -15,7 +15,7 @@ import { createProgramFinder, readProgram, readRealUid } from '../owners/program
 import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
-import { type Identity, listSuspects, NO_PROGRAMS, type Watched } from './watched.ts'
+import { type Identity, listSuspects, makerOf, NO_PROGRAMS, type Watched } from './watched.ts'
 
 export interface NodeNames {
   /** Whether cgroup ids can be resolved. */
@@ -139,7 +139,8 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       if (name === undefined && identity.podUid === undefined && !namespace.own) {
         const found = findIdentity(procfs, namespace.pids.slice(0, PIDS_ASKED))
         identity.containerId ??= found?.containerId
-        identity.podUid = found?.podUid
+        // Anybody may call a cgroup of their own like that of a pod, whose name is not theirs to take.
+        if (makerOf({ identity }) === undefined) identity.podUid = found?.podUid
       }
       if (identity.podUid === undefined) return
       identity.pod ??= pods.get(identity.podUid)

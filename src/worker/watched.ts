@@ -124,6 +124,16 @@ export function recallProbeOpens(
   if (isLasting(identity.namespace)) last.probeMemory.opens = opens.get(lastingKeyOf(identity)) ?? 0
 }
 
+/**
+ * The user, other than root, who made the namespace in a user namespace of their own: its processes and cgroups are what that
+ * user says they are. Undefined for all others.
+ */
+export function makerOf({
+  identity: { namespace },
+}: Pick<Watched, 'identity'>): number | undefined {
+  return namespace.makerUid === 0 ? undefined : namespace.makerUid
+}
+
 /** The owners behind the pools that are nearly full or at risk. */
 export function listSuspects(state: NamespaceState | undefined): readonly OwnerShare[] {
   return (state?.pools ?? [])

@@ -1,11 +1,13 @@
 // A user without any right makes namespaces: what the page says of them, and of all others.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { chownSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { Page } from '../support/netns/actor-page.ts'
+import { liveTest } from '../support/cluster/cgroup-machine.ts'
+import type { Labels, Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
@@ -16,11 +18,25 @@ const COUNT = 150
 const PLACES = 10
 const SERIES_EACH = 30
 
+interface CrowdScript {
+  /** What it runs before. */
+  readonly first?: string
+  /** What the shell runs for the namespace of number $i, and ends as a process called sleep. */
+  readonly one?: string
+  /** $0 and so on. */
+  readonly args?: readonly string[]
+  /** The directory of a cgroup that the shell is moved to. */
+  readonly cgroup?: string
+}
+
 /** Calls `use` with the names of the namespaces of an ordinary user; nothing is left of them. */
-async function withUnprivilegedCrowd<T>(use: (names: readonly string[]) => Promise<T>): Promise<T> {
+async function withUnprivilegedCrowd<T>(
+  use: (names: readonly string[]) => Promise<T>,
+  { first = ':', one = 'unshare -rn sleep 600', args = [], cgroup }: CrowdScript = {},
+): Promise<T> {
   const own = nameOf('self')
-  const script = `for i in $(seq ${COUNT}); do unshare -rn sleep 600 & done; wait`
-  const shell = spawn('sh', ['-c', script], {
+  const script = `${first}; for i in $(seq ${COUNT}); do ${one} & done; wait`
+  const shell = spawn('sh', ['-c', script, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
     uid: NOBODY,
     gid: NOBODY,
@@ -29,6 +45,7 @@ async function withUnprivilegedCrowd<T>(use: (names: readonly string[]) => Promi
   })
   const exited = once(shell, 'exit')
   const group = shell.pid ?? 0
+  if (cgroup !== undefined) writeFileSync(`${cgroup}/cgroup.procs`, String(group))
   try {
     let names: string[] = []
     while (names.length < COUNT) {
@@ -97,3 +114,68 @@ test('150 empty namespaces of an ordinary user take ten places of the page, and 
     )
   })
 })
+
+/** Puts itself into a cgroup like that of a pod's container, below the directory $0; the first takes the UID of pod $1. */
+const FORGE = `(
+  uid=$(cat /proc/sys/kernel/random/uuid); test $i = 1 && uid=$2
+  at="$1$0/kubepods/pod$uid/$(printf %064x $i)"
+  mkdir -p "$at" && exec sh -c 'echo $$ > "$0/cgroup.procs" && exec unshare -rn sleep 600' "$at"
+)`
+/** The shell waits until it has been moved. */
+const WAIT = 'until grep -q "$0" /proc/self/cgroup; do sleep 0.1; done'
+/** Of 500, for what a user calls containers: a tenth. */
+const CONTAINER_PLACES = 50
+
+/** Whoever was killed a moment ago may still be in it. */
+async function removeCgroups(path: string): Promise<void> {
+  const remove = () =>
+    spawnSync('find', [path, '-mindepth', '1', '-depth', '-type', 'd', '-delete'])
+  await expect.poll(() => remove().status, { timeout: 30_000 }).toBe(0)
+}
+
+test('150 in cgroups that an ordinary user names like those of pods cost no pod its place or its name', async (ctx) => {
+  await liveTest(ctx, async ({ root, cgroups, start }) => {
+    const delegated = `/crowd-test-${process.pid}.slice`
+    cgroups.make(delegated)
+    for (const file of ['', '/cgroup.procs']) chownSync(root + delegated + file, NOBODY, NOBODY)
+    const uids = Array.from({ length: 5 }, () => randomUUID())
+    const isInfo = (page: Page, netns: string) =>
+      page.find('ephemeral_port_netns_info', { netns }) !== undefined
+    const crowd = {
+      first: WAIT,
+      one: FORGE,
+      args: [delegated, root, ...uids],
+      cgroup: root + delegated,
+    }
+    try {
+      await withUnprivilegedCrowd(async (names) => {
+        // The pods are younger than all of the others.
+        const pods = new Map<string, number>()
+        for (const uid of uids) {
+          const path = `/kubepods-${process.pid}/pod${uid}/${randomBytes(32).toString('hex')}`
+          pods.set(`pod/${uid}`, (await start(path)).inode)
+        }
+        await withNodeExporter(FLAGS, async ({ until, readSnapshot }) => {
+          const isDone = (page: Page) =>
+            [...pods.keys()].every((netns) => isInfo(page, netns)) &&
+            page.list('ephemeral_port_netns_info').filter(isForged).length === CONTAINER_PLACES
+          const page = await until((one) => (isDone(one) ? one : undefined))
+          expect(page.text).not.toContain(`pod/${uids[0]}~2`)
+          const { namespaces } = await readSnapshot()
+          for (const [netns, inode] of pods) {
+            const one = namespaces.find((known) => known.netns === netns)
+            expect(one?.inode).toBe(inode)
+          }
+          expect(names).toHaveLength(COUNT)
+        })
+      }, crowd)
+    } finally {
+      await removeCgroups(root + delegated)
+    }
+  })
+})
+
+/** Their ids are their numbers. */
+function isForged({ labels: { netns = '' } }: { readonly labels: Labels }): boolean {
+  return netns.startsWith('container/000000000')
+}

@@ -22,7 +22,9 @@ function watch({ foreign = false } = {}) {
     const pid = /\/(\d+)\/ns\/net$/.exec(path)?.[1] ?? ''
     const cookie = cookies[pid]
     const inode = procfs.inodeOf(insides[pid] ?? 'a')
-    return cookie === undefined ? undefined : { inode, cookie, netInode: undefined }
+    return cookie === undefined
+      ? undefined
+      : { inode, cookie, netInode: undefined, makerUid: undefined }
   }
   const discovery = createDiscovery({
     procfs: procfs.path,

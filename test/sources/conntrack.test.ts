@@ -89,6 +89,7 @@ function createFakeLibc(entries: readonly WireEntry[], filters: boolean) {
     },
     setns: refuse,
     bpf: refuse,
+    ioctl: refuse,
     read: refuse,
     close: () => {},
   }

@@ -12,6 +12,8 @@ function watch(identities: readonly Partial<Identity>[]) {
   })
 }
 
+const madeBy = (makerUid: number, at: number) =>
+  buildNetNamespace({ id: at, bornSeconds: at, makerUid })
 const repeat = (count: number, identity: Partial<Identity>) =>
   Array.from({ length: count }, () => identity)
 const choose = (watched: ReturnType<typeof watch>, most: number) =>
@@ -39,6 +41,50 @@ test('a pod has its own namespace, and a fiftieth for those that are made inside
   ]
   const shown = choose(watch(pods), 100)
   expect(shown).toEqual([1, 2, 3, 101, 102])
+})
+
+test('who calls cgroups of their own pods or containers gets a tenth of the page, and no pod loses its place', () => {
+  const forged = Array.from({ length: 600 }, (_, at) => ({
+    ...(at % 2 === 0 ? { podUid: `forged ${at}` } : { containerId: `forged ${at}` }),
+    // What newuidmap(1) grants are users too, all of one.
+    uid: 100_000 + at,
+    namespace: madeBy(1000, at + 1),
+  }))
+  const pods = Array.from({ length: 300 }, (_, at) => ({ podUid: `pod ${at}`, uid: 65_535 }))
+  const shown = choose(watch([...forged, ...pods]), 500)
+  expect(shown.filter((id) => id <= 600)).toHaveLength(50)
+  expect(shown.filter((id) => id > 600)).toHaveLength(300)
+})
+
+test('an older namespace of a user that claims to be of a pod takes nothing from it', () => {
+  const claims = repeat(600, { podUid: 'a' }).map((one, at) => ({
+    ...one,
+    namespace: madeBy(1000, at + 1),
+  }))
+  // The pod's own namespaces fill its share without the others'.
+  const shown = choose(watch([...claims, ...repeat(3, { podUid: 'a', uid: 0 })]), 100)
+  expect(shown.filter((id) => id > 600)).toEqual([601, 602, 603])
+  expect(shown.filter((id) => id <= 600)).toHaveLength(3)
+})
+
+test('the containers of a user leave places to those of another, and to what that user makes besides', () => {
+  const of = (makerUid: number, from: number) =>
+    Array.from({ length: 30 }, (_, at) => ({
+      containerId: at < 25 ? `container ${at}` : undefined,
+      namespace: madeBy(makerUid, from + at),
+    }))
+  const shown = choose(watch([...of(1000, 1), ...of(1001, 31)]), 100)
+  expect(shown.filter((id) => id <= 25)).toHaveLength(10)
+  expect(shown.filter((id) => id > 25 && id <= 30)).toHaveLength(2)
+  expect(shown.filter((id) => id > 30)).toHaveLength(12)
+})
+
+test('root in a container that makes namespaces has the share of its pod', () => {
+  const nested = Array.from({ length: 20 }, (_, at) => ({
+    podUid: 'a',
+    namespace: madeBy(0, at + 1),
+  }))
+  expect(choose(watch(nested), 100)).toEqual([1, 2, 3])
 })
 
 test('of one user those that could hold a fifth of the ports come before the older ones', () => {

@@ -110,6 +110,9 @@ export function createFakeKernel(changes: Partial<KernelTraits> = {}): FakeKerne
     bpf() {
       throw new Error('The self-test must load nothing')
     },
+    ioctl() {
+      throw new Error('The self-test asks no file')
+    },
     read() {
       throw new Error('The self-test reads no file')
     },

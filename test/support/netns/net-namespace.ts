@@ -11,6 +11,7 @@ export function buildNetNamespace(part: Partial<NetNamespace> = {}): NetNamespac
     inode: undefined,
     netInode: undefined,
     cookie: undefined,
+    makerUid: undefined,
     pids: [],
     processAgeSeconds: undefined,
     bornSeconds: undefined,
