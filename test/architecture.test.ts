@@ -46,7 +46,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [
     /^sampler\//,
     new RegExp(
-      `^((${CONTRACT})\\.ts|sampler/.*|ledger/.*|failures/instance\\.ts|kernel/(descriptors|tracefs)\\.ts|node:(fs/promises|worker_threads))$`,
+      `^((${CONTRACT})\\.ts|sampler/.*|ledger/.*|failures/instance\\.ts|kernel/(descriptors|tracefs)\\.ts|node:(fs/promises|v8|worker_threads))$`,
     ),
   ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],

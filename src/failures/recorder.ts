@@ -44,6 +44,8 @@ export interface RecorderOptions {
 
 /** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
 const PAGES_PER_READING = 24
+/** Nine lines of a word and a number. */
+const MOST_STATS_BYTES = 4096
 /** Kinds of failures in one reading, so that a storm costs the main thread little. Others count without a destination. */
 const MOST_EVENTS = 2000
 
@@ -55,7 +57,8 @@ interface Format {
 interface Ring {
   readonly cpu: number
   readonly fd: number
-  readonly statsPath: string
+  /** Of its counts: like the ring, it stays readable where tracefs is unmounted. */
+  readonly statsFd: number
 }
 
 /** Opens the instance for the calling thread, whose probes are not recorded. Throws SourceError or DecodeError. */
@@ -83,7 +86,7 @@ export function openRecorder({ places, name, procfs }: RecorderOptions): Recorde
         })
         problem ??= drained.problem
         if (drained.pages > 0 || first) {
-          const gone = parseGoneEvents(readTraceFile(ring.statsPath))
+          const gone = parseGoneEvents(readStats(ring.statsFd))
           counts.push({ cpu: ring.cpu, gone, strangers: drained.strangers })
         }
       }
@@ -91,7 +94,7 @@ export function openRecorder({ places, name, procfs }: RecorderOptions): Recorde
       return { rings: counts, events: tally.events(), problem }
     },
     close() {
-      for (const { fd } of rings) closeSync(fd)
+      closeRings(rings)
     },
   }
 }
@@ -120,14 +123,38 @@ function openRings(path: string): Ring[] {
       const cpu = /^cpu(\d+)$/.exec(name)?.[1]
       if (cpu === undefined) continue
       const directory = `${path}/per_cpu/${name}`
-      const fd = openSync(`${directory}/trace_pipe_raw`, constants.O_RDONLY | constants.O_NONBLOCK)
-      rings.push({ cpu: Number(cpu), fd, statsPath: `${directory}/stats` })
+      const statsFd = openSync(`${directory}/stats`, 'r')
+      try {
+        const flags = constants.O_RDONLY | constants.O_NONBLOCK
+        rings.push({
+          cpu: Number(cpu),
+          fd: openSync(`${directory}/trace_pipe_raw`, flags),
+          statsFd,
+        })
+      } catch (error) {
+        closeSync(statsFd)
+        throw error
+      }
     }
   } catch (error) {
-    for (const { fd } of rings) closeSync(fd)
+    closeRings(rings)
     throw tracefsRefusal(error)
   }
   return rings
+}
+
+function closeRings(rings: readonly Ring[]): void {
+  for (const { fd, statsFd } of rings) for (const one of [fd, statsFd]) closeSync(one)
+}
+
+/** The counts of now: each read(2) from the beginning makes them anew (kernel/trace/trace.c:tracing_stats_read). */
+function readStats(fd: number): string {
+  try {
+    const buffer = Buffer.alloc(MOST_STATS_BYTES)
+    return buffer.toString('latin1', 0, readSync(fd, buffer, 0, buffer.length, 0))
+  } catch (error) {
+    throw tracefsRefusal(error)
+  }
 }
 
 /** Reads a ring until it is empty. A page that cannot be decoded is left to the counters. */

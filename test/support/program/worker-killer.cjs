@@ -1,5 +1,6 @@
 // Loaded into the program by NODE_OPTIONS=--require: its worker threads die as soon as the file FILE_THAT_KILLS exists, with
-// KILLS=inside at the moment when they have entered a namespace and still have the file of it open.
+// KILLS=inside at the moment when they have entered a namespace and still have the file of it open, with KILLS=memory by
+// filling their heap.
 // Plain CommonJS, because that is what --require takes.
 
 const fs = require('node:fs')
@@ -30,7 +31,15 @@ function dieInside() {
   syncBuiltinESMExports()
 }
 
+/** Many tables, none of them large, until there is no heap left. */
+function fillHeapIfTold() {
+  if (!existsSync(file)) return
+  rmSync(file)
+  const kept = []
+  for (;;) kept.push(new Array(1000).fill(kept.length))
+}
+
 if (!isMainThread) {
   if (process.env.KILLS === 'inside') dieInside()
-  else setInterval(dieIfTold, 10).unref()
+  else setInterval(process.env.KILLS === 'memory' ? fillHeapIfTold : dieIfTold, 10).unref()
 }
