@@ -1,42 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/program/longest-first.ts'
 import { createSkipReporter } from './test/support/program/skip-reporter.ts'
 
+/** The limit is for what hangs: a busy machine may take ten times as long as a quiet one. */
+const HANGS_MS = 600_000
 /** Where .ci/run wants the results as JSON. */
 const report = process.env.TEST_REPORT
 const json: ['json', { outputFile: string }][] = report ? [['json', { outputFile: report }]] : []
 const live = ['test/live/**/*.test.ts', 'test/**/*.live.test.ts']
+const notUnit = ['**/node_modules/**', 'test/e2e/**', ...live]
+
+/** Unit tests that replace a module, which is imported already where others ran before in the same process. */
+const alone = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .map((path) => `test/${path}`)
+  .filter((path) => path.endsWith('.test.ts') && readFileSync(path, 'utf8').includes('vi.mock('))
+
+const unit = {
+  setupFiles: ['test/support/program/property-seed.ts'],
+  testTimeout: HANGS_MS,
+  hookTimeout: HANGS_MS,
+}
 
 export default defineConfig({
   test: {
     reporters: ['default', createSkipReporter(), ...json],
+    // Live tests wait for the kernel more than they compute: two processors are busy with three files.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
+          ...unit,
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['**/node_modules/**', 'test/e2e/**', ...live],
-          setupFiles: ['test/support/program/property-seed.ts'],
-          testTimeout: 60_000,
+          exclude: [...notUnit, ...alone],
+          // Otherwise most of the time goes into starting a process for each file and importing the same again.
+          isolate: false,
         },
       },
+      { test: { ...unit, name: 'unit-alone', include: alone, exclude: notUnit } },
       {
         test: {
           name: 'live',
           include: live,
           exclude: ['**/node_modules/**'],
-          // The limit is for what hangs: a busy machine may take ten times as long as a quiet one.
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
-          // Real sockets and a real program: what one file does must not disturb what another measures.
-          fileParallelism: false,
+          testTimeout: HANGS_MS,
+          hookTimeout: HANGS_MS,
         },
       },
       {
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          testTimeout: HANGS_MS,
+          hookTimeout: HANGS_MS,
         },
       },
     ],

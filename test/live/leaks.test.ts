@@ -9,7 +9,7 @@ import type { WorkerOptions } from '../../src/sample.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
-import { watchNamespaces } from '../support/netns/netns-alive.ts'
+import { watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { depth } from '../support/program/depth.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
@@ -41,7 +41,7 @@ test('neither descriptor nor namespace leaks over hundreds of namespaces that co
         await until((page) => countShown(page, members) === PER_ROUND || undefined)
         expect(countAlive()).toBe(PER_ROUND)
         await crowd.end(members)
-        await until((page) => countShown(page, members) === 0 || undefined)
+        await until((page) => countShown(page, withoutHeirs(members)) === 0 || undefined)
         await expect.poll(countAlive, { timeout: 120_000 }).toBe(0)
         counts.push(countDescriptors(program.child.pid))
       }

@@ -13,11 +13,11 @@ import {
   whyNoNatLab,
   withNatLab,
 } from '../support/netns/nat-lab.ts'
-import { isWhole } from '../support/program/depth.ts'
+import { depth, isWhole } from '../support/program/depth.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 
 /** Connections tried in each setting. */
-const ASKED = isWhole ? 300 : 150
+const ASKED = isWhole ? 300 : depth(150, 60)
 const FLAGS = ['--sample.interval=1s', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 /** Shorter than the first retry of a SYN, and long for a machine that is busy. */
 const SYN_MS = 900

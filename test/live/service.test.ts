@@ -67,7 +67,8 @@ describe('serve', () => {
 
   test('ends within two seconds when npm start gets the signal', async () => {
     const port = await findFreePort()
-    const command = ['npm', 'start', '--silent', '--']
+    // Not the build before it, which takes away the program that other tests run.
+    const command = ['npm', 'start', '--silent', '--ignore-scripts', '--']
     await withProgram(
       [listen(port)],
       async (program) => {

@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
+import { withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, type NetnsCrowd, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { withUserNamespace } from '../support/netns/user-namespace.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
@@ -79,12 +80,14 @@ test('one of a hundred that cannot be read says so, and costs the others nothing
       const gone = members.splice(0, 10)
       await crowd.end(gone)
       members.push(...(await crowd.create({ count: 10, sockets: 10, rangePorts: 3000 })))
-      const page = await until((one) =>
-        areRead(one, members) && failures(one) >= failures(first) + 5 ? one : undefined,
-      )
       // A freed inode is given away again at once.
-      const left = gone.map(nameOf).filter((name) => !members.some((one) => nameOf(one) === name))
-      expect(left.filter((name) => page.text.includes(`"${name}"`))).toEqual([])
+      const isGone = ({ text }: Page) =>
+        withoutHeirs(gone).every((one) => !text.includes(`"${nameOf(one)}"`))
+      const page = await until((one) =>
+        areRead(one, members) && failures(one) >= failures(first) + 5 && isGone(one)
+          ? one
+          : undefined,
+      )
       for (const one of [first, page]) {
         expect(one.value('ephemeral_port_netns_success', { netns })).toBe(0)
         expect(one.find('ephemeral_port_usable_ports', { netns })).toBeUndefined()

@@ -70,6 +70,9 @@ function threads(pid: number | undefined): number {
   return readdirSync(`/proc/${pid}/task`).length
 }
 
+const medianOf = (times: readonly number[]) =>
+  times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0
+
 describe('--web.config.file', () => {
   test('serves over TLS to who has the password, and to nobody else', async () => {
     const port = await findFreePort()
@@ -114,6 +117,8 @@ describe('--web.config.file', () => {
         return { status: response.status, tookMs: performance.now() - startMs }
       }
       await waitFor(async () => (await get(`alice:${password}`)).status === 200 || undefined)
+      const alone: number[] = []
+      while (alone.length < 21) alone.push((await get(`alice:${password}`)).tookMs)
       const before = threads(program.child.pid)
       // A hash of cost 13 takes most of a second; on the main thread it would hold up everybody for 100 ms at a time.
       const guess = get('bob:guess')
@@ -129,9 +134,9 @@ describe('--web.config.file', () => {
       }
       expect((await guess).status).toBe(401)
       expect((await guess).tookMs).toBeGreaterThan(200)
-      const median = times.sort((a, b) => a - b)[Math.floor(times.length / 2)]
       expect(times.length).toBeGreaterThan(20)
-      expect(median).toBeLessThan(50)
+      // Others may keep the machine busy, before as well as meanwhile.
+      expect(medianOf(times)).toBeLessThan(Math.max(50, 4 * medianOf(alone)))
       await waitFor(async () => threads(program.child.pid) < before || undefined)
       expect(program.stderr()).toContain('Passwords are sent in the clear')
       expectNoSecret(program)

@@ -151,7 +151,7 @@ describe('startServer()', () => {
     for (const number of [1, 2]) {
       socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
       await expect
-        .poll(() => answers.join('').match(/200 OK/g), { timeout: 10_000 })
+        .poll(() => answers.join('').match(/200 OK/g), { timeout: 120_000 })
         .toHaveLength(number)
     }
     expect(answers.join('')).toContain('Keep-Alive: timeout=75')
@@ -210,7 +210,7 @@ describe('close()', () => {
     const requests = ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'GET / HTTP/1.1\r\nHo', '']
     const sockets = await Promise.all(requests.map((bytes) => openSocket(server, bytes)))
     await expect
-      .poll(() => accepted.map(({ bytesRead }) => bytesRead).sort(), { timeout: 10_000 })
+      .poll(() => accepted.map(({ bytesRead }) => bytesRead).sort(), { timeout: 120_000 })
       .toEqual(requests.map(({ length }) => length).sort())
     const ends = Promise.all(sockets.map((socket) => once(socket, 'close')))
     const pass = holdClosingClock()

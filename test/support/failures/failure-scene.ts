@@ -97,7 +97,7 @@ export async function untilPairs(
   netns: string,
   wanted: ReadonlyMap<string, number>,
 ): Promise<Page> {
-  await expect.poll(async () => pairsOf(await read(), netns), { timeout: 30_000 }).toEqual(wanted)
+  await expect.poll(async () => pairsOf(await read(), netns), { timeout: 120_000 }).toEqual(wanted)
   return read()
 }
 

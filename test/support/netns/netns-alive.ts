@@ -1,6 +1,7 @@
 // Which network namespaces the kernel still has, whoever keeps them: each is given an id in our own one, which keeps nothing
 // alive and which the kernel takes away as soon as nobody holds the namespace any more (net/core/net_namespace.c: cleanup_net).
 
+import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { check, errnoName, type Libc, openLibc } from '../kernel/libc.ts'
@@ -34,8 +35,22 @@ export function watchNamespaces(members: readonly Member[]): () => number {
 export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]): Promise<void> {
   const countAlive = watchNamespaces(members)
   await crowd.end(members)
-  await expect.poll(countAlive, { timeout: 20_000, interval: 10 }).toBe(0)
+  await expect.poll(countAlive, { timeout: 120_000, interval: 10 }).toBe(0)
   await delay(INODE_MS)
+}
+
+/** Those of namespaces that ended whose inode no other has by now: other tests make namespaces meanwhile. */
+export function withoutHeirs<T extends Pick<Member, 'inode'>>(ended: readonly T[]): readonly T[] {
+  const inodes = new Set(readdirSync('/proc').map(readInode))
+  return ended.filter(({ inode }) => !inodes.has(inode))
+}
+
+function readInode(pid: string): number {
+  try {
+    return Number(readlinkSync(`/proc/${pid}/ns/net`).match(/\d+/)?.[0])
+  } catch {
+    return Number.NaN // no process, or one that has ended
+  }
 }
 
 function isAlive(libc: Libc, id: number): boolean {

@@ -13,7 +13,7 @@ export async function untilMeasured(render: () => Promise<string>): Promise<stri
     return page
   }
   await expect
-    .poll(renderAgain, { interval: 500, timeout: 15_000 })
+    .poll(renderAgain, { interval: 500, timeout: 120_000 })
     .toMatch(/^nodejs_eventloop_lag_mean_seconds 0\.\d/m)
   return page
 }

@@ -1,0 +1,34 @@
+// The order of test files: those that take minutes begin first, so that none of them is alone at the end.
+
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** Those that take longest in CI, the longest first. */
+const LONGEST = [
+  'test/e2e/forecast-loads.test.ts',
+  'test/live/full-pool.test.ts',
+  'test/live/truth.test.ts',
+  'test/live/silent-scenes.test.ts',
+  'test/live/failures.test.ts',
+  'test/live/nat-search.test.ts',
+  'test/live/kubernetes.test.ts',
+  'test/live/leaks.test.ts',
+  'test/live/probe.test.ts',
+  'test/live/failures-lives.test.ts',
+  'test/live/namespaces.test.ts',
+  'test/live/foreign-truth.test.ts',
+  'test/live/nat.test.ts',
+]
+
+export class LongestFirst extends BaseSequencer {
+  /** Projects stay one after another, live tests before unit tests: each of a unit's processes serves many files in a row. */
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rankOf = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.findIndex((path) => moduleId.endsWith(`/${path}`))
+      return at < 0 ? LONGEST.length : at
+    }
+    const sorted = await super.sort(files)
+    return sorted.sort((left, right) =>
+      left.project.name === right.project.name ? rankOf(left) - rankOf(right) : 0,
+    )
+  }
+}
