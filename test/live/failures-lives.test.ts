@@ -136,8 +136,8 @@ describe('--collector.failures', () => {
     const killed = await withFailureExporter({ place: place() }, async (exporter) => {
       await afterSamples(exporter, 2)
       const path = await untilInstance(place(), exporter.program.child.pid)
-      expect(await endBy('SIGKILL', exporter)).toBe('SIGKILL')
       expect(existsSync(path)).toBe(true)
+      expect(await endBy('SIGKILL', exporter)).toBe('SIGKILL')
       return path
     })
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -14,6 +14,8 @@ const FIRST = 40_000
 const PORTS = 100
 /** Of each of the two runs, which go on at the same time. */
 const SECONDS = depth(300, 15)
+/** On a busy machine it goes on until it has seen as much. */
+const LEAST_TURNS = 30
 const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1']
 const CONNECT = { pool: 'tcp_connect' }
 const servers = [8001, 8002, 8003].map((port) => ({ address: '127.0.0.1', port }))
@@ -94,7 +96,8 @@ test.concurrent.for([
       for (const bind of servers) await netns.call('open', { bind, listen: 65_535 })
       await netns.call('startExporter', { flags: [...FLAGS, ...flags] })
       const crowd: Crowd = new Map()
-      for (const until = Date.now() + SECONDS * 1000; Date.now() < until; turns++) {
+      const until = Date.now() + SECONDS * 1000
+      for (; Date.now() < until || turns < LEAST_TURNS; turns++) {
         await churn(netns, random, crowd, turns)
         let judged = await judge(netns, teller)
         // A TIME_WAIT, or a FIN_WAIT2, may have ended between the page and the proof.
@@ -107,7 +110,7 @@ test.concurrent.for([
     })
     expect(wrong).toEqual([])
     // Otherwise nothing was at stake.
-    expect([turns > 5, exhausted > 0]).toEqual([true, true])
+    expect(exhausted).toBeGreaterThan(0)
     expect(hidden > 0).toBe(teller === 'nobody')
   },
 )
