@@ -2,6 +2,7 @@
 // kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports alone.
 
 import { type Census, PORTS } from './census.ts'
+import { increment } from './columns.ts'
 import type { Ports } from './ports.ts'
 
 export interface BoundClientsInput {
@@ -30,17 +31,17 @@ export function lookBound(input: BoundClientsInput): boolean {
   if (ports.tcp.unused * 2 > ports.tcp.capacity) return false
   const { flows } = census
   const { destination, port } = flows.columns()
-  const isFirst = (local: number) => (local - firstPort) % 2 === 0
+  const isFirst = (local: number) => ((local - firstPort) & 1) === 0
   const first = new Uint32Array(flows.destinationCount())
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    const to = destination[flow] ?? 0
+  const flowCount = flows.flowCount()
+  for (let flow = 0; flow < flowCount; flow++) {
     // What may be recycled by now was taken a moment ago.
-    if (isFirst(port[flow] ?? 0)) first[to] = (first[to] ?? 0) + 1
+    if (isFirst(port[flow] ?? 0)) increment(first, destination[flow] ?? 0)
   }
   const full = FULL_RATIO * ports.openFirstHalf
   /** A port that is shared with such a destination may have been taken by it. */
   const explained = new Uint8Array(PORTS)
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
+  for (let flow = 0; flow < flowCount; flow++) {
     if ((first[destination[flow] ?? 0] ?? 0) >= full) explained[port[flow] ?? 0] = 1
   }
   let [all, second] = [0, 0]

@@ -115,9 +115,11 @@ export function createBoundFlowsMemory(): (
     }
 
     const accepted = createInboundTest(census.listeners)
-    for (let flow = 0; flow < census.flows.flowCount(); flow++) {
+    const { portUse } = census
+    const flowCount = census.flows.flowCount()
+    for (let flow = 0; flow < flowCount; flow++) {
       const local = columns.port[flow] ?? 0
-      const use = census.portUse[local] ?? 0
+      const use = portUse[local] ?? 0
       const remembered = missing[local] === 0 ? 0 : recall(flow, local)
       if (remembered !== 0) {
         missing[local] = (missing[local] ?? 0) - 1
@@ -125,7 +127,7 @@ export function createBoundFlowsMemory(): (
         keep(local, remembered)
       } else if (columns.explicit[flow] === 1) {
         note(flow, ORIGIN.explicit)
-      } else if ((use & USE.listener) !== 0) {
+      } else if ((use & USE.listener) !== 0 && (rows[local] ?? 0) < MOST_PER_PORT) {
         const at = (columns.destination[flow] ?? 0) * KEY_WORDS
         if (accepted(keys, at, local)) note(flow, ORIGIN.accepted)
       }

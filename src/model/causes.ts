@@ -50,12 +50,15 @@ export function createCauses(): AdvanceCauses {
   return (state, pools, input) => {
     const { census, ports, columns, boundInDoubt, range, ipv6, worst, owners } = input
     const twin = worst < 0 ? -1 : findTwin(census.flows, worst)
-    const context = { census, ports, columns, boundInDoubt, ipv6, worst, twin }
+    const heldOf = countHeld({
+      ...{ census, ports, columns, boundInDoubt, ipv6, worst, twin },
+      ...{ firstPort: range.first, lastPort: range.last },
+    })
     const causes: Partial<Record<PoolName, CauseMemory>> = {}
     let pileUp = state?.pileUp
     const withHoldings = pools.map((one) => {
       const { pool } = one
-      const held = countHeld(pool, { ...context, firstPort: range.first, lastPort: range.last })
+      const held = heldOf(pool)
       if (pool === 'tcp_connect') {
         const { open, closing } = held.groups
         pileUp = advancePileUp(

@@ -3,6 +3,7 @@
 
 import { FLAG, type NetSettings, type SocketBatch, STATE, socketStates } from '../observation.ts'
 import { isIpv4 } from './addresses.ts'
+import { increment } from './columns.ts'
 import {
   createFlowTable,
   type FlowTable,
@@ -142,13 +143,9 @@ export function createCensusTaker(
       flow,
       tunnelPorts,
     }
-    const { first, last } = settings.range
     for (const batch of batches) {
-      const count = batch.protocol === 'udp' ? countUdp : countTcp
-      for (let row = 0; row < batch.length; row++) {
-        const port = batch.localPort[row] ?? 0
-        if (port >= first && port <= last) count(draft, batch, row, port)
-      }
+      if (batch.protocol === 'udp') countUdp(draft, batch)
+      else countTcp(draft, batch)
     }
     flows.settleFlows()
     countFlowStates(draft)
@@ -156,59 +153,75 @@ export function createCensusTaker(
   }
 }
 
-function countUdp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
-  const state = batch.state[row] ?? STATE.unknown
-  increment(draft.udpStates, state)
-  const connected = state === STATE.established ? USE.udpConnected : 0
-  use(draft, port, USE.udp | connected | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0))
-  const { owners } = draft
-  // An unconnected UDP socket on a port of the application's choice waits for others to write to it.
-  const isListening = state === STATE.bound && batch.explicit
-  const by = isListening && draft.tunnelPorts?.has(port) ? 'kernel' : owners?.by
-  const owner = owners && by && takeOwner(owners.table, by, batch, row)
-  if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
-  if (isListening) {
-    draft.listeners.push(listenerOf(draft, batch, row, owner))
+function countUdp(draft: Draft, batch: SocketBatch): void {
+  const { owners, portUse, settings } = draft
+  const { first, last } = settings.range
+  for (let row = 0; row < batch.length; row++) {
+    const port = batch.localPort[row] ?? 0
+    if (port < first || port > last) continue
+    const state = batch.state[row] ?? STATE.unknown
+    increment(draft.udpStates, state)
+    const connected = state === STATE.established ? USE.udpConnected : 0
+    const bits = USE.udp | connected | (collidesWithIpv4(batch, row) ? USE.udpIpv4 : 0)
+    portUse[port] = (portUse[port] ?? 0) | bits
+    // An unconnected UDP socket on a port of the application's choice waits for others to write to it.
+    const isListening = state === STATE.bound && batch.explicit
+    const by = isListening && draft.tunnelPorts?.has(port) ? 'kernel' : owners?.by
+    const owner = owners && by && takeOwner(owners.table, by, batch, row)
+    if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
+    if (isListening) draft.listeners.push(listenerOf(draft, batch, row, owner))
   }
 }
 
-function countTcp(draft: Draft, batch: SocketBatch, row: number, port: number): void {
-  const state = batch.state[row] ?? STATE.unknown
-  const minisock = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
-  let bits = USE.tcp | (collidesWithIpv4(batch, row) ? USE.tcpIpv4 : 0)
-  if (state !== STATE.timeWait) bits |= USE.tcpLive
-  if (batch.explicit || state === STATE.bound) bits |= USE.bound
-  if (state === STATE.listen) bits |= USE.listener
-  use(draft, port, bits)
-  const device = batch.device[row] ?? 0
-  if (device !== 0) draft.devices.index(device)
-  const { owners } = draft
-  const owner = owners && takeOwner(owners.table, owners.by, batch, row)
-  if (owners && owner && (bits & (USE.bound | USE.listener)) !== 0) {
-    noteHolder(owners.table, owners.tcpHolder, port, owner)
-  }
+/** The columns stand in variables: this runs once for each socket of the host. */
+function countTcp(draft: Draft, batch: SocketBatch): void {
+  const { owners, portUse, flows, flow, key, settings } = draft
+  const { first, last } = settings.range
+  const { localPort, remotePort, state: states, flags, device: devices, explicit, length } = batch
+  for (let row = 0; row < length; row++) {
+    const port = localPort[row] ?? 0
+    if (port < first || port > last) continue
+    const state = states[row] ?? STATE.unknown
+    let bits = USE.tcp | (collidesWithIpv4(batch, row) ? USE.tcpIpv4 : 0)
+    if (state !== STATE.timeWait) bits |= USE.tcpLive
+    if (explicit || state === STATE.bound) bits |= USE.bound
+    if (state === STATE.listen) bits |= USE.listener
+    portUse[port] = (portUse[port] ?? 0) | bits
+    const device = devices[row] ?? 0
+    if (device !== 0) draft.devices.index(device)
+    const owner = owners && takeOwner(owners.table, owners.by, batch, row)
+    if (owners && owner && (bits & (USE.bound | USE.listener)) !== 0) {
+      noteHolder(owners.table, owners.tcpHolder, port, owner)
+    }
 
-  if (state === STATE.listen || state === STATE.bound || batch.remotePort[row] === 0) {
-    increment(draft.tcpStates, state)
-    if (state === STATE.listen) draft.listeners.push(listenerOf(draft, batch, row, owner))
-    return
+    if (state === STATE.listen || state === STATE.bound || remotePort[row] === 0) {
+      increment(draft.tcpStates, state)
+      if (state === STATE.listen) draft.listeners.push(listenerOf(draft, batch, row, owner))
+      continue
+    }
+    const minisock = ((flags[row] ?? 0) & FLAG.minisock) !== 0
+    flow.state = state
+    flow.hold = minisock ? HOLD.finWait2 : HOLD.live
+    flow.expirySeconds = 0
+    flow.owner = owner ?? OWNERLESS
+    flow.explicit = explicit
+    if (explicit) draft.hasExplicitFlows = true
+    if (state === STATE.timeWait) noteTimeWait(draft, batch, row, minisock)
+    takeKey(batch, row, key)
+    flows.addFlow(flows.destination(key), port, flow)
   }
-  const { flow, key, flows } = draft
-  flow.state = state
-  flow.hold = holdOf(batch, row, minisock, draft.settings)
-  flow.expirySeconds = 0
-  flow.owner = owner ?? OWNERLESS
-  flow.explicit = batch.explicit
-  if (batch.explicit) draft.hasExplicitFlows = true
-  if (flow.hold === HOLD.reclaimable) draft.hasReclaimableFlows = true
-  if (state === STATE.timeWait) {
-    if (!minisock) draft.expiryKnown = false
-    const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
-    flow.expirySeconds = Math.min(EXPIRY_SECONDS - 1, Math.trunc(remainingMs / 1000))
-    draft.portExpirySeconds[port] = Math.max(draft.portExpirySeconds[port] ?? 0, flow.expirySeconds)
-  }
-  takeKey(batch, row, key)
-  flows.addFlow(flows.destination(key), port, flow)
+}
+
+function noteTimeWait(draft: Draft, batch: SocketBatch, row: number, minisock: boolean): void {
+  const { flow, portExpirySeconds } = draft
+  const reclaimable = isReclaimable(batch, row, draft.settings)
+  flow.hold = reclaimable ? HOLD.reclaimable : HOLD.timeWait
+  if (reclaimable) draft.hasReclaimableFlows = true
+  if (!minisock) draft.expiryKnown = false
+  const remainingMs = minisock ? (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS
+  flow.expirySeconds = Math.min(EXPIRY_SECONDS - 1, Math.trunc(remainingMs / 1000))
+  const port = batch.localPort[row] ?? 0
+  portExpirySeconds[port] = Math.max(portExpirySeconds[port] ?? 0, flow.expirySeconds)
 }
 
 /** Counted at the end, because of two rows for one socket only the stronger is to count. */
@@ -217,13 +230,6 @@ function countFlowStates(draft: Draft): void {
   for (let index = 0; index < draft.flows.flowCount(); index++) {
     increment(draft.tcpStates, state[index] ?? STATE.unknown)
   }
-}
-
-function holdOf(batch: SocketBatch, row: number, minisock: boolean, settings: NetSettings): number {
-  if (batch.state[row] === STATE.timeWait) {
-    return isReclaimable(batch, row, settings) ? HOLD.reclaimable : HOLD.timeWait
-  }
-  return minisock ? HOLD.finWait2 : HOLD.live
 }
 
 function takeKey(batch: SocketBatch, row: number, key: Uint32Array): void {
@@ -247,14 +253,6 @@ function takeKey(batch: SocketBatch, row: number, key: Uint32Array): void {
  */
 function collidesWithIpv4(batch: SocketBatch, row: number): boolean {
   return ((batch.flags[row] ?? 0) & FLAG.ipv6Only) === 0 || isIpv4(batch.localAddress, row * 4)
-}
-
-function use(draft: Draft, port: number, bits: number): void {
-  draft.portUse[port] = (draft.portUse[port] ?? 0) | bits
-}
-
-function increment(counts: Uint32Array, index: number): void {
-  counts[index] = (counts[index] ?? 0) + 1
 }
 
 function listenerOf(

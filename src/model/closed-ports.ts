@@ -6,6 +6,7 @@ import type { Destination } from '../snapshot.ts'
 import { lookBound } from './bound-clients.ts'
 import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
 import { type Census, type Listener, PORTS, USE } from './census.ts'
+import { highestOf } from './columns.ts'
 import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
 import {
   estimateHidden,
@@ -74,9 +75,11 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       input
     const { first, last } = settings.range
     const bound = rememberFlows(census, before?.flows, atSeconds)
+    const { left } = bound
+    const { portUse } = census
     for (let port = first; port <= last; port++) {
-      if (bound.left[port] === 0 || tests?.get(port)?.closed === false) continue
-      census.portUse[port] = (census.portUse[port] ?? 0) | USE.hidden
+      if (left[port] === 0 || tests?.get(port)?.closed === false) continue
+      portUse[port] = (portUse[port] ?? 0) | USE.hidden
     }
     const seen = countPorts(census, settings)
     const unseen = tests && !boundKnown ? listUnseenPorts(census, seen.usable) : []
@@ -86,10 +89,10 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const parity = advanceParity(before?.parity, { census, ports, settings })
     const { mixed } = parity
     doubt.fill(0)
-    const untested = tested?.untested ?? listOpenPorts(census, seen, settings)
-    for (const port of untested) doubt[port] = 1
+    const untested = tested?.untested.length ?? markOpenPorts(census, seen, { settings, doubt })
+    for (const port of tested?.untested ?? []) doubt[port] = 1
     // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
-    if (boundKnown && portsReopen && untested.length > 0) {
+    if (boundKnown && portsReopen && untested > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, mixed, unknown: doubt })
     }
     const refusals = applyRefusals(before?.refusals, { ...input, ports, doubt })
@@ -110,11 +113,11 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       columns,
       memory: { flows: bound.flows, listeners, parity, refusals: refusals.memory },
       ambiguousPorts: tested?.ambiguous,
-      certain: untested.length === 0 && tested?.isPresumed !== true && unknownReuse === undefined,
+      certain: untested === 0 && tested?.isPresumed !== true && unknownReuse === undefined,
       uncertainPorts: (worst) =>
         boundKnown
           ? countDoubtful(doubt, ports, settings) +
-            columns.takenAtMost.reduce((most, taken) => Math.max(most, taken), 0) -
+            highestOf(columns.takenAtMost) -
             (columns.taken[worst] ?? 0)
           : undefined,
       boundInDoubt: lookBound({ census, ports, firstPort: first, lastPort: last, doubt })
@@ -159,16 +162,17 @@ function closeTested(
   }
 }
 
-/** Lists the ports with a connection that nothing visible closes. */
-function listOpenPorts(
+/** Marks the ports with a connection that nothing visible closes, and returns how many they are. */
+function markOpenPorts(
   { portUse }: Census,
   { usable }: Ports,
-  { range }: NetSettings,
-): readonly number[] {
-  const ports: number[] = []
-  for (let port = range.first; port <= range.last; port++) {
-    const use = portUse[port] ?? 0
-    if ((use & USE.tcp) !== 0 && (use & BLOCKING) === 0 && usable[port] === 1) ports.push(port)
+  { settings, doubt }: { readonly settings: NetSettings; readonly doubt: Uint8Array },
+): number {
+  let count = 0
+  for (let port = settings.range.first; port <= settings.range.last; port++) {
+    if (((portUse[port] ?? 0) & (USE.tcp | BLOCKING)) !== USE.tcp || usable[port] !== 1) continue
+    doubt[port] = 1
+    count++
   }
-  return ports
+  return count
 }

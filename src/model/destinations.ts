@@ -3,6 +3,7 @@
 
 import { isIpv4, V4_MAPPED } from './addresses.ts'
 import { type Census, type Listener, PORTS } from './census.ts'
+import { increment } from './columns.ts'
 import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
 import { createKeyTable } from './key-table.ts'
 import { BLOCKING, type Ports } from './ports.ts'
@@ -70,10 +71,14 @@ export function accountDestinations(
   let inboundFlows = 0
   let count = 0
 
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
+  const { findFlow } = flows
+  const facts = noteFacts(census, ports, { firstPort, listeners, doubt })
+  const flowCount = flows.flowCount()
+  for (let flow = 0; flow < flowCount; flow++) {
     const index = destination[flow] ?? 0
     const local = port[flow] ?? 0
-    if (inbound(keys, index * KEY_WORDS, local)) {
+    const fact = facts[local] ?? 0
+    if ((fact & FACT.listening) !== 0 && inbound(keys, index * KEY_WORDS, local)) {
       inboundFlows++
       continue
     }
@@ -81,24 +86,24 @@ export function accountDestinations(
       seen[index] = 1
       count++
     }
-    if (ports.usable[local] === 0) continue
-    const blocked = ((census.portUse[local] ?? 0) & BLOCKING) !== 0
-    if (hold[flow] === HOLD.reclaimable) {
-      if (blocked) continue
+    if ((fact & FACT.usable) === 0) continue
+    const held = hold[flow] ?? 0
+    if (held === HOLD.reclaimable) {
+      if ((fact & FACT.blocked) !== 0) continue
       increment(reclaimable, index)
-      const mayHold = unknownReuse?.[index] === 1 && doubt[local] === 0
+      const mayHold = unknownReuse?.[index] === 1 && (fact & FACT.doubtful) === 0
       if (mayHold && local !== ports.neverVisited) increment(takenAtMost, index)
       continue
     }
     increment(used, index)
-    if (hold[flow] === HOLD.timeWait) increment(timeWait, index)
-    if (blocked || local === ports.neverVisited) continue
+    if (held === HOLD.timeWait) increment(timeWait, index)
+    if ((fact & FACT.blocked) !== 0 || local === ports.neverVisited) continue
     const twin = twins?.[index] ?? -1
-    if (twin >= 0 && isHeld(census, twin, local)) continue
+    if (twin >= 0 && isHeld(hold, findFlow(twin, local))) continue
     increment(taken, index)
-    if (doubt[local] === 0) increment(takenAtMost, index)
-    if ((local - firstPort) % 2 === 0) increment(takenFirstHalf, index)
-    if (hold[flow] !== HOLD.timeWait) increment(takenLive, index)
+    if ((fact & FACT.doubtful) === 0) increment(takenAtMost, index)
+    if (((local - firstPort) & 1) === 0) increment(takenFirstHalf, index)
+    if (held !== HOLD.timeWait) increment(takenLive, index)
   }
 
   twins?.forEach((twin, index) => {
@@ -113,6 +118,24 @@ export function accountDestinations(
       : used.map((ports, index) => (ports === 0 ? 0 : Math.max(ports, taken[index] ?? 0)))
   const columns = { used, burden, timeWait, taken, takenAtMost, takenFirstHalf, takenLive }
   return { count, ...columns, reclaimable, inboundFlows }
+}
+
+/** What matters of a port, as bits of one byte: each is asked for once for every connection. */
+const FACT = { usable: 1, blocked: 2, doubtful: 4, listening: 8 } as const
+
+function noteFacts(
+  { portUse }: Census,
+  { usable }: Ports,
+  { firstPort, listeners, doubt }: Omit<AccountContext, 'unknownReuse'>,
+): Uint8Array {
+  const facts = new Uint8Array(PORTS)
+  for (let port = firstPort; port < PORTS; port++) {
+    const blocked = ((portUse[port] ?? 0) & BLOCKING) !== 0 ? FACT.blocked : 0
+    const doubtful = doubt[port] !== 0 ? FACT.doubtful : 0
+    facts[port] = (usable[port] !== 0 ? FACT.usable : 0) | blocked | doubtful
+  }
+  for (const { port } of listeners) facts[port] = (facts[port] ?? 0) | FACT.listening
+  return facts
 }
 
 /**
@@ -150,13 +173,16 @@ export function createInboundTest(
   const accepting = new Uint8Array(PORTS)
   const exact = createKeyTable(LISTENER_WORDS, sameListener)
   const key = new Uint32Array(LISTENER_WORDS)
+  /** 1 + the index of the first listener on an address of the port: mostly there is no other. */
+  const firstExact = new Uint16Array(PORTS)
   for (const { port, address, ipv6Only } of listeners) {
     const kind = acceptedBy(address, ipv6Only)
     accepting[port] = (accepting[port] ?? 0) | kind
     if (kind !== ACCEPTS.exact) continue
     key.set(address)
     key[4] = port
-    exact.index(key)
+    const index = exact.index(key)
+    if (index + 1 < PORTS && firstExact[port] === 0) firstExact[port] = index + 1
   }
   return (keys, at, port) => {
     const kinds = accepting[port] ?? 0
@@ -166,7 +192,9 @@ export function createInboundTest(
     if ((kinds & ACCEPTS.exact) === 0) return false
     for (let word = 0; word < 4; word++) key[word] = keys[at + word] ?? 0
     key[4] = port
-    return exact.find(key) >= 0
+    const first = (firstExact[port] ?? 0) - 1
+    const isFirst = first >= 0 && sameListener(exact.keys(), first * LISTENER_WORDS, key, 0)
+    return isFirst || exact.find(key) >= 0
   }
 }
 
@@ -200,11 +228,6 @@ function findTwins({ flows }: Census): Int32Array | undefined {
   return twins
 }
 
-function isHeld({ flows }: Census, destination: number, port: number): boolean {
-  const flow = flows.findFlow(destination, port)
-  return flow >= 0 && flows.columns().hold[flow] !== HOLD.reclaimable
-}
-
-function increment(counts: Uint32Array, index: number): void {
-  counts[index] = (counts[index] ?? 0) + 1
+function isHeld(hold: Uint8Array, flow: number): boolean {
+  return flow >= 0 && hold[flow] !== HOLD.reclaimable
 }

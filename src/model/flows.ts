@@ -4,7 +4,7 @@
 // Open addressing over typed arrays: 100,000 sockets make no object.
 
 import { createKeyTable } from './key-table.ts'
-import { createSeededHash } from './seeded-hash.ts'
+import { createSeededHash, createSeededPortHash } from './seeded-hash.ts'
 
 /** Words of a destination's key: source 4, destination 4, remote port, device. */
 export const KEY_WORDS = 10
@@ -77,6 +77,8 @@ export type PreferOwner = (owner: number, other: number) => boolean
 const INITIAL_ROWS = 1024
 /** Slots a row, as in a key table. */
 const SLOTS_PER_ROW = 2
+/** Destinations that are found again without their hash: a host has few, and its rows name them in any order. */
+const RECENT = 1024
 
 /** One for the whole process, so that what is remembered of a destination by its hash can be found again. */
 const hashKey = createSeededHash(KEY_WORDS)
@@ -84,24 +86,35 @@ const hashKey = createSeededHash(KEY_WORDS)
 /** Creates a table, which holds owners if it is told which of two to prefer. */
 export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
   const destinations = createKeyTable(KEY_WORDS, sameKey, hashKey)
-  const hashFlow = createSeededHash(2)
-  /** Of the flow that is looked for: destination and port. */
-  const pair = new Uint32Array(2)
+  const hashPort = createSeededPortHash()
+  const recent = new Int32Array(RECENT)
   const owned = preferOwner !== undefined
   let columns = createColumns(INITIAL_ROWS, owned)
   let flowSlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
+  /** Of the slots in use, which are as many as the flows need. */
+  let mask = flowSlots.length - 1
   let flows = 0
 
   /** The slot that holds the flow, or the free one where it belongs. */
   function flowSlot(destination: number, port: number): number {
-    const mask = flowSlots.length - 1
-    pair[0] = destination
-    pair[1] = port
-    for (let slot = hashFlow(pair, 0) & mask; ; slot = (slot + 1) & mask) {
+    const { port: ports, destination: known } = columns
+    const hash = destinations.hashOf(destination) ^ hashPort(port)
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const index = (flowSlots[slot] ?? 0) - 1
-      if (index < 0) return slot
-      if (columns.port[index] === port && columns.destination[index] === destination) return slot
+      if (index < 0 || (ports[index] === port && known[index] === destination)) return slot
     }
+  }
+
+  /** Whoever chooses keys that meet in `recent` gets what all others get: a look-up in the table. */
+  function destination(key: Uint32Array): number {
+    const at = mixKey(key)
+    const known = recent[at] ?? 0
+    if (known < destinations.count() && sameKey(destinations.keys(), known * KEY_WORDS, key, 0)) {
+      return known
+    }
+    const index = destinations.index(key)
+    recent[at] = index
+    return index
   }
 
   function growFlows(): void {
@@ -129,7 +142,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
     },
     destinationCount: destinations.count,
     flowCount: () => flows,
-    destination: destinations.index,
+    destination,
     findDestination: destinations.find,
     addFlow(destination, port, use) {
       const index = flows++
@@ -143,8 +156,10 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
       const { length } = columns.port
       if (flowSlots.length < length * SLOTS_PER_ROW) {
         flowSlots = new Int32Array(length * SLOTS_PER_ROW)
-      } else flowSlots.fill(0)
+      }
       const noted = flows
+      mask = 2 ** Math.ceil(Math.log2(SLOTS_PER_ROW * (noted + 1))) - 1
+      flowSlots.fill(0, 0, mask + 1)
       flows = 0
       for (let row = 0; row < noted; row++) {
         const slot = flowSlot(columns.destination[row] ?? 0, columns.port[row] ?? 0)
@@ -196,6 +211,12 @@ function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
   columns.state[index] = use.state
   columns.expirySeconds[index] = use.expirySeconds
   columns.explicit[index] = use.explicit ? 1 : 0
+}
+
+/** Mixes what differs most often into an index of the recent ones. */
+function mixKey(key: Uint32Array): number {
+  const mixed = (key[7] ?? 0) ^ (key[3] ?? 0) ^ ((key[KEY_REMOTE_PORT] ?? 0) << 16)
+  return (Math.imul(mixed, 0x9e3779b1) >>> 16) % RECENT
 }
 
 /** What differs most often comes first. */

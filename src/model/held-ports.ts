@@ -4,7 +4,7 @@ import { STATE } from '../observation.ts'
 import { type Holder, holders, type PoolName } from '../snapshot-pools.ts'
 import { type Census, PORTS, USE } from './census.ts'
 import type { DestinationColumns } from './destinations.ts'
-import { HOLD } from './flows.ts'
+import { type FlowColumns, HOLD } from './flows.ts'
 import { FIXED, OWNERLESS } from './owners/ids.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
@@ -45,10 +45,19 @@ export interface HeldContext {
   readonly twin: number
 }
 
-type Tally = {
-  readonly ports: Record<Holder, number>
-  readonly groups: Record<HeldGroup, number>
-  readonly owners: Record<HeldGroup, Map<number, number>>
+/** Ports by holder, and by group and owner: numbers in columns, since this counts every port of every pool. */
+interface Tally {
+  readonly holders: Uint32Array
+  readonly groups: Uint32Array
+  /** Owners of the first group, then of the second, and so on. */
+  readonly owners: Uint32Array
+}
+
+/** The most firmly held connection of each port, by port number. */
+interface Ranking {
+  /** An index of rankedStates, or NO_RANK at a port without a connection. */
+  readonly rank: Uint8Array
+  readonly owner: Uint32Array
 }
 
 /** A port counts for the socket that holds it most firmly: the lower of two ranks. */
@@ -78,148 +87,181 @@ const groupOf: Readonly<Record<Holder, HeldGroup>> = {
   hidden: 'bind_before_connect',
 }
 
+const code = nameAll(holders, (at) => at)
+const groupCode = nameAll(heldGroups, (at) => at)
+const groupOfCode = Uint8Array.from(holders, (holder) => groupCode[groupOf[holder]])
+const codeOfRank = Uint8Array.from(rankedStates, ([, holder]) => code[holder])
+const rankOf = new Uint8Array(16).fill(NO_RANK)
+rankedStates.forEach(([state], at) => {
+  rankOf[state] = at
+})
+
 /** Creates the function, which keeps memory for its tables and nothing that one call leaves for the next. */
-export function createHeldCounter(): (pool: PoolName, context: HeldContext) => Held {
-  const rank = new Uint8Array(PORTS)
-  const owner = new Uint32Array(PORTS)
-  const rankOf = new Uint8Array(16).fill(NO_RANK)
-  rankedStates.forEach(([state], at) => {
-    rankOf[state] = at
-  })
+export function createHeldCounter(): (context: HeldContext) => (pool: PoolName) => Held {
+  const [all, worst] = [createRanking(), createRanking()]
 
-  /** Notes at each port the flow that holds it most firmly, of those that `counts` accepts. */
-  function rankFlows(
-    { census: { flows }, firstPort, lastPort }: HeldContext,
-    counts: (destination: number, hold: number) => boolean,
-  ): void {
-    rank.fill(NO_RANK, firstPort, lastPort + 1)
-    const columns = flows.columns()
-    for (let flow = 0; flow < flows.flowCount(); flow++) {
-      if (!counts(columns.destination[flow] ?? 0, columns.hold[flow] ?? 0)) continue
-      const port = columns.port[flow] ?? 0
-      const found = rankOf[columns.state[flow] ?? 0] ?? NO_RANK
-      if (found >= (rank[port] ?? NO_RANK)) continue
-      rank[port] = found
-      owner[port] = columns.owner[flow] ?? OWNERLESS
+  return (context) => {
+    rankFlows(all, context)
+    return (pool) => {
+      if (pool === 'udp') return countUdp(context)
+      if (pool === 'tcp_bind') return countBind(context, all)
+      rankFlowsOfWorst(worst, context)
+      return countConnect(context, all, worst)
     }
-  }
-
-  /** The ports that connect() cannot have: closed to all, then those that the worst destination has taken. */
-  function countConnect(context: HeldContext): Held {
-    const tally = createTally()
-    const { census, ports, worst, twin } = context
-    rankFlows(context, () => ports.blockedByBound > 0)
-    let blocked = ports.blockedByListener + ports.blockedByBound
-    for (let port = context.firstPort; blocked > 0; port++) {
-      const use = census.portUse[port] ?? 0
-      if ((use & BLOCKING) === 0 || !isCounted(context, port)) continue
-      blocked--
-      addBlocked(tally, context, port, flowOwner(port))
-    }
-    if (worst < 0) return tally
-    rankFlows(
-      context,
-      (destination, hold) =>
-        (destination === worst || destination === twin) && hold !== HOLD.reclaimable,
-    )
-    for (let port = context.firstPort; port <= context.lastPort; port++) {
-      if (rank[port] === NO_RANK || !isCounted(context, port)) continue
-      if (((census.portUse[port] ?? 0) & BLOCKING) === 0) addFlow(tally, port)
-    }
-    return tally
-  }
-
-  /** The ports that bind() to port 0 of a wildcard address cannot have. */
-  function countBind(context: HeldContext): Held {
-    const tally = createTally()
-    const { census, firstPort, lastPort, ipv6, boundInDoubt } = context
-    const collision = ipv6 ? USE.tcp : USE.tcpIpv4
-    rankFlows(context, () => true)
-    for (let port = firstPort; port <= lastPort; port++) {
-      const use = census.portUse[port] ?? 0
-      if ((use & collision) === 0 || !isCounted(context, port)) continue
-      const connected = rank[port] !== NO_RANK
-      if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, flowOwner(port))
-      else if (connected) addFlow(tally, port, boundInDoubt?.[port] === 1)
-      else add(tally, { holder: 'other', group: 'open', owner: OWNERLESS })
-    }
-    return tally
-  }
-
-  /** Undefined at a port without a connection. */
-  function flowOwner(port: number): number | undefined {
-    return rank[port] === NO_RANK ? undefined : (owner[port] ?? OWNERLESS)
-  }
-
-  function addFlow(tally: Tally, port: number, bound = false): void {
-    const holder = rankedStates[rank[port] ?? 0]?.[1] ?? 'other'
-    const group = bound ? 'bind_before_connect' : groupOf[holder]
-    add(tally, { holder, group, owner: owner[port] ?? OWNERLESS })
-  }
-
-  return (pool, context) => {
-    if (pool === 'udp') return countUdp(context)
-    return pool === 'tcp_connect' ? countConnect(context) : countBind(context)
   }
 }
 
-function countUdp({ census, ports, firstPort, lastPort, ipv6 }: HeldContext): Held {
-  const tally = createTally()
+function createRanking(): Ranking {
+  return { rank: new Uint8Array(PORTS), owner: new Uint32Array(PORTS) }
+}
+
+function rankFlows(ranking: Ranking, { census: { flows }, firstPort, lastPort }: HeldContext) {
+  ranking.rank.fill(NO_RANK, firstPort, lastPort + 1)
+  const columns = flows.columns()
+  const count = flows.flowCount()
+  for (let flow = 0; flow < count; flow++) rankFlow(ranking, columns, flow)
+}
+
+/** The same of what the worst destination has taken, twin included. */
+function rankFlowsOfWorst(ranking: Ranking, context: HeldContext): void {
+  const { worst, twin, firstPort, lastPort } = context
+  const { flows } = context.census
+  ranking.rank.fill(NO_RANK, firstPort, lastPort + 1)
+  const columns = flows.columns()
+  const { destination, hold } = columns
+  const count = worst < 0 ? 0 : flows.flowCount()
+  for (let flow = 0; flow < count; flow++) {
+    const to = destination[flow]
+    if (to !== worst && to !== twin) continue
+    if (hold[flow] !== HOLD.reclaimable) rankFlow(ranking, columns, flow)
+  }
+}
+
+function rankFlow({ rank, owner }: Ranking, columns: FlowColumns, flow: number): void {
+  const port = columns.port[flow] ?? 0
+  const found = rankOf[columns.state[flow] ?? 0] ?? NO_RANK
+  if (found >= (rank[port] ?? NO_RANK)) return
+  rank[port] = found
+  owner[port] = columns.owner[flow] ?? OWNERLESS
+}
+
+/** The ports that connect() cannot have: closed to all, then those that the worst destination has taken. */
+function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held {
+  const tally = createTally(context)
+  const { census, ports } = context
+  // Where connections close no port, none of them can own one that is closed.
+  const connected = ports.blockedByBound > 0 ? all : undefined
+  let blocked = ports.blockedByListener + ports.blockedByBound
+  for (let port = context.firstPort; blocked > 0; port++) {
+    const use = census.portUse[port] ?? 0
+    if ((use & BLOCKING) === 0 || !isCounted(context, port)) continue
+    blocked--
+    addBlocked(tally, context, port, connected)
+  }
+  if (context.worst < 0) return renderTally(tally)
+  for (let port = context.firstPort; port <= context.lastPort; port++) {
+    if (worst.rank[port] === NO_RANK || !isCounted(context, port)) continue
+    if (((census.portUse[port] ?? 0) & BLOCKING) === 0) addFlow(tally, worst, port, false)
+  }
+  return renderTally(tally)
+}
+
+/** The ports that bind() to port 0 of a wildcard address cannot have. */
+function countBind(context: HeldContext, all: Ranking): Held {
+  const tally = createTally(context)
+  const { census, firstPort, lastPort, ipv6, boundInDoubt } = context
+  const collision = ipv6 ? USE.tcp : USE.tcpIpv4
+  for (let port = firstPort; port <= lastPort; port++) {
+    const use = census.portUse[port] ?? 0
+    if ((use & collision) === 0 || !isCounted(context, port)) continue
+    if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, all)
+    else if (all.rank[port] === NO_RANK) add(tally, code.other, groupCode.open, OWNERLESS)
+    else addFlow(tally, all, port, boundInDoubt?.[port] === 1)
+  }
+  return renderTally(tally)
+}
+
+function countUdp(context: HeldContext): Held {
+  const { census, ports, firstPort, lastPort, ipv6 } = context
+  const tally = createTally(context)
   const collision = ipv6 ? USE.udp : USE.udpIpv4
   for (let port = firstPort; port <= lastPort; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & collision) === 0 || ports.usable[port] === 0) continue
-    const holder = (use & USE.udpConnected) === 0 ? 'bound' : 'established'
-    add(tally, { holder, group: 'udp', owner: holderOf(census.owners?.udpHolder, port) })
+    const holder = (use & USE.udpConnected) === 0 ? code.bound : code.established
+    add(tally, holder, groupCode.udp, holderOf(census.owners?.udpHolder, port))
   }
-  return tally
+  return renderTally(tally)
 }
 
-/** `flow` owns the connection at the port, where there is one. */
+function addFlow(tally: Tally, { rank, owner }: Ranking, port: number, bound: boolean): void {
+  const holder = codeOfRank[rank[port] ?? 0] ?? code.other
+  const group = bound ? groupCode.bind_before_connect : (groupOfCode[holder] ?? 0)
+  add(tally, holder, group, owner[port] ?? OWNERLESS)
+}
+
+/** `connected` knows the connection at the port, and its owner, where there is one. */
 function addBlocked(
   tally: Tally,
-  context: HeldContext,
+  { census }: HeldContext,
   port: number,
-  flow: number | undefined,
+  connected: Ranking | undefined,
 ): void {
-  const { census } = context
   const use = census.portUse[port] ?? 0
-  const holder = use & USE.listener ? 'listener' : use & USE.bound ? 'bound' : 'hidden'
+  const holder = use & USE.listener ? code.listener : use & USE.bound ? code.bound : code.hidden
+  const isConnected = connected !== undefined && connected.rank[port] !== NO_RANK
   // Bound, and yet with a connection: the port was asked for first.
-  const group = holder === 'bound' && flow !== undefined ? 'bind_before_connect' : groupOf[holder]
+  const isBoundFirst = holder === code.bound && isConnected
+  const group = isBoundFirst ? groupCode.bind_before_connect : (groupOfCode[holder] ?? 0)
   const bound = holderOf(census.owners?.tcpHolder, port)
-  add(tally, { holder, group, owner: bound === OWNERLESS ? (flow ?? OWNERLESS) : bound })
+  const flow = isConnected ? (connected.owner[port] ?? OWNERLESS) : OWNERLESS
+  add(tally, holder, group, bound === OWNERLESS ? flow : bound)
 }
 
 /** The index without the mark that no connection may contend. */
 function holderOf(column: Uint32Array | undefined, port: number): number {
-  return (column?.[port] ?? OWNERLESS) % FIXED
+  return (column?.[port] ?? OWNERLESS) & ~FIXED
 }
 
 function isCounted({ ports }: HeldContext, port: number): boolean {
   return ports.usable[port] !== 0 && port !== ports.neverVisited
 }
 
-function add(
-  { ports, groups, owners }: Tally,
-  {
-    holder,
-    group,
-    owner,
-  }: { readonly holder: Holder; readonly group: HeldGroup; readonly owner: number },
-): void {
-  ports[holder]++
-  groups[group]++
-  owners[group].set(owner, (owners[group].get(owner) ?? 0) + 1)
+function add({ holders, groups, owners }: Tally, holder: number, group: number, owner: number) {
+  holders[holder] = (holders[holder] ?? 0) + 1
+  groups[group] = (groups[group] ?? 0) + 1
+  const at = group * (owners.length / heldGroups.length) + owner
+  owners[at] = (owners[at] ?? 0) + 1
 }
 
-function createTally(): Tally {
-  const zeros = <K extends string>(names: readonly K[]) =>
-    Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>
-  const maps = heldGroups.map((group) => [group, new Map<number, number>()])
+function createTally({ census: { owners } }: HeldContext): Tally {
   return {
-    ports: zeros(holders),
-    groups: zeros(heldGroups),
-    owners: Object.fromEntries(maps) as Record<HeldGroup, Map<number, number>>,
+    holders: new Uint32Array(holders.length),
+    groups: new Uint32Array(heldGroups.length),
+    owners: new Uint32Array(heldGroups.length * Math.max(1, owners?.table.count() ?? 0)),
   }
+}
+
+function renderTally(tally: Tally): Held {
+  const known = tally.owners.length / heldGroups.length
+  const ownersOf = (group: number) => {
+    const counts = new Map<number, number>()
+    for (let owner = 0; owner < known; owner++) {
+      const count = tally.owners[group * known + owner] ?? 0
+      if (count > 0) counts.set(owner, count)
+    }
+    return counts
+  }
+  return {
+    ports: nameAll(holders, (at) => tally.holders[at] ?? 0),
+    groups: nameAll(heldGroups, (at) => tally.groups[at] ?? 0),
+    owners: nameAll(heldGroups, ownersOf),
+  }
+}
+
+function nameAll<K extends string, V>(
+  names: readonly K[],
+  ask: (at: number) => V,
+): Readonly<Record<K, V>> {
+  return Object.fromEntries(names.map((name, at) => [name, ask(at)])) as Record<K, V>
 }

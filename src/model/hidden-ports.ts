@@ -49,9 +49,10 @@ export function listAmbiguousPorts(
   bits: UseBits,
 ): number[] {
   const ports: number[] = []
-  for (const [port, use] of portUse.entries()) {
-    const open = (use & bits.tcp) !== 0 && (use & bits.blocking) === 0
-    if (open && usable[port] === 1) ports.push(port)
+  const { tcp, blocking } = bits
+  for (let port = 0; port < portUse.length; port++) {
+    const use = portUse[port] ?? 0
+    if ((use & tcp) !== 0 && (use & blocking) === 0 && usable[port] === 1) ports.push(port)
   }
   return ports
 }

@@ -44,8 +44,12 @@ export function advanceLevels(
   const { atSeconds } = now
   const leastPorts = Math.max(1, LEAST_SHARE * now.openPorts)
   const rows = findRows(before, flows)
-  const big = columns.taken.map((taken) => (taken < leastPorts ? 0 : taken))
-  const indexes = takeBest(big, MOST_ROWS, createComparison(flows, [columns.taken]))
+  const indexes = takeBest(
+    columns.taken,
+    MOST_ROWS,
+    createComparison(flows, [columns.taken]),
+    leastPorts,
+  )
   const kept = Math.exp(-Math.max(0, atSeconds - (before?.atSeconds ?? 0)) / MEAN_SECONDS)
   const mean = Float64Array.from(indexes, (index) => {
     const taken = columns.taken[index] ?? 0

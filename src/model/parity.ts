@@ -8,6 +8,7 @@
 
 import type { NetSettings } from '../observation.ts'
 import { type Census, USE } from './census.ts'
+import { increment } from './columns.ts'
 import { HOLD } from './flows.ts'
 import { nameRange, type Ports } from './ports.ts'
 
@@ -61,7 +62,7 @@ export function settleDoubt(input: DoubtInput): void {
   for (let flow = 0; flow < flows; flow++) {
     const local = port[flow] ?? 0
     if (unknown[local] !== 1) continue
-    const isFirst = (local - firstPort) % 2 === 0
+    const isFirst = ((local - firstPort) & 1) === 0
     // A TIME_WAIT may be of a connection whose port the application chose.
     const isClear = isFirst && hold[flow] === HOLD.live && plain[destination[flow] ?? 0] === 1
     if (!isClear) unknown[local] = IN_DOUBT
@@ -85,8 +86,8 @@ function findPlainDestinations(input: DoubtInput): Uint8Array {
     const local = port[flow] ?? 0
     if (unknown[local] !== 1) continue
     const to = destination[flow] ?? 0
-    all[to] = (all[to] ?? 0) + 1
-    if ((local - firstPort) % 2 === 0) first[to] = (first[to] ?? 0) + 1
+    increment(all, to)
+    if (((local - firstPort) & 1) === 0) increment(first, to)
   }
   const share = firstShare(census, ports, input)
   const plain = new Uint8Array(all.length)
@@ -108,7 +109,7 @@ function firstShare({ portUse }: Census, { usable }: Ports, { firstPort, lastPor
   const open = [0, 0]
   for (let local = firstPort; local <= lastPort; local++) {
     if (usable[local] === 0 || ((portUse[local] ?? 0) & (USE.listener | USE.bound)) !== 0) continue
-    const half = (local - firstPort) % 2
+    const half = (local - firstPort) & 1
     open[half] = (open[half] ?? 0) + 1
   }
   const [first = 0, second = 0] = open

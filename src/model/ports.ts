@@ -3,6 +3,7 @@
 
 import type { NetSettings, PortRange } from '../observation.ts'
 import { type Census, EXPIRY_SECONDS, PORTS, USE } from './census.ts'
+import { increment } from './columns.ts'
 
 /** What a pool has left that knows no destination: bind(0), and UDP altogether. */
 export interface BindPorts {
@@ -52,47 +53,51 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
   // (docs/development/port-model.md#ranges-and-reserved-ports).
   const neverVisited = last - first === 2 ? last : -1
 
+  const { portUse, portExpirySeconds } = census
   const releasing = new Uint32Array(EXPIRY_SECONDS)
-  const tcp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
-  const udp = { capacity: 0, available: 0, unused: 0, live: 0, timeWait: 0 }
+  let [capacity, unused, available, live, timeWait] = [0, 0, 0, 0, 0]
+  let [udpCapacity, udpUnused, udpAvailable] = [0, 0, 0]
   let [tcpUsed, blockedByListener, blockedByBound, openFirstHalf] = [0, 0, 0, 0]
 
   for (let port = first; port <= last; port++) {
     if (usable[port] === 0) continue
-    const use = census.portUse[port] ?? 0
-    udp.capacity++
-    if ((use & USE.udp) === 0) udp.unused++
-    if ((use & udpCollision) === 0) udp.available++
-    else udp.live++
+    const use = portUse[port] ?? 0
+    udpCapacity++
+    if ((use & USE.udp) === 0) udpUnused++
+    if ((use & udpCollision) === 0) udpAvailable++
 
     if ((use & USE.tcp) !== 0) tcpUsed++
     if (port === neverVisited) continue
-    tcp.capacity++
-    if ((use & USE.tcp) === 0) tcp.unused++
-    if ((use & tcpCollision) === 0) tcp.available++
+    capacity++
+    if ((use & USE.tcp) === 0) unused++
+    if ((use & tcpCollision) === 0) available++
+    else if ((use & USE.tcpLive) !== 0) live++
     else {
-      if ((use & USE.tcpLive) !== 0) tcp.live++
-      else {
-        tcp.timeWait++
-        increment(releasing, census.portExpirySeconds[port] ?? 0)
-      }
+      timeWait++
+      increment(releasing, portExpirySeconds[port] ?? 0)
     }
     if ((use & USE.listener) !== 0) blockedByListener++
     else if ((use & BLOCKING) !== 0) blockedByBound++
-    else if ((port - first) % 2 === 0) openFirstHalf++
+    else if (((port - first) & 1) === 0) openFirstHalf++
   }
 
   return {
     usable,
-    reserved: last - first + 1 - udp.capacity,
+    reserved: last - first + 1 - udpCapacity,
     neverVisited,
     tcpUsed,
-    udpUsed: udp.capacity - udp.unused,
+    udpUsed: udpCapacity - udpUnused,
     blockedByListener,
     blockedByBound,
     openFirstHalf,
-    tcp,
-    udp,
+    tcp: { capacity, available, unused, live, timeWait },
+    udp: {
+      capacity: udpCapacity,
+      available: udpAvailable,
+      unused: udpUnused,
+      live: udpCapacity - udpAvailable,
+      timeWait: 0,
+    },
     releasing,
   }
 }
@@ -108,8 +113,4 @@ function usablePorts({ range, reserved }: NetSettings): Uint8Array {
   usable.fill(1, range.first, range.last + 1)
   for (const { first, last } of reserved) usable.fill(0, first, last + 1)
   return usable
-}
-
-function increment(counts: Uint32Array, index: number): void {
-  counts[index] = (counts[index] ?? 0) + 1
 }

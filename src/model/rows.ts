@@ -9,6 +9,7 @@ import type {
   Settings,
 } from '../snapshot.ts'
 import type { Census, Listener } from './census.ts'
+import { sumOf } from './columns.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { outclaims, UNKNOWN_ID } from './owners/ids.ts'
 import { nameListener } from './owners/owners.ts'
@@ -115,20 +116,13 @@ export function renderDestinations(
       ports.tcp.capacity,
     ),
   }))
-  const rest = (column: Uint32Array, inRows: number) =>
-    column.reduce((sum, value) => sum + value, 0) - inRows
   const other = {
-    usedPorts: rest(
-      columns.used,
-      rows.reduce((sum, row) => sum + row.usedPorts, 0),
-    ),
-    timeWaitPorts: rest(
-      columns.timeWait,
-      rows.reduce((sum, row) => sum + row.timeWaitPorts, 0),
-    ),
+    usedPorts: sumOf(columns.used) - rows.reduce((sum, row) => sum + row.usedPorts, 0),
+    timeWaitPorts: sumOf(columns.timeWait) - rows.reduce((sum, row) => sum + row.timeWaitPorts, 0),
   }
   const isBig = (used: number) => used > 0 && used >= least
-  const big = columns.used.reduce((count, used) => count + (isBig(used) ? 1 : 0), 0)
+  let big = 0
+  for (const used of columns.used) if (isBig(used)) big++
   return {
     destinations: {
       count: columns.count,

@@ -14,8 +14,8 @@ const BYTE_VALUES = 256
  * open addressing short (Patrascu and Thorup, "The power of simple tabulation hashing", 2012).
  */
 export function createSeededHash(words: number): SeededHash {
-  const factors = crypto.getRandomValues(new Uint32Array(4 * words))
-  const random = crypto.getRandomValues(new Uint32Array(4 * BYTE_VALUES))
+  const factors = crypto.getRandomValues(new Int32Array(4 * words))
+  const random = crypto.getRandomValues(new Int32Array(4 * BYTE_VALUES))
 
   return (key, at) => {
     let first = 0
@@ -24,14 +24,13 @@ export function createSeededHash(words: number): SeededHash {
       const value = key[at + word] ?? 0
       const low = value & 0xffff
       const high = value >>> 16
-      first =
-        (first + Math.imul(low, factors[factor] ?? 0) + Math.imul(high, factors[factor + 1] ?? 0)) |
-        0
-      second =
-        (second +
-          Math.imul(low, factors[factor + 2] ?? 0) +
-          Math.imul(high, factors[factor + 3] ?? 0)) |
-        0
+      // Of the words of an IPv4 destination half are zero, which adds nothing.
+      if (value === 0) continue
+      first = (first + Math.imul(low, factors[factor] ?? 0)) | 0
+      second = (second + Math.imul(low, factors[factor + 1] ?? 0)) | 0
+      if (high === 0) continue
+      first = (first + Math.imul(high, factors[factor + 2] ?? 0)) | 0
+      second = (second + Math.imul(high, factors[factor + 3] ?? 0)) | 0
     }
     return (
       (random[first >>> 24] ?? 0) ^
@@ -40,4 +39,10 @@ export function createSeededHash(words: number): SeededHash {
       (random[3 * BYTE_VALUES + ((second >>> 16) & 255)] ?? 0)
     )
   }
+}
+
+/** Creates a hash of port numbers that can be added bit by bit to another: simple tabulation again. */
+export function createSeededPortHash(): (port: number) => number {
+  const random = crypto.getRandomValues(new Int32Array(2 * BYTE_VALUES))
+  return (port) => (random[port & 255] ?? 0) ^ (random[BYTE_VALUES + (port >>> 8)] ?? 0)
 }

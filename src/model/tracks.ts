@@ -76,7 +76,8 @@ function scheduleExpiry(
     positions[index] = position
   })
   const schedules = tracked.map(() => new Array<number>(EXPIRY_SECONDS).fill(0))
-  for (let flow = 0; flow < census.flows.flowCount(); flow++) {
+  const flowCount = census.flows.flowCount()
+  for (let flow = 0; flow < flowCount; flow++) {
     // First what stands in the row itself: it spares most rows the look-ups.
     if (hold[flow] !== HOLD.timeWait) continue
     const schedule = schedules[positions[destination[flow] ?? 0] ?? -1]

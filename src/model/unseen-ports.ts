@@ -10,8 +10,8 @@ const HELD = USE.tcp | USE.tcpIpv4 | USE.tcpLive | USE.bound
 /** Lists the usable ports on which no TCP socket is seen. */
 export function listUnseenPorts({ portUse }: Census, usable: Uint8Array): readonly number[] {
   const ports: number[] = []
-  for (const [port, use] of portUse.entries()) {
-    if (usable[port] === 1 && (use & USE.tcp) === 0) ports.push(port)
+  for (let port = 0; port < portUse.length; port++) {
+    if (usable[port] === 1 && ((portUse[port] ?? 0) & USE.tcp) === 0) ports.push(port)
   }
   return ports
 }

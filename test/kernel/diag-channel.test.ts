@@ -36,14 +36,17 @@ function listPorts(
 describe('createDumpBatch()', () => {
   test('has room for every socket of the fullest datagram there can be', () => {
     const most = Math.floor(DATAGRAM_BYTES / HEADER_AND_FIXED_PART)
+    const datagrams = 9
     const channel = createFakeChannel((request) => {
       const sequence = sequenceOf(request)
+      const full = Uint8Array.from([...buildBareSockets(most, sequence)].flat())
       return [
-        Uint8Array.from([...buildBareSockets(most, sequence)].flat()),
+        ...Array.from({ length: datagrams }, () => full),
         Uint8Array.from(buildDone(sequence)),
       ]
     })
-    expect(listPorts(channel)).toEqual(Array.from({ length: most }, (_, at) => at + 1))
+    const ports = Array.from({ length: most }, (_, at) => at + 1)
+    expect(listPorts(channel)).toEqual(Array.from({ length: datagrams }, () => ports).flat())
   })
 })
 
@@ -171,15 +174,17 @@ describe('dumpSockets()', () => {
   })
 
   test('takes nothing from a dump that was abandoned for another question', () => {
+    const most = Math.floor(DATAGRAM_BYTES / HEADER_AND_FIXED_PART)
     const pending: Uint8Array[] = []
     const channel: NetlinkChannel = {
       send: (request) => {
         const sequence = sequenceOf(request)
         const socket = (localPort: number) =>
           Uint8Array.from(buildSocket({ ...plainSocket, localPort }, sequence))
-        // Of the first question two are still under way when the second is asked.
+        // Of the first question the last datagrams are still under way when the second is asked.
         const first = pending.length === 0
-        pending.push(...(first ? [socket(1), socket(2), socket(3)] : [socket(4)]))
+        const full = () => Uint8Array.from([...buildBareSockets(most, sequence)].flat())
+        pending.push(...(first ? Array.from({ length: 9 }, full) : [socket(4)]))
         pending.push(Uint8Array.from(buildDone(sequence)))
       },
       receive: () => pending.shift() ?? new Uint8Array(0),
@@ -189,6 +194,7 @@ describe('dumpSockets()', () => {
       expect(batch.localPort[0]).toBe(1)
       break
     }
+    expect(pending.length).toBeGreaterThan(1)
     expect(listPorts(channel, { ...V4_TCP, protocol: 'udp' })).toEqual([4])
   })
 

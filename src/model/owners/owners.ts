@@ -109,7 +109,10 @@ function rememberOwners(
   const { present, absent } = recallDestinations(flows, memory)
   const { used, timeWait, reclaimable } = columns
   // Recyclable or not: each holds its port.
-  const held = used.map((ports, index) => ports + (reclaimable[index] ?? 0))
+  const held = used.slice()
+  for (let index = 0; index < held.length; index++) {
+    held[index] = (held[index] ?? 0) + (reclaimable[index] ?? 0)
+  }
   const best = takeBest(held, MOST_DESTINATIONS, createComparison(flows, [held]))
   const slots = new Int32Array(flows.destinationCount()).fill(-1)
   best.forEach((index, slot) => {

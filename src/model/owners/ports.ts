@@ -47,7 +47,8 @@ export function createTcpSharing(): (context: SharingContext) => PortsByOwner {
     const { destination, port, owner } = census.flows.columns()
 
     holder.set(owners.tcpHolder.subarray(firstPort, lastPort + 1), firstPort)
-    for (let flow = 0; flow < census.flows.flowCount(); flow++) {
+    const flowCount = census.flows.flowCount()
+    for (let flow = 0; flow < flowCount; flow++) {
       const local = port[flow] ?? 0
       const rival = holder[local] ?? OWNERLESS
       if ((rival & FIXED) !== 0) continue

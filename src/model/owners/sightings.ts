@@ -33,7 +33,8 @@ export function sightOwners(
   const ports: number[][] = []
 
   const { destination, port, owner } = flows.columns()
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
+  const flowCount = flows.flowCount()
+  for (let flow = 0; flow < flowCount; flow++) {
     const holder = owner[flow] ?? OWNERLESS
     if (holder === OWNERLESS) continue
     const slot = slots[destination[flow] ?? 0] ?? -1
