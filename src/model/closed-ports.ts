@@ -77,7 +77,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const bound = rememberFlows(census, before?.flows, atSeconds)
     const { left } = bound
     const { portUse } = census
-    for (let port = first; port <= last; port++) {
+    for (let port = first; bound.flows.count > 0 && port <= last; port++) {
       if (left[port] === 0 || tests?.get(port)?.closed === false) continue
       portUse[port] = (portUse[port] ?? 0) | USE.hidden
     }

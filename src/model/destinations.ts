@@ -72,8 +72,8 @@ export function accountDestinations(
   let count = 0
 
   const { findFlow } = flows
-  const facts = noteFacts(census, ports, { firstPort, listeners, doubt })
   const flowCount = flows.flowCount()
+  const facts = noteFacts(census, ports, { firstPort, listeners, doubt })
   for (let flow = 0; flow < flowCount; flow++) {
     const index = destination[flow] ?? 0
     const local = port[flow] ?? 0

@@ -169,11 +169,12 @@ function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held 
 /** The ports that bind() to port 0 of a wildcard address cannot have. */
 function countBind(context: HeldContext, all: Ranking): Held {
   const tally = createTally(context)
-  const { census, firstPort, lastPort, ipv6, boundInDoubt } = context
+  const { census, ports, firstPort, ipv6, boundInDoubt } = context
   const collision = ipv6 ? USE.tcp : USE.tcpIpv4
-  for (let port = firstPort; port <= lastPort; port++) {
+  for (let port = firstPort, left = ports.tcp.capacity - ports.tcp.available; left > 0; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & collision) === 0 || !isCounted(context, port)) continue
+    left--
     if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, all)
     else if (all.rank[port] === NO_RANK) add(tally, code.other, groupCode.open, OWNERLESS)
     else addFlow(tally, all, port, boundInDoubt?.[port] === 1)
@@ -182,12 +183,13 @@ function countBind(context: HeldContext, all: Ranking): Held {
 }
 
 function countUdp(context: HeldContext): Held {
-  const { census, ports, firstPort, lastPort, ipv6 } = context
+  const { census, ports, firstPort, ipv6 } = context
   const tally = createTally(context)
   const collision = ipv6 ? USE.udp : USE.udpIpv4
-  for (let port = firstPort; port <= lastPort; port++) {
+  for (let port = firstPort, left = ports.udp.live; left > 0; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & collision) === 0 || ports.usable[port] === 0) continue
+    left--
     const holder = (use & USE.udpConnected) === 0 ? code.bound : code.established
     add(tally, holder, groupCode.udp, holderOf(census.owners?.udpHolder, port))
   }

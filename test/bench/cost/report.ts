@@ -24,7 +24,7 @@ export const SS = '`ss -Htan`'
 export const PROC_NET = 'reading /proc/net/tcp and tcp6'
 export const NETWORK_CONNECTIONS = 'systeminformation.networkConnections()'
 
-const CPU_LIMIT = 1.3
+const CPU_LIMIT = 1.15
 const NETWORK_CONNECTIONS_LIMIT = 1 / 20
 const MEMORY_LIMIT_MB = 95
 /** The limit was set for this one; others are shown. */
