@@ -22,12 +22,18 @@ const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_
 
 /** What these change makes no difference that can occur, by what listMutants() calls them; the value says why. */
 export const HARMLESS: Readonly<Record<string, string>> = {
+  ...zerosOf('EphemeralPortBlockedPortsGrowing', 'blockedPortsRatio'),
+  ...zerosOf('EphemeralPortCloseWaitLeak', 'closeWaitRatio'),
   'EphemeralPortAllocationsFailing (critical): line 9: 5m -> 600s':
     'the failures of a namespace are forgotten no later than its name',
-  'EphemeralPortBlockedPortsGrowing (warning): line 1: 0 -> 10':
-    'keeps zeros out of the join; how many are too many is said by blockedPortsRatio',
-  'EphemeralPortCloseWaitLeak (warning): line 1: 0 -> 10':
-    'keeps zeros out of the join; how many are too many is said by closeWaitRatio',
+}
+
+/** The lines of a cause alert that keep zeros out of the joins. */
+function zerosOf(alert: string, ratio: string): Readonly<Record<string, string>> {
+  const reason = `keeps zeros out of the joins; how many are too many is said by ${ratio}`
+  return Object.fromEntries(
+    [1, 7, 14, 15, 19].map((line) => [`${alert} (warning): line ${line}: 0 -> 10`, reason]),
+  )
 }
 
 export function* listMutants(alerts: readonly Alert[]): Iterable<Mutant> {
