@@ -42,6 +42,7 @@ const OPTIONS = [
   ...['unit', 'decimals', 'min', 'max', 'mappings', 'thresholds', 'color', 'noValue', 'links'],
   ...['custom.width', 'custom.minWidth', 'custom.hidden', 'custom.hideFrom', 'custom.cellOptions'],
   ...['custom.lineStyle', 'custom.lineWidth', 'custom.fillOpacity', 'custom.stacking'],
+  'custom.thresholdsStyle',
 ]
 
 /** As Grafana's panels register their field options. */
