@@ -6,7 +6,12 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 
 /** The ENTRYPOINT of the Dockerfile. */
-export const ENTRYPOINT = ['/nodejs/bin/node', '--disable-sigusr1', '/app/dist/main.js'] as const
+export const ENTRYPOINT = [
+  '/nodejs/bin/node',
+  '--disable-sigusr1',
+  '--max-semi-space-size=4',
+  '/app/dist/main.js',
+] as const
 /** What the base image calls nonroot, and the Dockerfile's USER. */
 export const NONROOT = 65532
 

@@ -1,10 +1,12 @@
 // What goes wrong during the soak, one thing at a time. Each leaves the program as it was, or started anew.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Snapshot } from '../../src/snapshot.ts'
 import type { Random } from '../fuzz/mutate.ts'
+import { type SoakNode, type SoakPod, troubles } from './node.ts'
 import type { Subject } from './subject.ts'
 
 export interface FaultTools {
@@ -13,6 +15,11 @@ export interface FaultTools {
   readonly port: number
   /** The worker dies when it exists. */
   readonly killFile: string
+  /** How many seconds the program's clock is ahead. */
+  readonly clockFile: string
+  readonly node: SoakNode
+  /** Where it is said what was false. */
+  readonly problems: string[]
 }
 
 async function holdConnections(
@@ -33,6 +40,25 @@ async function holdConnections(
 
 function limitDescriptors(pid: number, limit: string): void {
   spawnSync('prlimit', ['--pid', String(pid), `--nofile=${limit}`])
+}
+
+const HOUR_SECONDS = 3600
+const TROUBLE_MS = 4000
+
+/** Reads what the program calls the pod until the time is over, which must be one of its names or nothing yet. */
+async function watchPod(
+  { subject, problems }: FaultTools,
+  { inode, names }: SoakPod,
+  isOver: (name: string | undefined) => boolean,
+): Promise<void> {
+  for (;;) {
+    const text = await subject.ask('/api/v1/snapshot')
+    const { snapshot } = JSON.parse(text ?? '{}') as { snapshot?: Snapshot }
+    const name = snapshot?.namespaces.find((one) => one.inode === inode)?.netns
+    if (name !== undefined && !names.includes(name)) problems.push(`${names[1]} is called ${name}`)
+    if (isOver(name)) return
+    await delay(100)
+  }
 }
 
 export const faults: Readonly<Record<string, (tools: FaultTools) => Promise<void>>> = {
@@ -75,6 +101,33 @@ export const faults: Readonly<Record<string, (tools: FaultTools) => Promise<void
     await Promise.all(
       ['GET', 'POST', 'DELETE'].flatMap((method) => paths.map((path) => subject.ask(path, method))),
     )
+  },
+  'the API server fails': async (tools) => {
+    const { node, random } = tools
+    const handlers = Object.values(troubles)
+    node.api.trouble = handlers[random.below(handlers.length)]
+    const pod = await node.startPod()
+    const untilMs = performance.now() + TROUBLE_MS
+    await watchPod(tools, pod, () => performance.now() > untilMs)
+    node.api.trouble = undefined
+    await pod.end()
+  },
+  'a pod comes and goes': async (tools) => {
+    const pod = await tools.node.startPod()
+    const untilMs = performance.now() + TROUBLE_MS
+    await watchPod(tools, pod, (name) => name === pod.names[1] || performance.now() > untilMs)
+    await pod.end()
+  },
+  'a disk that is full, for its log, and started anew': async ({ subject }) => {
+    await subject.end('SIGTERM')
+    const full = openSync('/dev/full', 'w')
+    await subject.start(full)
+    closeSync(full)
+  },
+  'the clock steps by an hour and back': async ({ clockFile, random }) => {
+    writeFileSync(clockFile, String(random.below(2) === 0 ? HOUR_SECONDS : -HOUR_SECONDS))
+    await delay(500 + random.below(3000))
+    writeFileSync(clockFile, '0')
   },
   nothing: async () => {},
 }

@@ -2,22 +2,24 @@
 // that are opened and closed, and faults. At 250 ms three minutes have the samples of an hour. Fails where a page says what
 // is not true, where memory grows, or where a descriptor, a namespace or a tracing instance is left.
 
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { ENTRYPOINT } from '../../deploy/image/rootfs.ts'
 import { INSTANCE_PREFIX } from '../../src/failures/instance.ts'
 import { createRandom } from '../fuzz/mutate.ts'
 import { openTracefs } from '../support/failures/tracefs-place.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { type NetnsCrowd, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { findFreePort } from '../support/program/free-port.ts'
-import { faults } from './faults.ts'
+import { type FaultTools, faults } from './faults.ts'
 import { judgeGrowth } from './growth.ts'
+import { type SoakNode, withSoakNode } from './node.ts'
 import { openStage, type Stage } from './stage.ts'
-import { createSubject } from './subject.ts'
+import { createSubject, type Subject } from './subject.ts'
 import { checkExactly, createWatch } from './truth.ts'
 
 const { values } = parseArgs({
@@ -28,8 +30,11 @@ const { values } = parseArgs({
     verbose: { type: 'boolean', default: false },
   },
 })
-const KILLER = fileURLToPath(new URL('../support/program/worker-killer.cjs', import.meta.url))
+const preload = (name: string) =>
+  `--require ${fileURLToPath(new URL(`../support/program/${name}.cjs`, import.meta.url))}`
 const STAGES = 3
+/** Those of the image; the other is not of Node 20. */
+const HEAP_FLAGS = ENTRYPOINT.filter((argument) => argument.startsWith('--max'))
 const MOST_MEMBERS = 60
 const ACTIONS = 6
 /** Restarts end with that part of the time, so that what is left shows one life's memory. */
@@ -45,22 +50,35 @@ const directory = mkdtempSync(join(tmpdir(), 'soak-'))
 const killFile = join(directory, 'die')
 const tracefs = openTracefs()
 const port = await findFreePort()
-const subject = createSubject({
-  port,
-  flags: [
-    ...[`--sample.interval=${values.interval}`, '--sample.cpu-budget=1', '--collector.failures'],
-    ...['--detail.min-utilization=0', '--top=1000', `--path.tracefs=${tracefs.place}`],
-  ],
-  env: { NODE_OPTIONS: `--require ${KILLER}`, FILE_THAT_KILLS: killFile, KILLS: 'inside' },
-})
+const clockFile = join(directory, 'ahead')
+writeFileSync(clockFile, '0')
+const createOn = (node: SoakNode) =>
+  createSubject({
+    port,
+    command: [...node.command, process.execPath, ...HEAP_FLAGS, 'dist/main.js'],
+    flags: [
+      '--collector.kubernetes',
+      ...[`--sample.interval=${values.interval}`, '--sample.cpu-budget=1', '--collector.failures'],
+      ...['--detail.min-utilization=0', '--top=1000', `--path.tracefs=${tracefs.place}`],
+    ],
+    env: {
+      ...node.env,
+      NODE_OPTIONS: `${preload('worker-killer')} ${preload('clock-stepper')}`,
+      ...{ FILE_THAT_KILLS: killFile, KILLS: 'inside', CLOCK_IS_AHEAD: clockFile },
+    },
+  })
 const problems: string[] = []
 const counts = { rounds: 0, samples: 0, absent: 0, exact: 0, late: 0 }
 const pids = new Set<number>()
 const met = new Map<string, number>()
 const memory: { readonly seconds: number; readonly residentMb: number }[] = []
-let held: ReturnType<typeof subject.holds> | undefined
+let held: ReturnType<Subject['holds']> | undefined
 
-async function soak(stages: readonly Stage[], crowd: NetnsCrowd): Promise<void> {
+async function soak(
+  { subject, node }: Pick<FaultTools, 'subject' | 'node'>,
+  stages: readonly Stage[],
+  crowd: NetnsCrowd,
+): Promise<void> {
   await subject.start()
   const watch = createWatch(stages)
   const scraper = watch.scrape(subject.read, () => isOver())
@@ -73,7 +91,9 @@ async function soak(stages: readonly Stage[], crowd: NetnsCrowd): Promise<void> 
     const name = names[random.below(names.length)] ?? 'nothing'
     met.set(name, (met.get(name) ?? 0) + 1)
     const before = subject.pid()
-    const fault = faults[name]?.({ subject, random, port, killFile })
+    const fault = faults[name]?.({
+      ...{ subject, random, port, killFile, clockFile, node, problems },
+    })
     for (let left = ACTIONS; left > 0; left--) {
       for (const stage of stages) await watch.record(stage, () => stage.act(random))
     }
@@ -85,7 +105,7 @@ async function soak(stages: readonly Stage[], crowd: NetnsCrowd): Promise<void> 
       memory.length = 0
       held = undefined
     }
-    await lookCalmly(stages, name)
+    await lookCalmly(subject, stages, name)
     counts.rounds++
     if (values.verbose) console.error(counts.rounds, name, memory.at(-1))
   }
@@ -97,7 +117,11 @@ async function soak(stages: readonly Stage[], crowd: NetnsCrowd): Promise<void> 
 }
 
 /** Nothing comes or goes: what the page says must be exactly so, and nothing more be held than before. */
-async function lookCalmly(stages: readonly Stage[], fault: string): Promise<void> {
+async function lookCalmly(
+  subject: Subject,
+  stages: readonly Stage[],
+  fault: string,
+): Promise<void> {
   for (const stage of stages) {
     const outcome = await checkExactly(stage, subject.read)
     if (typeof outcome === 'string') counts[outcome]++
@@ -135,12 +159,19 @@ function listInstancesLeft(): readonly string[] {
 }
 
 try {
-  await withNetnsCrowd((crowd) => withStages(STAGES, (stages) => soak(stages, crowd)))
-  await subject.end('SIGTERM')
+  await withSoakNode(async (node) => {
+    const subject = createOn(node)
+    const tools = { subject, node }
+    try {
+      await withNetnsCrowd((crowd) => withStages(STAGES, (stages) => soak(tools, stages, crowd)))
+      await subject.end('SIGTERM')
+    } finally {
+      await subject.end('SIGKILL')
+    }
+  })
   for (let left = 20; left > 0 && listInstancesLeft().length > 0; left--) await delay(100)
   problems.push(...listInstancesLeft().map((name) => `The tracing instance ${name} is left`))
 } finally {
-  await subject.end('SIGKILL')
   rmSync(directory, { recursive: true })
   tracefs.close()
 }

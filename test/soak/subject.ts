@@ -8,16 +8,18 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Page, parsePage } from '../support/netns/actor-page.ts'
 
 export interface SubjectOptions {
+  /** Starts the program with the flags that follow, as the same process. */
+  readonly command: readonly string[]
   readonly port: number
   readonly flags: readonly string[]
   readonly env: Readonly<Record<string, string>>
 }
 
-const START_MS = 60_000
+const START_MS = 300_000
 
-export function createSubject({ port, flags, env }: SubjectOptions) {
+export function createSubject({ command, port, flags, env }: SubjectOptions) {
   let child: ChildProcess | undefined
-  let log = ''
+  let logged = ''
 
   /** On a connection of its own, which ends with the answer; undefined where there is none with status 200. */
   function ask(path: string, method = 'GET'): Promise<string | undefined> {
@@ -47,19 +49,20 @@ export function createSubject({ port, flags, env }: SubjectOptions) {
     ask,
     read,
     pid: () => child?.pid ?? 0,
-    log: () => log,
-    async start(): Promise<void> {
+    /** `log`: where it writes that, in place of a pipe to us. */
+    async start(log: number | 'pipe' = 'pipe'): Promise<void> {
       const listen = `--web.listen-address=127.0.0.1:${port}`
-      child = spawn(process.execPath, ['dist/main.js', listen, ...flags], {
+      const [file = '', ...args] = command
+      child = spawn(file, [...args, listen, ...flags], {
         env: { PATH: process.env.PATH, ...env },
-        stdio: ['ignore', 'ignore', 'pipe'],
+        stdio: ['ignore', 'ignore', log],
       })
       child.stderr?.on('data', (chunk) => {
-        log = (log + chunk).slice(-20_000)
+        logged = (logged + chunk).slice(-20_000)
       })
       const deadline = Date.now() + START_MS
       while ((await read())?.find('ephemeral_port_samples_total') === undefined) {
-        if (child.exitCode !== null || Date.now() > deadline) throw new Error(`No start: ${log}`)
+        if (child.exitCode !== null || Date.now() > deadline) throw new Error(`No start: ${logged}`)
         await delay(50)
       }
     },

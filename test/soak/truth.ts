@@ -18,6 +18,15 @@ const SLACK = 60
 const CALM_MS = 30_000
 const KEPT = 400
 const MOST_PROBLEMS = 20
+const HOUR_SECONDS = 3600
+
+/** When the page says a namespace was read last, by our clock: that of the program may be ahead or behind by whole hours. */
+function readAtOf(page: Page, netns: string): number | undefined {
+  const readAt = page.find(LAST_READ, { netns })
+  if (readAt === undefined) return undefined
+  const hoursAhead = Math.round((readAt - Date.now() / 1000) / HOUR_SECONDS)
+  return readAt - hoursAhead * HOUR_SECONDS
+}
 
 export function createWatch(stages: readonly Stage[]) {
   const records = new Map<Stage, { readonly seconds: number; readonly truth: Truth }[]>()
@@ -33,7 +42,7 @@ export function createWatch(stages: readonly Stage[]) {
 
   function judge(page: Page, stage: Stage): void {
     const claims = readClaims(page, stage.netns)
-    const readAt = page.find(LAST_READ, { netns: stage.netns })
+    const readAt = readAtOf(page, stage.netns)
     if (claims.size === 0 || readAt === undefined) {
       counts.absent++
       return
@@ -105,7 +114,7 @@ async function readFresh(stage: Stage, read: Read, deadline: number): Promise<Pa
   let seen = Date.now() / 1000
   for (let reads = 0; reads < 2; ) {
     const page = await read()
-    const readAt = page?.find(LAST_READ, { netns: stage.netns }) ?? 0
+    const readAt = (page && readAtOf(page, stage.netns)) ?? 0
     if (readAt > seen) {
       seen = readAt
       if (++reads === 2) return page

@@ -20,6 +20,8 @@ export interface FakeApiServer {
   token: string
   /** What the next requests meet instead of the API, in order. */
   readonly mishaps: Handler[]
+  /** What all others meet instead of the API, until it is undefined again. */
+  trouble: Handler | undefined
   /** The API itself, for a mishap that ends well. */
   readonly answer: Handler
   close(): Promise<void>
@@ -41,7 +43,7 @@ export async function startFakeApiServer({
   const server = createServer(certificate, (request, response) => {
     const token = request.headers.authorization?.replace(/^Bearer /, '') ?? ''
     requests.push({ url: request.url ?? '', token })
-    const handle = fake.mishaps.shift() ?? answerList
+    const handle = fake.mishaps.shift() ?? fake.trouble ?? answerList
     handle(request, response)
   })
 
@@ -68,6 +70,7 @@ export async function startFakeApiServer({
     pods: [],
     token: 'token-1',
     mishaps: [],
+    trouble: undefined,
     answer: answerList,
     async close() {
       server.closeAllConnections()

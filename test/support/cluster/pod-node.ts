@@ -21,8 +21,8 @@ export const RANGED = '11111111-0000-4000-8000-000000000005'
 export const PLAIN = '11111111-0000-4000-8000-000000000006'
 export const ACCOUNT = '/run/secrets/kubernetes.io/serviceaccount'
 export const SERVER = { address: '127.0.0.1', port: 8001 }
-/** Nothing of it is left: the mounts end with the program, whose own namespace they are in. */
-const IN_A_POD = [
+/** $0: the directory of the account. Nothing of it is left: the mounts end with the program, whose own namespace they are in. */
+export const IN_A_POD = [
   'mount -t tmpfs tmpfs /run',
   `mkdir -p ${ACCOUNT}`,
   `mount --bind "$0" ${ACCOUNT}`,
