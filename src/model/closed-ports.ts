@@ -1,7 +1,7 @@
 // Which ports are closed to connect(), visibly or not: census, memory and tests -> ports, destinations, and what stays in
 // doubt.
 
-import type { NetSettings } from '../observation.ts'
+import type { NamespaceReading, NetSettings } from '../observation.ts'
 import type { Destination } from '../snapshot.ts'
 import { lookBound } from './bound-clients.ts'
 import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
@@ -11,6 +11,8 @@ import { accountDestinations, type DestinationColumns, rememberListeners } from 
 import {
   estimateHidden,
   listAmbiguousPorts,
+  type PortDoubt,
+  type PortMarks,
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
@@ -63,6 +65,33 @@ export interface ClosedPorts {
   readonly uncertainPorts: (worst: number) => number | undefined
   /** 1 at each port in doubt, by port number, if they look as if their clients bind before they connect. */
   readonly boundInDoubt: Uint8Array | undefined
+}
+
+/** What the sockets of a census leave in doubt, for whoever can test ports. */
+export function describeDoubt(
+  census: Census,
+  { settings, tcpBoundKnown }: NamespaceReading,
+): PortDoubt {
+  const { usable, tcp } = countPorts(census, settings)
+  const bits = { tcp: USE.tcp, blocking: BLOCKING }
+  const ambiguous = listAmbiguousPorts(usable, census.portUse, bits)
+  return {
+    ambiguous,
+    unseen: tcpBoundKnown ? [] : listUnseenPorts(census, usable),
+    capacityPorts: tcp.capacity,
+    unusedPorts: tcp.unused,
+    marks: () => markPorts(census, ambiguous),
+  }
+}
+
+function markPorts({ flows }: Census, ports: readonly number[]): PortMarks {
+  const { destination, port } = flows.columns()
+  const marks = new Map(ports.map((local) => [local, 0]))
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const mark = marks.get(port[flow] ?? 0)
+    if (mark !== undefined) marks.set(port[flow] ?? 0, mark ^ flows.hashOf(destination[flow] ?? 0))
+  }
+  return marks
 }
 
 /** Creates the function. Its answers are valid until the next call; it marks what it finds in the census. */

@@ -22,7 +22,12 @@ export interface PortDoubt {
   readonly capacityPorts: number
   /** Available ports without any TCP socket. */
   readonly unusedPorts: number
+  /** Tells what to know an ambiguous port by, as long as the sample is taken. */
+  readonly marks: () => PortMarks
 }
+
+/** A mark of the connections at each ambiguous port: another mark when others have come or some have gone. */
+export type PortMarks = ReadonlyMap<number, number>
 
 /** What the model makes of them, for ports that are ambiguous now. */
 export interface HiddenPorts {
@@ -88,6 +93,14 @@ export function levelShares(allowance: number, wants: readonly number[]): number
     sharing--
   }
   return allowance
+}
+
+/** Leaves out the answers of ports whose connections are others than they were: one that has come may have been bound. */
+export function keepUnchanged(
+  tests: PortTests,
+  { before, now }: { readonly before: PortMarks; readonly now: PortMarks },
+): PortTests {
+  return new Map([...tests].filter(([port]) => before.get(port) === now.get(port)))
 }
 
 /** Adds what the kernel said, and forgets ports that have been without sockets or blocked since, and old answers. */

@@ -4,8 +4,8 @@
 import type { NamespaceReading } from '../observation.ts'
 import type { Destination, NamespaceState, Pool } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
-import { type Census, createCensusTaker, USE } from './census.ts'
-import { type ClosedMemory, createClosedPorts } from './closed-ports.ts'
+import { createCensusTaker } from './census.ts'
+import { type ClosedMemory, createClosedPorts, describeDoubt } from './closed-ports.ts'
 import {
   advanceDevices,
   type DeviceMemory,
@@ -15,11 +15,11 @@ import {
   type ReadDevices,
 } from './devices.ts'
 import type { ForecastInput } from './forecast/forecast.ts'
-import { listAmbiguousPorts, type PortDoubt, type PortTests } from './hidden-ports.ts'
+import type { PortDoubt, PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
 import { advancePool, type PoolHistories, withholdUnknown } from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
-import { BLOCKING, countPorts, nameRange } from './ports.ts'
+import { nameRange } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
@@ -34,7 +34,7 @@ import {
 import { advanceUdpServices, type UdpServices } from './services.ts'
 import { type AskTimestamps, advanceTimestamps, type TimestampMemory } from './timestamps.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
-import { holdRefusedPorts, listUnseenPorts } from './unseen-ports.ts'
+import { holdRefusedPorts } from './unseen-ports.ts'
 import { advanceWatch, type Watch } from './watch.ts'
 
 export interface ModelOptions {
@@ -278,16 +278,5 @@ export function createStep(options: ModelOptions): Step {
         },
       },
     }
-  }
-}
-
-function describeDoubt(census: Census, { settings, tcpBoundKnown }: NamespaceReading): PortDoubt {
-  const { usable, tcp } = countPorts(census, settings)
-  const bits = { tcp: USE.tcp, blocking: BLOCKING }
-  return {
-    ambiguous: listAmbiguousPorts(usable, census.portUse, bits),
-    unseen: tcpBoundKnown ? [] : listUnseenPorts(census, usable),
-    capacityPorts: tcp.capacity,
-    unusedPorts: tcp.unused,
   }
 }

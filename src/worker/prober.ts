@@ -2,7 +2,14 @@
 
 import { markProbingThread } from '../failures/traced-threads.ts'
 import type { Libc } from '../kernel/libc.ts'
-import { choosePorts, levelShares, noteTests, type PortTests } from '../model/hidden-ports.ts'
+import {
+  choosePorts,
+  keepUnchanged,
+  levelShares,
+  noteTests,
+  type PortMarks,
+  type PortTests,
+} from '../model/hidden-ports.ts'
 import { SourceError } from '../observation.ts'
 import { canaryPools, probeAllocation } from '../probes/canary.ts'
 import { probePorts } from '../probes/port.ts'
@@ -13,6 +20,8 @@ export interface ProbeMemory {
   probes: readonly Probe[]
   probedAtSeconds: number
   tests: PortTests
+  /** Of the sample before the tests. */
+  marks: PortMarks
   /** Ports of its share that it has not used yet: below one where many namespaces share. */
   credit: number
   /** connect() calls of ours that Tcp ActiveOpens counts. */
@@ -20,8 +29,12 @@ export interface ProbeMemory {
 }
 
 export interface Prober {
-  /** What to tell the model of the ports; undefined where testing them is not worth it. */
-  testsOf(memory: ProbeMemory, state: NamespaceState | undefined): PortTests | undefined
+  /** What to tell the model of the ports of a sample; undefined where testing them is not worth it. */
+  testsOf(
+    memory: ProbeMemory,
+    state: NamespaceState | undefined,
+    marks: () => PortMarks,
+  ): PortTests | undefined
   /** Makes the canaries that are due. To be called inside the namespace, before its sockets are listed. */
   allocate(memory: ProbeMemory): void
   /** Tests some of the ports. To be called inside the namespace. */
@@ -52,6 +65,7 @@ export function startProbeMemory(): ProbeMemory {
     probes: NO_PROBES,
     probedAtSeconds: Number.NEGATIVE_INFINITY,
     tests: new Map(),
+    marks: new Map(),
     credit: 0,
     opens: 0,
   }
@@ -105,15 +119,20 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   return {
-    testsOf(memory, state) {
+    testsOf(memory, state, marks) {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
       if (pool === undefined || unmarked !== undefined) return undefined
       const { capacityPorts, unusedPorts } = pool
-      // Sockets that nobody sees may hold any share of the ports.
-      if (unusedPorts === undefined) return memory.tests
-      // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody.
-      const isWorth = capacityPorts - unusedPorts >= options.detailMinUtilization * capacityPorts
-      return isWorth ? memory.tests : undefined
+      // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody. Where sockets are
+      // not seen they may hold any share of the ports.
+      const isWorth =
+        unusedPorts === undefined ||
+        capacityPorts - unusedPorts >= options.detailMinUtilization * capacityPorts
+      if (!isWorth) return undefined
+      const now = marks()
+      memory.tests = keepUnchanged(memory.tests, { before: memory.marks, now })
+      memory.marks = now
+      return memory.tests
     },
     allocate: (memory) => time(() => allocate(memory)),
     testPorts: (memory, ambiguous) => time(() => testPorts(memory, ambiguous)),

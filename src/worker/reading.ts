@@ -104,7 +104,7 @@ export function createReading({
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
       const resolved = watch.timeAside(() => reader?.resolve(doubt))
-      const tested = probing?.testsOf(memory, last.state)
+      const tested = probing?.testsOf(memory, last.state, doubt.marks)
       isResolved = resolved !== undefined
       return resolved && tested ? new Map([...tested, ...resolved]) : (resolved ?? tested)
     }

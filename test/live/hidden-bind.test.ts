@@ -11,7 +11,8 @@ import { whyNotExact } from '../support/netns/live.ts'
 const FIRST = 40_000
 const PORTS = 100
 /** Without the right to read bind buckets. */
-const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1', '--no-collector.buckets']
+const READER_FLAGS = ['--sample.cpu-budget=1', '--no-collector.buckets']
+const FLAGS = ['--sample.interval=100ms', ...READER_FLAGS]
 const CONNECT = { pool: 'tcp_connect' }
 const server = { address: '127.0.0.1', port: 8001 }
 const other = { address: '127.0.0.1', port: 8002 }
@@ -240,5 +241,28 @@ test('with --collector.probe bind() before connect() is known to the port', asyn
     expect(describePage(await readFreshPage(netns))).toEqual({
       ...{ available: 0, uncertain: 0, exactness: 'exact' },
     })
+  })
+})
+
+test('with --collector.probe what was found of a port is not believed of connections that came since', async (context) => {
+  if (skipReason !== undefined) return context.skip(skipReason)
+  await withNetns(async (netns) => {
+    await netns.call('setSysctls', { [RANGE]: '40000 40099' })
+    const others = Array.from({ length: 10 }, (_, at) => ({ ...server, address: `127.0.1.${at}` }))
+    for (const bind of [server, ...others]) await netns.call('open', { bind, listen: 100 })
+    // So long that all of the change falls between two samples.
+    const flags = ['--sample.interval=2s', ...READER_FLAGS, '--collector.probe']
+    await netns.call('startExporter', { flags: [...flags, '--detail.min-utilization=0'] })
+    const { sockets } = await netns.call('open', { connect: server, count: 60 })
+    for (let samples = 0; samples < 2; samples++) await readFreshPage(netns)
+    const known = { available: 40, uncertain: 0, exactness: 'exact' }
+    expect(describePage(await readFreshPage(netns))).toEqual(known)
+    await netns.call('close', { sockets, how: 'rst' })
+    for (const connect of others) await netns.call('open', { ...bindFirst, connect, count: 10 })
+    const { available, uncertain, exactness } = describePage(await readFreshPage(netns))
+    const { count } = await netns.call('fill', { connect: server })
+    expect(count).toBe(0)
+    expect(available - uncertain).toBe(0)
+    expect(available > 0 && exactness === 'exact').toBe(false)
   })
 })

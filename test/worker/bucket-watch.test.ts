@@ -43,7 +43,10 @@ const forbidden = (): FakeBpf => ({
     throw new SystemError('bpf', ERRNO.EPERM)
   },
 })
-const doubt = { ambiguous: [40_001, 40_002], unseen: [], capacityPorts: 100, unusedPorts: 50 }
+const doubt = {
+  ...{ ambiguous: [40_001, 40_002], unseen: [], capacityPorts: 100, unusedPorts: 50 },
+  marks: () => new Map(),
+}
 
 describe('resolve()', () => {
   test('tells of each port in doubt, and of no other', () => {

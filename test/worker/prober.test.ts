@@ -57,18 +57,39 @@ const stateOf = (usedRatio: number): NamespaceState => ({
   ],
 })
 
+const noMarks = () => new Map()
+
 describe('testsOf()', () => {
   test('asks for tests where so many ports have sockets, however few the worst destination has', () => {
     const { prober } = createProbing()
     const memory = startProbeMemory()
-    expect(prober.testsOf(memory, stateOf(0.2))).toBe(memory.tests)
-    expect(prober.testsOf(memory, stateOf(0.19))).toBeUndefined()
-    expect(prober.testsOf(memory, { ...sampleState, pools: [bindPool] })).toBeUndefined()
+    expect(prober.testsOf(memory, stateOf(0.2), noMarks)).toBe(memory.tests)
+    expect(prober.testsOf(memory, stateOf(0.19), noMarks)).toBeUndefined()
+    expect(prober.testsOf(memory, { ...sampleState, pools: [bindPool] }, noMarks)).toBeUndefined()
     // Where bound sockets are not seen, ports that look unused may be held by them.
     const pools = stateOf(0).pools.map((pool) => ({ ...pool, unusedPorts: undefined }))
-    expect(prober.testsOf(memory, { ...sampleState, pools })).toBe(memory.tests)
+    expect(prober.testsOf(memory, { ...sampleState, pools }, noMarks)).toBe(memory.tests)
     // Nothing is known of a namespace that is new.
-    expect(prober.testsOf(memory, undefined)).toBeUndefined()
+    expect(prober.testsOf(memory, undefined, noMarks)).toBeUndefined()
+  })
+
+  test('forgets the answers of ports whose connections are others than before the tests', () => {
+    const { prober } = createProbing()
+    const memory = startProbeMemory()
+    const look = (marks: readonly (readonly [number, number])[]) => [
+      ...(prober.testsOf(memory, stateOf(1), () => new Map(marks))?.keys() ?? []),
+    ]
+    const both = [
+      [40_000, 5],
+      [40_001, 6],
+    ] as const
+    look(both)
+    prober.testPorts(memory, [40_000, 40_001])
+    expect(look(both)).toEqual([40_000, 40_001])
+    expect(look([both[0], [40_001, 7]])).toEqual([40_000])
+    // The old ones may be back, and others may have been there in between.
+    expect(look(both)).toEqual([40_000])
+    expect(look([])).toEqual([])
   })
 
   test('asks for none from a thread that nobody could tell from an application', () => {
@@ -76,7 +97,7 @@ describe('testsOf()', () => {
       throw new SourceError('permission', 'Cannot name the thread')
     })
     const { prober } = createProbing()
-    expect(prober.testsOf(startProbeMemory(), stateOf(1))).toBeUndefined()
+    expect(prober.testsOf(startProbeMemory(), stateOf(1), noMarks)).toBeUndefined()
     prober.allocate(startProbeMemory())
     for (let again = 0; again < 2; again++) {
       expect(prober.collector()).toMatchObject({
