@@ -31,6 +31,26 @@ interface WatchedProcess {
   inode: number | undefined
 }
 
+/** A namespace that nothing is known of but what one look from outside and one from inside have told. */
+export function createKnown(
+  id: number,
+  inode: number | undefined,
+  view: Omit<InsideView, 'inode'> | undefined,
+): Known {
+  return {
+    id,
+    own: false,
+    inode,
+    netInode: view?.netInode,
+    cookie: view?.cookie,
+    makerUid: view?.makerUid,
+    bornSeconds: undefined,
+    pids: [],
+    files: [],
+    watched: undefined,
+  }
+}
+
 /** Processes of which the oldest is watched. */
 const MOST_COMPARED = 20
 
