@@ -78,7 +78,7 @@ function renderVerdict({ diagnosis, origin }: StatusView, terminal: Terminal): s
 /** Renders the findings that keep the rest of the text from being complete. */
 function renderUnread({ findings }: Diagnosis, terminal: Terminal): string[] {
   return findings
-    .filter(({ what }) => what.startsWith('cannot be read'))
+    .filter(({ topic }) => topic === 'unreadable')
     .flatMap(({ namespaces, what, why }) => {
       const text = renderVisible(`${renderNamespaces(namespaces)} ${what}. ${why}`)
       return wrap(text, paragraphWidth(terminal, 4)).map(

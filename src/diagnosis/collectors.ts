@@ -19,5 +19,13 @@ export function findCollectors({ collectors, absences }: Snapshot): readonly Fin
 
 /** Of the whole machine. */
 function createFinding(severity: Finding['severity'], what: string, reason: string): Finding {
-  return { severity, namespaces: [], what, why: `${reason}.`, fix: '', commands: [] }
+  return {
+    severity,
+    topic: 'unknown',
+    namespaces: [],
+    what,
+    why: `${reason}.`,
+    fix: '',
+    commands: [],
+  }
 }

@@ -20,6 +20,7 @@ export const checkRange: Check = (patient) => {
   if (rangeOrigin === 'default') {
     findings.push(
       createFinding(patient, 'note', {
+        topic: 'unknown',
         what: `the port range is unknown, ${first}-${last} is assumed`,
         why: 'It could not be read, so every capacity is that of the documented default.',
         fix: 'Let the exporter read the setting of this network namespace: it must be allowed to enter it (CAP_SYS_ADMIN).',

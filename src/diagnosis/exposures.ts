@@ -29,6 +29,7 @@ const checkExactness: Check = (patient) => {
     }
     return [
       createFinding(patient, 'note', {
+        topic: 'unknown',
         what: `up to ${renderCount(uncertainPorts, 'port')} fewer may be available to connect() than shown`,
         why: 'The kernel does not list which connections were bound first, nor whose TIME_WAIT can be recycled.',
         fix: 'Give it CAP_BPF and CAP_PERFMON, or let --collector.probe test the ports that are in doubt.',
@@ -38,6 +39,7 @@ const checkExactness: Check = (patient) => {
   const onLinux = patient.facts.platform === 'linux'
   return [
     createFinding(patient, 'note', {
+      topic: 'unknown',
       what: 'fewer ports may be available than shown',
       ...(reader === 'netlink'
         ? {

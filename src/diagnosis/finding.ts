@@ -4,8 +4,12 @@ import type { Namespace, NamespaceState } from '../snapshot.ts'
 import { type Entrance, openEntrance } from './entrance.ts'
 import { type Severity, severityOf } from './severity.ts'
 
+/** What a finding tells: that nothing is known of a namespace, that something is not known, or what will bite. */
+export type Topic = 'unreadable' | 'unknown' | 'exposure'
+
 export interface Finding {
   readonly severity: Severity
+  readonly topic: Topic
   /** The namespaces that have it, in the order of the sample; empty for one of the whole machine. */
   readonly namespaces: readonly string[]
   readonly what: string
@@ -44,6 +48,8 @@ export interface Patient {
 export type Check = (patient: Patient) => readonly Finding[]
 
 export interface FindingParts {
+  /** An exposure where nothing is said. */
+  readonly topic?: Topic
   readonly what: string
   readonly why?: string
   readonly fix?: string
@@ -55,13 +61,14 @@ export interface FindingParts {
 export function createFinding(
   { namespace, facts }: Patient,
   severity: Severity,
-  { what, why = '', fix = '', commands = () => [] }: FindingParts,
+  { topic = 'exposure', what, why = '', fix = '', commands = () => [] }: FindingParts,
 ): Finding {
   const entrance = openEntrance(namespace)
   const lines = facts.platform === 'linux' ? commands(entrance) : []
   const lacks = lines.includes(undefined) ? entrance.missing : undefined
   return {
     severity,
+    topic,
     namespaces: [namespace.netns],
     what,
     why,

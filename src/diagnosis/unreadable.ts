@@ -44,6 +44,7 @@ export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
     return {
       // What was never permitted is no alarm.
       severity: nothingRead ? 'critical' : reason === 'permission' ? 'note' : 'warning',
+      topic: 'unreadable',
       namespaces: unread.map(({ netns }) => netns),
       what:
         reason === 'permission'

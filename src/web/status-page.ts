@@ -137,19 +137,25 @@ function compare(a: Pool | undefined, b: Pool | undefined): number {
 
 function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
   const leftOut = describeLeftOut(snapshot).map((what): Finding => {
-    return { severity: 'note', namespaces: [], what, why: '', fix: '', commands: [] }
+    return {
+      severity: 'note',
+      topic: 'unknown',
+      namespaces: [],
+      what,
+      why: '',
+      fix: '',
+      commands: [],
+    }
   })
   return [...diagnosis.findings.filter(isUnknown), ...leftOut]
 }
 
-function isUnknown({ what }: Finding): boolean {
-  return /^cannot be read|may be available (?:to connect\(\) )?than shown|range is unknown|^the collector /.test(
-    what,
-  )
+function isUnknown({ topic }: Finding): boolean {
+  return topic !== 'exposure'
 }
 
-function willBite(finding: Finding): boolean {
-  return finding.severity !== 'ok' && !isUnknown(finding)
+function willBite({ severity, topic }: Finding): boolean {
+  return severity !== 'ok' && topic === 'exposure'
 }
 
 function renderFindings(title: string, findings: readonly Finding[]): string {

@@ -37,6 +37,7 @@ const sick = diagnose(
 )
 const finding = (severity: Finding['severity'], what: string): Finding => ({
   severity,
+  topic: 'exposure',
   namespaces: ['host'],
   what,
   why: '',

@@ -1,11 +1,13 @@
 import request from 'supertest'
 import { describe, expect, test } from 'vitest'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { Snapshot } from '../../src/snapshot.ts'
 import { pathOfNamespace } from '../../src/web/page.ts'
 import { renderStatusPage } from '../../src/web/status-page.ts'
 import { noneHeld } from '../support/netns/namespace.ts'
 import { cpuMsOf } from '../support/program/cpu-time.ts'
 import {
+  buildHost,
   buildNamespace,
   buildPool,
   buildSettings,
@@ -196,13 +198,23 @@ describe('the cards', () => {
     expect(html).toContain('The fullest pools')
   })
 
-  test('leave to another part what is not known, ports in doubt included', () => {
-    const pools = [buildPool({ uncertainPorts: 5, availablePorts: 28_000 })]
-    const state = buildState({ exactness: 'inferred', pools })
-    const html = render({ namespaces: [buildNamespace({ state })] })
+  const inDoubt = [buildPool({ uncertainPorts: 5, availablePorts: 28_000 })]
+  const failure = { reason: 'permission', message: 'EACCES' } as const
+  test.each<[text: string, Partial<Snapshot>]>([
+    ['than shown', buildHost({ exactness: 'inferred', pools: inDoubt })],
+    ['than shown', buildHost({ exactness: 'upper_bound' })],
+    ['range is unknown', buildHost({ rangeOrigin: 'default' })],
+    [
+      'a right is missing',
+      { namespaces: [buildNamespace(), buildNamespace({ netns: 'b', state: undefined, failure })] },
+    ],
+    ['the collector buckets', { absences: [{ collector: 'buckets', reason: 'No BTF' }] }],
+    ['1 namespace left out', { leftOut: { namespaces: 1, postponed: 0 } }],
+  ])('leave to another part what is not known: %s', (text, part) => {
+    const html = render(part)
     const [, unknown = ''] = html.split('What is not known')
-    expect(unknown.split('What will bite')[0]).toContain('than shown')
-    expect(html.split('What will bite')[1] ?? '').not.toContain('than shown')
+    expect(unknown.split('What will bite')[0]).toContain(text)
+    expect(html.split('What will bite')[1] ?? '').not.toContain(text)
   })
 
   test('300 namespaces take less than 50 ms, and what is cut is counted', () => {
