@@ -11,6 +11,7 @@ import {
   ThresholdsConfigBuilder,
   ThresholdsMode,
 } from '@grafana/grafana-foundation-sdk/dashboard'
+import type { Holder, PoolName } from '../src/snapshot-pools.ts'
 
 export type Scale = readonly Threshold[]
 
@@ -28,7 +29,7 @@ export const POOL_COLORS = {
   udp: 'orange',
   nat_tcp: 'dark-blue',
   nat_udp: 'dark-orange',
-} as const
+} as const satisfies Readonly<Record<PoolName, string>>
 
 /** Of what holds the ports of a pool. */
 export const HOLDER_COLORS = {
@@ -41,7 +42,7 @@ export const HOLDER_COLORS = {
   listener: 'light-purple',
   hidden: 'dark-purple',
   other: '#8e8e8e',
-} as const
+} as const satisfies Readonly<Record<Holder, string>>
 
 /** The same in every graph: what is normal is green and blue, what is on its way out grey, what an application forgot red. */
 export const STATE_COLORS = {

@@ -54,24 +54,26 @@ export const holders = [
 export type Holder = (typeof holders)[number]
 
 /** What fills a pool, in the words of the label `cause`. */
-export type CauseName =
+export const causeNames = [
   /** Connections that are opened and closed faster than TIME_WAIT lets their ports go. */
-  | 'churn'
+  'churn',
   /** Connections that are opened and never closed. */
-  | 'open_leak'
+  'open_leak',
   /** The other end has closed, the program has not. */
-  | 'close_wait'
-  | 'bound_idle'
-  | 'bind_before_connect'
-  | 'listeners'
+  'close_wait',
+  'bound_idle',
+  'bind_before_connect',
+  'listeners',
   /** Connections that are open at the same time, and not known to pile up. */
-  | 'many_connections'
-  | 'udp_sockets'
+  'many_connections',
+  'udp_sockets',
   /** Connections through the NAT that are closed, and whose ports are held for a while. */
-  | 'nat_churn'
+  'nat_churn',
   /** Connections through the NAT that are open. */
-  | 'nat_connections'
-  | 'unknown'
+  'nat_connections',
+  'unknown',
+] as const
+export type CauseName = (typeof causeNames)[number]
 
 /** An owner and how many ports of a cause it holds. */
 export interface OwnerShare extends OwnerName {

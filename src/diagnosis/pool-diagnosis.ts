@@ -69,6 +69,34 @@ const failureOf: Readonly<Record<PoolName, string>> = {
   nat_udp: 'datagrams of new flows through the NAT are dropped',
 }
 
+/** Pages in deploy/prometheus/runbooks. */
+interface Runbooks {
+  readonly exhausted: string
+  readonly atRisk: string
+  /** Of all other verdicts. */
+  readonly full: string
+}
+
+const ofSockets: Runbooks = {
+  exhausted: 'EphemeralPortExhausted',
+  atRisk: 'EphemeralPortExhaustionPredicted',
+  full: 'EphemeralPortPoolAlmostFull',
+}
+
+const ofNat: Runbooks = {
+  exhausted: 'EphemeralPortNatPortsExhausted',
+  atRisk: 'EphemeralPortNatPortsFillingUp',
+  full: 'EphemeralPortNatPortsFillingUp',
+}
+
+const runbooksOf: Readonly<Record<PoolName, Runbooks>> = {
+  tcp_connect: ofSockets,
+  tcp_bind: ofSockets,
+  udp: ofSockets,
+  nat_tcp: ofNat,
+  nat_udp: ofNat,
+}
+
 /** `failedAllocations` of the namespace and pool since the sample before. */
 export function diagnosePool(
   namespace: Namespace,
@@ -179,11 +207,9 @@ function renderWhen(one: Pool, failedAllocations = 0): string | undefined {
 }
 
 function runbookOf(verdict: Verdict, pool: PoolName): string {
-  if (pool === 'nat_tcp' || pool === 'nat_udp') {
-    return `EphemeralPortNatPorts${verdict === 'exhausted' ? 'Exhausted' : 'FillingUp'}`
-  }
-  if (verdict === 'exhausted') return 'EphemeralPortExhausted'
-  return verdict === 'at_risk' ? 'EphemeralPortExhaustionPredicted' : 'EphemeralPortPoolAlmostFull'
+  const { exhausted, atRisk, full } = runbooksOf[pool]
+  if (verdict === 'exhausted') return exhausted
+  return verdict === 'at_risk' ? atRisk : full
 }
 
 /** Lists one pool for each cause of a namespace, the worst, which is first: one remedy helps them all. */

@@ -1,10 +1,12 @@
 // Families about the pools of ports and when they run out: Snapshot -> samples.
 
-import { type Holder, holders, isCauseShown, type PoolName } from '../snapshot-pools.ts'
+import { causeNames, type Holder, holders, isCauseShown, type PoolName } from '../snapshot-pools.ts'
 import { defineFamily, type Family, perExporter, perPool, readableNamespaces } from './family.ts'
 
 /** UDP and NAT know no other states. */
-const holdersOf: Partial<Record<PoolName, readonly Holder[]>> = {
+const holdersOf: Readonly<Record<PoolName, readonly Holder[]>> = {
+  tcp_connect: holders,
+  tcp_bind: holders,
   udp: ['established', 'bound'],
   nat_tcp: ['established', 'time_wait'],
   nat_udp: ['established', 'time_wait'],
@@ -46,8 +48,7 @@ export const poolFamilies: readonly Family[] = [
   perPool({
     name: 'ephemeral_port_pool_uncertain_ports',
     help: 'Ports counted as available although bind() may have closed them.',
-    absent:
-      'for other pools than tcp_connect, for quiet namespaces, and where bound sockets cannot be seen',
+    absent: 'for other pools than tcp_connect, where bound sockets cannot be seen',
     details:
       'ephemeral_port_pool_available_ports may be too high by so many, and by no more. The number is 0 ' +
       'where the history of every port is known. The label exactness of ephemeral_port_source_info says how it is known. ' +
@@ -108,8 +109,7 @@ export const poolFamilies: readonly Family[] = [
     absent: 'when no exhaustion is expected within a day',
     details:
       '0 when exhausted. It is also absent until enough was seen, which is the case where ' +
-      'ephemeral_port_exhaustion_risk_ratio is absent. What it means in the last two minutes: ' +
-      '[forecast.md](forecast.md).',
+      'ephemeral_port_exhaustion_risk_ratio is absent. What it means: [forecast.md](forecast.md).',
     experimental: true,
     value: (pool) => pool.etaSeconds,
   }),
@@ -149,7 +149,7 @@ export const poolFamilies: readonly Family[] = [
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {
         for (const { pool, heldPorts } of state.pools) {
-          for (const holder of holdersOf[pool] ?? holders) {
+          for (const holder of holdersOf[pool]) {
             const value = heldPorts[holder]
             yield { labels: { netns, pool, holder }, value }
           }
@@ -163,8 +163,8 @@ export const poolFamilies: readonly Family[] = [
     help: 'Always 1. Names what fills the pool and who holds most of it, as the status page does.',
     absent: 'for a pool below 80 % whose risk is below 0.2',
     details:
-      'The cause is churn, open_leak, close_wait, bound_idle, bind_before_connect, listeners, many_connections, ' +
-      'udp_sockets, nat_churn, nat_connections or unknown. It changes only when another cause holds a tenth of the held ports more. The owner ' +
+      `The cause is ${causeNames.slice(0, -1).join(', ')} or ${causeNames.at(-1)}. ` +
+      'It changes only when another cause holds a tenth of the held ports more. The owner ' +
       'is that of the cause at the worst destination. Of tcp_bind, bind_before_connect may be inferred from the parity ' +
       'of ports.',
     labels: ['netns', 'pool', 'cause', 'owner'],
