@@ -1,8 +1,9 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
 import { countNoFailures } from '../../../src/observation.ts'
-import type { Build, NamespaceState, NatState, Pool, Snapshot } from '../../../src/snapshot.ts'
+import type { Build, NamespaceState, NatState, Snapshot } from '../../../src/snapshot.ts'
 import { buildNamespace, noneHeld } from '../netns/namespace.ts'
+import { buildPool, buildSettings, buildSnapshot, buildState, buildUse } from './cli-snapshot.ts'
 
 export const sampleBuild: Build = {
   version: '0.1.0',
@@ -12,7 +13,7 @@ export const sampleBuild: Build = {
   arch: 'x64',
 }
 
-const connectPool: Pool = {
+const connectPool = buildPool({
   pool: 'tcp_connect',
   capacityPorts: 28_221,
   availablePorts: 7_057,
@@ -31,35 +32,27 @@ const connectPool: Pool = {
     ports: 19_161,
     owners: [{ owner: 'checkout', ownerKind: 'container', ports: 18_000 }],
   },
-}
+})
 
-const bindPool: Pool = {
+const bindPool = buildPool({
   pool: 'tcp_bind',
   capacityPorts: 28_221,
   availablePorts: 6_000,
-  unusedPorts: 6_000,
-  uncertainPorts: undefined,
   utilizationRatio: 0.5,
   utilizationPeakRatio: 0.5,
-  reclaimablePorts: undefined,
-  slow: undefined,
   riskRatio: 0,
-  etaSeconds: undefined,
-  worstDestination: undefined,
   heldPorts: { ...noneHeld, established: 22_221 },
   cause: { cause: 'many_connections', ports: 22_221, owners: [] },
-}
+})
 
-const natPool: Pool = {
+const natPool = buildPool({
   pool: 'nat_tcp',
   capacityPorts: 1000,
   availablePorts: 15,
   unusedPorts: 10,
   utilizationRatio: 0.985,
   utilizationPeakRatio: 0.99,
-  uncertainPorts: undefined,
   reclaimablePorts: 5,
-  slow: undefined,
   riskRatio: 0.9375,
   etaSeconds: 45,
   worstDestination: { source: '203.0.113.7', destination: '198.51.100.9:443' },
@@ -69,28 +62,12 @@ const natPool: Pool = {
     ports: 985,
     owners: [{ owner: 'shop/crawler-5f8', ownerKind: 'pod', ports: 950 }],
   },
-}
+})
 
 const natState: NatState = {
   readAtSeconds: 1_764_000_000.25,
   evicts: true,
-  pools: [
-    natPool,
-    {
-      ...natPool,
-      pool: 'nat_udp',
-      availablePorts: 1000,
-      unusedPorts: 1000,
-      utilizationRatio: 0,
-      utilizationPeakRatio: 0,
-      reclaimablePorts: undefined,
-      riskRatio: 0,
-      etaSeconds: undefined,
-      worstDestination: undefined,
-      heldPorts: noneHeld,
-      cause: undefined,
-    },
-  ],
+  pools: [natPool, buildPool({ pool: 'nat_udp', capacityPorts: 1000, riskRatio: 0 })],
   failureProbabilities: [
     { pool: 'nat_tcp', ratio: 0.03125 },
     { pool: 'nat_udp', ratio: 0 },
@@ -130,39 +107,28 @@ const natState: NatState = {
   },
 }
 
-export const sampleState: NamespaceState = {
+export const sampleState = buildState({
   readAtSeconds: 1_764_000_000.25,
-  reader: 'netlink',
-  exactness: 'exact',
-  rangeOrigin: 'sysctl',
-  settings: {
-    firstPort: 32_768,
-    lastPort: 60_999,
+  settings: buildSettings({
     reservedPorts: 11,
     reservedRanges: [{ first: 40_000, last: 40_010 }],
-    usablePorts: 28_221,
-    tcpTwReuse: 2,
-    tcpTimestamps: 1,
-    tcpTwReuseDelaySeconds: 1,
     tcpMaxTwBuckets: 65_536,
     autobindReuse: 0,
     portStepWidth: 1,
-  },
+  }),
   protocols: [
-    {
-      protocol: 'tcp',
+    buildUse({
       usedPorts: 22_221,
       sockets: { established: 20_000, time_wait: 2_500, bound: 1, close_wait: 0 },
       inboundSockets: 4,
       listeners: 1,
-    },
-    {
+    }),
+    buildUse({
       protocol: 'udp',
       usedPorts: 3,
       sockets: { bound: 2, connected: 1 },
-      inboundSockets: 0,
       listeners: undefined,
-    },
+    }),
   ],
   blockedPorts: { listener: 1, bound: 2 },
   pools: [
@@ -221,16 +187,13 @@ export const sampleState: NamespaceState = {
     ephemeral_port_listener_info: 0,
     ephemeral_port_owner_used_ports: 7,
   },
-}
+})
 
 /** `host` could be read, `self` not. */
-export const sampleSnapshot: Snapshot = {
+export const sampleSnapshot = buildSnapshot({
   takenAtSeconds: 1_764_000_000.5,
-  intervalSeconds: 5,
   durations: { discover: 0.0005, read: 0.0425, model: 0.0075, other: 0.001 },
   samples: 17,
-  workerRestarts: 0,
-  forecastHorizonSeconds: 900,
   leftOut: { namespaces: 3, postponed: 2 },
   namespaces: [
     buildNamespace({
@@ -268,8 +231,7 @@ export const sampleSnapshot: Snapshot = {
     { collector: 'destinations', success: true, durationSeconds: 0.0025 },
     { collector: 'listeners', success: false, durationSeconds: 0 },
   ],
-  absences: [],
-}
+})
 
 /** The sample with something else in the state of `host`. */
 export function snapshotWith(changes: Partial<NamespaceState>): Snapshot {
