@@ -52,6 +52,7 @@ if (opened !== undefined) {
     cpuSeconds: createThreadCpuClock(),
   }
   const takeSample = createTakeSample({
+    ...options,
     namespaces,
     step: createStep(options),
     names,
@@ -86,8 +87,6 @@ if (opened !== undefined) {
         })
       : undefined,
     peers: entersNamespaces && libc !== undefined ? createPeers(libc, monotonicSeconds) : undefined,
-    detailMinUtilization: options.detailMinUtilization,
-    mostNamespaces: options.mostNamespaces,
     given,
     opens: new Map(opens),
   })

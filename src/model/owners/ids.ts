@@ -51,7 +51,10 @@ export interface NumberTable {
 const INITIAL_ROWS = 64
 const SLOTS_PER_ROW = 4
 
-/** Open addressing over typed arrays: 100,000 look-ups make no object. */
+/**
+ * Open addressing over typed arrays: 100,000 look-ups make no object. A KeyTable of two words could hold the numbers as
+ * well, but took 30 % longer for the sockets of twenty owners.
+ */
 export function createNumberTable(): NumberTable {
   const hash = createSeededHash(2)
   /** Of the number that is looked for: its low and its high half. */
