@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
+import { failureReasons } from '../../../src/observation.ts'
 import { parseQuery } from '../../support/prometheus/promql.ts'
 import { listAlerts, RULES } from '../../support/prometheus/rules-files.ts'
 import { sampleSnapshot } from '../../support/render/sample-snapshot.ts'
@@ -25,6 +26,11 @@ const listBlocks = (text: string) =>
 test('Every alert has its page, and every page its alert', () => {
   const alerts = new Set(listAlerts().map(({ alert }) => alert))
   expect(names.sort()).toEqual([...alerts].sort())
+})
+
+test('The page of unreadable namespaces has a row for each reason', () => {
+  const reasons = [...read('EphemeralPortNamespaceUnreadable').matchAll(/^\| `(\w+)` \|/gm)]
+  expect(reasons.map(([, reason]) => reason).sort()).toEqual([...failureReasons].sort())
 })
 
 describe.each(runbooks)('%s', (name, text) => {
