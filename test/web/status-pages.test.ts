@@ -114,6 +114,33 @@ describe('GET /', () => {
 })
 
 describe('GET /namespaces/NAME', () => {
+  test('says so where conntrack drops new connections although no pool is short', async () => {
+    const conntrack = {
+      entries: 1000,
+      limitEntries: 1000,
+      collisions: 0,
+      insertFailed: 0,
+      dropped: 7,
+      clashesResolved: 0,
+      translatesIpv6: undefined,
+    }
+    const of = (dropped: number) =>
+      buildSnapshot({
+        namespaces: [
+          buildNamespace({ state: buildState({}), conntrack: { ...conntrack, dropped } }),
+        ],
+      })
+    const [before, now] = [of(7), of(9)]
+    const diagnosed = { diagnose: () => diagnose(now, linux, before) }
+    const changes = { currentSnapshot: () => now, ...diagnosed }
+    expect((await get('/namespaces/host', changes)).text).toContain(
+      '<h1 class="critical">✖ host drops new connections</h1>',
+    )
+    expect((await get('/', changes)).text).toContain(
+      '<h1 class="critical">✖ The namespace drops new connections</h1>',
+    )
+  })
+
   test('shows one namespace, whatever its name', async () => {
     const evil = `named/<img src=x>'"&%2F `
     const snapshot = buildSnapshot({

@@ -83,7 +83,10 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt }
 }
 
-/** Of the ranges of several rules the one that most ports of a destination are in, the smallest of those with as many. */
+/**
+ * Of the ranges of several rules the one that most ports of a destination are in, the smallest of those with as many. A range
+ * apart from it whose share is larger has it: such ports can only be of another rule for the same destination.
+ */
 function fitRivals(
   flows: FlowTable,
   addressRangeOf: (index: number) => NatRange | undefined,
@@ -105,7 +108,12 @@ function fitRivals(
   return new Map(
     [...counts].flatMap(([index, { rivals, ports }]) => {
       const fit = rivals[ports.indexOf(Math.max(...ports))]
-      return fit === undefined ? [] : [[index, fit] as const]
+      if (fit === undefined) return []
+      const share = (range: PortRange) => (ports[rivals.indexOf(range)] ?? 0) / sizeOf(range)
+      const [fullest = fit] = rivals
+        .filter((range) => range === fit || range.last < fit.first || fit.last < range.first)
+        .toSorted((left, right) => share(right) - share(left))
+      return [[index, fullest] as const]
     }),
   )
 }

@@ -124,6 +124,23 @@ describe('the NAT of a namespace', () => {
     })
   })
 
+  test('of two rules for one destination the fuller range counts, unless one is part of the other', () => {
+    const play2 = (last: number, entries: readonly Entry[]) => {
+      const of = (first: number, last: number): NatRule => {
+        return { protocol: 'tcp', addresses: undefined, ports: { first, last } }
+      }
+      const rules = [of(40_000, 40_029), of(last - 99, last)]
+      return poolOf(play([readingOf(entries, { rules })]))
+    }
+    const both = [...connect(29), ...connect(60, { from: 50_000 })]
+    expect(play2(50_099, both)).toMatchObject({ capacityPorts: 30, availablePorts: 1 })
+    const wide = [...connect(12), ...connect(60, { from: 50_000 })]
+    expect(play2(50_099, wide)).toMatchObject({ capacityPorts: 100, availablePorts: 40 })
+    // Which of the two rules took the ports that both have is not known.
+    const nested = [...connect(30), ...connect(20, { from: 40_050 })]
+    expect(play2(40_099, nested)).toMatchObject({ capacityPorts: 100, availablePorts: 50 })
+  })
+
   test('a small range decides over a wide one that has more ports taken', () => {
     const other = '203.0.113.8'
     const nat = play(

@@ -1,0 +1,176 @@
+// What becomes of a NAT while the exporter runs: rules that come, change and go, entries that are flushed, many addresses,
+// two rules for one destination, and IPv6, which is not read. What the page says is true, or it says nothing.
+
+import { execFileSync } from 'node:child_process'
+import { setTimeout as delay } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import {
+  clientPeers,
+  NAT_FLAGS,
+  type NatLab,
+  type Peer,
+  readFreshNat,
+  SERVER,
+  whyNoNatLab,
+  withNatLab,
+} from '../support/netns/nat-lab.ts'
+import { isWhole } from '../support/program/depth.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
+
+const CONNECT_MS = 3000
+const skipReason = whyNoNatLab()
+
+const nat = (rules: string, family = 'ip') =>
+  `table ${family} nat { chain post { type nat hook postrouting priority 100; ${rules}; }; }\n`
+const masquerade = (to: string) => nat(`ip saddr 10.77.1.0/24 meta l4proto tcp masquerade ${to}`)
+
+async function connect(lab: NatLab, from: readonly Peer[], to = SERVER): Promise<number> {
+  return (await lab.client.call('connect', { to, from, timeoutMs: CONNECT_MS })).length
+}
+
+/** From one client, so that a rule can single it out. */
+const peersOf = (address: string, first: number, count: number): Peer[] =>
+  Array.from({ length: count }, (_, at) => ({ address, port: first + at }))
+
+const poolOf = async (exporter: NodeExporter, netns: string) => {
+  const page = await readFreshNat(exporter, netns)
+  const at = { netns, pool: 'nat_tcp' }
+  return {
+    capacity: page.value('ephemeral_port_pool_capacity_ports', at),
+    available: page.value('ephemeral_port_pool_available_ports', at),
+    failure: page.value('ephemeral_port_nat_failure_probability_ratio', at),
+  }
+}
+
+describe('a NAT that changes', () => {
+  test('is found while the exporter runs, followed when its rules change, and empty when they go', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      const { netns } = lab
+      await lab.server.call('serve', [SERVER.port])
+      lab.rules(
+        'table ip watch { chain pass { type filter hook forward priority 0; ct state new accept; }; }',
+      )
+      await lab.nat.call('connect', {
+        to: SERVER,
+        from: peersOf('10.77.2.1', 41_000, 25),
+        timeoutMs: CONNECT_MS,
+      })
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
+        if (isWhole) {
+          // Listed, and found to translate nothing: the next listing is due in a minute.
+          await exporter.until((page) => page.find('ephemeral_port_conntrack_entries', { netns }))
+          await delay(1000)
+          expect((await exporter.readOf(netns)).text).not.toMatch(/nat_tcp|nat_failure/)
+        }
+
+        lab.rules(masquerade('to :40000-40039'))
+        expect(await connect(lab, clientPeers(46))).toBe(40)
+        expect(await poolOf(exporter, netns)).toEqual({ capacity: 40, available: 0, failure: 1 })
+
+        await lab.client.call('drop', undefined)
+        lab.rules(masquerade('to :50000-50059'))
+        expect(await connect(lab, clientPeers(30))).toBe(30)
+        expect(await poolOf(exporter, netns)).toEqual({ capacity: 60, available: 30, failure: 0 })
+
+        await lab.client.call('drop', undefined)
+        lab.rules('')
+        const at = { netns, pool: 'nat_tcp' }
+        const page = await exporter.until((now) =>
+          now.find('ephemeral_port_pool_utilization_ratio', at) === 0 ? now : undefined,
+        )
+        expect(page.value('ephemeral_port_nat_failure_probability_ratio', at)).toBe(0)
+        expect(page.list('ephemeral_port_nat_destination_used_ports', { netns })).toEqual([])
+      })
+    })
+  })
+
+  test('has the range of the rule that is full, where two rules lead to one destination', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      await lab.server.call('serve', [SERVER.port])
+      lab.rules(
+        nat(
+          'ip saddr 10.77.1.2 meta l4proto tcp masquerade to :40000-40029; ' +
+            'ip saddr 10.77.1.3 meta l4proto tcp masquerade to :50000-50099',
+        ),
+      )
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
+        expect(await connect(lab, peersOf('10.77.1.3', 10_000, 60))).toBe(60)
+        expect(await connect(lab, peersOf('10.77.1.2', 10_000, 30))).toBe(30)
+        const full = { capacity: 30, available: 0, failure: 1 }
+        expect(await poolOf(exporter, lab.netns)).toEqual(full)
+        expect(await connect(lab, peersOf('10.77.1.2', 20_000, 5))).toBe(0)
+        expect(await connect(lab, peersOf('10.77.1.3', 20_000, 5))).toBe(5)
+      })
+    })
+  })
+
+  test('counts every port of dozens of addresses', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      const { netns } = lab
+      await lab.server.call('serve', [SERVER.port])
+      const addresses = Array.from({ length: 40 }, (_, at) => `10.77.2.${100 + at}`)
+      for (const address of addresses) {
+        execFileSync('ip', ['-n', netns.slice(6), 'addr', 'add', `${address}/24`, 'dev', 'n1'])
+      }
+      lab.rules(
+        nat(
+          `ip saddr 10.77.1.0/24 meta l4proto tcp snat to ${addresses[0]}-${addresses.at(-1)}:40000-40099`,
+        ),
+      )
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
+        expect(await connect(lab, clientPeers(300))).toBe(300)
+        const page = await readFreshNat(exporter, netns)
+        const rows = page.list('ephemeral_port_nat_destination_used_ports', { netns })
+        expect(rows.reduce((sum, { value }) => sum + value, 0)).toBe(300)
+        const at = { netns, pool: 'nat_tcp' }
+        expect(page.value('ephemeral_port_pool_capacity_ports', at)).toBe(100)
+        expect(page.value('ephemeral_port_nat_failure_probability_ratio', at)).toBe(0)
+      })
+    })
+  })
+
+  test('is said to be unknown where it translates IPv6, and never well when that runs out', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      const { netns } = lab
+      const namespaceOf = (name: string) => name.slice('named/'.length)
+      const server = namespaceOf(netns).replace(/-n$/, '-s')
+      const add = (name: string, device: string, address: string) =>
+        execFileSync('ip', ['-n', name, 'addr', 'add', `${address}/64`, 'dev', device, 'nodad'])
+      add(namespaceOf(lab.clientNetns), 'c0', 'fd77:1::2')
+      add(namespaceOf(netns), 'n0', 'fd77:1::1')
+      add(namespaceOf(netns), 'n1', 'fd77:2::1')
+      add(server, 's0', 'fd77:2::2')
+      const route = ['route', 'add', 'default', 'via', 'fd77:1::1']
+      execFileSync('ip', ['-6', '-n', namespaceOf(lab.clientNetns), ...route])
+      lab.inNat('sysctl', '-qw', 'net.ipv6.conf.all.forwarding=1')
+      await lab.server.call('serve', [SERVER.port])
+      lab.rules(nat('meta l4proto tcp masquerade to :40000-40099', 'ip6'))
+      const to = { address: 'fd77:2::2', port: SERVER.port }
+      await withNodeExporter(['--sample.interval=1s', ...NAT_FLAGS.slice(1)], async (exporter) => {
+        expect(await connect(lab, peersOf('fd77:1::2', 10_000, 100), to)).toBe(100)
+        const note = 'the ports of IPv6 NAT are not known'
+        const whatsOf = async () => {
+          const { findings, severity, headline } = await exporter.readDiagnosis()
+          const mine = findings.filter(({ namespaces }) => namespaces.includes(netns))
+          return { whats: mine.map(({ what }) => what), severity, headline }
+        }
+        await exporter.until((page) =>
+          page.find('ephemeral_port_conntrack_entries', { netns }) === 100 ? true : undefined,
+        )
+        await expect.poll(async () => (await whatsOf()).whats, { timeout: 30_000 }).toContain(note)
+        expect((await exporter.readOf(netns)).text).not.toMatch(
+          /nat_tcp|nat_udp|nat_failure|nat_destination|nat_client|nat_range/,
+        )
+        const trying = connect(lab, peersOf('fd77:1::2', 20_000, 20), to)
+        await expect
+          .poll(async () => (await whatsOf()).whats.join('\n'), { timeout: 30_000, interval: 200 })
+          .toMatch(/dropped since the sample before: threads raced for NAT ports, or no port was/)
+        expect(await trying).toBe(0)
+      })
+    })
+  })
+})
