@@ -109,7 +109,7 @@ const kinds: readonly Kind[] = [
     name: 'a smaller range for IPv6, in a table of its own and in one of both families',
     rules: `${post(fifty)}table ip6 nat { chain post { type nat hook postrouting priority 100;
       meta l4proto tcp masquerade to :40000-40009; }; }\ntable inet both { chain post {
-      type nat hook postrouting priority 101; meta nfproto ipv6 masquerade to :40000-40004; }; }`,
+      type nat hook postrouting priority 101; meta nfproto ipv6 meta l4proto tcp masquerade to :40000-40004; }; }`,
     load: (connect) => connect(SERVER, 20),
     capacity: 50,
   },
