@@ -11,9 +11,9 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** Outside every range a test uses, as are the ports pages are read from. */
 const LISTEN_PORT = 10132
 const READ_PORTS = { first: 11_000, count: 9_000 } as const
-const START_MS = 60_000
-const ANSWER_MS = 30_000
-const STOP_MS = 5_000
+const START_MS = 300_000
+const ANSWER_MS = 120_000
+const STOP_MS = 60_000
 
 export interface Answer {
   readonly status: number

@@ -13,9 +13,9 @@ import { fileURLToPath } from 'node:url'
 import type { Call, Operations, Reply } from './actor-process.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const START_MS = 60_000
+const START_MS = 300_000
 /** Longer than any call takes by itself, of which the start of an exporter is the longest. */
-const CALL_MS = 90_000
+const CALL_MS = 400_000
 const END_MS = 3_000
 
 type Argument<K extends keyof Operations> = Parameters<Operations[K]>[0]

@@ -3,9 +3,14 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
+const LANES = 5
+const LANE_PORTS = 2000
+/** Test files that run at the same time draw from different ports: one found is free until a program listens on it. */
+const FIRST = 20_000 + LANE_PORTS * (Number(process.env.VITEST_POOL_ID ?? 0) % LANES)
+
 export async function findFreePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const port = FIRST + Math.floor(Math.random() * LANE_PORTS)
     const server = createServer()
     try {
       server.listen(port, '127.0.0.1')
