@@ -10,7 +10,7 @@ import { findFreePort } from '../support/program/free-port.ts'
 import { type Program, withProgram } from '../support/program/program.ts'
 
 const skipReason = process.platform === 'linux' ? undefined : 'needs Linux'
-const START_MS = 30_000
+const START_MS = 120_000
 
 interface Running {
   readonly program: Program

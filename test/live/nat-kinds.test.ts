@@ -137,7 +137,7 @@ const kinds: readonly Kind[] = [
   },
 ]
 
-describe('other kinds of source NAT', { timeout: 60_000 + kinds.length * 30_000 }, () => {
+describe('other kinds of source NAT', () => {
   test('promises are exact', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     const seen: object[] = []

@@ -109,7 +109,7 @@ async function failedShare(lab: NatLab, free: number): Promise<number> {
   return failed / asked
 }
 
-describe('the search for a NAT port', { timeout: 120_000 + settings.length * 90_000 }, () => {
+describe('the search for a NAT port', () => {
   test.for(settings)('fails as often as the page says: $name', async (setting, ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     const { predicted, seen } = await withNatLab(async (lab) => {

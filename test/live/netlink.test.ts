@@ -138,7 +138,7 @@ function readUnprivileged(): UnprivilegedAnswer {
   const child = spawnSync(
     process.execPath,
     ['--import', 'tsx', 'test/support/netns/unprivileged-reader.ts'],
-    { cwd: ROOT, encoding: 'utf8', timeout: 30_000, maxBuffer: 64 * 1024 * 1024 },
+    { cwd: ROOT, encoding: 'utf8', timeout: 300_000, maxBuffer: 64 * 1024 * 1024 },
   )
   if (child.status !== 0) throw new Error(`The child failed: ${child.stderr}`)
   return JSON.parse(child.stdout)

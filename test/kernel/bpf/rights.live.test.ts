@@ -25,7 +25,7 @@ function tryWith(command: readonly string[], ...arguments_: readonly string[]): 
   const reader = 'test/kernel/bpf/rights-reader.ts'
   const [program = '', ...rest] = [...command, process.execPath, '--import', 'tsx', reader]
   const all = [...rest, ...(arguments_.length === 0 ? [KERNEL_BTF] : arguments_)]
-  const { stdout, stderr } = spawnSync(program, all, { encoding: 'utf8', timeout: 30_000 })
+  const { stdout, stderr } = spawnSync(program, all, { encoding: 'utf8', timeout: 300_000 })
   expect(stdout, stderr).not.toBe('')
   return JSON.parse(stdout)
 }

@@ -122,7 +122,7 @@ describe('advanceForecast() over any life of a pool', () => {
       expect(state.tracks.length).toBeLessThanOrEqual(65)
     }
     expect(size(state)).toBeLessThan(65 * 12_000)
-  }, 120_000)
+  })
 
   test('remembers nothing but the live ports of a destination that is small', () => {
     const small = listMoments(3600, 5).map((at) => readPool({ live: (t) => 200 + (t % 50) }, at))

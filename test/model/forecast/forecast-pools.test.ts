@@ -72,7 +72,7 @@ describe('the forecast of tcp_bind', () => {
 })
 
 // They compute for long on a busy machine.
-describe('the forecast under tcp_tw_reuse', { timeout: 120_000 }, () => {
+describe('the forecast under tcp_tw_reuse', () => {
   test.each([1, 20])('takes the delay of %s s for the life of a TIME_WAIT', (delaySeconds) => {
     const line = createLine({
       ports: PORTS,

@@ -18,7 +18,7 @@ export interface Containers {
   end(container: Container): Promise<void>
 }
 
-const START_MS = 10_000
+const START_MS = 120_000
 
 /** Leaves no process behind, whatever `use` does; `root` is where cgroup v2 is mounted. */
 export async function withContainers<T>(

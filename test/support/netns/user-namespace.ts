@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CLONE_NEWNET, check, openLibc } from '../kernel/libc.ts'
 import { bringUp } from './netns.ts'
 
-const START_MS = 10_000
+const START_MS = 120_000
 
 /**
  * While `use` runs, the calling thread and whatever it starts are in that network namespace, but with the rights they had;
