@@ -14,8 +14,6 @@ const FIRST = 40_000
 const PORTS = 100
 /** Of each of the two runs, which go on at the same time. */
 const SECONDS = depth(300, 15)
-/** On a busy machine it goes on until it has seen as much. */
-const LEAST_TURNS = 30
 const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1']
 const CONNECT = { pool: 'tcp_connect' }
 const servers = [8001, 8002, 8003].map((port) => ({ address: '127.0.0.1', port }))
@@ -97,7 +95,9 @@ test.concurrent.for([
       await netns.call('startExporter', { flags: [...FLAGS, ...flags] })
       const crowd: Crowd = new Map()
       const until = Date.now() + SECONDS * 1000
-      for (; Date.now() < until || turns < LEAST_TURNS; turns++) {
+      // On a busy machine it goes on until something was at stake.
+      const isIdle = () => exhausted === 0 || (teller === 'nobody' && hidden === 0)
+      for (; Date.now() < until || isIdle(); turns++) {
         await churn(netns, random, crowd, turns)
         let judged = await judge(netns, teller)
         // A TIME_WAIT, or a FIN_WAIT2, may have ended between the page and the proof.
@@ -109,8 +109,6 @@ test.concurrent.for([
       }
     })
     expect(wrong).toEqual([])
-    // Otherwise nothing was at stake.
-    expect(exhausted).toBeGreaterThan(0)
     expect(hidden > 0).toBe(teller === 'nobody')
   },
 )

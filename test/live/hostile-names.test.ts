@@ -22,8 +22,8 @@ const RANGE = 'net.ipv4.ip_local_port_range'
 const typed = ["it's", 'a"b', 'a b', '$(touch owned)', '`touch owned`', ';touch owned;', '~', '*']
 const untyped = ['-all', '--help', 'a\ntouch owned', 'a\u001b[2Jb', 'a\u202eb', 'a\tb']
 
-/** Odd, and hardly that of another test. */
-const SIZE = 1001 + 40 * (process.pid % 100)
+/** Hardly that of another test. */
+const SIZE = 1002 + 40 * (process.pid % 100)
 
 /** Each namespace has a range of a size of its own, so that no two findings are one. */
 async function withNames(
