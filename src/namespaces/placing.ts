@@ -31,10 +31,7 @@ export interface Look {
   /** What this look has found so far. */
   readonly found: InodeIndex<Known>
   /** Makes one that was never known. */
-  readonly create: (
-    inode: number | undefined,
-    view: Omit<InsideView, 'inode'> | undefined,
-  ) => Known
+  readonly create: (inode: number | undefined, view: Omit<InsideView, 'inode'> | undefined) => Known
 }
 
 /** The file by which a process leads into its namespace. */
