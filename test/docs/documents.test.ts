@@ -100,7 +100,14 @@ describe.each(documents)('%s', (page) => {
     const flags = [...text.matchAll(/`--(?:no-|\[no-\])?([a-z.-]+[a-z])/g)].map(
       ([, flag = '']) => flag,
     )
-    const others = ['collector', 'network', 'profile', 'read-only', ...CURL_FLAGS]
+    const others = [
+      'collector',
+      'max-semi-space-size',
+      'network',
+      'profile',
+      'read-only',
+      ...CURL_FLAGS,
+    ]
     expect(flags.filter((flag) => !known.has(flag) && !others.includes(flag))).toEqual([])
   })
 })
