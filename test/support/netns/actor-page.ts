@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Netns } from './actor.ts'
 
-const FRESH_MS = 10_000
+const FRESH_MS = 300_000
 const POLL_MS = 20
 /** The timestamps on both sides are whole milliseconds. */
 const ROUNDING_SECONDS = 0.002
