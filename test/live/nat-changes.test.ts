@@ -73,7 +73,6 @@ describe('a NAT that changes', () => {
         expect(await connect(lab, clientPeers(30))).toBe(30)
         expect(await poolOf(exporter, netns)).toEqual({ capacity: 60, available: 30, failure: 0 })
 
-        await lab.client.call('drop', undefined)
         lab.rules('')
         const at = { netns, pool: 'nat_tcp' }
         const page = await exporter.until((now) =>
