@@ -98,6 +98,7 @@ export function takeSignals(
   const peaks = followPeaks(capacityPorts, takeRepetition(piles, capacityPorts, now), moments)
   const doubts = [takeDoubt(books, minutes, moments), takeDoubt(books, tenMinutes, moments)]
   const share = usedPorts / capacityPorts
+  const progress = takeProgress(piles, capacityPorts, usedPorts)
   const beyondUsual = (level.demand - usual.demand) / capacityPorts
   const beyondUse = (level.demand - usedPorts) / capacityPorts
   return moments.map((at, i) => {
@@ -106,7 +107,7 @@ export function takeSignals(
       ...dangers.map((values) => bound(values[i] ?? 0)),
       trust * bound(danger),
       share,
-      takeProgress(piles, capacityPorts, usedPorts),
+      progress,
       trust,
       Math.log10(Math.min(at, 7200) / 100),
       Math.min(1, Math.max(-1, beyondUsual)),

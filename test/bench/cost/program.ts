@@ -18,6 +18,8 @@ export interface Memory {
 
 const SAMPLES = 10
 const SCRAPES = 40
+/** After the last change on the host: two samples. */
+const CALM_SCRAPES = 10
 const RUN_MS = 120_000
 
 /** `churn` is what happens on the host meanwhile. */
@@ -30,10 +32,10 @@ export async function measureMemory(churn: () => Promise<void>): Promise<Memory>
     const { pid } = await exporter.startExporter({ flags: [] })
     const deadline = performance.now() + RUN_MS
     for (let scrapes = 0; ; scrapes++) {
-      await churn()
+      if (scrapes < SCRAPES) await churn()
       const page = await exporter.get({ path: scrapes < SCRAPES ? '/metrics' : '/api/v1/snapshot' })
       if (page.status !== 200) throw new Error(`Cannot scrape the program: status ${page.status}`)
-      if (scrapes >= SCRAPES) {
+      if (scrapes >= SCRAPES + CALM_SCRAPES) {
         const { snapshot }: { snapshot: Snapshot } = JSON.parse(page.body)
         if (snapshot.samples >= SAMPLES) {
           const sockets = countSockets(snapshot.namespaces[0])
