@@ -198,6 +198,7 @@ describe('packets that conntrack drops', () => {
           })
           const after = await countsOf(exporter, lab.netns)
           expect(after.failed).toBeGreaterThan(before.failed)
+          expect(heard.drops.size).toBeGreaterThan(0)
           // Without a destination where the pool that was full has gone since.
           for (const why of heard.drops)
             expect(why).toMatch(/^no NAT port was found for them(, at worst to 10\.77\.2\.2|$)/)
