@@ -3,7 +3,7 @@
 
 import { countNoFailures, type Reader } from '../observation.ts'
 import type { Pod, Sample, WorkerOptions } from '../sample.ts'
-import type { Namespace, Snapshot } from '../snapshot.ts'
+import type { Namespace, NetnsName, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
 import { createFailureBooks } from './failure-books.ts'
 import { type Supervisor, type SupervisorEvents, startSupervisor } from './supervisor.ts'
@@ -179,6 +179,27 @@ function isStale({ intervalSeconds }: Snapshot, receivedAtMs: number): boolean {
   return ageSeconds > STALE_INTERVALS * intervalSeconds + STALE_GRACE_SECONDS
 }
 
+/** What stays true of a namespace without a new sample, or is counted elsewhere. A field that is not named here is a reading. */
+type Lasting =
+  | keyof NetnsName
+  | 'inode'
+  | 'containerId'
+  | 'podUid'
+  | 'pod'
+  | 'oldest'
+  | 'entrance'
+  | 'programs'
+  | 'detailed'
+  | 'failure'
+  | 'allocationFailures'
+
+const nothingRead: Omit<Namespace, Lasting> = {
+  state: undefined,
+  nat: undefined,
+  conntrack: undefined,
+  probes: [],
+}
+
 /** What was true once is no longer known: no sample answers any more. */
 function dropReadings(snapshot: Snapshot): Snapshot {
   if (snapshot.namespaces.every(({ state }) => state === undefined)) return snapshot
@@ -187,11 +208,8 @@ function dropReadings(snapshot: Snapshot): Snapshot {
     ...snapshot,
     namespaces: snapshot.namespaces.map((namespace) => ({
       ...namespace,
-      state: undefined,
+      ...nothingRead,
       failure,
-      nat: undefined,
-      conntrack: undefined,
-      probes: [],
     })),
     collectors: snapshot.collectors.map((row) => ({ ...row, success: false })),
   }
