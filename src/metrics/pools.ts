@@ -42,7 +42,9 @@ export const poolFamilies: readonly Family[] = [
       'Ports of the pool without any socket: the lower bound of ' +
       'ephemeral_port_pool_available_ports.',
     absent: 'for TCP where the reader cannot see bound sockets',
-    details: 'The truth lies between this number and ephemeral_port_pool_available_ports.',
+    details:
+      'As a rule the truth lies between this number and ephemeral_port_pool_available_ports. The exceptions: ' +
+      '[what cannot be known](reading-the-numbers.md#what-cannot-be-known).',
     value: (pool) => pool.unusedPorts,
   }),
   perPool({
@@ -50,7 +52,8 @@ export const poolFamilies: readonly Family[] = [
     help: 'Ports counted as available although bind() may have closed them.',
     absent: 'for other pools than tcp_connect, where bound sockets cannot be seen',
     details:
-      'ephemeral_port_pool_available_ports may be too high by so many, and by no more. The number is 0 ' +
+      'ephemeral_port_pool_available_ports may be too high by so many, and by no more, but for the classes in ' +
+      '[what cannot be known](reading-the-numbers.md#what-cannot-be-known). The number is 0 ' +
       'where the history of every port is known. The label exactness of ephemeral_port_source_info says how it is known. ' +
       'The kinds of connections that stay in doubt: [reading-the-numbers.md](reading-the-numbers.md#ports-in-doubt).',
     value: (pool) => pool.uncertainPorts,
