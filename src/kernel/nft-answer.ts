@@ -132,7 +132,9 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
         const value = decodeAttributes(data.get(NFTA_IMMEDIATE.data) ?? new Uint8Array(0))
         const bytes = value.get(NFTA_DATA_VALUE)
         const register = numberOf(data.get(NFTA_IMMEDIATE.register))
-        if (bytes !== undefined && register !== undefined) values.set(register, bytes)
+        if (register === undefined) break
+        if (bytes !== undefined) values.set(register, bytes)
+        loads.delete(register)
         break
       }
       case 'meta':
@@ -171,7 +173,7 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
         const flags = numberOf(data.get(NFTA_NAT.flags)) ?? 0
         if (numberOf(data.get(NFTA_NAT.type)) !== NFT_NAT_SNAT || flags & RANGE.netmap) break
         return {
-          family: numberOf(data.get(NFTA_NAT.family)) ?? family,
+          family: familyOf(numberOf(data.get(NFTA_NAT.family))) ?? family,
           rule: {
             protocol,
             addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
@@ -186,9 +188,17 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
         if (rule) return { family, rule: { protocol, ...rule } }
         break
       }
+      default:
+        // It may have loaded any register anew, as ct, fib and numgen do.
+        loads.clear()
     }
   }
   return undefined
+}
+
+/** Undefined for NFPROTO_INET, which says nothing that the rule has not said before. */
+function familyOf(family: number | undefined): number | undefined {
+  return family === NFPROTO.ipv4 || family === NFPROTO.ipv6 ? family : undefined
 }
 
 /**

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeRules } from '../../src/kernel/nft-answer.ts'
-import { readNatRules, readRulesGeneration } from '../../src/kernel/nft-channel.ts'
 import { DecodeError, type NatRule } from '../../src/observation.ts'
 import {
   be32,
@@ -10,13 +9,7 @@ import {
   buildNest,
   buildRule,
 } from '../support/kernel/conntrack-builder.ts'
-import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
-import {
-  buildAttribute,
-  buildDone,
-  buildError,
-  buildMessage,
-} from '../support/kernel/netlink-builder.ts'
+import { buildAttribute } from '../support/kernel/netlink-builder.ts'
 
 const SEQUENCE = 5
 const port = (value: number) => [value >> 8, value & 0xff]
@@ -32,6 +25,7 @@ const compare = (value: number, operator = 0) =>
     buildNest(3, buildAttribute(1, [value])),
   )
 const meta = (key: number) => buildExpression('meta', register(1, 1), register(2, key))
+const load = (name: string) => buildExpression(name, register(1, 1))
 const l4proto = (value: number, operator = 0) => [meta(16), compare(value, operator)]
 const nfproto = (value: number, operator = 0) => [meta(15), compare(value, operator)]
 const ipProtocol = (value: number) => [
@@ -211,6 +205,21 @@ describe('decodeRules()', () => {
       false,
       true,
     ],
+    ['ct mark 10', 1, [...nfproto(2), load('ct'), compare(10), plainMasquerade], true, false],
+    [
+      'numgen inc mod 2 0',
+      1,
+      [...l4proto(6), load('numgen'), compare(0), plainMasquerade],
+      true,
+      true,
+    ],
+    [
+      'snat of any family',
+      1,
+      [...nfproto(2), buildExpression('nat', register(1, 0), register(2, 1))],
+      true,
+      false,
+    ],
     ['accept in table ip6', 10, [...l4proto(6)], false, false],
   ])('tells the families of %s apart', (_rule, family, expressions, ipv4, ipv6) => {
     expect(decodeIn(family, ...expressions)).toEqual({ ipv4, ipv6 })
@@ -237,58 +246,5 @@ describe('decodeRules()', () => {
       ),
       { numRuns: 1000 },
     )
-  })
-})
-
-describe('readNatRules()', () => {
-  const answer =
-    (...messages: ((sequence: number) => number[])[]) =>
-    (request: Uint8Array) => [
-      Uint8Array.from(messages.flatMap((build) => build(sequenceOf(request)))),
-    ]
-
-  test('asks again when the rules changed under the dump', () => {
-    let asked = 0
-    const channel = createFakeChannel((request) => {
-      const end = buildDone(sequenceOf(request))
-      if (asked++ === 0) end[6] = 0x12
-      return [Uint8Array.from([...buildRule(sequenceOf(request), plainMasquerade), ...end])]
-    })
-    expect(readNatRules(channel)).toEqual({ rules: [none], ipv6: false, walked: 1 })
-    expect(asked).toBe(2)
-  })
-
-  test('gives up when they never stand still, and at once where there is no nf_tables', () => {
-    let asked = 0
-    const restless = createFakeChannel((request) => {
-      asked++
-      const end = buildDone(sequenceOf(request))
-      end[6] = 0x12
-      return [Uint8Array.from(end)]
-    })
-    expect(() => readNatRules(restless)).toThrow(expect.objectContaining({ reason: 'timeout' }))
-    expect(asked).toBe(3)
-    const missing = createFakeChannel(answer((sequence) => buildError(sequence, 22)))
-    expect(() => readNatRules(missing)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
-    expect(missing.requests).toHaveLength(1)
-  })
-
-  test('keeps no more rules than it can compare', () => {
-    const channel = createFakeChannel((request) => {
-      const rule = buildRule(sequenceOf(request), plainMasquerade)
-      return Array.from({ length: 100 }, () =>
-        Uint8Array.from(Array.from({ length: 50 }, () => rule).flat()),
-      )
-    })
-    expect(() => readNatRules(channel)).toThrow(/more than 4096 rules/)
-  })
-
-  test('reads the number of the present set of rules', () => {
-    const channel = createFakeChannel(
-      answer((sequence) =>
-        buildMessage(0xa0f, sequence, [0, 0, 0, 7, ...buildAttribute(1, be32(4711))]),
-      ),
-    )
-    expect(readRulesGeneration(channel)).toBe(4711)
   })
 })
