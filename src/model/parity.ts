@@ -4,7 +4,10 @@
 // chance could give them is used by clients that do not bind, as long as bind(0) finds ports of its own parity.
 // The reverse proves nothing: after a rush that filled the first half, connections that close in the order in which they were
 // opened leave those of the other half; and programs that confine themselves to a part of the range use both alike.
-// What was there while bind(0) had no port of its parity, or when the range became another, proves nothing as long as it lasts.
+// What was there while bind(0) had no port of its parity, or came until the next sample, proves nothing as long as it lasts,
+// and neither does what was there when the range became another.
+// One case deceives it: a rush between two samples takes every early port of bind(0), and one of them is free again when
+// the second sample is taken. What was bound meanwhile then looks like the ports of clients that do not bind.
 
 import type { NetSettings } from '../observation.ts'
 import { type Census, USE } from './census.ts'
@@ -18,6 +21,8 @@ export interface ParityMemory {
   readonly range: string
   /** Ports of which bind(0) may have taken some although they have connect()'s parity. Each is left until no socket has it. */
   readonly mixed: Uint16Array
+  /** Whether bind(0) had no port of its parity: until the next sample it may have taken any. */
+  readonly isFull: boolean
 }
 
 /** Learns from a census at which ports parity proves nothing. Of what was before the first one it knows nothing. */
@@ -28,12 +33,13 @@ export function advanceParity(
   const range = nameRange(settings)
   const { first, last } = settings.range
   const isUsed = (port: number) => ((census.portUse[port] ?? 0) & USE.tcp) !== 0
-  const isChanged = before !== undefined && before.range !== range
-  if (!isChanged && hasEarlyBindPort(census, ports, { firstPort: first, lastPort: last })) {
-    return { range, mixed: before?.mixed.filter(isUsed) ?? new Uint16Array(0) }
+  const isFull = !hasEarlyBindPort(census, ports, { firstPort: first, lastPort: last })
+  const isChanged = before !== undefined && (before.range !== range || before.isFull)
+  if (!isChanged && !isFull) {
+    return { range, mixed: before?.mixed.filter(isUsed) ?? new Uint16Array(0), isFull }
   }
   const all = Array.from({ length: last - first + 1 }, (_, at) => first + at)
-  return { range, mixed: Uint16Array.from(all.filter(isUsed)) }
+  return { range, mixed: Uint16Array.from(all.filter(isUsed)), isFull }
 }
 
 export interface DoubtInput {

@@ -203,11 +203,19 @@ describe('the parity of ports', () => {
     const auto = [...even(20, 9), ...behind]
     const looks = play([
       { auto: [...even(20, 9), ...odd(50, 9)] },
+      { auto: even(20, 9) },
       { auto },
       { auto: behind },
       { auto },
     ])
-    expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([0, 20, 0, 0])
+    expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([0, 0, 20, 0, 0])
+  })
+
+  test('acquits none of those that came while bind(0) may have had no port of its own', () => {
+    const auto = [...even(20, 9), ...behind]
+    const full = { auto: odd(50, 9) }
+    const looks = play([full, { auto }, { auto }, {}, { auto }])
+    expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([0, 20, 20, 0, 0])
   })
 
   test('acquits none of those that were there when the range became another', () => {
