@@ -96,7 +96,10 @@ rankedStates.forEach(([state], at) => {
   rankOf[state] = at
 })
 
-/** Creates the function, which keeps memory for its tables and nothing that one call leaves for the next. */
+/**
+ * Creates the function, which keeps memory for its tables and nothing that one call leaves for the next.
+ * An answer is valid until the next call.
+ */
 export function createHeldCounter(): (context: HeldContext) => (pool: PoolName) => Held {
   const [all, worst] = [createRanking(), createRanking()]
 
@@ -152,7 +155,7 @@ function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held 
   // Where connections close no port, none of them can own one that is closed.
   const connected = ports.blockedByBound > 0 ? all : undefined
   let blocked = ports.blockedByListener + ports.blockedByBound
-  for (let port = context.firstPort; blocked > 0; port++) {
+  for (let port = context.firstPort; blocked > 0 && port <= context.lastPort; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & BLOCKING) === 0 || !isCounted(context, port)) continue
     blocked--
@@ -169,9 +172,10 @@ function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held 
 /** The ports that bind() to port 0 of a wildcard address cannot have. */
 function countBind(context: HeldContext, all: Ranking): Held {
   const tally = createTally(context)
-  const { census, ports, firstPort, ipv6, boundInDoubt } = context
+  const { census, ports, firstPort, lastPort, ipv6, boundInDoubt } = context
   const collision = ipv6 ? USE.tcp : USE.tcpIpv4
-  for (let port = firstPort, left = ports.tcp.capacity - ports.tcp.available; left > 0; port++) {
+  let left = ports.tcp.capacity - ports.tcp.available
+  for (let port = firstPort; left > 0 && port <= lastPort; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & collision) === 0 || !isCounted(context, port)) continue
     left--
@@ -183,10 +187,11 @@ function countBind(context: HeldContext, all: Ranking): Held {
 }
 
 function countUdp(context: HeldContext): Held {
-  const { census, ports, firstPort, ipv6 } = context
+  const { census, ports, firstPort, lastPort, ipv6 } = context
   const tally = createTally(context)
   const collision = ipv6 ? USE.udp : USE.udpIpv4
-  for (let port = firstPort, left = ports.udp.live; left > 0; port++) {
+  let left = ports.udp.live
+  for (let port = firstPort; left > 0 && port <= lastPort; port++) {
     const use = census.portUse[port] ?? 0
     if ((use & collision) === 0 || ports.usable[port] === 0) continue
     left--

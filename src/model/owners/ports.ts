@@ -100,12 +100,13 @@ interface Holders {
 
 /** Used ports by who holds them. */
 function countHeld(
-  { census: { portUse }, ports: { usable }, firstPort }: SharingContext,
+  { census: { portUse }, ports: { usable }, firstPort, lastPort }: SharingContext,
   claimants: number,
   { use, used, holder }: Holders,
 ): Uint32Array {
   const counts = new Uint32Array(claimants)
-  for (let port = firstPort, left = used; left > 0; port++) {
+  let left = used
+  for (let port = firstPort; left > 0 && port <= lastPort; port++) {
     if (((portUse[port] ?? 0) & use) === 0 || usable[port] === 0) continue
     const claimant = (holder[port] ?? OWNERLESS) & ~FIXED
     counts[claimant] = (counts[claimant] ?? 0) + 1
