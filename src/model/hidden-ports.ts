@@ -26,7 +26,10 @@ export interface PortDoubt {
   readonly marks: () => PortMarks
 }
 
-/** A mark of the connections at each ambiguous port: another mark when others have come or some have gone. */
+/**
+ * A mark of the connections at each ambiguous port: another mark when others have come or some have gone, but not where the
+ * same destination has come again.
+ */
 export type PortMarks = ReadonlyMap<number, number>
 
 /** What the model makes of them, for ports that are ambiguous now. */
@@ -95,12 +98,30 @@ export function levelShares(allowance: number, wants: readonly number[]): number
   return allowance
 }
 
-/** Leaves out the answers of ports whose connections are others than they were: one that has come may have been bound. */
+/**
+ * Leaves out old answers, and those of ports whose connections are others than they were: one that has come may have been
+ * bound.
+ */
 export function keepUnchanged(
   tests: PortTests,
-  { before, now }: { readonly before: PortMarks; readonly now: PortMarks },
+  { before, now, nowSeconds }: MarkChange,
 ): PortTests {
-  return new Map([...tests].filter(([port]) => before.get(port) === now.get(port)))
+  return new Map(
+    [...tests].filter(
+      ([port, test]) => before.get(port) === now.get(port) && isBelieved(test, nowSeconds),
+    ),
+  )
+}
+
+export interface MarkChange {
+  readonly before: PortMarks
+  readonly now: PortMarks
+  /** When `now` was taken, by the clock of the tests. */
+  readonly nowSeconds: number
+}
+
+function isBelieved({ testedAtSeconds }: PortTest, nowSeconds: number): boolean {
+  return nowSeconds - testedAtSeconds <= BELIEVED_SECONDS
 }
 
 /** Adds what the kernel said, and forgets ports that have been without sockets or blocked since, and old answers. */
@@ -111,10 +132,7 @@ export function noteTests(
 ): PortTests {
   const known = new Set(ambiguous)
   const kept = new Map(
-    [...tests].filter(
-      ([port, { testedAtSeconds }]) =>
-        known.has(port) && nowSeconds - testedAtSeconds <= BELIEVED_SECONDS,
-    ),
+    [...tests].filter(([port, test]) => known.has(port) && isBelieved(test, nowSeconds)),
   )
   for (const port of answers.usable) kept.set(port, { closed: false, testedAtSeconds: nowSeconds })
   for (const port of answers.closed) kept.set(port, { closed: true, testedAtSeconds: nowSeconds })

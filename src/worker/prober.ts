@@ -130,7 +130,11 @@ export function createProber(options: ProberOptions): Prober {
         capacityPorts - unusedPorts >= options.detailMinUtilization * capacityPorts
       if (!isWorth) return undefined
       const now = marks()
-      memory.tests = keepUnchanged(memory.tests, { before: memory.marks, now })
+      memory.tests = keepUnchanged(memory.tests, {
+        before: memory.marks,
+        now,
+        nowSeconds: monotonicSeconds(),
+      })
       memory.marks = now
       return memory.tests
     },

@@ -52,8 +52,7 @@ describe('counts that disagree with the census end no loop too late', () => {
   })
 
   test('of whose ports are', () => {
-    const flows = 1
-    const context = { ...disagree(), slots: new Int32Array(flows).fill(-1), minisocks: [] }
+    const context = { ...disagree(), slots: Int32Array.of(-1), minisocks: [] }
     expect([...createTcpSharing()({ ...context, listeners: [] })]).toEqual([[7, 1]])
     expect([...shareUdpPorts({ ...context, listeners: [] })]).toEqual([[7, 1]])
   })

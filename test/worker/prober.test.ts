@@ -92,6 +92,22 @@ describe('testsOf()', () => {
     expect(look([])).toEqual([])
   })
 
+  test('forgets the answers that are older than a minute, also where nobody looked in between', () => {
+    const { prober, clock } = createProbing()
+    const memory = startProbeMemory()
+    const marks = () => new Map([[40_000, 5]])
+    const look = (usedRatio: number) => prober.testsOf(memory, stateOf(usedRatio), marks)?.size
+    look(1)
+    prober.testPorts(memory, [40_000])
+    clock.now += 30
+    expect(look(0.1)).toBeUndefined()
+    clock.now += 30
+    expect(look(1)).toBe(1)
+    expect(look(0.1)).toBeUndefined()
+    clock.now += 1
+    expect(look(1)).toBe(0)
+  })
+
   test('asks for none from a thread that nobody could tell from an application', () => {
     mark.mockImplementation(() => {
       throw new SourceError('permission', 'Cannot name the thread')
