@@ -1,6 +1,6 @@
 // Reading of the namespaces that are due: its sockets -> model -> what is known of it now.
 
-import type { PortDoubt, PortTests } from '../model/hidden-ports.ts'
+import type { PortDoubt, PortMarks, PortTests } from '../model/hidden-ports.ts'
 import type { Step } from '../model/step.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NamespaceReading } from '../observation.ts'
@@ -65,6 +65,10 @@ const BOUNDS_IN_TURN = 100
 /** A device may come, or go. */
 const TUNNELS_SECONDS = 60
 
+const NO_MARKS: PortMarks = new Map()
+/** Where buckets tell of all ambiguous ports: what is left to be tested has no connection to know it by. */
+const noMarks = () => NO_MARKS
+
 export function createReading({
   namespaces,
   step,
@@ -104,8 +108,8 @@ export function createReading({
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
       const resolved = watch.timeAside(() => reader?.resolve(doubt))
-      const tested = probing?.testsOf(memory, last.state, doubt.marks)
       isResolved = resolved !== undefined
+      const tested = probing?.testsOf(memory, last.state, isResolved ? noMarks : doubt.marks)
       return resolved && tested ? new Map([...tested, ...resolved]) : (resolved ?? tested)
     }
     if (probing === undefined) memory.probes = NO_PROBES

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { PortTests } from '../../src/model/hidden-ports.ts'
 import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
+import type { BucketWatch } from '../../src/worker/bucket-watch.ts'
+import type { Prober } from '../../src/worker/prober.ts'
+import type { ReadingOptions } from '../../src/worker/reading.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainStepOptions, replayDumps } from '../support/kernel/readings.ts'
 import { createSampling } from '../support/kernel/sampling.ts'
@@ -16,7 +20,10 @@ function* failHalfway(error: Error): NamespaceReading['batches'] {
 const STARTED_AT_SECONDS = 1_700_000_000
 
 /** Plays one answer after another; a clock that moves a second each time it is asked. */
-function createScript(answers: readonly (() => NamespaceReading | Promise<NamespaceReading>)[]) {
+function createScript(
+  answers: readonly (() => NamespaceReading | Promise<NamespaceReading>)[],
+  tried?: Pick<ReadingOptions, 'prober' | 'buckets'>,
+) {
   let turn = 0
   let now = 0
   const source = {
@@ -30,11 +37,12 @@ function createScript(answers: readonly (() => NamespaceReading | Promise<Namesp
     },
   }
   const step = createStep(plainStepOptions)
-  return createSampling(source, step, {
+  const clocks = {
     unixSeconds: () => STARTED_AT_SECONDS + now++,
     monotonicSeconds: () => now++,
     cpuSeconds: () => now / 10,
-  })
+  }
+  return createSampling(source, step, clocks, tried)
 }
 
 describe('takeSample()', () => {
@@ -53,6 +61,32 @@ describe('takeSample()', () => {
     expect(sample.takenAtSeconds - (discover + read + model + other)).toBeLessThanOrEqual(
       STARTED_AT_SECONDS,
     )
+  })
+
+  test('asks what to know ports by only where the buckets do not tell of all of them', async () => {
+    const marked: number[] = []
+    const prober: Prober = {
+      testsOf: (_memory, _state, marks) => {
+        marked.push(marks().size)
+        return new Map()
+      },
+      allocate: () => undefined,
+      testPorts: () => undefined,
+      collector: () => ({ collector: 'probe', success: true, durationSeconds: 0 }),
+    }
+    const answers: (PortTests | undefined)[] = [
+      undefined,
+      new Map([[plainSocket.localPort, { closed: false, testedAtSeconds: 1 }]]),
+      undefined,
+    ]
+    const buckets: BucketWatch = {
+      absence: undefined,
+      resolve: () => answers[marked.length],
+      collector: () => undefined,
+    }
+    const takeSample = createScript([quiet, quiet, quiet], { prober, buckets })
+    for (const _ of answers) await takeSample()
+    expect(marked).toEqual([1, 0, 1])
   })
 
   test.each([

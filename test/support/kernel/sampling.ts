@@ -6,15 +6,18 @@ import type { Sample } from '../../../src/sample.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
 import type { Source } from '../../../src/sources/source.ts'
 import { createNodeNames } from '../../../src/worker/node-names.ts'
-import type { SampleClocks } from '../../../src/worker/reading.ts'
+import type { ReadingOptions, SampleClocks } from '../../../src/worker/reading.ts'
 import { createTakeSample } from '../../../src/worker/take-sample.ts'
 
 type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
+
+const NOTHING_TRIED = { prober: undefined, buckets: undefined }
 
 export function createSampling(
   source: Source,
   step: Step,
   clocks: SampleClocks,
+  { prober, buckets }: Pick<ReadingOptions, 'prober' | 'buckets'> = NOTHING_TRIED,
 ): () => Promise<WholeSample> {
   const takeSample = createTakeSample({
     namespaces: createOneNamespace(source),
@@ -28,8 +31,8 @@ export function createSampling(
     }),
     clocks,
     failureWatch: undefined,
-    prober: undefined,
-    buckets: undefined,
+    prober,
+    buckets,
     detailMinUtilization: 0.2,
   })
   return async () => {
