@@ -44,7 +44,7 @@ export interface RecorderOptions {
 
 /** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
 const PAGES_PER_READING = 24
-/** Nine lines of a word and a number. */
+/** A few short lines. */
 const MOST_STATS_BYTES = 4096
 /** Kinds of failures in one reading, so that a storm costs the main thread little. Others count without a destination. */
 const MOST_EVENTS = 2000

@@ -183,7 +183,7 @@ function takeCounts(
   return same ? before : now
 }
 
-/** Only source NAT counts these: where they grow it translates, whatever the last listing found. */
+/** Mostly source NAT counts these: where they grow it translates, whatever the last listing found. */
 function countSearches(conntrack: ConntrackState | undefined): number {
   return (conntrack?.collisions ?? 0) + (conntrack?.insertFailed ?? 0)
 }

@@ -17,7 +17,6 @@ const RANGE = { first: 1024, last: 65_535 }
 /** Client sockets; with the accepted ends there are twice as many, half of them destinations. */
 const CLIENTS = 30_000
 const WARM_UPS = 60
-/** A destination of its own costs more than one more connection to a known one. */
 const CPU_LIMIT = 1.15
 
 const children = createChildren()
