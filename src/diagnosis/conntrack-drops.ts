@@ -1,15 +1,24 @@
 // Why conntrack dropped packets since the sample before: counters and listings of both samples -> causes. Pure.
 
-import type { Namespace, NatPoolName } from '../snapshot.ts'
+import type { Namespace, NatPoolName, NatState } from '../snapshot.ts'
 
 /** What is judged of a namespace. */
 export type Tracked = Pick<Namespace, 'conntrack' | 'nat'>
 
+/** A namespace in a sample and in the one before. */
+export interface Course {
+  readonly now: Tracked
+  /** Undefined where there is no sample before, or where it saw another namespace of that name. */
+  readonly before: Tracked | undefined
+  /** When the later sample was taken, in Unix seconds. */
+  readonly takenAtSeconds: number
+}
+
 /**
  * Why packets were dropped. `exhausted`: most searches for a NAT port fail. `filling`: some of them do. `race`: two packets
  * took one free port. `race_or_small_range`: that, or a full range so small that its search meets no taken port.
- * `unclear`: the counters fit several of these. `table_full`: conntrack has as many entries as it may have. `other`: none of
- * all these.
+ * `unclear`: the counters fit several of these, or an entry that could not be stored. `table_full`: conntrack has as many
+ * entries as it may have. `other`: none of all these.
  */
 export type DropCause =
   | 'exhausted'
@@ -23,7 +32,7 @@ export type DropCause =
 export interface Drops {
   readonly cause: DropCause
   readonly packets: number
-  /** The pool behind it, where conntrack may be listed. */
+  /** The pool behind it, where the listing of the later sample shows it. */
   readonly pool: NatPoolName | undefined
 }
 
@@ -39,15 +48,24 @@ const LARGEST_WINDOW = 128
 const EVICTING_TRIES = 32
 /** A fifth of 64,512 ports: with fewer entries no search of that range fails. */
 const SEARCHED_ENTRIES = 12_900
-const FULL_TABLE_RATIO = 0.9
+/** The counts of a sample are not all of the same moment. */
+const FULL_TABLE_RATIO = 0.99
+/** The family of the ranges, of which a listing shows the first only. */
+const RANGES = 'ephemeral_port_nat_range_info'
+/** Listings that are further apart do not tell what was between them. */
+const APART_SECONDS = 30
+/** A NAT that is not strained is listed once a minute, and samples and budget make that later. */
+const CALM_LISTING_SECONDS = 75
+/** No pool has more ports than there are entries: below this share of the smallest range no search fails. */
+const CALM_RATIO = 0.2
 
 /** Empty where nothing was dropped, where a counter began anew, and where there is no sample before. */
-export function judgeDrops(now: Tracked, before: Tracked | undefined): readonly Drops[] {
+export function judgeDrops({ now, before, takenAtSeconds }: Course): readonly Drops[] {
   const grown = countGrowth(now, before)
   if (grown === undefined || before === undefined) return []
   const others = grown.dropped - grown.insertFailed
   return [
-    ...(grown.insertFailed > 0 ? [judgeFailed(grown, now, before)] : []),
+    ...(grown.insertFailed > 0 ? [judgeFailed(grown, { now, before, takenAtSeconds })] : []),
     ...(others > 0
       ? [
           {
@@ -61,15 +79,16 @@ export function judgeDrops(now: Tracked, before: Tracked | undefined): readonly 
 }
 
 /** Races since the sample before that cost no packet; 0 where that is not known. */
-export function countResolvedRaces(now: Tracked, before: Tracked | undefined): number {
+export function countResolvedRaces({ now, before }: Course): number {
   return countGrowth(now, before)?.clashesResolved ?? 0
 }
 
 /**
- * Whether searches meet so many taken ports that their range must be half full or more, where no listing says it. Every
- * connection since the sample before still has its entry, and met f / (1 - f) taken ports where the share f is taken.
+ * Whether searches meet so many taken ports that their range is half full or more, or its taken ports stand together, where
+ * no listing says it. Every connection since the sample before still has its entry, and met f / (1 - f) taken ports where the
+ * share f is taken and spread.
  */
-export function isSearchingLong(now: Tracked, before: Tracked | undefined): boolean {
+export function isSearchingLong({ now, before }: Course): boolean {
   const grown = countGrowth(now, before)
   if (grown === undefined || grown.insertFailed > 0 || now.nat !== undefined) return false
   const { entries = 0 } = now.conntrack ?? {}
@@ -93,40 +112,64 @@ function countGrowth({ conntrack: now }: Tracked, before: Tracked | undefined): 
 }
 
 /**
- * Two listings without a pool that fails leave only races. Where a range may be other than listed, and where searches met as
- * many taken ports as if all of them had failed, they do not.
+ * Only two listings tell a pool that fails, and only where both are of this time. Without such a pool they leave only races,
+ * unless a range may be other than listed, or searches met as many taken ports as if all of them had failed. Packets that
+ * `drop` does not count were no races: their entries could not be stored.
  */
-function judgeFailed(grown: Growth, now: Tracked, before: Tracked): Drops {
+function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked }): Drops {
   const packets = grown.insertFailed
-  const meetsNone = grown.collisions < packets
-  const drops = (cause: DropCause, pool?: NatPoolName): Drops => ({ cause, packets, pool })
-  if (now.nat === undefined || before.nat === undefined) {
-    const isExhausted =
-      grown.collisions >= FAILED_SEARCH_COLLISIONS * packets &&
-      (now.conntrack?.entries ?? 0) > SEARCHED_ENTRIES
-    if (isExhausted) return drops('exhausted')
-    return drops(meetsNone ? 'race_or_small_range' : 'unclear')
-  }
-  const [worst] = [...now.nat.failureProbabilities, ...before.nat.failureProbabilities].toSorted(
-    (left, right) => right.ratio - left.ratio,
-  )
+  const { now } = course
+  const worst = areListingsFresh(course) ? worstPool(course) : undefined
   if (worst !== undefined && worst.ratio >= FAILING_PROBABILITY) {
-    return drops(worst.ratio > EXHAUSTED_PROBABILITY ? 'exhausted' : 'filling', worst.pool)
+    return {
+      cause: worst.ratio > EXHAUSTED_PROBABILITY ? 'exhausted' : 'filling',
+      packets,
+      pool: now.nat?.failureProbabilities.includes(worst) ? worst.pool : undefined,
+    }
   }
-  if (grown.collisions < packets * leastCollisions(now)) return drops('race')
-  return drops(meetsNone ? 'race_or_small_range' : 'unclear')
+  const isNoPool = worst !== undefined || isCalm(course)
+  const drops = (cause: DropCause): Drops => ({ cause, packets, pool: undefined })
+  if (packets > grown.dropped) return drops('unclear')
+  if (isNoPool && grown.collisions < packets * leastCollisions(now)) return drops('race')
+  return drops(grown.collisions < packets ? 'race_or_small_range' : 'unclear')
+}
+
+/** A listing is kept for minutes: one that both samples have says nothing of the time between them. */
+function areListingsFresh({ now, before }: Course): boolean {
+  const apartSeconds = (now.nat?.readAtSeconds ?? 0) - (before?.nat?.readAtSeconds ?? Infinity)
+  return apartSeconds > 0 && apartSeconds <= APART_SECONDS
+}
+
+/** The most likely to fail in either listing; of equals the one of the later listing. */
+function worstPool({ now, before }: Course): NatState['failureProbabilities'][number] | undefined {
+  return [now, before]
+    .flatMap((one) => one?.nat?.failureProbabilities ?? [])
+    .toSorted((left, right) => right.ratio - left.ratio)[0]
+}
+
+/** Whether so few entries were there in both samples that no range of the last listing can have been short of ports. */
+function isCalm({ now, before, takenAtSeconds }: Course): boolean {
+  if (now.nat === undefined || before?.nat === undefined) return false
+  if (takenAtSeconds - now.nat.readAtSeconds > CALM_LISTING_SECONDS) return false
+  const entries = [now, before].map(({ conntrack }) => conntrack?.entries ?? Infinity)
+  return Math.max(...entries) < CALM_RATIO * smallestRange(now.nat)
 }
 
 /** How many taken ports every search that fails meets at least; 0 where that is not known. */
 function leastCollisions({ nat, conntrack }: Tracked): number {
-  const ranges = nat?.ranges ?? []
-  if (conntrack?.translatesIpv6 !== false || ranges.some(({ origin }) => origin === 'default')) {
-    return 0
-  }
-  const smallest = Math.min(...ranges.map(({ firstPort, lastPort }) => lastPort - firstPort + 1))
+  if (nat === undefined || conntrack?.translatesIpv6 !== false) return 0
+  const isKnown = nat.ranges.every(({ origin }) => origin === 'rule' || origin === 'option')
+  if (!isKnown || (nat.truncated[RANGES] ?? 0) > 0) return 0
+  const smallest = smallestRange(nat)
   return smallest > LARGEST_WINDOW
     ? FAILED_SEARCH_COLLISIONS
     : Math.max(0, smallest - EVICTING_TRIES)
+}
+
+/** In ports; 0 where there is none. */
+function smallestRange({ ranges }: NatState): number {
+  if (ranges.length === 0) return 0
+  return Math.min(...ranges.map(({ firstPort, lastPort }) => lastPort - firstPort + 1))
 }
 
 function isTableFull({ conntrack }: Tracked): boolean {

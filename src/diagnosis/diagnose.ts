@@ -22,6 +22,8 @@ export interface Diagnosis {
   readonly openingRates: Readonly<Record<string, number>>
   /** Namespaces where conntrack has dropped new connections since the sample before, as no NAT port or no entry was free. */
   readonly dropping: readonly string[]
+  /** Others where packets were dropped since then, perhaps as no NAT port was free: they cannot be said to have enough. */
+  readonly doubted: readonly string[]
   /** Pools that are not well, worst first. */
   readonly pools: readonly PoolDiagnosis[]
   /** What cannot be read, and what the machine is exposed to, worst first; what is ok is last. */
@@ -34,7 +36,10 @@ export function diagnose(
   facts: HostFacts,
   before?: Snapshot | undefined,
 ): Diagnosis {
-  const earlier = new Map(before?.namespaces.map((one) => [one.netns, one]))
+  const inodes = new Map(snapshot.namespaces.map(({ netns, inode }) => [netns, inode]))
+  // A name may have passed to another namespace since, whose counters are others.
+  const known = before?.namespaces.filter(({ netns, inode }) => inodes.get(netns) === inode)
+  const earlier = new Map(known?.map((one) => [one.netns, one]))
   const present = snapshot.namespaces.filter(({ failure }) => failure?.reason !== 'vanished')
   const pools = present
     .flatMap((namespace) => diagnosePools(namespace, earlier.get(namespace.netns)))
@@ -49,9 +54,17 @@ export function diagnose(
   })
   const drops = present.map((one) => ({
     netns: one.netns,
-    severity: worstOf(listDropSeverities(one, earlier.get(one.netns))),
+    severity: worstOf(
+      listDropSeverities({
+        now: one,
+        before: earlier.get(one.netns),
+        takenAtSeconds: snapshot.takenAtSeconds,
+      }),
+    ),
   }))
-  const dropping = drops.flatMap(({ netns, severity }) => (severity === 'critical' ? [netns] : []))
+  const listDrops = (wanted: Severity) =>
+    drops.flatMap(({ netns, severity }) => (severity === wanted ? [netns] : []))
+  const [dropping, doubted] = [listDrops('critical'), listDrops('warning')]
   const unread = present.filter(({ state }) => state === undefined).length
   return {
     takenAtSeconds: snapshot.takenAtSeconds,
@@ -65,6 +78,7 @@ export function diagnose(
       unread,
       blind: present.filter(({ state }) => hidesSockets(state)).length,
       dropping: dropping.length,
+      doubted: doubted.length,
     }),
     namespaces: { total: present.length, unread },
     openingRates: Object.fromEntries(
@@ -74,6 +88,7 @@ export function diagnose(
       }),
     ),
     dropping,
+    doubted,
     pools,
     findings: joinFindings([...unreadable, ...findCollectors(snapshot), ...exposures]),
   }
@@ -120,6 +135,7 @@ function createPatient(
   return {
     namespace,
     state,
+    takenAtSeconds: snapshot.takenAtSeconds,
     earlier: earlier.get(namespace.netns),
     facts,
     netlinkWorks: snapshot.namespaces.some((one) => one.state?.reader === 'netlink'),
@@ -148,7 +164,8 @@ function renderHeadline(
     unread,
     blind,
     dropping,
-  }: Diagnosis['namespaces'] & { readonly blind: number; readonly dropping: number },
+    doubted,
+  }: Diagnosis['namespaces'] & Readonly<Record<'blind' | 'dropping' | 'doubted', number>>,
 ): string {
   const count = (matches: (pool: PoolDiagnosis) => boolean) =>
     new Set(pools.filter(matches).map(({ netns }) => netns)).size
@@ -167,6 +184,11 @@ function renderHeadline(
   }
   const risky = count(({ verdict }) => verdict === 'at_risk')
   if (risky > 0) return `${of(risky, 'is', 'are')} about to run out of ports${unreadWords}`
+  if (doubted > 0) {
+    return total === 1
+      ? 'The namespace drops packets and may lack NAT ports'
+      : `${of(doubted, 'drops', 'drop')} packets and may lack NAT ports${unreadWords}`
+  }
   const watched = count(() => true)
   if (watched > 0) return `${of(watched, 'needs', 'need')} watching${unreadWords}`
   if (blind > 0) {

@@ -1,7 +1,7 @@
 // What conntrack did to packets since the sample before, and what of a NAT nobody sees: causes -> findings. Pure.
 
-import type { Namespace } from '../snapshot.ts'
 import {
+  type Course,
   countResolvedRaces,
   type DropCause,
   type Drops,
@@ -17,6 +17,9 @@ interface Words extends Required<Pick<FindingParts, 'why' | 'fix'>> {
   /** Follows the packets. */
   readonly what: string
 }
+
+const UNLISTED =
+  'Where conntrack is not listed, CAP_NET_ADMIN lets it do so. IPv6 NAT is not listed.'
 
 const wordsOf: Readonly<Record<DropCause, Words>> = {
   exhausted: {
@@ -40,42 +43,40 @@ const wordsOf: Readonly<Record<DropCause, Words>> = {
   race_or_small_range: {
     severity: 'note',
     what: 'threads raced for NAT ports, or a range of at most 32 ports is full',
-    why: 'The counters do not tell these two apart, and not all NAT pools are listed here.',
-    fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack. IPv6 NAT is not listed: conntrack -L -f ipv6 shows it.',
+    why: 'The counters do not tell these two apart, and no two listings say that all ranges had ports left.',
+    fix: UNLISTED,
   },
   unclear: {
     severity: 'warning',
     what: 'threads raced for NAT ports, or no port was found',
-    why: 'Searches met taken ports, and no NAT pool that is listed here is short of ports.',
-    fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack. IPv6 NAT is not listed: conntrack -L -f ipv6 shows it.',
+    why: 'The counters do not tell these two apart, and no two listings say that all ranges had ports left. Entries that conntrack cannot store count alike.',
+    fix: UNLISTED,
   },
   table_full: {
     severity: 'critical',
     what: 'the conntrack table is full',
-    why: 'Every new connection is dropped, whatever its destination.',
+    why: 'New connections are dropped at the limit, whatever their destination.',
     fix: 'Raise net.netfilter.nf_conntrack_max in the initial network namespace while memory allows it.',
   },
   other: {
     severity: 'note',
-    what: 'neither a NAT port nor room in the table was missing',
-    why: 'Conntrack counts packets that it drops without a reason.',
+    what: 'the reason is not known',
+    why: 'No search for a NAT port failed for them, and neither sample shows a full table.',
     fix: '',
   },
 }
 
 /** The worst that conntrack did since the sample before. */
-export function listDropSeverities(
-  now: Namespace,
-  before: Namespace | undefined,
-): readonly Severity[] {
-  return judgeDrops(now, before).map(({ cause }) => wordsOf[cause].severity)
+export function listDropSeverities(course: Course): readonly Severity[] {
+  return judgeDrops(course).map(({ cause }) => wordsOf[cause].severity)
 }
 
 export const checkConntrack: Check = (patient) => {
-  const { namespace, earlier } = patient
-  const resolved = countResolvedRaces(namespace, earlier)
+  const { namespace, earlier, takenAtSeconds } = patient
+  const course = { now: namespace, before: earlier, takenAtSeconds }
+  const resolved = countResolvedRaces(course)
   return [
-    ...judgeDrops(namespace, earlier).map((drops) => createDropFinding(patient, drops)),
+    ...judgeDrops(course).map((drops) => createDropFinding(patient, drops)),
     ...(resolved > 0
       ? [
           createFinding(patient, 'ok', {
@@ -83,11 +84,11 @@ export const checkConntrack: Check = (patient) => {
           }),
         ]
       : []),
-    ...(isSearchingLong(namespace, earlier)
+    ...(isSearchingLong(course)
       ? [
           createFinding(patient, 'warning', {
             what: 'searches for a NAT port meet more taken ports than there are connections',
-            why: 'The ranges that they search are half full or more. Which these are is not known, as conntrack is not listed.',
+            why: 'The ranges that they search are half full or more, or their taken ports stand together. Which these are is not known, as conntrack is not listed.',
             fix: 'Give it CAP_NET_ADMIN, which lets it list conntrack.',
           }),
         ]
@@ -96,8 +97,9 @@ export const checkConntrack: Check = (patient) => {
       ? [
           createFinding(patient, 'note', {
             what: 'the ports of IPv6 NAT are not known',
-            why: 'Rules translate IPv6 sources, and the exporter lists IPv4 entries only.',
-            fix: 'Watch ephemeral_port_nat_insert_failed_total, which counts both, or list them: conntrack -L -f ipv6',
+            why: 'Rules may translate IPv6 sources, and the exporter lists IPv4 entries only.',
+            fix: 'Watch ephemeral_port_nat_insert_failed_total, which counts both, or list them:',
+            commands: ({ runScript }) => [runScript('conntrack -L -f ipv6')],
           }),
         ]
       : []),

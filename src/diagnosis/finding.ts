@@ -33,6 +33,8 @@ export interface HostFacts {
 export interface Patient {
   readonly namespace: Namespace
   readonly state: NamespaceState
+  /** When the sample was taken, in Unix seconds. */
+  readonly takenAtSeconds: number
   /** The namespace in the sample before, undefined where there is none. */
   readonly earlier: Namespace | undefined
   readonly facts: HostFacts

@@ -12,13 +12,14 @@ export function renderNamespacePage(page: StatusPage, namespace: Namespace): str
   const { state, failure, netns } = namespace
   const pools = state === undefined ? [] : listPools(namespace, state, page.diagnosis)
   const isDropping = page.diagnosis.dropping.includes(netns)
+  const isDoubted = page.diagnosis.doubted.includes(netns)
   const severity =
     state === undefined
       ? 'warning'
       : worstOf([
           ...pools.map((pool) => pool.severity),
           hidesSockets(state) ? 'note' : 'ok',
-          isDropping ? 'critical' : 'ok',
+          isDropping ? 'critical' : isDoubted ? 'warning' : 'ok',
         ])
   const worst = pools.toSorted(
     (a, b) => Number(b.severity !== 'ok') - Number(a.severity !== 'ok'),
@@ -32,7 +33,9 @@ export function renderNamespacePage(page: StatusPage, namespace: Namespace): str
           ? `${netns}: no shortage of ports is in sight, but sockets that are only bound cannot be seen`
           : isDropping && worst?.severity !== 'critical'
             ? `${netns} drops new connections`
-            : `${netns}: ${worst?.headline}`
+            : isDoubted && (worst === undefined || worst.severity === 'ok')
+              ? `${netns} drops packets and may lack NAT ports`
+              : `${netns}: ${worst?.headline}`
   return renderPage(page, {
     title,
     severity,

@@ -18,10 +18,11 @@ const COUNTS: ConntrackState = {
   clashesResolved: 3,
   translatesIpv6: false,
 }
+const TAKEN_AT = 1_767_323_045
 const WORST = { source: '203.0.113.7', destination: '198.51.100.9:443' }
 
 const listing = (tcp: number, udp = 0): NatState => ({
-  readAtSeconds: 1_767_323_045,
+  readAtSeconds: TAKEN_AT,
   evicts: true,
   pools: [],
   failureProbabilities: [
@@ -36,16 +37,30 @@ const listing = (tcp: number, udp = 0): NatState => ({
   truncated: {},
 })
 
+/** The same, read so many seconds before. */
+const aged = (nat: NatState, seconds: number): NatState => ({
+  ...nat,
+  readAtSeconds: nat.readAtSeconds - seconds,
+})
+
 interface Grown {
   readonly counts?: Partial<ConntrackState>
   readonly nat?: NatState | undefined
+  /** As `nat`, five seconds older, where nothing is said. */
   readonly natBefore?: NatState | undefined
   /** Of both samples. */
   readonly facts?: Partial<ConntrackState>
+  readonly inodeBefore?: number
 }
 
 /** What is found where the counters have grown by that much from one sample to the next. */
-function look({ counts = {}, nat, natBefore = nat, facts = {} }: Grown) {
+function look({
+  counts = {},
+  nat,
+  natBefore = nat && aged(nat, 5),
+  facts = {},
+  inodeBefore = 7,
+}: Grown) {
   const before = { ...COUNTS, ...facts }
   const now = {
     ...before,
@@ -58,12 +73,14 @@ function look({ counts = {}, nat, natBefore = nat, facts = {} }: Grown) {
   const state = buildState({
     pools: pools.map((pool) => buildPool({ pool, worstDestination: WORST })),
   })
-  const of = (conntrack: ConntrackState, one: NatState | undefined) =>
-    buildSnapshot({ namespaces: [buildNamespace({ state, conntrack, nat: one })] })
-  const diagnosis = diagnose(of(now, nat), linux, of(before, natBefore))
+  const of = (conntrack: ConntrackState, one: NatState | undefined, inode: number) =>
+    buildSnapshot({ namespaces: [buildNamespace({ state, conntrack, nat: one, inode })] })
+  const diagnosis = diagnose(of(now, nat, 7), linux, of(before, natBefore, inodeBefore))
   return {
     severity: diagnosis.severity,
     headline: diagnosis.headline,
+    dropping: diagnosis.dropping,
+    doubted: diagnosis.doubted,
     found: diagnosis.findings
       .filter(({ what }) => /dropped|raced?|IPv6|searches/.test(what))
       .map(({ severity, what }) => `${severity}: ${what}`),
@@ -108,7 +125,12 @@ describe('checkConntrack()', () => {
     expect(ranged(128, 288)).toMatch(/or no port was found$/)
     expect(ranged(32, 0)).toMatch(/or a range of at most 32 ports is full$/)
     expect(ranged(33, 0)).toMatch(/raced for NAT ports$/)
-    expect(ranged(65_000, 0, 'default')).toMatch(/or a range of at most 32 ports is full$/)
+    for (const origin of ['default', 'smallest_rule'] as const) {
+      expect(ranged(65_000, 0, origin)).toMatch(/or a range of at most 32 ports is full$/)
+    }
+    expect(ranged(65_000, 0, 'option')).toMatch(/raced for NAT ports$/)
+    const cut = { ...listing(0), truncated: { ephemeral_port_nat_range_info: 1 } }
+    expect(look({ ...race, nat: cut }).found[0]).toMatch(/at most 32 ports is full$/)
     expect(look(race)).toMatchObject({ severity: 'ok', found: dropped(3, 'threads raced for NAT') })
     expect(look(race).found[0]).toMatch(/^note.*ports$/)
     const ambiguous = dropped(3, 'threads raced for NAT ports, or a range of at most 32 ports')
@@ -117,9 +139,13 @@ describe('checkConntrack()', () => {
     )
     expect(look({ ...race, facts: { translatesIpv6: undefined } }).found).toEqual(ambiguous)
     expect(look({ counts: race.counts }).found).toEqual(ambiguous)
-    expect(look({ ...race, nat: listing(0), natBefore: listing(1) }).found).toEqual(
-      dropped(3, 'no NAT port was found for them, at worst to 198.51.100.9:443 from 203.0.113.7'),
+    const where = ', at worst to 198.51.100.9:443 from 203.0.113.7'
+    expect(look({ ...race, nat: listing(1), natBefore: aged(listing(1), 5) }).found).toEqual(
+      dropped(3, `no NAT port was found for them${where}`),
     )
+    // What the listing shows now is not where it was full then.
+    const [before] = look({ ...race, nat: listing(0.9), natBefore: aged(listing(1), 5) }).found
+    expect(before).toMatch(/^critical.*no NAT port was found for them$/)
     const counts = { insertFailed: 3, collisions: 384 }
     expect(look({ counts, nat: listing(0) }).found).toEqual(
       dropped(3, 'threads raced for NAT ports, or no port was found'),
@@ -142,29 +168,94 @@ describe('checkConntrack()', () => {
     expect(look({ counts: { insertFailed: 1 }, nat: listing(0.009) }).severity).toBe('ok')
   })
 
-  test('without a listing tells a full pool by 128 taken ports for each packet, where there are entries enough', () => {
-    const counts = { insertFailed: 10, collisions: 1280 }
-    expect(look({ counts }).found).toEqual(dropped(10, 'no NAT port was found for them'))
-    expect(look({ counts: { ...counts, collisions: 1279 } }).found).toEqual(
-      dropped(10, 'threads raced for NAT ports, or no port was found'),
-    )
-    expect(look({ counts, facts: { entries: 12_900 } }).found).toEqual(
-      dropped(10, 'threads raced for NAT ports, or no port was found'),
-    )
+  test('believes two listings only where both are of this time and none is the other', () => {
+    const full = { counts: { insertFailed: 3, collisions: 900 }, nat: listing(1) }
+    const unclear = {
+      severity: 'warning',
+      found: dropped(3, 'threads raced for NAT ports, or no port was found'),
+    }
+    for (const seconds of [1, 30]) {
+      const seen = look({ ...full, natBefore: aged(full.nat, seconds) })
+      expect(seen).toMatchObject({ severity: 'critical', dropping: ['host'] })
+    }
+    for (const seconds of [0, -1, 31]) {
+      expect(look({ ...full, natBefore: aged(full.nat, seconds) })).toMatchObject(unclear)
+    }
+    const strained = { counts: { insertFailed: 3 }, nat: listing(0) }
+    const ambiguous = dropped(3, 'threads raced for NAT ports, or a range of at most 32 ports')
+    expect(look({ ...strained, natBefore: listing(0) }).found).toEqual(ambiguous)
+    expect(look({ ...strained, natBefore: aged(listing(0), 31) }).found).toEqual(ambiguous)
+  })
+
+  test('believes one listing of the last minute where the entries do not fill a fifth of the smallest range', () => {
+    const calm = { counts: { insertFailed: 3 }, facts: { entries: 12_902 } }
+    const at = (seconds: number, more: Grown = {}) => {
+      const nat = aged(listing(0), seconds)
+      return look({ ...calm, nat, natBefore: nat, ...more })
+    }
+    expect(at(74).found).toEqual([expect.stringMatching(/^note.*raced for NAT ports$/)])
+    const ambiguous = [expect.stringMatching(/at most 32 ports is full$/)]
+    expect(at(77).found).toEqual(ambiguous)
+    expect(at(74, { facts: { entries: 12_903 } }).found).toEqual(ambiguous)
+    expect(at(74, { counts: { insertFailed: 3, collisions: 384 } }).severity).toBe('warning')
+    // An old listing of a full pool is no sign that it is full.
+    const old = aged(listing(1), 74)
+    expect(look({ ...calm, nat: old, natBefore: old }).severity).toBe('ok')
+  })
+
+  test('never calls a pool exhausted without a listing, as races beside long searches count the same', () => {
+    for (const collisions of [10, 1280, 1_000_000]) {
+      expect(look({ counts: { insertFailed: 10, collisions } })).toMatchObject({
+        severity: 'warning',
+        found: dropped(10, 'threads raced for NAT ports, or no port was found'),
+      })
+    }
+    expect(look({ counts: { insertFailed: 10, collisions: 9 } }).severity).toBe('ok')
+  })
+
+  test('does not say that there are enough ports where it is in doubt', () => {
+    const unclear = { insertFailed: 3, collisions: 900 }
+    for (const seen of [look({ counts: unclear }), look({ counts: unclear, nat: listing(0.02) })]) {
+      expect(seen).toMatchObject({
+        severity: 'warning',
+        headline: 'The namespace drops packets and may lack NAT ports',
+        dropping: [],
+        doubted: ['host'],
+      })
+    }
+    const full = look({ counts: unclear, nat: listing(1) })
+    expect(full).toMatchObject({ dropping: ['host'], doubted: [] })
+    expect(look({ counts: { insertFailed: 3 }, nat: listing(0) })).toMatchObject({ doubted: [] })
+  })
+
+  test('calls no race what conntrack refused to store', () => {
+    for (const collisions of [0, 500]) {
+      const counts = { insertFailed: 3, dropped: 2, collisions }
+      for (const nat of [undefined, listing(0)]) {
+        expect(look({ counts, nat }).found).toEqual([
+          expect.stringMatching(/^warning: 3 .* or no port was found$/),
+        ])
+      }
+    }
+  })
+
+  test('compares with no other namespace that had the name before', () => {
+    const counts = { insertFailed: 3, collisions: 900 }
+    expect(look({ counts, inodeBefore: 8 })).toMatchObject({ severity: 'ok', found: [] })
   })
 
   test('tells a full table from packets that were dropped for another reason', () => {
     const counts = { dropped: 4 }
-    expect(look({ counts, facts: { limitEntries: 22_222 } })).toMatchObject({
+    expect(look({ counts, facts: { limitEntries: 20_202 } })).toMatchObject({
       severity: 'critical',
       headline: 'The namespace drops new connections',
       found: dropped(4, 'the conntrack table is full'),
     })
     expect(look({ counts, facts: { limitEntries: 19_000 } }).severity).toBe('critical')
-    for (const limitEntries of [22_224, undefined]) {
+    for (const limitEntries of [20_204, undefined]) {
       const other = look({ counts, facts: { limitEntries } })
       expect(other.severity).toBe('ok')
-      expect(other.found).toEqual(dropped(4, 'neither a NAT port'))
+      expect(other.found).toEqual(dropped(4, 'the reason is not known'))
     }
     const both = look({ counts: { insertFailed: 1, dropped: 3 }, nat: listing(1) })
     expect(both.found).toHaveLength(2)
@@ -190,5 +281,11 @@ describe('checkConntrack()', () => {
     expect(look({ facts: { translatesIpv6: true } }).found).toEqual([
       'note: the ports of IPv6 NAT are not known',
     ])
+    const conntrack = { ...COUNTS, translatesIpv6: true }
+    const entrance = { name: 'blue', pid: undefined }
+    const blue = buildNamespace({ netns: 'named/blue', netnsKind: 'named', entrance, conntrack })
+    const { findings } = diagnose(buildSnapshot({ namespaces: [blue] }), linux)
+    const found = findings.find(({ what }) => /IPv6 NAT/.test(what))
+    expect(found?.commands).toEqual(["ip netns exec blue sh -c 'conntrack -L -f ipv6'"])
   })
 })

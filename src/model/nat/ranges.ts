@@ -54,7 +54,7 @@ export function chooseNatRange(
     .toSorted((left, right) => sizeOf(left) - sizeOf(right) || left.first - right.first)
     .slice(0, MOST_RIVALS)
   const [smallest, other] = rivals
-  const known = judged.some(({ ports }) => ports !== 'unknown')
+  const known = judged.every(({ ports }) => ports !== 'unknown')
   if (smallest === undefined || (!known && other === undefined)) {
     return { ...DEFAULT_NAT_RANGE, origin: 'default' }
   }

@@ -120,6 +120,8 @@ export function createNatStep(options: NatOptions): NatStep {
         truncated: {
           ephemeral_port_nat_destination_used_ports: tcp.now.hidden + udp.now.hidden,
           ephemeral_port_nat_client_used_ports: hiddenClients,
+          ephemeral_port_nat_range_info:
+            Math.max(0, addresses.length - options.top) * PROTOCOLS.length,
         },
       },
     }

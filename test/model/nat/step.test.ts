@@ -187,6 +187,7 @@ describe('the NAT of a namespace', () => {
     expect(nat?.truncated).toEqual({
       ephemeral_port_nat_destination_used_ports: 1,
       ephemeral_port_nat_client_used_ports: 1,
+      ephemeral_port_nat_range_info: 0,
     })
   })
 
