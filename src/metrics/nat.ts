@@ -93,8 +93,8 @@ export const natFamilies: readonly Family[] = [
     absent: 'where nothing is translated or conntrack may not be listed',
     details:
       'origin is rule where the nf_tables rules say it, smallest_rule where several rules differ and the ' +
-      'one with the fewest ports counts, option where --nat.port-range says it, and default where no rule ' +
-      'could be read: 1024 to 65535.',
+      "one with the fewest ports counts unless a destination's ports show another, option where " +
+      '--nat.port-range says it, and default where no rule says it: 1024 to 65535.',
     labels: ['netns', 'protocol', 'source', 'first_port', 'last_port', 'origin'],
     *samples(snapshot) {
       for (const { netns, nat } of translating(snapshot)) {
@@ -136,8 +136,9 @@ export const natFamilies: readonly Family[] = [
     type: 'counter',
     help: 'Packets dropped because their conntrack tuple was taken: no NAT port was found, or threads raced.',
     details:
-      'Divide ephemeral_port_nat_collisions_total by it over the same time. About 0 means races of ' +
-      'threads, 128 or more means that a TCP pool is exhausted, 248 that a UDP pool is full.',
+      'Divide ephemeral_port_nat_collisions_total by it over the same time. About 0 means races, or a full ' +
+      'TCP range of at most 32 ports. 128 or more fits an exhausted TCP pool, or many connections through a ' +
+      'half full pool.',
     value: (state) => state.insertFailed,
   }),
   perConntrack({
@@ -145,7 +146,8 @@ export const natFamilies: readonly Family[] = [
     type: 'counter',
     help: 'Packets that conntrack dropped, for whatever reason.',
     details:
-      'Where it grows and ephemeral_port_nat_insert_failed_total does not, the conntrack table is full.',
+      'Where it grows and ephemeral_port_nat_insert_failed_total does not, the conntrack table may be full: ' +
+      'compare ephemeral_port_conntrack_entries with ephemeral_port_conntrack_limit_entries.',
     value: (state) => state.dropped,
   }),
   perConntrack({

@@ -74,19 +74,23 @@ async function listen(
   const acting = act().finally(() => {
     over = true
   })
-  while (!over) {
-    const { findings, pools, dropping } = await readDiagnosis()
-    const isOfIt = dropping.includes(netns) || pools.some((pool) => pool.netns === netns)
-    headlines.add(isOfIt ? 'unwell' : 'well')
-    for (const { what, namespaces } of findings) {
-      if (!namespaces.includes(netns)) continue
-      const [, why] = DROPS.exec(what) ?? []
-      if (why !== undefined) drops.add(why)
-      if (/races? for one conntrack entry cost no packet$/.test(what)) races = true
+  try {
+    while (!over) {
+      const { findings, pools, dropping, doubted } = await readDiagnosis()
+      const isOfIt =
+        [...dropping, ...doubted].includes(netns) || pools.some((pool) => pool.netns === netns)
+      headlines.add(isOfIt ? 'unwell' : 'well')
+      for (const { what, namespaces } of findings) {
+        if (!namespaces.includes(netns)) continue
+        const [, why] = DROPS.exec(what) ?? []
+        if (why !== undefined) drops.add(why)
+        if (/races? for one conntrack entry cost no packet$/.test(what)) races = true
+      }
+      await delay(POLL_MS)
     }
-    await delay(POLL_MS)
+  } finally {
+    await acting
   }
-  await acting
   return { drops, races, headlines }
 }
 

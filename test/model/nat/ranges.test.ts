@@ -63,6 +63,11 @@ describe('chooseNatRange()', () => {
       },
     ],
     [
+      'such a rule beside one without ports',
+      [{ ...any, ports: 'unknown' }, any],
+      { ...DEFAULT_NAT_RANGE, origin: 'default' },
+    ],
+    [
       'a rule of another protocol',
       [any, { ...any, protocol: 'udp', ports: ports(40_000, 40_009) }],
       { ...DEFAULT_NAT_RANGE, origin: 'rule' },

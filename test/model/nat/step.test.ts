@@ -160,6 +160,16 @@ describe('the NAT of a namespace', () => {
       { protocol: 'tcp', source: NAT, firstPort: 40_000, lastPort: 40_099, origin: 'option' },
       { protocol: 'tcp', source: other, firstPort: 1024, lastPort: 65_535, origin: 'default' },
     ])
+    expect(nat?.truncated).toMatchObject({ ephemeral_port_nat_range_info: 0 })
+  })
+
+  test('ranges that --top leaves out are counted', () => {
+    const entries = [1, 2, 3].flatMap((last) =>
+      connect(1).map((entry) => ({ ...entry, nat: entry.nat.replace(NAT, `203.0.113.20${last}`) })),
+    )
+    const nat = play([readingOf(entries)])
+    expect(nat?.ranges).toHaveLength(4)
+    expect(nat?.truncated).toMatchObject({ ephemeral_port_nat_range_info: 2 })
   })
 
   test('rows add up, with what is small in other, and ports outside the range in nothing', () => {
