@@ -85,12 +85,13 @@ export function countResolvedRaces({ now, before }: Course): number {
 
 /**
  * Whether searches meet so many taken ports that their range is half full or more, or its taken ports stand together, where
- * no listing says it. Every connection since the sample before still has its entry, and met f / (1 - f) taken ports where the
+ * no listing of the last minute says it. Every connection since the sample before still has its entry, and met f / (1 - f) taken ports where the
  * share f is taken and spread.
  */
-export function isSearchingLong({ now, before }: Course): boolean {
+export function isSearchingLong(course: Course): boolean {
+  const { now, before } = course
   const grown = countGrowth(now, before)
-  if (grown === undefined || grown.insertFailed > 0 || now.nat !== undefined) return false
+  if (grown === undefined || grown.insertFailed > 0 || isListedLately(course)) return false
   const { entries = 0 } = now.conntrack ?? {}
   return entries > SEARCHED_ENTRIES && grown.collisions > entries
 }
@@ -148,11 +149,15 @@ function worstPool({ now, before }: Course): NatState['failureProbabilities'][nu
 }
 
 /** Whether so few entries were there in both samples that no range of the last listing can have been short of ports. */
-function isCalm({ now, before, takenAtSeconds }: Course): boolean {
-  if (now.nat === undefined || before?.nat === undefined) return false
-  if (takenAtSeconds - now.nat.readAtSeconds > CALM_LISTING_SECONDS) return false
+function isCalm(course: Course): boolean {
+  const { now, before } = course
+  if (now.nat === undefined || before?.nat === undefined || !isListedLately(course)) return false
   const entries = [now, before].map(({ conntrack }) => conntrack?.entries ?? Infinity)
   return Math.max(...entries) < CALM_RATIO * smallestRange(now.nat)
+}
+
+function isListedLately({ now: { nat }, takenAtSeconds }: Course): boolean {
+  return nat !== undefined && takenAtSeconds - nat.readAtSeconds <= CALM_LISTING_SECONDS
 }
 
 /** How many taken ports every search that fails meets at least; 0 where that is not known. */

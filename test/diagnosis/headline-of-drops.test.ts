@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import type { ConntrackState, Pool } from '../../src/snapshot.ts'
+import {
+  buildNamespace,
+  buildPool,
+  buildSnapshot,
+  buildState,
+  linux,
+} from '../support/render/cli-snapshot.ts'
+
+const QUIET: ConntrackState = {
+  entries: 20_000,
+  limitEntries: 262_144,
+  collisions: 0,
+  insertFailed: 0,
+  dropped: 0,
+  clashesResolved: 0,
+  translatesIpv6: false,
+}
+
+/** A namespace that counts this, beside one with that pool. */
+const two = (conntrack: ConntrackState, pool: Pool) =>
+  buildSnapshot({
+    namespaces: [
+      buildNamespace({ netns: 'pod/a', netnsKind: 'pod', conntrack }),
+      buildNamespace({
+        netns: 'pod/b',
+        netnsKind: 'pod',
+        state: buildState({ pools: [pool] }),
+      }),
+    ],
+  })
+
+test.each<[string, Partial<Pool>]>([
+  ['1 of 2 namespaces drops packets and may lack NAT ports', {}],
+  ['1 of 2 namespaces drops packets and may lack NAT ports', { slow: true }],
+  ['1 of 2 namespaces is about to run out of ports', { riskRatio: 0.9, etaSeconds: 60 }],
+  ['1 of 2 namespaces has no port left', { availablePorts: 0 }],
+])('%s', (headline, part) => {
+  const pool = buildPool(part)
+  const now = two({ ...QUIET, collisions: 900, insertFailed: 3, dropped: 3 }, pool)
+  const diagnosis = diagnose(now, linux, two(QUIET, pool))
+  expect(diagnosis).toMatchObject({ headline, dropping: [], doubted: ['pod/a'] })
+  expect(diagnosis.severity).not.toBe('ok')
+})
