@@ -85,8 +85,8 @@ export function countResolvedRaces({ now, before }: Course): number {
 
 /**
  * Whether searches meet so many taken ports that their range is half full or more, or its taken ports stand together, where
- * no listing of the last minute says it. Every connection since the sample before still has its entry, and met f / (1 - f) taken ports where the
- * share f is taken and spread.
+ * no listing of the last minute says it. Every connection since the sample before still has its entry, and met f / (1 - f)
+ * taken ports where the share f is taken and spread.
  */
 export function isSearchingLong(course: Course): boolean {
   const { now, before } = course
@@ -119,7 +119,7 @@ function countGrowth({ conntrack: now }: Tracked, before: Tracked | undefined): 
  */
 function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked }): Drops {
   const packets = grown.insertFailed
-  const { now } = course
+  const { now, before } = course
   const worst = areListingsFresh(course) ? worstPool(course) : undefined
   if (worst !== undefined && worst.ratio >= FAILING_PROBABILITY) {
     return {
@@ -131,7 +131,10 @@ function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked 
   const isNoPool = worst !== undefined || isCalm(course)
   const drops = (cause: DropCause): Drops => ({ cause, packets, pool: undefined })
   if (packets > grown.dropped) return drops('unclear')
-  if (isNoPool && grown.collisions < packets * leastCollisions(now)) return drops('race')
+  // The rules of a sample's counters are those of the listing before it: the later ones are known where the first are not.
+  const isIpv4 = now.conntrack?.translatesIpv6 === false
+  const least = Math.min(leastCollisions(now), leastCollisions(before))
+  if (isNoPool && isIpv4 && grown.collisions < packets * least) return drops('race')
   return drops(grown.collisions < packets ? 'race_or_small_range' : 'unclear')
 }
 
@@ -148,21 +151,22 @@ function worstPool({ now, before }: Course): NatState['failureProbabilities'][nu
     .toSorted((left, right) => right.ratio - left.ratio)[0]
 }
 
-/** Whether so few entries were there in both samples that no range of the last listing can have been short of ports. */
+/** Whether so few entries were there in both samples that no listed range can have been short of ports. */
 function isCalm(course: Course): boolean {
   const { now, before } = course
   if (now.nat === undefined || before?.nat === undefined || !isListedLately(course)) return false
   const entries = [now, before].map(({ conntrack }) => conntrack?.entries ?? Infinity)
-  return Math.max(...entries) < CALM_RATIO * smallestRange(now.nat)
+  const smallest = Math.min(smallestRange(now.nat), smallestRange(before.nat))
+  return Math.max(...entries) < CALM_RATIO * smallest
 }
 
 function isListedLately({ now: { nat }, takenAtSeconds }: Course): boolean {
   return nat !== undefined && takenAtSeconds - nat.readAtSeconds <= CALM_LISTING_SECONDS
 }
 
-/** How many taken ports every search that fails meets at least; 0 where that is not known. */
-function leastCollisions({ nat, conntrack }: Tracked): number {
-  if (nat === undefined || conntrack?.translatesIpv6 !== false) return 0
+/** How many taken ports every search of the listed ranges that fails meets at least; 0 where that is not known. */
+function leastCollisions({ nat }: Tracked): number {
+  if (nat === undefined) return 0
   const isKnown = nat.ranges.every(({ origin }) => origin === 'rule' || origin === 'option')
   if (!isKnown || (nat.truncated[RANGES] ?? 0) > 0) return 0
   const smallest = smallestRange(nat)

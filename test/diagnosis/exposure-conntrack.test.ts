@@ -131,6 +131,8 @@ describe('checkConntrack()', () => {
     expect(ranged(65_000, 0, 'option')).toMatch(/raced for NAT ports$/)
     const cut = { ...listing(0), truncated: { ephemeral_port_nat_range_info: 1 } }
     expect(look({ ...race, nat: cut }).found[0]).toMatch(/at most 32 ports is full$/)
+    const uncut = { nat: listing(0), natBefore: aged(cut, 5) }
+    expect(look({ ...race, ...uncut }).found[0]).toMatch(/at most 32 ports is full$/)
     expect(look(race)).toMatchObject({ severity: 'ok', found: dropped(3, 'threads raced for NAT') })
     expect(look(race).found[0]).toMatch(/^note.*ports$/)
     const ambiguous = dropped(3, 'threads raced for NAT ports, or a range of at most 32 ports')
