@@ -100,7 +100,7 @@ export const options = {
   },
   'netns.max': {
     group: 'Sampling',
-    help: 'Namespaces shown at most, 1 to 10000: named ones and pods first, then the oldest; of one user a fiftieth, and as many again that are busy',
+    help: 'Namespaces shown at most, 1 to 10000: named ones and pods first, then the oldest; of one user, pod or container a fiftieth, of its own containers a tenth, and as many again that are busy',
     value: createWholeNumberValue(1, 10_000),
     fallback: '500',
   },

@@ -66,6 +66,17 @@ export function parseCgroupPath(path: string): CgroupIdentity {
 }
 
 /**
+ * The id of the outermost pod or container in a path; undefined where there is none. Whoever is in it may call cgroups below
+ * as they like, but cannot leave it.
+ */
+export function findOutermostId(path: string): string | undefined {
+  const parts = splitPath(path)
+  const podAt = parts.findIndex((part) => parsePodUid(part) !== undefined)
+  const around = podAt < 0 ? parts : parts.slice(0, podAt)
+  return findContainer(around, 0)?.containerId ?? parsePodUid(parts[podAt] ?? '')
+}
+
+/**
  * The path that says most in the text of /proc/<pid>/cgroup; undefined where there is none. Normally the cgroup v2 line.
  * On a hybrid host that line is `/`, or the runtime's own unit, while the container stands in the lines of cgroup v1.
  */

@@ -1,7 +1,8 @@
 // Which namespaces are shown where there are more than the page is to have: anybody who may unshare makes as many as they
 // like, in cgroups that they call as they like. The order is one that nobody can push others out of: named ones first, then
 // by the age of the oldest process, and each user, pod or container has a small share of the rest. What a user has made in a
-// user namespace of their own is theirs, whatever its cgroup says. Pure but for what it notes of each.
+// user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's or container's in which they made
+// it: root in there is whatever user it likes. Pure but for what it notes of each.
 
 import { BUSY_RATIO, DEFAULT_PORTS } from './urgency.ts'
 import { makerOf, type Watched } from './watched.ts'
@@ -15,7 +16,10 @@ export interface CrowdOptions {
 
 /** Part of the namespaces that those of one user, pod or container may be, one that has a name of its own apart. */
 const TENANT_SHARE = 0.02
-/** The same for what one user's own runtime, such as rootless Podman, calls its containers: one namespace of each. */
+/**
+ * The same for what one user's own runtime, such as rootless Podman, calls its containers, one namespace of each, and for
+ * all that is made in user namespaces in one pod or container.
+ */
 const CONTAINER_SHARE = 0.1
 
 /** Lists those that are shown; `leftOut` of each says whether it is. One that is left out is forgotten but for its name. */
@@ -44,13 +48,18 @@ function compareAge({ identity: left }: Watched, { identity: right }: Watched): 
   return born === rival ? left.namespace.id - right.namespace.id : born < rival ? -1 : 1
 }
 
+/** Whose a namespace is. */
+interface Tenant {
+  readonly name: string
+  /** Part of the namespaces that the tenant may have. */
+  readonly share: number
+}
+
 /** One that has no name. */
 interface Other {
   readonly one: Watched
-  /** Whose it is; undefined where that is nobody who could not do worse. */
-  readonly tenant: string | undefined
-  /** Part of the namespaces that the tenant may have. */
-  readonly share: number
+  /** Each of them must have a place for it; none where it is of nobody who could not do worse. */
+  readonly tenants: readonly Tenant[]
 }
 
 /** Named are those with a file in /run/netns, and the oldest one of each pod and container: the runtime made it. */
@@ -62,23 +71,36 @@ function tellNamed(byAge: readonly Watched[]): {
   const named: Watched[] = []
   const others: Other[] = []
   for (const one of byAge) {
-    const { namespace, podUid, containerId, uid } = one.identity
+    const { namespace, podUid, containerId, outermostId } = one.identity
     const maker = makerOf(one)
     const id = podUid ?? containerId
     // Nobody is the first of somebody else's container.
     const holder = id && [id, maker].join()
     const isFirst = holder !== undefined && !met.has(holder)
     if (holder !== undefined) met.add(holder)
-    if (namespace.names.length > 0 || (isFirst && maker === undefined)) named.push(one)
-    else if (isFirst) {
-      others.push({ one, tenant: `containers of user ${maker}`, share: CONTAINER_SHARE })
-    } else {
-      const user = maker ?? (id === undefined && uid !== 0 ? uid : undefined)
-      const tenant = user === undefined ? id : `user ${user}`
-      others.push({ one, tenant, share: TENANT_SHARE })
-    }
+    // Undefined where our own root made it, as a node in a container does.
+    const within = namespace.makerUid === undefined ? undefined : outermostId
+    const isRuntimes = maker === undefined && (within === undefined || within === id)
+    if (namespace.names.length > 0 || (isFirst && isRuntimes)) named.push(one)
+    else others.push({ one, tenants: [...listHolders(one, isFirst), ...listWithin(within)] })
   }
   return { named, others }
+}
+
+function listHolders(one: Watched, isFirst: boolean): readonly Tenant[] {
+  const { podUid, containerId, uid } = one.identity
+  const maker = makerOf(one)
+  if (isFirst && maker !== undefined) {
+    return [{ name: `containers of user ${maker}`, share: CONTAINER_SHARE }]
+  }
+  const id = podUid ?? containerId
+  const user = maker ?? (id === undefined && uid !== 0 ? uid : undefined)
+  const name = user === undefined ? id : `user ${user}`
+  return name === undefined ? [] : [{ name, share: TENANT_SHARE }]
+}
+
+function listWithin(id: string | undefined): readonly Tenant[] {
+  return id === undefined ? [] : [{ name: `made in ${id}`, share: CONTAINER_SHARE }]
 }
 
 /** Of each tenant those that may be in trouble, then the oldest. */
@@ -89,14 +111,12 @@ function limitTenants(
 ): readonly Watched[] {
   const counts = new Map<string, number>()
   const kept = new Set<Watched>()
-  for (const { one, tenant, share } of [
-    ...byAge.filter((other) => isUrgent(other.one)),
-    ...byAge,
-  ]) {
-    const count = tenant === undefined ? 0 : (counts.get(tenant) ?? 0)
-    if (kept.has(one) || count >= Math.max(1, most * share)) continue
+  const countOf = ({ name }: Tenant) => counts.get(name) ?? 0
+  const isFull = (tenant: Tenant) => countOf(tenant) >= Math.max(1, most * tenant.share)
+  for (const { one, tenants } of [...byAge.filter((other) => isUrgent(other.one)), ...byAge]) {
+    if (kept.has(one) || tenants.some(isFull)) continue
     kept.add(one)
-    if (tenant !== undefined) counts.set(tenant, count + 1)
+    for (const tenant of tenants) counts.set(tenant.name, countOf(tenant) + 1)
   }
   return byAge.map(({ one }) => one).filter((one) => kept.has(one))
 }

@@ -7,7 +7,12 @@ import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
 import type { PodNameProspect } from '../namespaces/names.ts'
 import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
-import { type CgroupIdentity, parseCgroupPath, parseProcCgroup } from '../owners/cgroup-path.ts'
+import {
+  type CgroupIdentity,
+  findOutermostId,
+  parseCgroupPath,
+  parseProcCgroup,
+} from '../owners/cgroup-path.ts'
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
 import { type CgroupTree, createCgroupTree } from '../owners/cgroup-tree.ts'
 import { nameOwner, nameUser } from '../owners/owner.ts'
@@ -139,6 +144,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       if (name === undefined && identity.podUid === undefined && !namespace.own) {
         const found = findIdentity(procfs, namespace.pids.slice(0, PIDS_ASKED))
         identity.containerId ??= found?.containerId
+        identity.outermostId ??= found?.outermostId
         // Anybody may call a cgroup of their own like that of a pod, whose name is not theirs to take.
         if (makerOf({ identity }) === undefined) identity.podUid = found?.podUid
       }
@@ -239,8 +245,10 @@ function hasOlderHierarchies(cgroup: string): boolean {
   }
 }
 
+type PlacedIdentity = CgroupIdentity & Pick<Identity, 'outermostId'>
+
 /** The first of those processes that is of a pod, else of a container. */
-function findIdentity(procfs: string, pids: readonly number[]): CgroupIdentity | undefined {
+function findIdentity(procfs: string, pids: readonly number[]): PlacedIdentity | undefined {
   const identities = pids.flatMap((pid) => readIdentity(`${procfs}/${pid}/cgroup`) ?? [])
   return (
     identities.find(({ podUid }) => podUid !== undefined) ??
@@ -248,10 +256,11 @@ function findIdentity(procfs: string, pids: readonly number[]): CgroupIdentity |
   )
 }
 
-function readIdentity(file: string): CgroupIdentity | undefined {
+function readIdentity(file: string): PlacedIdentity | undefined {
   try {
     const path = parseProcCgroup(readProcFile(file) ?? '')
-    return path === undefined ? undefined : parseCgroupPath(path)
+    if (path === undefined) return undefined
+    return { ...parseCgroupPath(path), outermostId: findOutermostId(path) }
   } catch (error) {
     if (error instanceof SourceError) return undefined
     throw error

@@ -23,6 +23,8 @@ export interface Identity {
   name: NetnsName | undefined
   containerId: string | undefined
   podUid: string | undefined
+  /** The pod or container that all the others are in which its cgroup path names. */
+  outermostId: string | undefined
   pod: Pod | undefined
   /** The oldest process in it, and its real user; undefined where /proc does not tell. */
   oldest: Program | undefined
@@ -85,6 +87,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       name: undefined,
       containerId: undefined,
       podUid: undefined,
+      outermostId: undefined,
       pod: undefined,
       oldest: undefined,
       uid: undefined,

@@ -18,6 +18,9 @@ const COUNT = 150
 const PLACES = 10
 const SERIES_EACH = 30
 
+const leftOut = (page: Page) =>
+  page.find('ephemeral_port_truncated_series', { netns: '', family: 'namespaces' }) ?? 0
+
 interface CrowdScript {
   /** What it runs before. */
   readonly first?: string
@@ -27,19 +30,21 @@ interface CrowdScript {
   readonly args?: readonly string[]
   /** The directory of a cgroup that the shell is moved to. */
   readonly cgroup?: string
+  /** Whose the shell is. */
+  readonly uid?: number
 }
 
-/** Calls `use` with the names of the namespaces of an ordinary user; nothing is left of them. */
-async function withUnprivilegedCrowd<T>(
+/** Calls `use` with the names of the namespaces of a user, by default an ordinary one; nothing is left of them. */
+async function withCrowdOf<T>(
   use: (names: readonly string[]) => Promise<T>,
-  { first = ':', one = 'unshare -rn sleep 600', args = [], cgroup }: CrowdScript = {},
+  { first = ':', one = 'unshare -rn sleep 600', args = [], cgroup, uid = NOBODY }: CrowdScript = {},
 ): Promise<T> {
   const own = nameOf('self')
   const script = `${first}; for i in $(seq ${COUNT}); do ${one} & done; wait`
   const shell = spawn('sh', ['-c', script, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    uid: NOBODY,
-    gid: NOBODY,
+    uid,
+    gid: uid,
     // A group of its own, which ends as one.
     detached: true,
   })
@@ -89,9 +94,7 @@ test('150 empty namespaces of an ordinary user take ten places of the page, and 
       ofRoot.every(({ inode }) =>
         page.find('ephemeral_port_usable_ports', { netns: `inode/${inode}` }),
       )
-    const leftOut = (page: Page) =>
-      page.find('ephemeral_port_truncated_series', { netns: '', family: 'namespaces' }) ?? 0
-    await withUnprivilegedCrowd((names) =>
+    await withCrowdOf((names) =>
       withNodeExporter(FLAGS, async ({ until, readSnapshot }) => {
         const listed = (page: Page) =>
           names.filter((netns) => page.find('ephemeral_port_netns_info', { netns }) !== undefined)
@@ -148,7 +151,7 @@ test('150 in cgroups that an ordinary user names like those of pods cost no pod 
       cgroup: root + delegated,
     }
     try {
-      await withUnprivilegedCrowd(async (names) => {
+      await withCrowdOf(async (names) => {
         // The pods are younger than all of the others.
         const pods = new Map<string, number>()
         for (const uid of uids) {
@@ -172,6 +175,36 @@ test('150 in cgroups that an ordinary user names like those of pods cost no pod 
     } finally {
       await removeCgroups(root + delegated)
     }
+  })
+})
+
+test('150 users that root in one pod becomes have a tenth of the places together, and no pod loses its place', async (ctx) => {
+  await liveTest(ctx, async ({ root, cgroups, start }) => {
+    const pathOf = (uid: string, id: string) => `/kubepods-${process.pid}/pod${uid}/${id}`
+    const id = randomBytes(32).toString('hex')
+    const path = pathOf(randomUUID(), id)
+    cgroups.make(path)
+    const one = 'exec setpriv --reuid $((2000 + i)) --clear-groups unshare -rn sleep 600'
+    const crowd = { first: WAIT, one, args: [path], cgroup: root + path, uid: 0 }
+    await withCrowdOf(async () => {
+      const uids = Array.from({ length: 5 }, () => randomUUID())
+      for (const uid of uids) await start(pathOf(uid, randomBytes(32).toString('hex')))
+      await withNodeExporter(FLAGS, async ({ until }) => {
+        const isOfRoot = ({ labels: { netns = '' } }: { readonly labels: Labels }) =>
+          netns.startsWith(`container/${id.slice(0, 12)}`)
+        await until((page) => {
+          const shown = page.list('ephemeral_port_netns_info')
+          const pods = uids.filter((uid) =>
+            shown.some(({ labels }) => labels.netns === `pod/${uid}`),
+          )
+          const isDone =
+            pods.length === uids.length &&
+            leftOut(page) >= COUNT - CONTAINER_PLACES &&
+            shown.filter(isOfRoot).length === CONTAINER_PLACES
+          return isDone || undefined
+        })
+      })
+    }, crowd)
   })
 })
 

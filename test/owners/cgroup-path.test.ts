@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   type CgroupIdentity,
+  findOutermostId,
   parseCgroupPath,
   parseProcCgroup,
 } from '../../src/owners/cgroup-path.ts'
@@ -73,6 +74,22 @@ describe('parseCgroupPath()', () => {
 const nginx = '5be1ecc7935f1dd85635d4feedaf660594030253cc97c9e9ca3819ffeac36b65'
 const slice = `kubepods-burstable-pod${uid.replaceAll('-', '_')}.slice`
 const bestEffort = `/kubepods.slice/kubepods-besteffort.slice/${slice.replace('burstable', 'besteffort')}`
+
+describe('findOutermostId()', () => {
+  const other = id.replaceAll(id[0] ?? '', 'f')
+
+  test.each([
+    [`/kubepods/pod${uid}/${id}`, uid],
+    [`/kubepods/pod${uid}/${id}/docker/${other}`, uid],
+    [`/docker/${id}/kubelet/kubepods/pod${uid}/${other}`, id],
+    [`/docker/${id}/docker/${other}`, id],
+    [`/lxc.payload.web/pod${uid}/${id}`, 'web'],
+    [`/user.slice/user-1000.slice/session-3.scope`, undefined],
+  ])('of %s is %s', (path, outermost) => {
+    expect(other).not.toBe(id)
+    expect(findOutermostId(path)).toBe(outermost)
+  })
+})
 
 describe('parseProcCgroup()', () => {
   const wanted = {

@@ -103,3 +103,39 @@ test('what was known of one that is left out is forgotten, its name apart', () =
   expect(last.last).toMatchObject({ failure: undefined, readAtSeconds: undefined })
   expect([last.published.leftOut, last.identity.name?.netns]).toEqual([true, 'inode/1'])
 })
+
+test('a thousand users that root in one pod has become get a tenth of the page together', () => {
+  const forged = Array.from({ length: 1001 }, (_, at) => ({
+    // Each is the first of its user, in a cgroup below the container's or in the container's own.
+    containerId: at % 2 === 0 ? 'c' : `forged ${at}`,
+    outermostId: 'a',
+    namespace: madeBy(1000 + at, at + 1),
+  }))
+  const others = Array.from({ length: 300 }, (_, at) => ({ uid: 0, firstSeenSeconds: at }))
+  const shown = choose(watch([...forged, ...others]), 500)
+  expect(shown.filter((id) => id <= 1001)).toHaveLength(50)
+  expect(shown.filter((id) => id > 1001)).toHaveLength(300)
+})
+
+test('what root calls pods in a user namespace in a container are no pods', () => {
+  const forged = Array.from({ length: 600 }, (_, at) => ({
+    podUid: `forged ${at}`,
+    outermostId: 'c',
+    namespace: madeBy(0, at + 1),
+  }))
+  const pods = Array.from({ length: 300 }, (_, at) => ({ podUid: `pod ${at}`, uid: 65_535 }))
+  const shown = choose(watch([...forged, ...pods]), 500)
+  expect(shown.filter((id) => id <= 600)).toHaveLength(50)
+  expect(shown.filter((id) => id > 600)).toHaveLength(300)
+})
+
+test('pods in user namespaces of the runtime, and those of a node in a container, keep their places', () => {
+  const inUserNamespaces = Array.from({ length: 50 }, (_, at) => ({
+    ...{ podUid: `pod ${at}`, outermostId: `pod ${at}` },
+    namespace: madeBy(0, at + 1),
+  }))
+  const inNode = Array.from({ length: 50 }, (_, at) => ({
+    ...{ podUid: `inner ${at}`, outermostId: 'node' },
+  }))
+  expect(choose(watch([...inUserNamespaces, ...inNode]), 100)).toHaveLength(100)
+})
