@@ -6,7 +6,7 @@ import type { NamedFile } from './named.ts'
 import type { NamedViews } from './named-views.ts'
 import { isRuntimeName } from './names.ts'
 import type { InsideView } from './net-namespace.ts'
-import { type ProcessGroup, visibleInodeOf } from './processes.ts'
+import { linkedInodeOf, type Mark, type ProcessGroup, visibleInodeOf } from './processes.ts'
 import {
   findHidden,
   isCookie,
@@ -93,8 +93,9 @@ function isSame(
 }
 
 /**
- * Finds one that was known by something else than its processes, or makes a new one. Undefined when its process has moved
- * on since it was looked at, as a runtime's does that makes one namespace after another.
+ * Finds one that was known by something else than its processes, or makes a new one. Undefined when its process has ended
+ * or moved on since it was looked at, as a runtime's does that makes one namespace after another. What it is from inside is
+ * looked at once, so that it waits for the next look, which finds the processes that are left.
  */
 function meet(
   { procfs, named, inspect, known, create }: Look,
@@ -106,6 +107,7 @@ function meet(
   if (byFile !== undefined && !byFile.own) return byFile
   const view = file === undefined ? inspect(entranceOf(procfs, pid)) : named.viewOf(file)
   if (view !== undefined && mark.by === 'ns' && view.inode !== mark.inode) return undefined
+  if (view === undefined && hasLeft(procfs, pid, mark)) return undefined
   const netInode = view?.netInode ?? visibleInodeOf(`${procfs}/${pid}/net/tcp`)
   const before = known.all.find((one) => isCookie(one, view))
   if (before !== undefined) return before
@@ -119,4 +121,13 @@ function meet(
     netInode,
     makerUid: view?.makerUid,
   })
+}
+
+/** Whether the process is not there any more where it was seen. */
+function hasLeft(procfs: string, pid: number, { by, inode }: Mark): boolean {
+  const now =
+    by === 'ns'
+      ? linkedInodeOf(entranceOf(procfs, pid))
+      : visibleInodeOf(`${procfs}/${pid}/net/tcp`)
+  return now !== inode
 }

@@ -150,7 +150,7 @@ function inodeOf(path: string): number | 'denied' | undefined {
 }
 
 /** The same for a link such as `net:[4026531840]`, at half the price of following it (namespaces(7)). */
-function linkedInodeOf(path: string): number | 'denied' | undefined {
+export function linkedInodeOf(path: string): number | 'denied' | undefined {
   return unlessDenied(() => {
     const digits = /\[(\d+)\]$/.exec(readlinkSync(path))?.[1]
     return digits === undefined ? undefined : Number(digits)

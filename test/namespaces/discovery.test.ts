@@ -17,9 +17,10 @@ beforeEach(() => {
 afterEach(() => procfs.remove())
 
 /** Looks again and again; gives namespaces but our own by the test's letter, with their ids. */
-function watch({ foreign = false } = {}) {
+function watch({ foreign = false, beforeInside = (_pid: string): void => undefined } = {}) {
   const inspect = (path: string): InsideView | undefined => {
     const pid = /\/(\d+)\/ns\/net$/.exec(path)?.[1] ?? ''
+    beforeInside(pid)
     const cookie = cookies[pid]
     const inode = procfs.inodeOf(insides[pid] ?? 'a')
     return cookie === undefined
@@ -124,6 +125,32 @@ describe('createDiscovery()', () => {
     expect(look()).toEqual([])
     insides = {}
     expect(look()).toMatchObject([{ inode: procfs.inodeOf('a'), cookie: 1n }])
+  })
+
+  test.each([
+    ['ends', () => procfs.end(7)],
+    ['moves on', () => procfs.move(7, 'b')],
+  ])(
+    'waits when a process %s before it is looked at from inside, and meets those that are left',
+    (_, leave) => {
+      procfs.start(7, 'a', 10)
+      procfs.start(8, 'a', 20)
+      cookies = { 8: 1n }
+      let isThere = true
+      const look = watch({
+        beforeInside(pid) {
+          if (isThere && pid === '7') leave()
+          isThere = false
+        },
+      })
+      expect(look()).toEqual([])
+      expect(look()).toContainEqual(expect.objectContaining({ pids: [8], cookie: 1n }))
+    },
+  )
+
+  test('shows one whose process may not be looked at from inside, but is there', () => {
+    procfs.start(7, 'a', 10)
+    expect(watch()()).toMatchObject([{ pids: [7], cookie: undefined }])
   })
 
   test('sees a process that moves into a namespace of its own', () => {
