@@ -1,11 +1,13 @@
 // Names of the namespaces: each gets one and keeps it, also when the worker is started again. A pod that had to be called
-// by its UID is renamed once, when its name is known.
+// by its UID is renamed once, when its name is known. What a user made who may call a cgroup like that of any container is
+// named after the others.
 
 import { chooseName, createNameRegister, isNamedByUid } from '../namespaces/names.ts'
+import { shortenContainerId } from '../owners/cgroup-path.ts'
 import type { GivenName } from '../sample.ts'
 import type { NetnsName } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
-import { type Identity, isLasting, lastingKeyOf, type Watched } from './watched.ts'
+import { type Identity, isLasting, lastingKeyOf, makerOf, type Watched } from './watched.ts'
 
 export interface Naming {
   /** Names those of which something is known by now; returns the names it gave, by lasting key. */
@@ -48,10 +50,13 @@ export function createNaming(
     nameAll(watched, nowSeconds) {
       register.retain(watched)
       const named: GivenName[] = []
-      for (const [id, one] of watched) {
-        const { identity, last } = one
-        const unread = last.state === undefined && last.failure === undefined
-        if (unread || (identity.name !== undefined && !isNameDue(identity))) continue
+      const due = [...watched]
+        .filter(([, one]) => !isUnread(one) && isNameDue(one.identity))
+        .toSorted(([, left], [, right]) => Number(isForgeable(left)) - Number(isForgeable(right)))
+      const awaited = due.length > 0 ? listAwaited(watched.values()) : new Set()
+      for (const [id, one] of due) {
+        const { identity } = one
+        if (isForgeable(one) && awaited.has(shortIdOf(one))) continue
         const key = isLasting(identity.namespace) ? lastingKeyOf(identity) : undefined
         const name = takeGiven(key) ?? choose(one, nowSeconds)
         if (name === undefined) continue
@@ -64,9 +69,27 @@ export function createNaming(
   }
 }
 
-/** Whether the pod's name has come after its UID had to stand for it. */
+function isUnread({ last }: Watched): boolean {
+  return last.state === undefined && last.failure === undefined
+}
+
+/** Whether a user may call it what they like. */
+function isForgeable(one: Watched): boolean {
+  return makerOf(one) !== undefined
+}
+
+/** Containers whose own namespace is still to be read: its name is kept for it. */
+function listAwaited(all: Iterable<Watched>): ReadonlySet<string | undefined> {
+  const isAwaited = (one: Watched) => isUnread(one) && !one.published.leftOut && !isForgeable(one)
+  return new Set([...all].filter(isAwaited).flatMap((one) => shortIdOf(one) ?? []))
+}
+
+function shortIdOf({ identity: { containerId } }: Watched): string | undefined {
+  return containerId && shortenContainerId(containerId)
+}
+
+/** Whether it has no name yet, or the pod's name has come after its UID had to stand for it. */
 function isNameDue({ name, podUid, pod }: Identity): boolean {
-  return (
-    name !== undefined && podUid !== undefined && pod !== undefined && isNamedByUid(name, podUid)
-  )
+  if (name === undefined) return true
+  return podUid !== undefined && pod !== undefined && isNamedByUid(name, podUid)
 }

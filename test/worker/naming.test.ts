@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { createNaming } from '../../src/worker/naming.ts'
+import { startWatching, type Watched } from '../../src/worker/watched.ts'
+import { buildNetNamespace } from '../support/netns/net-namespace.ts'
+
+const containerId = 'c0ffee'.padEnd(64, '0')
+
+/** A namespace that was read, of that container as its cgroup says. */
+function watch(id: number, makerUid?: number): Watched {
+  const one = startWatching(buildNetNamespace({ id, inode: 4_000_000_000 + id, makerUid }), 0)
+  one.identity.containerId = containerId
+  one.last.failure = { reason: 'vanished', message: '' }
+  return one
+}
+
+const nameAll = (all: readonly Watched[]) => {
+  const naming = createNaming({ podNames: () => 'never' })
+  naming.nameAll(new Map(all.map((one) => [one.identity.namespace.id, one])), 100)
+  return all.map(({ identity }) => identity.name?.netns)
+}
+
+const name = `container/${containerId.slice(0, 12)}`
+
+test('a user who calls a cgroup like that of a container does not take its name, whoever is listed first', () => {
+  expect(nameAll([watch(2, 1000), watch(3)])).toEqual([`${name}~2`, name])
+  expect(nameAll([watch(2), watch(3, 1000)])).toEqual([name, `${name}~2`])
+})
+
+test('of those that nobody else made the one that is listed first has the name', () => {
+  expect(nameAll([watch(2), watch(3, 0), watch(4)])).toEqual([name, `${name}~2`, `${name}~3`])
+  expect(nameAll([watch(2, 1000), watch(3, 1001)])).toEqual([name, `${name}~2`])
+})
+
+test('the name is kept for one that is still to be read, but not for one that is left out', () => {
+  const [forged, real] = [watch(2, 1000), watch(3)]
+  // It reads the same on the page.
+  forged.identity.containerId = containerId.replace(/0$/, '1')
+  real.last.failure = undefined
+  expect(nameAll([forged, real])).toEqual([undefined, undefined])
+  real.published.leftOut = true
+  expect(nameAll([forged, real])).toEqual([name, undefined])
+})
