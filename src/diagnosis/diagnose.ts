@@ -177,18 +177,12 @@ function renderHeadline(
   if (unread === total)
     return total === 1 ? 'The namespace cannot be read' : 'No namespace can be read'
   if (failing > 0) return `${of(failing, 'has', 'have')} no port left${unreadWords}`
-  if (dropping > 0) {
-    return total === 1
-      ? 'The namespace drops new connections'
-      : `${of(dropping, 'drops', 'drop')} new connections${unreadWords}`
-  }
+  const dropAny = (some: number) =>
+    total === 1 ? 'The namespace drops' : of(some, 'drops', 'drop')
+  if (dropping > 0) return `${dropAny(dropping)} new connections${unreadWords}`
   const risky = count(({ verdict }) => verdict === 'at_risk')
   if (risky > 0) return `${of(risky, 'is', 'are')} about to run out of ports${unreadWords}`
-  if (doubted > 0) {
-    return total === 1
-      ? 'The namespace drops packets and may lack NAT ports'
-      : `${of(doubted, 'drops', 'drop')} packets and may lack NAT ports${unreadWords}`
-  }
+  if (doubted > 0) return `${dropAny(doubted)} packets and may lack NAT ports${unreadWords}`
   const watched = count(() => true)
   if (watched > 0) return `${of(watched, 'needs', 'need')} watching${unreadWords}`
   if (blind > 0) {

@@ -79,6 +79,11 @@ export function createFinding(
   }
 }
 
+/** Builds one of the whole machine: something that is not known, which nothing that could be typed here changes. */
+export function createGap(severity: Severity, what: string, why = ''): Finding {
+  return { severity, topic: 'unknown', namespaces: [], what, why, fix: '', commands: [] }
+}
+
 /** Worst first. What several namespaces have alike becomes one finding, with the commands of the first. */
 export function joinFindings(findings: readonly Finding[]): readonly Finding[] {
   const joined = new Map<string, { readonly first: Finding; readonly namespaces: string[] }>()

@@ -52,7 +52,7 @@ export function messageEnd(view: DataView, offset: number, datagramEnd: number):
   return offset + length
 }
 
-/** The same for the attribute at `offset` inside a message. */
+/** Checks the attribute at `offset` inside a message in the same way, and returns where it ends. */
 export function attributeEnd(view: DataView, offset: number, end: number): number {
   const length = offset + NLATTR_HEADER_BYTES <= end ? view.getUint16(offset, true) : 0
   if (length < NLATTR_HEADER_BYTES || offset + length > end) {

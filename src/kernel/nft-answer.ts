@@ -127,6 +127,10 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
     const data = decodeAttributes(expression.get(NFTA_EXPR.data) ?? new Uint8Array(0))
     const loaded = (register: number): Uint8Array | undefined =>
       values.get(numberOf(data.get(register)) ?? -1)
+    const portsIn = (at: { readonly firstPort: number; readonly lastPort: number }) =>
+      data.has(at.firstPort)
+        ? (portsOf(loaded(at.firstPort), loaded(at.lastPort)) ?? 'unknown')
+        : undefined
     switch (textOf(expression.get(NFTA_EXPR.name))) {
       case 'immediate': {
         const value = decodeAttributes(data.get(NFTA_IMMEDIATE.data) ?? new Uint8Array(0))
@@ -164,9 +168,7 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
           rule: {
             protocol,
             addresses: undefined,
-            ports: data.has(NFTA_MASQ.firstPort)
-              ? (portsOf(loaded(NFTA_MASQ.firstPort), loaded(NFTA_MASQ.lastPort)) ?? 'unknown')
-              : undefined,
+            ports: portsIn(NFTA_MASQ),
           },
         }
       case 'nat': {
@@ -177,9 +179,7 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
           rule: {
             protocol,
             addresses: addressesOf(loaded(NFTA_NAT.firstAddress), loaded(NFTA_NAT.lastAddress)),
-            ports: data.has(NFTA_NAT.firstPort)
-              ? (portsOf(loaded(NFTA_NAT.firstPort), loaded(NFTA_NAT.lastPort)) ?? 'unknown')
-              : undefined,
+            ports: portsIn(NFTA_NAT),
           },
         }
       }

@@ -31,7 +31,7 @@ export function readRulesGeneration(channel: NetlinkChannel): number {
 }
 
 export interface NatRules {
-  /** Those that translate IPv4 sources. */
+  /** The rules that translate IPv4 sources. */
   readonly rules: readonly NatRule[]
   /** Whether some rule may translate IPv6 sources. */
   readonly ipv6: boolean

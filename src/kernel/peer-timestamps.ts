@@ -68,7 +68,7 @@ export function readPeerTimestamps(
   })
 }
 
-/** The same over a channel, of which only the first datagrams are read: until one has a connection. */
+/** Asks over a channel, of which it reads the first datagrams only: until one has a connection. */
 export function askPeerTimestamps(
   channel: NetlinkChannel,
   range: PortRange,

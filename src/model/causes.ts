@@ -99,7 +99,7 @@ function recallOwners(
   return weights
 }
 
-/** The same destination without the device, which pays for the connections that are bound to none; -1 for none. */
+/** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */
 function findTwin(flows: FlowTable, index: number): number {
   const key = keyOf(flows, index)
   if (key[KEY_DEVICE] === 0) return -1

@@ -104,12 +104,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       input
     const { first, last } = settings.range
     const bound = rememberFlows(census, before?.flows, atSeconds)
-    const { left } = bound
-    const { portUse } = census
-    for (let port = first; bound.flows.count > 0 && port <= last; port++) {
-      if (left[port] === 0 || tests?.get(port)?.closed === false) continue
-      portUse[port] = (portUse[port] ?? 0) | USE.hidden
-    }
+    if (bound.flows.count > 0) hideLeft(census, bound.left, { settings, tests })
     const seen = countPorts(census, settings)
     const unseen = tests && !boundKnown ? listUnseenPorts(census, seen.usable) : []
     const tested = tests && closeTested(census, seen, { tests, unseen })
@@ -188,6 +183,18 @@ function closeTested(
     ambiguous: [...ambiguous, ...unseen],
     untested: [...estimate.untested].filter((port) => !closed.has(port)),
     isPresumed: [...estimate.untested].some((port) => closed.has(port)),
+  }
+}
+
+/** Marks the ports that connections known to be bound or accepted have left closed, those apart that a test found open. */
+function hideLeft(
+  { portUse }: Census,
+  left: Uint8Array,
+  { settings, tests }: Pick<ClosedPortsInput, 'settings' | 'tests'>,
+): void {
+  for (let port = settings.range.first; port <= settings.range.last; port++) {
+    if (left[port] === 0 || tests?.get(port)?.closed === false) continue
+    portUse[port] = (portUse[port] ?? 0) | USE.hidden
   }
 }
 

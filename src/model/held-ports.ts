@@ -125,7 +125,7 @@ function rankFlows(ranking: Ranking, { census: { flows }, firstPort, lastPort }:
   for (let flow = 0; flow < count; flow++) rankFlow(ranking, columns, flow)
 }
 
-/** The same of what the worst destination has taken, twin included. */
+/** Ranks what the worst destination has taken, twin included. */
 function rankFlowsOfWorst(ranking: Ranking, context: HeldContext): void {
   const { worst, twin, firstPort, lastPort } = context
   const { flows } = context.census

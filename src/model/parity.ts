@@ -38,8 +38,8 @@ export function advanceParity(
   if (!isChanged && !isFull) {
     return { range, mixed: before?.mixed.filter(isUsed) ?? new Uint16Array(0), isFull }
   }
-  const all = Array.from({ length: last - first + 1 }, (_, at) => first + at)
-  return { range, mixed: Uint16Array.from(all.filter(isUsed)), isFull }
+  const all = Uint16Array.from({ length: last - first + 1 }, (_, at) => first + at)
+  return { range, mixed: all.filter(isUsed), isFull }
 }
 
 export interface DoubtInput {

@@ -21,23 +21,19 @@ export function renderNamespacePage(page: StatusPage, namespace: Namespace): str
           hidesSockets(state) ? 'note' : 'ok',
           isDropping ? 'critical' : isDoubted ? 'warning' : 'ok',
         ])
-  const worst = pools.toSorted(
-    (a, b) => Number(b.severity !== 'ok') - Number(a.severity !== 'ok'),
-  )[0]
-  const title =
-    state === undefined
-      ? `${netns} cannot be read`
-      : severity === 'ok'
-        ? `${netns} has enough ports`
-        : severity === 'note'
-          ? `${netns}: no shortage of ports is in sight, but sockets that are only bound cannot be seen`
-          : isDropping && worst?.severity !== 'critical'
-            ? `${netns} drops new connections`
-            : isDoubted && (worst === undefined || worst.severity === 'ok')
-              ? `${netns} drops packets and may lack NAT ports`
-              : `${netns}: ${worst?.headline}`
+  const describe = () => {
+    if (state === undefined) return `${netns} cannot be read`
+    if (severity === 'ok') return `${netns} has enough ports`
+    if (severity === 'note') {
+      return `${netns}: no shortage of ports is in sight, but sockets that are only bound cannot be seen`
+    }
+    const worst = pools.find((pool) => pool.severity !== 'ok')
+    if (isDropping && worst?.severity !== 'critical') return `${netns} drops new connections`
+    if (isDoubted && worst === undefined) return `${netns} drops packets and may lack NAT ports`
+    return `${netns}: ${worst?.headline}`
+  }
   return renderPage(page, {
-    title,
+    title: describe(),
     severity,
     subtitle: `${renderSubtitle(page)}<p><a href="/">All namespaces</a></p>`,
     body:

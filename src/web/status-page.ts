@@ -1,7 +1,7 @@
 // The page at `/`: verdict, the worst pools, all namespaces, and what is not known. Snapshot and Diagnosis -> HTML.
 
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
-import type { Finding } from '../diagnosis/finding.ts'
+import { createGap, type Finding } from '../diagnosis/finding.ts'
 import { diagnosePool, listDistinct } from '../diagnosis/pool-diagnosis.ts'
 import { describeLeftOut } from '../diagnosis/unreadable.ts'
 import {
@@ -136,17 +136,7 @@ function compare(a: Pool | undefined, b: Pool | undefined): number {
 }
 
 function listUnknown({ diagnosis, snapshot }: StatusPage): readonly Finding[] {
-  const leftOut = describeLeftOut(snapshot).map((what): Finding => {
-    return {
-      severity: 'note',
-      topic: 'unknown',
-      namespaces: [],
-      what,
-      why: '',
-      fix: '',
-      commands: [],
-    }
-  })
+  const leftOut = describeLeftOut(snapshot).map((what) => createGap('note', what))
   return [...diagnosis.findings.filter(isUnknown), ...leftOut]
 }
 
