@@ -43,7 +43,7 @@ const NOT_EVERYWHERE: Readonly<Record<string, string>> = {
   ephemeral_port_nat_failure_probability_ratio: 'nothing is translated',
   ephemeral_port_nat_destination_used_ports: 'nothing is translated',
   ephemeral_port_nat_client_used_ports: 'nothing is translated',
-  ephemeral_port_tcp_tw_reuse_delay_seconds: 'the kernel has no such setting before 6.13',
+  ephemeral_port_tcp_tw_reuse_delay_seconds: 'the kernel has no such setting before 6.14',
 }
 
 /** Of both dashboards: fewer, and some were not found. */
