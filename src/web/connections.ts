@@ -1,5 +1,6 @@
-// How many connections all servers of the program hold together. Whoever opens more closes those of whoever has most, never
-// a scraper that has one: a limit that refuses new connections would let one client keep everybody out.
+// How many connections all servers of the program hold together, and how long an answer may take. Whoever opens more closes
+// those of whoever has most, and what is idle before what is under way: a limit that refuses new connections would let one
+// client keep everybody out.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -8,21 +9,34 @@ interface Connection {
   readonly socket: Socket
   /** Requests under way. */
   requests: number
+  /** When it was opened, or its last request began or ended, in the order of these events. */
+  since: number
 }
 
-/** Connections of one client, the oldest first, by their port. */
+/** Connections of one client by their port. */
 type Client = Map<number, Connection>
 
-/** Creates the function that makes a server keep the limit. */
-export function createConnectionLimit(most: number): (server: Server) => void {
+export interface ConnectionLimits {
+  /** Connections held together. */
+  readonly most: number
+  /** An answer that was not read by then is given up with its connection. */
+  readonly answerMs: number
+}
+
+/** Creates the function that makes a server keep the limits. */
+export function createConnectionLimit({
+  most,
+  answerMs,
+}: ConnectionLimits): (server: Server) => void {
   const clients = new Map<string, Client>()
   let count = 0
+  let events = 0
 
   function open(socket: Socket): void {
     const { remoteAddress = '', remotePort = 0 } = socket
     const client = clients.get(remoteAddress) ?? new Map<number, Connection>()
     clients.set(remoteAddress, client)
-    const connection = { socket, requests: 0 }
+    const connection = { socket, requests: 0, since: events++ }
     client.set(remotePort, connection)
     count++
     socket.once('close', () => {
@@ -30,27 +44,39 @@ export function createConnectionLimit(most: number): (server: Server) => void {
       if (client.get(remotePort) === connection) client.delete(remotePort)
       if (client.size === 0 && clients.get(remoteAddress) === client) clients.delete(remoteAddress)
     })
-    if (count > most) closeOne()
+    if (count > most) closeOne(connection)
   }
 
-  /** Of the client with the most the oldest one that is idle, or the oldest. */
-  function closeOne(): void {
-    let biggest: Client | undefined
+  /**
+   * Of the clients with the most connections the one that is idle for longest, or else under way for longest. The newest has
+   * not had the time to ask.
+   */
+  function closeOne(newest: Connection): void {
+    const sizes = [...clients.values()].map(({ size }) => size)
+    const biggest = Math.max(...sizes)
+    let one: Connection | undefined
     for (const client of clients.values()) {
-      if (client.size > (biggest?.size ?? 0)) biggest = client
+      if (client.size < biggest) continue
+      for (const other of client.values()) {
+        if (other !== newest && (one === undefined || goesBefore(other, one))) one = other
+      }
     }
-    const connections = [...(biggest?.values() ?? [])]
-    const one = connections.find(({ requests }) => requests === 0) ?? connections[0]
     one?.socket.destroy()
   }
 
   /** Of a connection with TLS the request has another socket object, with the same port at the other end. */
   function note({ socket }: IncomingMessage, response: ServerResponse): void {
     const connection = clients.get(socket.remoteAddress ?? '')?.get(socket.remotePort ?? 0)
-    if (connection === undefined) return
-    connection.requests++
+    const late = setTimeout(() => socket.destroy(), answerMs)
+    if (connection !== undefined) {
+      connection.requests++
+      connection.since = events++
+    }
     response.once('close', () => {
+      clearTimeout(late)
+      if (connection === undefined) return
       connection.requests--
+      connection.since = events++
     })
   }
 
@@ -58,4 +84,9 @@ export function createConnectionLimit(most: number): (server: Server) => void {
     server.on('connection', open)
     server.prependListener('request', note)
   }
+}
+
+function goesBefore(one: Connection, other: Connection): boolean {
+  const [idle, otherIdle] = [one.requests === 0, other.requests === 0]
+  return idle === otherIdle ? one.since < other.since : idle
 }

@@ -46,12 +46,15 @@ const serverOptions = {
 
 /** Together: an idle one takes 20 KB. A node has a few scrapers. */
 const MOST_CONNECTIONS = 1024
+/** Scrapers give up earlier. Whoever asks and does not read keeps a page in our memory and the kernel's until then. */
+const ANSWER_MS = 60_000
 
 export interface ServerExtras {
   readonly onError?: ((error: unknown) => void) | undefined
   /** Makes servers that speak TLS; plain HTTP where it is undefined. */
   readonly createSecure?: ((options: ServerOptions, app: RequestListener) => Server) | undefined
   readonly mostConnections?: number
+  readonly answerMs?: number
 }
 
 /** Listens on all of the addresses, or on none: throws ListenError for the first that fails. */
@@ -60,8 +63,8 @@ export async function startServer(
   addresses: readonly ListenAddress[],
   options: ServerExtras = {},
 ): Promise<RunningServer> {
-  const { createSecure, mostConnections = MOST_CONNECTIONS } = options
-  const limit = createConnectionLimit(mostConnections)
+  const { createSecure, mostConnections = MOST_CONNECTIONS, answerMs = ANSWER_MS } = options
+  const limit = createConnectionLimit({ most: mostConnections, answerMs })
   const create = () =>
     createSecure ? trackSockets(createSecure(serverOptions, app)) : createServer(serverOptions, app)
   const servers: Server[] = []

@@ -1,5 +1,5 @@
-// The pages for people and what they are as text: Accept header and name -> status, type and body. A page is made once for
-// each sample and second of its age.
+// The pages for people and what they are as text: Accept header and name -> status, type and body. The page of all namespaces
+// is made once for each sample, second of its age and type, and all who ask share one copy.
 
 import { renderNamespaceDetails } from '../cli/namespace-text.ts'
 import { renderStatus as renderStatusText } from '../cli/status.ts'
@@ -14,7 +14,7 @@ import { hasState, renderStatusPage, type StatusPage } from './status-page.ts'
 export interface StatusAnswer {
   readonly status: number
   readonly type: 'html' | 'text'
-  readonly body: string
+  readonly body: string | Buffer
   /** When the browser is to ask again. */
   readonly refreshSeconds: number
 }
@@ -56,24 +56,27 @@ export function createStatusPages(options: StatusPagesOptions): StatusPages {
       { path: '/-/ready', text: 'Readiness' },
     ],
   }
-  const kept = new WeakMap<Snapshot, { readonly ageSeconds: number; readonly html: string }>()
+  const kept = {
+    html: new WeakMap<Snapshot, { readonly ageSeconds: number; readonly body: Buffer }>(),
+    text: new WeakMap<Snapshot, { readonly ageSeconds: number; readonly body: Buffer }>(),
+  }
 
   function lookAt(snapshot: Snapshot): StatusPage {
     const ageSeconds = Math.max(0, Math.round(Date.now() / 1000 - snapshot.takenAtSeconds))
     return { ...frame, snapshot, diagnosis: diagnose(snapshot), ageSeconds }
   }
 
-  function renderKept(page: StatusPage): string {
-    const known = kept.get(page.snapshot)
-    if (known?.ageSeconds === page.ageSeconds) return known.html
-    const html = renderStatusPage(page)
-    kept.set(page.snapshot, { ageSeconds: page.ageSeconds, html })
-    return html
+  function renderKept(page: StatusPage, type: keyof typeof kept): Buffer {
+    const known = kept[type].get(page.snapshot)
+    if (known?.ageSeconds === page.ageSeconds) return known.body
+    const body = Buffer.from(type === 'html' ? renderStatusPage(page) : renderText(page))
+    kept[type].set(page.snapshot, { ageSeconds: page.ageSeconds, body })
+    return body
   }
 
   function answer(
     { accept }: StatusQuestion,
-    render: (page: StatusPage, html: boolean) => string | undefined,
+    render: (page: StatusPage, html: boolean) => string | Buffer | undefined,
   ): StatusAnswer {
     const html = acceptsHtml(accept)
     const type = html ? 'html' : 'text'
@@ -93,7 +96,7 @@ export function createStatusPages(options: StatusPagesOptions): StatusPages {
 
   return {
     renderStatus: (question) =>
-      answer(question, (page, html) => (html ? renderKept(page) : renderText(page))),
+      answer(question, (page, html) => renderKept(page, html ? 'html' : 'text')),
     renderNamespace: (question) =>
       answer(question, (page, html) => {
         const namespace = page.snapshot.namespaces.find(({ netns }) => netns === question.name)

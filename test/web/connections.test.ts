@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { type RunningServer, startServer } from '../../src/web/listen.ts'
 
@@ -13,9 +14,13 @@ afterEach(async () => {
   for (const server of running.splice(0)) await server.close()
 })
 
-async function start(app: RequestListener, mostConnections: number): Promise<number> {
+async function start(
+  app: RequestListener,
+  mostConnections: number,
+  answerMs = 60_000,
+): Promise<number> {
   const address = { host: '127.0.0.1', port: 0, text: '127.0.0.1:0' }
-  const server = await startServer(app, [address], { mostConnections })
+  const server = await startServer(app, [address], { mostConnections, answerMs })
   running.push(server)
   return server.addresses[0]?.port ?? 0
 }
@@ -68,6 +73,63 @@ test('what is idle goes before a request under way', async () => {
   answer()
   asking.end()
   expect(await said).toContain('late')
+})
+
+test('many clients with one connection each do not end a request under way', async () => {
+  let answer = () => {}
+  const port = await start((_request, response) => {
+    answer = () => response.end('late')
+  }, 3)
+  const asking = await open(port)
+  asking.write(REQUEST)
+  await expect.poll(() => answer.name).toBe('answer')
+  const others: Socket[] = []
+  for (let host = 2; host < 12; host++) others.push(await open(port, `127.0.0.${host}`))
+  await expect.poll(() => others.filter((socket) => socket.destroyed).length).toBe(8)
+  expect(others.slice(-2).map((socket) => socket.destroyed)).toEqual([false, false])
+  const said = text(asking)
+  answer()
+  asking.end()
+  expect(await said).toContain('late')
+})
+
+test('of requests under way the one that began first is ended', async () => {
+  let asked = 0
+  const port = await start(() => {
+    asked++
+  }, 3)
+  const all: Socket[] = []
+  for (let host = 2; host < 7; host++) {
+    const socket = await open(port, `127.0.0.${host}`)
+    socket.write(REQUEST)
+    all.push(socket)
+    await expect.poll(() => asked).toBe(all.length)
+  }
+  await expect
+    .poll(() => all.map((socket) => socket.destroyed))
+    .toEqual([true, true, false, false, false])
+})
+
+test('an answer that nobody reads is given up with its connection', async () => {
+  const page = Buffer.alloc(32 << 20)
+  let closed = 0
+  const port = await start(
+    (_request, response) => {
+      if (closed > 0) return response.end('ok')
+      response.once('close', () => closed++)
+      return response.end(page)
+    },
+    3,
+    300,
+  )
+  const deaf = await open(port)
+  deaf.pause()
+  deaf.write(REQUEST)
+  await expect.poll(() => closed).toBe(1)
+  const reader = await open(port)
+  expect(await ask(reader)).toBe('HTTP/1.1 200 OK')
+  await delay(600)
+  expect(await ask(reader)).toBe('HTTP/1.1 200 OK')
 })
 
 test('connections that have ended do not count', async () => {

@@ -67,6 +67,29 @@ describe('GET /', () => {
     }
   })
 
+  test('makes a page and its text once for all who ask within a second', async () => {
+    const snapshot = buildSnapshot({ takenAtSeconds: Date.now() / 1000 + 3600 })
+    let rendered = 0
+    const counted = new Proxy(snapshot, {
+      get(target, key) {
+        if (key === 'namespaces') rendered++
+        return Reflect.get(target, key)
+      },
+    })
+    for (const accept of ['text/plain', BROWSER]) {
+      const app = createSampleApp({
+        currentSnapshot: () => counted,
+        diagnose: () => diagnose(snapshot, linux),
+      })
+      const first = await request(app).get('/').set('Accept', accept)
+      const before = rendered
+      const second = await request(app).get('/').set('Accept', accept)
+      expect(second.text).toBe(first.text)
+      expect(rendered).toBe(before)
+      expect(before).toBeGreaterThan(0)
+    }
+  })
+
   test('refreshes itself, by a header and not by its markup', async () => {
     const { headers, text } = await get('/')
     expect(headers.refresh).toBe('15')

@@ -33,6 +33,12 @@ const MOST_WAITING_OF_CLIENT = 4
 /** A wrong password is followed by a rest this many times as long, so that guessing takes a quarter of a core at most. */
 const REST_RATIO = 3
 
+interface Question {
+  readonly client: string
+  readonly verdict: Promise<Verdict>
+  crowdedOut: boolean
+}
+
 /** An answer that is known is given at once, without a promise. */
 export function createCredentialCheck({
   matches,
@@ -42,8 +48,8 @@ export function createCredentialCheck({
   const secret = randomBytes(32)
   const admitted = createMemory()
   const refused = createMemory()
-  const underWay = new Map<string, Promise<Verdict>>()
-  const waitingOf = new Map<string, number>()
+  /** The first is being compared. */
+  const underWay = new Map<string, Question>()
   let turn: Promise<unknown> = Promise.resolve()
   let restUntilMs = 0
 
@@ -59,29 +65,44 @@ export function createCredentialCheck({
     if (admitted.has(key)) return 'admitted'
     if (refused.has(key)) return 'refused'
     const same = underWay.get(key)
-    if (same !== undefined) return same
+    if (same !== undefined) return same.verdict
 
-    const waiting = waitingOf.get(client) ?? 0
-    if (underWay.size >= MOST_WAITING || waiting >= MOST_WAITING_OF_CLIENT) return 'busy'
-    waitingOf.set(client, waiting + 1)
-    const verdict = turn
-      .then(() => compare(given.password, hash ?? decoy))
-      .then((equal) => {
+    if (!findPlace(client)) return 'busy'
+    const question: Question = {
+      client,
+      crowdedOut: false,
+      verdict: turn.then(async () => {
+        if (question.crowdedOut) return 'busy'
+        const equal = await compare(given.password, hash ?? decoy)
         const verdict = equal && hash !== undefined ? 'admitted' : 'refused'
         const memory = verdict === 'admitted' ? admitted : refused
         memory.add(key)
         return verdict
-      })
-    underWay.set(key, verdict)
-    turn = verdict
+      }),
+    }
+    underWay.set(key, question)
+    turn = question.verdict
       .catch(() => {})
       .then(() => {
-        underWay.delete(key)
-        const left = (waitingOf.get(client) ?? 1) - 1
-        if (left > 0) waitingOf.set(client, left)
-        else waitingOf.delete(client)
+        if (underWay.get(key) === question) underWay.delete(key)
       })
-    return verdict
+    return question.verdict
+  }
+
+  /** Where no place is free, a client that has none gets the one of the last question of a client that has several. */
+  function findPlace(client: string): boolean {
+    const counts = new Map<string, number>()
+    for (const other of underWay.values()) {
+      counts.set(other.client, (counts.get(other.client) ?? 0) + 1)
+    }
+    const own = counts.get(client) ?? 0
+    if (underWay.size < MOST_WAITING) return own < MOST_WAITING_OF_CLIENT
+    const most = Math.max(...counts.values())
+    const last = [...underWay].findLast(([, other]) => counts.get(other.client) === most)
+    if (own > 0 || most === 1 || last === undefined) return false
+    last[1].crowdedOut = true
+    underWay.delete(last[0])
+    return true
   }
 
   async function compare(password: string, hash: string): Promise<boolean> {

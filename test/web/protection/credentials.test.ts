@@ -144,6 +144,26 @@ describe('createCredentialCheck()', () => {
     expect(await ask('alice', 'open sesame', 'a')).toBe('admitted') // room again
   })
 
+  test('gives a place to a client that has none, and takes it from one that has several', async () => {
+    const { ask } = createCheck()
+    const guesses: (Verdict | Promise<Verdict>)[] = []
+    for (const client of ['a', 'b', 'c', 'd']) {
+      for (let i = 0; i < 4; i++) guesses.push(ask('alice', `${client}${i}`, client))
+    }
+    const scraper = ask('alice', 'open sesame', 'scraper')
+    expect(await scraper).toBe('admitted')
+    const verdicts = await Promise.all(guesses)
+    expect(verdicts.indexOf('busy')).toBe(15)
+    expect(verdicts.filter((verdict) => verdict === 'refused')).toHaveLength(15)
+  })
+
+  test('has no place for a newcomer where every client has one', async () => {
+    const { ask } = createCheck()
+    const guesses = Array.from({ length: 16 }, (_, i) => ask('alice', `${i}`, `client ${i}`))
+    expect(ask('alice', 'open sesame', 'scraper')).toBe('busy')
+    expect(new Set(await Promise.all(guesses))).toEqual(new Set(['refused']))
+  })
+
   test('rests after a wrong password three times as long as comparing took, and not after a right one', async () => {
     const { ask, slept } = createCheck({ tookMs: 100 })
     await ask('alice', 'wrong')
