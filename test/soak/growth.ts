@@ -9,15 +9,20 @@ export interface Measured {
 const WARM_UP = 0.3
 /** Less than that a garbage collector gives back or not as it likes. */
 const NOISE_MB = 6
+/** Of fewer a slope is as much guessed as seen. */
+const LEAST_MEASUREMENTS = 20
 
-export function judgeGrowth(all: readonly Measured[]): {
-  readonly withinNoise: boolean
+export interface Growth {
+  readonly verdict: 'within noise' | 'grows' | 'not known'
   readonly text: string
-} {
+}
+
+export function judgeGrowth(all: readonly Measured[]): Growth {
   const measured = all.slice(Math.floor(all.length * WARM_UP))
   const [first, last] = [measured[0], measured.at(-1)]
-  if (first === undefined || last === undefined || measured.length < 5) {
-    return { withinNoise: true, text: `too few measurements (${measured.length})` }
+  if (first === undefined || last === undefined || measured.length < LEAST_MEASUREMENTS) {
+    const text = `${measured.length} measurements after its youth, ${LEAST_MEASUREMENTS} are needed`
+    return { verdict: 'not known', text }
   }
   const mean = (numbers: readonly number[]) =>
     numbers.reduce((sum, number) => sum + number, 0) / numbers.length
@@ -30,9 +35,11 @@ export function judgeGrowth(all: readonly Measured[]): {
     (one) => one.residentMb - meanMb - slope * (one.seconds - meanSeconds),
   )
   const deviation = Math.sqrt(mean(residues.map((residue) => residue ** 2)))
-  const grownMb = slope * (last.seconds - first.seconds)
+  const span = last.seconds - first.seconds
+  const grownMb = slope * span
+  const errorMb = (deviation / Math.sqrt(measured.length * spread)) * span
   const text =
     `${meanMb.toFixed(1)} MB on average, ${grownMb.toFixed(1)} MB more over ` +
-    `${Math.round(last.seconds - first.seconds)} s, deviation ${deviation.toFixed(1)} MB`
-  return { withinNoise: grownMb <= Math.max(NOISE_MB, 2 * deviation), text }
+    `${Math.round(span)} s, standard error ${errorMb.toFixed(1)} MB, deviation ${deviation.toFixed(1)} MB`
+  return { verdict: grownMb <= Math.max(NOISE_MB, 2 * errorMb) ? 'within noise' : 'grows', text }
 }

@@ -177,7 +177,7 @@ try {
 }
 if (counts.exact === 0) problems.push('No page was held against a calm moment')
 const growth = judgeGrowth(memory)
-if (!growth.withinNoise) problems.push(`Memory grows: ${growth.text}`)
+if (growth.verdict !== 'within noise') problems.push(`Growth of memory: ${growth.verdict}`)
 console.log(`Node ${process.version}, seed ${values.seed}, ${values.minutes} minutes`)
 console.log(JSON.stringify(counts))
 for (const [name, times] of [...met].toSorted()) console.log(`${String(times).padStart(4)} ${name}`)

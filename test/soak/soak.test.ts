@@ -54,19 +54,24 @@ describe('createWatch()', () => {
 })
 
 describe('judgeGrowth()', () => {
-  const grow = (mbPerStep: number, noiseMb: number) =>
+  const grow = (mbPerStep: number, noiseMb: number, length = 100) =>
     judgeGrowth(
-      Array.from({ length: 100 }, (_, step) => ({
+      Array.from({ length }, (_, step) => ({
         seconds: 10 * step,
         residentMb: 120 + mbPerStep * step + (step % 2 === 0 ? noiseMb : -noiseMb),
       })),
-    ).withinNoise
+    ).verdict
 
   test('tells a slope from noise', () => {
-    expect(grow(0, 8)).toBe(true)
-    expect(grow(0.01, 1)).toBe(true)
-    expect(grow(0.2, 1)).toBe(false)
-    expect(grow(0.5, 8)).toBe(false)
-    expect(grow(-1, 1)).toBe(true)
+    expect(grow(0, 8)).toBe('within noise')
+    expect(grow(0.01, 1)).toBe('within noise')
+    expect(grow(0.2, 1)).toBe('grows')
+    expect(grow(0.15, 8)).toBe('grows')
+    expect(grow(-1, 1)).toBe('within noise')
+  })
+
+  test('does not know what few measurements are', () => {
+    expect(grow(200, 1, 27)).toBe('not known')
+    expect(grow(200, 1, 28)).toBe('grows')
   })
 })
