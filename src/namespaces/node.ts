@@ -69,11 +69,11 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     list: discovery.list,
     boundPorts(namespace) {
       const [pid] = namespace.pids
-      if (namespace.own) return readSocketBound(`${OWN_NET}/sockstat`)
-      if (pid !== undefined) return readSocketBound(`${procfs}/${pid}/net/sockstat`)
+      if (namespace.own) return readSocketBound(OWN_NET)
+      if (pid !== undefined) return readSocketBound(`${procfs}/${pid}/net`)
       const [path] = namespace.entrances
       if (enter === undefined || path === undefined) return undefined
-      return enter(path, () => readSocketBound(`${OWN_NET}/sockstat`))
+      return enter(path, () => readSocketBound(OWN_NET))
     },
     readPortSettings(namespace) {
       const [path] = namespace.entrances

@@ -105,6 +105,7 @@ export function createReading({
     const probing = reading.canProbe ? prober : undefined
     const reader = reading.canProbe ? buckets : undefined
     const ask = reading.canProbe ? peers?.asker(reading.settings.range) : undefined
+    const nameOwners = names.nameOwnersOf(identity.namespace.id)
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
       const resolved = watch.timeAside(() => reader?.resolve(doubt))
@@ -128,7 +129,7 @@ export function createReading({
         {
           atSeconds,
           unixSeconds: clocks.unixSeconds(),
-          nameOwners: names.nameOwnersOf(identity.namespace.id),
+          nameOwners: (by, ids) => watch.timeAside(() => nameOwners(by, ids)),
           askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
           refused: last.refused,
           readDevices: reading.canProbe

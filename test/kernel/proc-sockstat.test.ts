@@ -1,10 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parseSocketBound, readSocketBound } from '../../src/kernel/proc-sockstat.ts'
 import { DecodeError } from '../../src/observation.ts'
 
+const SOCKSTAT6 = `TCP6: inuse 3
+UDP6: inuse 30
+UDPLITE6: inuse 0
+RAW6: inuse 1
+FRAG6: inuse 0 memory 0
+`
 const SOCKSTAT = `sockets: used 143
 TCP: inuse 21 orphan 1 tw 17 alloc 30 mem 2
 UDP: inuse 4 mem 1
@@ -17,6 +23,17 @@ describe('parseSocketBound()', () => {
   test('adds TIME_WAIT, and what the kernel may hold itself, to the sockets of all families', () => {
     expect(parseSocketBound(SOCKSTAT)).toBe(143 + 17 + 21 + 4)
   })
+
+  test('adds the sockets of the kernel that IPv6 has', () => {
+    expect(parseSocketBound(SOCKSTAT, SOCKSTAT6)).toBe(143 + 17 + 21 + 4 + 3 + 30)
+  })
+
+  test.each(['', 'TCP6: inuse 3\n', 'UDP6: inuse 3\n', 'TCP6: inuse -3\nUDP6: inuse 3\n'])(
+    'takes %j for garbage of IPv6',
+    (text) => {
+      expect(() => parseSocketBound(SOCKSTAT, text)).toThrow('Cannot parse sockstat6: expected')
+    },
+  )
 
   test.each([
     '',
@@ -38,14 +55,16 @@ describe('parseSocketBound()', () => {
 })
 
 describe('readSocketBound()', () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'sockstat-')), 'sockstat')
-  afterAll(() => rmSync(dirname(path), { recursive: true }))
+  const folder = mkdtempSync(join(tmpdir(), 'sockstat-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
 
-  test('reads a file, also one longer than usual, and undefined where there is none', () => {
-    expect(readSocketBound(path)).toBeUndefined()
-    writeFileSync(path, SOCKSTAT)
-    expect(readSocketBound(path)).toBe(185)
-    writeFileSync(path, `${'x'.repeat(1000)}\n${SOCKSTAT}`)
-    expect(readSocketBound(path)).toBe(185)
+  test('reads both files, also one longer than usual, and undefined where there is none', () => {
+    expect(readSocketBound(folder)).toBeUndefined()
+    writeFileSync(join(folder, 'sockstat'), SOCKSTAT)
+    expect(readSocketBound(folder)).toBe(185)
+    writeFileSync(join(folder, 'sockstat'), `${'x'.repeat(1000)}\n${SOCKSTAT}`)
+    expect(readSocketBound(folder)).toBe(185)
+    writeFileSync(join(folder, 'sockstat6'), SOCKSTAT6)
+    expect(readSocketBound(folder)).toBe(218)
   })
 })

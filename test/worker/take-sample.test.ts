@@ -4,10 +4,9 @@ import { createStep } from '../../src/model/step.ts'
 import { DecodeError, type NamespaceReading, SourceError } from '../../src/observation.ts'
 import type { BucketWatch } from '../../src/worker/bucket-watch.ts'
 import type { Prober } from '../../src/worker/prober.ts'
-import type { ReadingOptions } from '../../src/worker/reading.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainStepOptions, replayDumps } from '../support/kernel/readings.ts'
-import { createSampling } from '../support/kernel/sampling.ts'
+import { type Asked, createSampling } from '../support/kernel/sampling.ts'
 
 const quiet = () =>
   createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [plainSocket] }]))
@@ -22,7 +21,7 @@ const STARTED_AT_SECONDS = 1_700_000_000
 /** Plays one answer after another; a clock that moves a second each time it is asked. */
 function createScript(
   answers: readonly (() => NamespaceReading | Promise<NamespaceReading>)[],
-  tried?: Pick<ReadingOptions, 'prober' | 'buckets'>,
+  asked?: Asked,
 ) {
   let turn = 0
   let now = 0
@@ -42,7 +41,7 @@ function createScript(
     monotonicSeconds: () => now++,
     cpuSeconds: () => now / 10,
   }
-  return createSampling(source, step, clocks, tried)
+  return createSampling(source, step, clocks, asked)
 }
 
 describe('takeSample()', () => {
@@ -61,6 +60,29 @@ describe('takeSample()', () => {
     expect(sample.takenAtSeconds - (discover + read + model + other)).toBeLessThanOrEqual(
       STARTED_AT_SECONDS,
     )
+  })
+
+  test('counts a walk for names of owners neither as the model nor as reading sockets', async () => {
+    let now = 1000
+    const source = {
+      reader: 'netlink' as const,
+      synchronous: false as const,
+      traits: {},
+      read: async () => ({ ...quiet(), ownersBy: 'user' as const }),
+    }
+    const clock = () => now
+    const clocks = { unixSeconds: clock, monotonicSeconds: clock, cpuSeconds: clock }
+    const step = createStep({ ...plainStepOptions, owners: true })
+    const takeSample = createSampling(source, step, clocks, {
+      ...{ prober: undefined, buckets: undefined },
+      nameOwnersOf: () => () => {
+        now += 7
+        return () => undefined
+      },
+    })
+    const { durations, collectors } = await takeSample()
+    expect(durations).toEqual({ discover: 0, read: 0, model: 0, other: 7 })
+    expect(collectors).toMatchObject([{ collector: 'sockets', durationSeconds: 0 }])
   })
 
   test('asks what to know ports by only where the buckets do not tell of all of them', async () => {

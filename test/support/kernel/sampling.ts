@@ -5,30 +5,36 @@ import { createOneNamespace } from '../../../src/namespaces/namespaces.ts'
 import type { Sample } from '../../../src/sample.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
 import type { Source } from '../../../src/sources/source.ts'
-import { createNodeNames } from '../../../src/worker/node-names.ts'
+import { createNodeNames, type NodeNames } from '../../../src/worker/node-names.ts'
 import type { ReadingOptions, SampleClocks } from '../../../src/worker/reading.ts'
 import { createTakeSample } from '../../../src/worker/take-sample.ts'
 
 type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
 
-const NOTHING_TRIED = { prober: undefined, buckets: undefined }
+/** What a sample asks beside the source. */
+export interface Asked extends Pick<ReadingOptions, 'prober' | 'buckets'> {
+  readonly nameOwnersOf?: NodeNames['nameOwnersOf']
+}
+
+const NOTHING_ASKED: Asked = { prober: undefined, buckets: undefined }
 
 export function createSampling(
   source: Source,
   step: Step,
   clocks: SampleClocks,
-  { prober, buckets }: Pick<ReadingOptions, 'prober' | 'buckets'> = NOTHING_TRIED,
+  { prober, buckets, nameOwnersOf }: Asked = NOTHING_ASKED,
 ): () => Promise<WholeSample> {
+  const names = createNodeNames({
+    procfs: '/proc',
+    cgroup: undefined,
+    owners: false,
+    kubernetes: false,
+    monotonicSeconds: clocks.monotonicSeconds,
+  })
   const takeSample = createTakeSample({
     namespaces: createOneNamespace(source),
     step,
-    names: createNodeNames({
-      procfs: '/proc',
-      cgroup: undefined,
-      owners: false,
-      kubernetes: false,
-      monotonicSeconds: clocks.monotonicSeconds,
-    }),
+    names: nameOwnersOf === undefined ? names : { ...names, nameOwnersOf },
     clocks,
     failureWatch: undefined,
     prober,
