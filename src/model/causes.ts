@@ -2,8 +2,8 @@
 
 import type { Cause, Holder, PoolName } from '../snapshot.ts'
 import type { Census } from './census.ts'
-import type { DestinationColumns } from './destinations.ts'
-import { type FlowTable, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import { type DestinationColumns, findTwin } from './destinations.ts'
+import { type FlowTable, KEY_WORDS } from './flows.ts'
 import { createHeldCounter, type Held } from './held-ports.ts'
 import { type OwnerMemory, weighOwners } from './owners/memory.ts'
 import type { NameOwner } from './owners/rows.ts'
@@ -97,14 +97,6 @@ function recallOwners(
     }
   }
   return weights
-}
-
-/** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */
-function findTwin(flows: FlowTable, index: number): number {
-  const key = keyOf(flows, index)
-  if (key[KEY_DEVICE] === 0) return -1
-  key[KEY_DEVICE] = 0
-  return flows.findDestination(key)
 }
 
 function keyOf(flows: FlowTable, index: number): Uint32Array {

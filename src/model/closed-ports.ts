@@ -10,6 +10,7 @@ import { highestOf } from './columns.ts'
 import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
 import {
   estimateHidden,
+  isAmbiguous,
   listAmbiguousPorts,
   type PortDoubt,
   type PortMarks,
@@ -67,14 +68,15 @@ export interface ClosedPorts {
   readonly boundInDoubt: Uint8Array | undefined
 }
 
+const USE_BITS = { tcp: USE.tcp, blocking: BLOCKING } as const
+
 /** What the sockets of a census leave in doubt, for whoever can test ports. */
 export function describeDoubt(
   census: Census,
   { settings, tcpBoundKnown }: NamespaceReading,
 ): PortDoubt {
   const { usable, tcp } = countPorts(census, settings)
-  const bits = { tcp: USE.tcp, blocking: BLOCKING }
-  const ambiguous = listAmbiguousPorts(usable, census.portUse, bits)
+  const ambiguous = listAmbiguousPorts(usable, census.portUse, USE_BITS)
   return {
     ambiguous,
     unseen: tcpBoundKnown ? [] : listUnseenPorts(census, usable),
@@ -174,7 +176,7 @@ function closeTested(
   readonly isPresumed: boolean
 } {
   const { portUse } = census
-  const ambiguous = listAmbiguousPorts(usable, portUse, { tcp: USE.tcp, blocking: BLOCKING })
+  const ambiguous = listAmbiguousPorts(usable, portUse, USE_BITS)
   const estimate = estimateHidden(ambiguous, tests)
   const closed = presumeClosed(estimate)
   for (const port of closed) portUse[port] = (portUse[port] ?? 0) | USE.hidden
@@ -206,7 +208,7 @@ function markOpenPorts(
 ): number {
   let count = 0
   for (let port = settings.range.first; port <= settings.range.last; port++) {
-    if (((portUse[port] ?? 0) & (USE.tcp | BLOCKING)) !== USE.tcp || usable[port] !== 1) continue
+    if (!isAmbiguous(portUse[port] ?? 0, USE_BITS) || usable[port] !== 1) continue
     doubt[port] = 1
     count++
   }

@@ -4,7 +4,7 @@
 import { isIpv4, V4_MAPPED } from './addresses.ts'
 import { type Census, type Listener, PORTS } from './census.ts'
 import { increment } from './columns.ts'
-import { HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import { type FlowTable, HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
 import { createKeyTable } from './key-table.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
@@ -212,18 +212,23 @@ function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: n
   return true
 }
 
-/** Finds for each destination with a device the index of the same one without, else -1; undefined without devices. */
+/** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */
+export function findTwin(flows: FlowTable, index: number): number {
+  const key = flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
+  if (key[KEY_DEVICE] === 0) return -1
+  key[KEY_DEVICE] = 0
+  return flows.findDestination(key)
+}
+
+/** Finds the twin of each destination, -1 for none; undefined without devices. */
 function findTwins({ flows }: Census): Int32Array | undefined {
   const keys = flows.keys()
   const total = flows.destinationCount()
   let twins: Int32Array | undefined
   for (let index = 0; index < total; index++) {
-    const at = index * KEY_WORDS
-    if (keys[at + KEY_DEVICE] === 0) continue
+    if (keys[index * KEY_WORDS + KEY_DEVICE] === 0) continue
     twins ??= new Int32Array(total).fill(-1)
-    const key = keys.slice(at, at + KEY_WORDS)
-    key[KEY_DEVICE] = 0
-    twins[index] = flows.findDestination(key)
+    twins[index] = findTwin(flows, index)
   }
   return twins
 }

@@ -51,16 +51,19 @@ export interface UseBits {
   readonly blocking: number
 }
 
+/** Whether a port has a connection and nothing that visibly closes it. */
+export function isAmbiguous(use: number, { tcp, blocking }: UseBits): boolean {
+  return (use & (tcp | blocking)) === tcp
+}
+
 export function listAmbiguousPorts(
   usable: Uint8Array,
   portUse: Uint16Array,
   bits: UseBits,
 ): number[] {
   const ports: number[] = []
-  const { tcp, blocking } = bits
   for (let port = 0; port < portUse.length; port++) {
-    const use = portUse[port] ?? 0
-    if ((use & tcp) !== 0 && (use & blocking) === 0 && usable[port] === 1) ports.push(port)
+    if (isAmbiguous(portUse[port] ?? 0, bits) && usable[port] === 1) ports.push(port)
   }
   return ports
 }
