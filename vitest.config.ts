@@ -43,6 +43,7 @@ export default defineConfig({
       {
         test: {
           name: 'live',
+          globalSetup: 'test/support/program/scene-programs.ts',
           include: live,
           exclude: ['**/node_modules/**'],
           testTimeout: HANGS_MS,

@@ -28,6 +28,8 @@ export function furnishMachine(): void {
     if (mount(type, place, type, 0, null) !== 0) throw new Error(`Cannot mount ${place}`)
   }
   bringUp(libc, 'lo')
+  // Where run.ts puts the program.
+  process.chdir('/app')
 }
 
 /** The initramfs has no modprobe, so that no module is there before. */

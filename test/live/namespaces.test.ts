@@ -10,6 +10,7 @@ import { whyNotLive } from '../support/netns/live.ts'
 import { endAndFree, watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
+import { commandOf } from '../support/program/scene-programs.ts'
 
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
 const skipReason = whyNotLive()
@@ -82,13 +83,8 @@ describe('--netns=all', () => {
 
   test('nor when the process that it is known by moves on, into one with the same inode', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
-    const mover = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'test/support/netns/netns-mover.ts'],
-      {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      },
-    )
+    const [file, ...args] = commandOf('test/support/netns/netns-mover.ts')
+    const mover = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
     const lines = createInterface({ input: mover.stdout })[Symbol.asyncIterator]()
     const hear = async () => JSON.parse((await lines.next()).value)
     try {

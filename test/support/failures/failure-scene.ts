@@ -97,7 +97,8 @@ export async function untilPairs(
   netns: string,
   wanted: ReadonlyMap<string, number>,
 ): Promise<Page> {
-  await expect.poll(async () => pairsOf(await read(), netns), { timeout: 120_000 }).toEqual(wanted)
+  const often = { timeout: 120_000, interval: 250 }
+  await expect.poll(async () => pairsOf(await read(), netns), often).toEqual(wanted)
   return read()
 }
 

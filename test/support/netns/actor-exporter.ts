@@ -5,9 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** Outside every range a test uses, as are the ports pages are read from. */
 const LISTEN_PORT = 10132
 const READ_PORTS = { first: 11_000, count: 9_000 } as const
@@ -88,7 +86,6 @@ export function createExporterOperations() {
       const alone = flags.some((flag) => flag.startsWith('--netns')) ? [] : ['--netns=self']
       const command = ['dist/main.js', listen, ...alone, ...flags]
       const child = spawn(process.execPath, command, {
-        cwd: ROOT,
         env: { PATH: process.env.PATH, ...options.environment },
         stdio: ['ignore', 'ignore', 'pipe'],
       })

@@ -87,7 +87,7 @@ export async function readFreshPage(netns: Netns): Promise<Page> {
     const page = await readPage(netns)
     if (startedAtSeconds(page) * 1000 > askedAtMs && hasReadings(page)) return page
     if (Date.now() > askedAtMs + FRESH_MS) throw new Error(`No new sample within ${FRESH_MS} ms`)
-    await delay(Math.max(POLL_MS, nextSampleAtMs(page) - Date.now()))
+    await delay(Math.max(POLL_MS, msToNextSample(page)))
   }
 }
 
@@ -96,9 +96,11 @@ function hasReadings(page: Page): boolean {
   return page.value('ephemeral_port_scrape_collector_success', { collector: 'sockets' }) === 1
 }
 
-function nextSampleAtMs(page: Page): number {
-  const ended = page.value('ephemeral_port_last_sample_timestamp_seconds')
-  return (ended + page.value('ephemeral_port_sample_interval_seconds')) * 1000
+/** In how many milliseconds the next sample is due, before which the page stays as it is; not above 0 where it is late. */
+export function msToNextSample(page: Page): number {
+  const ended = page.find('ephemeral_port_last_sample_timestamp_seconds') ?? 0
+  const interval = page.find('ephemeral_port_sample_interval_seconds') ?? 0
+  return (ended + interval) * 1000 - Date.now()
 }
 
 // The timestamp is that of the end.

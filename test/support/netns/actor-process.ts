@@ -1,6 +1,6 @@
 // The actor: a process in a network namespace of its own, which does what its parent asks over the IPC channel and ends
 // with it.
-// Started by actor.ts as `node --import tsx test/support/netns/actor-process.ts`.
+// Started by actor.ts at the root of the repository.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { openLibc } from '../kernel/libc.ts'

@@ -10,6 +10,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { commandOf } from '../program/scene-programs.ts'
 import type { Call, Operations, Reply } from './actor-process.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -30,15 +31,12 @@ export interface Netns {
 /** Makes a namespace, lets `use` work in it, and leaves no process behind whatever happens. */
 export async function withNetns<T>(use: (netns: Netns) => Promise<T>): Promise<T> {
   // Its own process group, so that one signal reaches the exporters as well.
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', 'test/support/netns/actor-process.ts'],
-    {
-      cwd: ROOT,
-      detached: true,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    },
-  )
+  const [file, ...args] = commandOf('test/support/netns/actor-process.ts')
+  const child = spawn(file, args, {
+    cwd: ROOT,
+    detached: true,
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  })
   const exited = once(child, 'exit')
   try {
     return await use(await openNetns(child))

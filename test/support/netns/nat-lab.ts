@@ -4,6 +4,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import type { NodeExporter } from '../program/node-page.ts'
+import { commandOf } from '../program/scene-programs.ts'
 import { hasProgram } from '../program/tools.ts'
 import type { Page } from './actor-page.ts'
 import { whyNotLive } from './live.ts'
@@ -60,19 +61,10 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
   const [c, n, s] = ['c', 'n', 's'].map((name) => `${prefix}-${name}`) as [string, string, string]
   const processes: ChildProcess[] = []
   const start = async (name: string) => {
-    const child = spawn(
-      'ip',
-      [
-        'netns',
-        'exec',
-        name,
-        process.execPath,
-        '--import',
-        'tsx',
-        'test/support/netns/nat-peer.ts',
-      ],
-      { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
-    )
+    const command = commandOf('test/support/netns/nat-peer.ts')
+    const child = spawn('ip', ['netns', 'exec', name, ...command], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     processes.push(child)
     return openPeer(child)
   }

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { commandOf } from '../program/scene-programs.ts'
 import type { CreateOrder, CrowdOrder, CrowdReply, Member } from './netns-crowd-process.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
@@ -29,7 +30,7 @@ export async function withNetnsCrowd<T>(
   use: (crowd: NetnsCrowd) => Promise<T>,
   command: readonly string[] = [],
 ): Promise<T> {
-  const [file = '', ...args] = [...command, process.execPath, '--import', 'tsx', PROGRAM]
+  const [file = '', ...args] = [...command, ...commandOf(PROGRAM)]
   const child = spawn(file, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const exited = once(child, 'exit')
   try {

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Diagnosis } from '../../../src/diagnosis/diagnose.ts'
 import type { Snapshot } from '../../../src/snapshot.ts'
-import { type Page, parsePage } from '../netns/actor-page.ts'
+import { msToNextSample, type Page, parsePage } from '../netns/actor-page.ts'
 import { findFreePort } from './free-port.ts'
 import { type Program, type ProgramOptions, withProgram } from './program.ts'
 
@@ -27,6 +27,8 @@ export interface NodeExporter {
 
 const DEADLINE_MS = 180_000
 const POLL_MS = 50
+/** What is waited for may be something else than a sample. */
+const LONGEST_PAUSE_MS = 250
 /** The timestamps on both sides are whole milliseconds. */
 const ROUNDING_SECONDS = 0.002
 
@@ -62,7 +64,7 @@ export async function withNodeExporter<T>(
           if (Date.now() > deadline) {
             throw new Error(`Not on the page for ${DEADLINE_MS} ms. ${program.stderr()}`)
           }
-          await delay(POLL_MS)
+          await pause(page)
         }
       }
       return use({
@@ -90,6 +92,12 @@ export async function withNodeExporter<T>(
     },
     options,
   )
+}
+
+/** Waits while the page is likely to stay as it is: to read it costs both sides more than all else that a test does. */
+async function pause(page: Page | undefined): Promise<void> {
+  const ms = page === undefined ? 0 : msToNextSample(page)
+  await delay(Math.min(Math.max(ms, POLL_MS), LONGEST_PAUSE_MS))
 }
 
 /** Without the lines about other namespaces. */
