@@ -25,8 +25,8 @@ const unit = {
 export default defineConfig({
   test: {
     reporters: ['default', createSkipReporter(), ...json],
-    // Live tests wait for the kernel more than they compute: two processors are busy with three files.
-    maxWorkers: 3,
+    // Live tests wait for the kernel more than they compute: two processors are busy with four files.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -53,7 +53,11 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
+          globalSetup: 'test/support/program/scene-programs.ts',
           include: ['test/e2e/**/*.test.ts'],
+          // Browsers and servers compute, and what they are measured by are their own times.
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
         },

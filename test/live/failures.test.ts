@@ -67,7 +67,8 @@ describe('--collector.failures', () => {
           withNetns(async (three) => {
             const spaces = [one, two, three]
             await Promise.all(spaces.map((netns) => exhaust(netns, v4, v6)))
-            await withFailureExporter({ place: tracefs.place }, async (exporter) => {
+            const options = { place: tracefs.place, holdSeconds: 5 }
+            await withFailureExporter(options, async (exporter) => {
               await untilCounting(exporter, spaces.map(nameOf))
               const unknownOf = await hearOwn(exporter, tracefs.place)
               const before = await exporter.read()
@@ -232,7 +233,7 @@ describe('--collector.failures', () => {
       await call('setSysctls', { 'net.ipv4.ip_local_port_range': '40000 40999' })
       await call('open', { bind: v4, listen: 100 })
       const name = nameOf(netns)
-      await withFailureExporter({ place: tracefs.place }, async (exporter) => {
+      await withFailureExporter({ place: tracefs.place, holdSeconds: 5 }, async (exporter) => {
         await untilCounting(exporter, [name])
         await hearOwn(exporter, tracefs.place)
         const history = await keepHistory(exporter)

@@ -1,19 +1,53 @@
 // The cgroup v2 tree of this machine, for live tests that make directories in it. Where it is mounted nowhere, it is for as long
 // as the test runs: it exists on every machine whose kernel has it, beside the hierarchies of version 1 too.
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'vitest'
 import { findCgroupRoot } from '../../../src/owners/cgroup-root.ts'
+import { hasProgram } from '../program/tools.ts'
 
-/** Calls `use` with where the tree is, or skips with a reason where no directories can be made in it. */
+const LOCK = join(tmpdir(), 'ephemeral-port-exporter-test-pods.lock')
+
+/**
+ * Calls `use` with where the tree is, or skips with a reason where no directories can be made in it. Tests that share it run
+ * beside each other, and one for which there may be no pods but its own (`alone`) runs beside none of them.
+ */
 export async function withCgroupTree(
   ctx: TestContext,
   use: (root: string) => Promise<void>,
+  { alone = false }: { readonly alone?: boolean } = {},
 ): Promise<void> {
   if (process.platform !== 'linux') return ctx.skip(`needs Linux, this is ${process.platform}`)
+  if (!hasProgram('flock')) return ctx.skip('needs flock of util-linux')
+  const give = await takeLock(alone)
+  try {
+    await withMountedTree(ctx, use)
+  } finally {
+    await give()
+  }
+}
+
+/** The lock is held by a process, which ends with this one whatever happens. Returns what gives it back. */
+async function takeLock(alone: boolean): Promise<() => Promise<void>> {
+  const args = [alone ? '--exclusive' : '--shared', LOCK, 'sh', '-c', 'echo taken && exec cat']
+  const holder = spawn('flock', args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const exited = once(holder, 'exit')
+  const taken = await Promise.race([once(holder.stdout, 'data'), exited.then(() => undefined)])
+  if (taken === undefined) throw new Error('Cannot take the lock of tests that make pods')
+  return async () => {
+    holder.stdin.end()
+    await exited
+  }
+}
+
+async function withMountedTree(
+  ctx: TestContext,
+  use: (root: string) => Promise<void>,
+): Promise<void> {
   const mounted = findCgroupRoot(readFileSync('/proc/self/mountinfo', 'utf8'))
   if (mounted !== undefined) return useWritable(ctx, mounted, use)
   const root = mkdtempSync(join(tmpdir(), 'cgroup2-'))

@@ -58,7 +58,7 @@ export async function liveTest(
     (missing && `needs ${missing} of util-linux`) ??
     (existsSync('/run') ? undefined : 'needs the directory /run')
   if (why !== undefined) return ctx.skip(why)
-  await withCgroupTree(ctx, (root) => withPodNode(root, use))
+  await withCgroupTree(ctx, (root) => withPodNode(root, use), { alone: true })
 }
 
 async function withPodNode(root: string, use: (node: PodNode) => Promise<void>): Promise<void> {

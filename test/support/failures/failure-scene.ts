@@ -44,19 +44,20 @@ export interface FailureExporterOptions extends ProgramOptions {
   readonly place: string
   readonly flags?: readonly string[]
   readonly intervalMs?: number
+  /** How long a new pair is 0: longer than a busy machine takes to read a page, where a history must have seen that. */
+  readonly holdSeconds?: number
 }
 
 /** The program as it looks at the whole node and at that tracefs. */
 export function withFailureExporter<T>(
-  { place, flags = [], intervalMs = 500, ...options }: FailureExporterOptions,
+  { place, flags = [], intervalMs = 500, holdSeconds = 1, ...options }: FailureExporterOptions,
   use: (exporter: NodeExporter) => Promise<T>,
 ): Promise<T> {
   const args = [
     `--path.tracefs=${place}`,
     `--sample.interval=${intervalMs}ms`,
     '--sample.cpu-budget=1',
-    // Nor is a new pair 0 for longer.
-    '--sample.peak-window=1s',
+    `--sample.peak-window=${holdSeconds}s`,
   ]
   return withNodeExporter([...args, ...flags], use, options)
 }

@@ -2,19 +2,26 @@
 
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Those that take longest in CI, the longest first. */
+/**
+ * Those that take longest in CI, the longest first. Those that make a hundred namespaces stand beside tests whose programs
+ * look at one: every program that looks at the whole node would read all of them.
+ */
 const LONGEST = [
   'test/e2e/forecast-loads.test.ts',
   'test/live/full-pool.test.ts',
   'test/live/truth.test.ts',
   'test/live/silent-scenes.test.ts',
+  'test/live/leaks.test.ts',
+  'test/live/namespaces.test.ts',
   'test/live/failures.test.ts',
   'test/live/nat-search.test.ts',
   'test/live/kubernetes.test.ts',
-  'test/live/leaks.test.ts',
   'test/live/probe.test.ts',
+  'test/live/udp-services.test.ts',
   'test/live/failures-lives.test.ts',
-  'test/live/namespaces.test.ts',
+  'test/live/diagnosis.test.ts',
+  'test/live/nat-changes.test.ts',
+  'test/live/nat-races.test.ts',
   'test/live/foreign-truth.test.ts',
   'test/live/nat.test.ts',
 ]
