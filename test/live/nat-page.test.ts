@@ -1,5 +1,7 @@
 // What the page says of a NAT beside its promises: counters of drops, names of clients, and nothing that is not known.
 
+import { execFileSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
@@ -61,11 +63,14 @@ describe('the page about a NAT', () => {
     await withNatLab(async (lab) => {
       await lab.server.call('serve', [9001])
       lab.rules(masquerade('40000-40099'))
-      const [client = { address: '', port: 0 }] = clientPeers(1)
-      const from = Array.from({ length: 12 }, (_, at) => ({ ...client, port: 20_000 + at }))
+      // Other labs of this machine have the same addresses, and an address of two namespaces names neither.
+      const address = `10.77.1.${randomInt(100, 255)}`
+      const clients = lab.clientNetns.slice('named/'.length)
+      execFileSync('ip', ['-n', clients, 'addr', 'add', `${address}/24`, 'dev', 'c0'])
+      const from = Array.from({ length: 12 }, (_, at) => ({ address, port: 20_000 + at }))
       await lab.client.call('connect', { to: SERVER, from, timeoutMs: CONNECT_MS })
       await withNodeExporter(NAT_FLAGS, async (exporter) => {
-        const row = { client: client.address, owner: lab.clientNetns, owner_kind: 'netns' }
+        const row = { client: address, owner: lab.clientNetns, owner_kind: 'netns' }
         const value = await exporter.until((page) =>
           page.find('ephemeral_port_nat_client_used_ports', { netns: lab.netns, ...row }),
         )
