@@ -1,7 +1,7 @@
 // The process behind an owner: owners and the processes of a namespace -> the one of each owner that holds the most
 // descriptors, by /proc. Read only for pools that are nearly full, and bounded: a process may have a million descriptors.
 
-import { readdirSync, statSync } from 'node:fs'
+import { opendirSync, statSync } from 'node:fs'
 import { readProcFile } from '../kernel/proc-file.ts'
 import { SourceError } from '../observation.ts'
 import type { OwnerName, OwnerShare, Program } from '../snapshot.ts'
@@ -13,24 +13,34 @@ export interface ProgramFinderOptions {
   readonly nameUser: (uid: number) => OwnerName
 }
 
-export type FindPrograms = (
-  pids: readonly number[],
-  owners: readonly OwnerShare[],
-) => readonly (OwnerName & Program)[]
+export interface ProgramFinder {
+  /** Looks among the processes of a namespace. An owner that is named twice is looked for once. */
+  find(pids: readonly number[], owners: readonly OwnerShare[]): readonly (OwnerName & Program)[]
+  /** Call it once a sample: what may be listed in it is counted from here. */
+  renew(): void
+}
 
 /** Of a namespace. Each costs three look-ups, about 20 us. */
 const MOST_PIDS = 256
 /** Share of the ports an owner holds. A process with fewer descriptors does not hold most of them. */
 const LEAST_DESCRIPTORS_RATIO = 0.5
+/**
+ * Descriptors listed in a sample, at 2 us each: before Linux 6.2 nothing else tells how many there are. An owner may have half
+ * of what is left, so that no owner takes it all.
+ */
+const MOST_LISTED = 131_072
+/** Entries of a directory that are read at once. */
+const PIECE = 512
 /** Linux gives an answer of 16 characters (TASK_COMM_LEN). */
 const COMM_BYTES = 64
 
 /**
- * Creates the function. An owner is left out where no process of it can be seen, and where none can be told to hold its
- * ports: descriptors of other users cannot be counted without CAP_SYS_PTRACE.
+ * An owner is left out where no process of it can be seen, and where none can be told to hold its ports: descriptors of other
+ * users cannot be counted without CAP_SYS_PTRACE, and too many are not counted.
  */
-export function createProgramFinder(options: ProgramFinderOptions): FindPrograms {
+export function createProgramFinder(options: ProgramFinderOptions): ProgramFinder {
   const { procfs } = options
+  let left = MOST_LISTED
 
   function matches(pid: number, { owner, ownerKind }: OwnerName): boolean {
     const name = ownerKind === 'user' ? nameByUser(pid) : nameByCgroup(pid)
@@ -47,31 +57,72 @@ export function createProgramFinder(options: ProgramFinderOptions): FindPrograms
     return path === undefined ? undefined : options.nameCgroup(path)
   }
 
-  /** Undefined where it may not be looked at. From Linux 6.2 on the size of the directory says it. */
-  function countDescriptors(pid: number): number | undefined {
-    const directory = `${procfs}/${pid}/fd`
-    return unlessGone(() => statSync(directory).size || readdirSync(directory).length)
+  /** Numbers of descriptors by process, those that may be looked at; undefined where they are too many to be counted. */
+  function countDescriptors(pids: readonly number[]): ReadonlyMap<number, number> | undefined {
+    const counts = new Map<number, number>()
+    let allowed = Math.floor(left / 2)
+    for (const pid of pids) {
+      const directory = `${procfs}/${pid}/fd`
+      // From Linux 6.2 on the size of the directory says it.
+      const size = unlessGone(() => statSync(directory).size) ?? 0
+      const listed = size > 0 ? 0 : unlessGone(() => countEntries(directory, allowed + 1))
+      if (listed === undefined) continue
+      allowed -= listed
+      left -= listed
+      if (allowed < 0) return undefined
+      counts.set(pid, size + listed)
+    }
+    return counts
   }
 
-  function findOne(pids: readonly number[], share: OwnerShare): (OwnerName & Program) | undefined {
-    const candidates = pids.filter((pid) => matches(pid, share))
-    const counted = candidates
-      .map((pid) => ({ pid, descriptors: countDescriptors(pid) }))
-      .toSorted((a, b) => (b.descriptors ?? -1) - (a.descriptors ?? -1))
-    const [first] = counted
-    if (first === undefined) return undefined
-    const holds = (first.descriptors ?? 0) >= share.ports * LEAST_DESCRIPTORS_RATIO
+  function findPid(pids: readonly number[], share: OwnerShare): number | undefined {
+    const candidates = pids.slice(0, MOST_PIDS).filter((pid) => matches(pid, share))
+    const [only, another] = candidates
     // TIME_WAIT has no descriptor: the only process of an owner is the one all the same.
-    if (!holds && candidates.length > 1) return undefined
-    const program = readProgram(procfs, first.pid)
-    if (program === undefined) return undefined
-    const { owner, ownerKind } = share
-    return { owner, ownerKind, ...program }
+    if (another === undefined && pids.length <= MOST_PIDS) return only
+    const counts = countDescriptors(candidates)
+    if (counts === undefined) return undefined
+    const [first] = [...counts].toSorted(([, a], [, b]) => b - a)
+    if (first === undefined) return undefined
+    const [pid, descriptors] = first
+    return descriptors >= share.ports * LEAST_DESCRIPTORS_RATIO ? pid : undefined
   }
 
-  return (pids, owners) => {
-    const asked = pids.slice(0, MOST_PIDS)
-    return owners.flatMap((share) => findOne(asked, share) ?? [])
+  function findOne(pids: readonly number[], share: OwnerShare): (OwnerName & Program)[] {
+    const pid = findPid(pids, share)
+    const program = pid === undefined ? undefined : readProgram(procfs, pid)
+    if (program === undefined) return []
+    const { owner, ownerKind } = share
+    return [{ owner, ownerKind, ...program }]
+  }
+
+  return {
+    find: (pids, owners) => mergeShares(owners).flatMap((share) => findOne(pids, share)),
+    renew: () => {
+      left = MOST_LISTED
+    },
+  }
+}
+
+/** One share of each owner, the largest. */
+function mergeShares(owners: readonly OwnerShare[]): readonly OwnerShare[] {
+  const largest = new Map<string, OwnerShare>()
+  for (const share of owners) {
+    const key = `${share.ownerKind} ${share.owner}`
+    if (share.ports > (largest.get(key)?.ports ?? 0)) largest.set(key, share)
+  }
+  return [...largest.values()]
+}
+
+/** Counts the entries of a directory, up to `most`. */
+function countEntries(path: string, most: number): number {
+  const directory = opendirSync(path, { bufferSize: PIECE })
+  try {
+    let count = 0
+    while (count < most && directory.readSync() !== null) count++
+    return count
+  } finally {
+    directory.closeSync()
   }
 }
 

@@ -36,7 +36,7 @@ export interface NodeNames {
   nameOwnersOf(
     namespace: number,
   ): (by: 'cgroup' | 'user', ids: ReadonlySet<number>) => (id: number) => OwnerName | undefined
-  /** Forgets what only other namespaces than these needed. */
+  /** Call it once a sample: forgets what only other namespaces than these needed. */
   retain(namespaces: ReadonlyMap<number, unknown>): void
   /** Names the pod that has that address for itself. */
   namePodAt(address: string): OwnerName | undefined
@@ -117,7 +117,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     return nameOwner(identity, { containerNames })
   }
 
-  const findPrograms = createProgramFinder({
+  const programs = createProgramFinder({
     procfs,
     nameCgroup: namePath,
     nameUser: (uid) => nameUser(uid, userNames()),
@@ -161,6 +161,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     },
     retain(namespaces) {
       for (const id of idsOf.keys()) if (!namespaces.has(id)) idsOf.delete(id)
+      programs.renew()
       tree?.retain(new Set([...idsOf.values()].flatMap((ids) => [...ids])))
       if (identities.size > MOST_IDENTITIES) identities.clear()
     },
@@ -174,7 +175,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     },
     programsOf({ identity, last }) {
       const owners = listSuspects(last.state)
-      return owners.length === 0 ? NO_PROGRAMS : findPrograms(identity.namespace.pids, owners)
+      return owners.length === 0 ? NO_PROGRAMS : programs.find(identity.namespace.pids, owners)
     },
     collectors() {
       const success = problem === undefined
