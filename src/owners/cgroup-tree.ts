@@ -1,7 +1,7 @@
 // The cgroup v2 tree: a socket's cgroup id -> path of the directory below the mount. A socket's id is the inode number of
 // its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices.
 
-import { readdirSync, statSync } from 'node:fs'
+import { opendirSync, statSync } from 'node:fs'
 import { refusal } from '../kernel/proc-file.ts'
 
 /** What a refresh did: nothing, a part of a walk, the rest of it, or the rest of it up to the limit. */
@@ -14,10 +14,12 @@ export interface CgroupTree {
    */
   resolve(id: number): string | undefined
   /**
-   * Looks for those of the `wanted` ids that were never looked for. Call it once a sample with all ids seen. Throws
-   * SourceError when there is no tree to walk; what was known stays known.
+   * Looks for those of the `wanted` ids that no walk of the whole tree has looked for. Throws SourceError when there is no
+   * tree to walk; what was known stays known.
    */
   refresh(wanted: Iterable<number>): CgroupWalk
+  /** The ids that were not found because the last walk that looked for them came to the limit. It is tried again. */
+  countUnreached(): number
   /** Forgets the directories that are gone and whose id nobody carries any more. */
   retain(inUse: ReadonlySet<number>): void
 }
@@ -36,11 +38,13 @@ export interface CgroupTreeOptions {
 /** Five seconds, the default interval, less what its timer may be early. */
 const GAP_MS = 4_500
 const SLICE_MS = 200
-const MAX_DIRECTORIES = 100_000
+export const MAX_DIRECTORIES = 100_000
 /** A walk over 2,000 directories takes about 20 ms of CPU; over a tree of any size it may take 2 % of the time. */
 const IDLE_PER_BUSY = 50
 
 const ROOT_ID = 1
+/** Entries of a directory that are read at once: a cgroup has some fifty files. */
+const PIECE = 128
 
 interface Directory {
   readonly id: number
@@ -50,8 +54,8 @@ interface Directory {
 interface Walk {
   readonly number: number
   readonly startedAtMs: number
-  readonly directories: Generator<Directory, void, void>
-  /** The ids that were unknown at the start: whichever of them it does not find is gone. */
+  readonly next: () => Directory | undefined
+  /** The ids that were unknown at the start: whichever of them a complete walk does not find is gone. */
   readonly asked: readonly number[]
   seen: number
   busyMs: number
@@ -67,6 +71,7 @@ export function createCgroupTree({
   /** With the number of the walk that saw it last. An id is never given to a second directory. */
   const known = new Map<number, { readonly path: string; seenBy: number }>()
   const gone = new Set<number>()
+  const unreached = new Set<number>()
   let walk: Walk | undefined
   let walks = 0
   let lastFinished = 0
@@ -80,17 +85,17 @@ export function createCgroupTree({
     )
     if (asked.length === 0) return undefined
     nextWalkAtMs = startedAtMs + gapMs
-    const directories = listDirectories(root)
-    return { number: ++walks, startedAtMs, directories, asked, seen: 0, busyMs: 0 }
+    const next = walkFairly(root, maxDirectories)
+    return { number: ++walks, startedAtMs, next, asked, seen: 0, busyMs: 0 }
   }
 
   function advance(current: Walk): CgroupWalk {
     const fromMs = monotonicMs()
     for (;;) {
-      const { value: directory } = current.directories.next()
+      const directory = current.next()
       if (directory === undefined) return finish(current, fromMs, 'complete')
-      see(current, directory)
       if (current.seen >= maxDirectories) return finish(current, fromMs, 'limited')
+      see(current, directory)
       const nowMs = monotonicMs()
       if (nowMs - fromMs < sliceMs) continue
       current.busyMs += nowMs - fromMs
@@ -105,10 +110,12 @@ export function createCgroupTree({
     else before.seenBy = current.number
   }
 
-  function finish(current: Walk, fromMs: number, outcome: CgroupWalk): CgroupWalk {
+  function finish(current: Walk, fromMs: number, outcome: 'complete' | 'limited'): CgroupWalk {
     const busyMs = current.busyMs + monotonicMs() - fromMs
     nextWalkAtMs = current.startedAtMs + Math.max(gapMs, busyMs * IDLE_PER_BUSY)
-    for (const id of current.asked) if (!known.has(id)) gone.add(id)
+    const missing = [...current.asked, ...unreached].filter((id) => !known.has(id))
+    unreached.clear()
+    for (const id of missing) (outcome === 'limited' ? unreached : gone).add(id)
     lastFinished = current.number
     walk = undefined
     return outcome
@@ -126,32 +133,91 @@ export function createCgroupTree({
         throw error
       }
     },
+    countUnreached: () => unreached.size,
     retain: (inUse) => {
       for (const [id, { seenBy }] of known) {
         if (seenBy < lastFinished && !inUse.has(id)) known.delete(id)
       }
-      for (const id of gone) if (!inUse.has(id)) gone.delete(id)
+      for (const ids of [gone, unreached]) {
+        for (const id of ids) if (!inUse.has(id)) ids.delete(id)
+      }
     },
   }
 }
 
-/** Depth first. Directories may come and go meanwhile: one that stays all the time is always among them. */
-function* listDirectories(root: string): Generator<Directory, void, void> {
+/** A directory that has others in it. */
+interface Branch {
+  readonly path: string
+  /** Those that nobody has looked at yet; undefined before they are listed. */
+  names: string[] | undefined
+  /** Those that have others in them, and are not all seen. */
+  readonly branches: Branch[]
+  turn: number
+}
+
+/**
+ * Creates the function that returns the next directory, at last undefined. It takes one from each subdirectory in turn, which
+ * does the same: whoever makes many waits for the others, and they do not wait for it. Directories may come and go meanwhile.
+ * One that stays all the time is always among them, unless there are too many.
+ */
+function walkFairly(root: string, most: number): () => Directory | undefined {
   const device = readDevice(root)
-  const pending = ['']
-  for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
+  const trunk = createBranch('')
+  let isStarted = false
+
+  function look(path: string, parent: Branch | undefined): Directory | undefined {
     const found = unlessRefused(path, () => statSync(root + path))
-    if (found === undefined || found.dev !== device) continue
-    // 64 bits in the kernel, exact in a number up to 2^53: more than any machine has ever made.
-    yield { id: found.ino, path: path === '' ? '/' : path }
+    if (found === undefined || found.dev !== device) return undefined
     // kernfs counts subdirectories as links (fs/kernfs/inode.c:kernfs_refresh_inode): not listing the files of the leaves
     // makes the walk three times as fast. Filesystems that do not count say 1.
-    if (found.nlink === 2) continue
-    const entries = unlessRefused(path, () => readdirSync(root + path, { withFileTypes: true }))
-    for (const entry of entries ?? []) {
-      if (entry.isDirectory()) pending.push(`${path}/${entry.name}`)
+    if (found.nlink !== 2) parent?.branches.push(createBranch(path))
+    // 64 bits in the kernel, exact in a number up to 2^53: more than any machine has ever made.
+    return { id: found.ino, path: path === '' ? '/' : path }
+  }
+
+  function take(branch: Branch): Directory | undefined {
+    const { path, branches } = branch
+    const names = unlessRefused(path, () => (branch.names ??= listNames(root + path, most))) ?? []
+    for (let name = names.pop(); name !== undefined; name = names.pop()) {
+      const directory = look(`${path}/${name}`, branch)
+      if (directory !== undefined) return directory
+    }
+    for (;;) {
+      const at = branch.turn < branches.length ? branch.turn : 0
+      const next = branches[at]
+      if (next === undefined) return undefined
+      const directory = take(next)
+      branch.turn = directory === undefined ? at : at + 1
+      if (directory !== undefined) return directory
+      branches.splice(at, 1)
     }
   }
+
+  return () => {
+    if (isStarted) return take(trunk)
+    isStarted = true
+    return look('', undefined)
+  }
+}
+
+function createBranch(path: string): Branch {
+  return { path, names: undefined, branches: [], turn: 0 }
+}
+
+/** Names of the first subdirectories: a walk does not see more. */
+function listNames(path: string, most: number): string[] {
+  const names: string[] = []
+  const directory = opendirSync(path, { bufferSize: PIECE })
+  try {
+    while (names.length < most) {
+      const entry = directory.readSync()
+      if (entry === null) break
+      if (entry.isDirectory()) names.push(entry.name)
+    }
+  } finally {
+    directory.closeSync()
+  }
+  return names
 }
 
 /** Checks the root: anything else has inode numbers too, a v1 hierarchy even ones that look like the ids of sockets. */

@@ -14,7 +14,7 @@ import {
   parseProcCgroup,
 } from '../owners/cgroup-path.ts'
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
-import { type CgroupTree, createCgroupTree } from '../owners/cgroup-tree.ts'
+import { type CgroupTree, createCgroupTree, MAX_DIRECTORIES } from '../owners/cgroup-tree.ts'
 import { nameOwner, nameUser } from '../owners/owner.ts'
 import { createProgramFinder, readProgram, readRealUid } from '../owners/programs.ts'
 import { createUserNames } from '../owners/user-names.ts'
@@ -178,8 +178,9 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       return owners.length === 0 ? NO_PROGRAMS : programs.find(identity.namespace.pids, owners)
     },
     collectors() {
-      const success = problem === undefined
-      const row = { collector: 'owners', success, durationSeconds: seconds, problem }
+      const told = problem ?? describeUnreached(tree)
+      const success = told === undefined
+      const row = { collector: 'owners', success, durationSeconds: seconds, problem: told }
       seconds = 0
       return options.owners ? [row] : []
     },
@@ -190,6 +191,13 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       return wanted
     },
   }
+}
+
+/** Undefined where every cgroup that has sockets was looked for in the whole tree. */
+function describeUnreached(tree: CgroupTree | undefined): string | undefined {
+  const unreached = tree?.countUnreached() ?? 0
+  if (unreached === 0) return undefined
+  return `Cannot name ${unreached} cgroups with sockets: there are more than ${MAX_DIRECTORIES} cgroups`
 }
 
 /** Undefined when the process has ended. */

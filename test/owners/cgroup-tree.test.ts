@@ -97,7 +97,7 @@ describe('refresh()', () => {
     for (let i = 0; i < 20; i++) make(`/d${i}`)
     const { tree, clock } = createTree({ sliceMs: 10, gapMs: 0 })
     expect(tree.refresh([NOBODY])).toBe('partial')
-    // Depth first: the directories of the root have been listed by now, and this one is not among them.
+    // The directories of the root have been listed by now, and this one is not among them.
     const late = make('/late')
     expect(tree.refresh([NOBODY, late])).toBe('partial')
     expect(tree.refresh([NOBODY, late])).toBe('complete')
@@ -109,14 +109,79 @@ describe('refresh()', () => {
     expect(tree.resolve(late)).toBe('/late')
   })
 
-  test('stops at the limit, and does not try again for the same ids', () => {
+  test('stops at the limit, and says of how many ids it has not found the cgroup', () => {
     const ids = Array.from({ length: 50 }, (_, i) => make(`/d${i}`))
-    const { tree, clock } = createTree({ maxDirectories: 20 })
+    const { tree } = createTree({ maxDirectories: 20 })
     expect(tree.refresh(ids)).toBe('limited')
     // The root is one of the twenty.
     expect(ids.filter((id) => tree.resolve(id) !== undefined)).toHaveLength(19)
+    expect(tree.countUnreached()).toBe(31)
+    tree.retain(new Set(ids.slice(0, 30)))
+    expect(tree.countUnreached()).toBe(ids.slice(0, 30).filter((id) => !tree.resolve(id)).length)
+    tree.retain(new Set())
+    expect(tree.countUnreached()).toBe(0)
+  })
+
+  test('is complete where there are just as many directories as it may see', () => {
+    for (let i = 0; i < 19; i++) make(`/d${i}`)
+    const { tree } = createTree({ maxDirectories: 20 })
+    expect(tree.refresh([NOBODY])).toBe('complete')
+    expect(tree.countUnreached()).toBe(0)
+  })
+
+  test('looks again for what the limit left out, until it is found or known to be gone', () => {
+    const ids = Array.from({ length: 50 }, (_, i) => make(`/d${i}`))
+    const { tree, clock } = createTree({ maxDirectories: 20, gapMs: 4_500 })
+    expect(tree.refresh([...ids, NOBODY])).toBe('limited')
+    const [left = 0] = ids.filter((id) => tree.resolve(id) === undefined)
+    expect(tree.refresh([left])).toBe('idle')
     clock.ms += 1e6
-    expect(tree.refresh(ids)).toBe('idle')
+    expect(tree.refresh([left])).toBe('limited')
+    expect(tree.resolve(left)).toBeUndefined()
+    for (const [i, id] of ids.entries()) if (id !== left) rmdirSync(`${root}/d${i}`)
+    clock.ms += 1e6
+    expect(tree.refresh([left])).toBe('complete')
+    expect(tree.resolve(left)).toBe(`/d${ids.indexOf(left)}`)
+    expect(tree.countUnreached()).toBe(0)
+    clock.ms += 1e6
+    expect(tree.refresh([left, NOBODY])).toBe('idle')
+  })
+
+  // Wide, deep, in a chain, and in the first and the last place of a listing.
+  test.each([
+    { name: 'in one directory', paths: (i: number) => `/u.slice/evil/e${i}` },
+    { name: 'in a chain', paths: (i: number) => `/u.slice/evil${'/e'.repeat(i)}` },
+    { name: 'in many directories', paths: (i: number) => `/u.slice/e${i % 20}/f${i % 5}/g${i}` },
+    { name: 'listed first', paths: (i: number) => `/0.slice/0${i}/0` },
+    { name: 'listed last', paths: (i: number) => `/zz.slice/zz${i}/zz` },
+  ])('finds everybody beside the cgroups that a tenant made $name', ({ paths }) => {
+    const others = [
+      '/init.scope',
+      '/system.slice/db.service',
+      '/system.slice/web.service/worker',
+      '/kubepods.slice/kubepods-burstable.slice/pod1/container1',
+      '/kubepods.slice/kubepods-burstable.slice/pod2/container2',
+    ]
+    const before = others.slice(0, 3).map(make)
+    for (let i = 0; i < 150; i++) make(paths(i))
+    const ids = [...before, ...others.slice(3).map(make)]
+    const { tree } = createTree({ maxDirectories: 70 })
+    expect(tree.refresh([...ids, NOBODY])).toBe('limited')
+    expect(ids.map((id) => tree.resolve(id))).toEqual(others)
+    expect(tree.countUnreached()).toBe(1)
+  })
+
+  test('shares what it may see among tenants, each of which makes more', () => {
+    const ids = ['a', 'b', 'c', 'd'].map((tenant) => {
+      make(`/t.slice/${tenant}`)
+      return Array.from({ length: 60 }, (_, i) => make(`/t.slice/${tenant}/${i % 6}/c${i}`))
+    })
+    const { tree } = createTree({ maxDirectories: 102 })
+    expect(tree.refresh(ids.flat())).toBe('limited')
+    // The root, the slice and of each tenant 25: itself, six and 18 of the sixty.
+    for (const those of ids) {
+      expect(those.filter((id) => tree.resolve(id) !== undefined)).toHaveLength(18)
+    }
   })
 
   test('survives directories that vanish while it walks', () => {
