@@ -27,7 +27,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
   [/^pods\//, /^((sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
-  [/^owners\//, /^((observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:fs)$/],
+  [/^owners\//, /^((observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:(crypto|fs))$/],
   [
     /^failures\//,
     /^((observation|sample)\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:(crypto|fs))$/,

@@ -4,6 +4,7 @@
 
 import { chooseName, createNameRegister, isNamedByUid } from '../namespaces/names.ts'
 import { shortenContainerId } from '../owners/cgroup-path.ts'
+import { shortenLabel } from '../owners/label.ts'
 import type { GivenName } from '../sample.ts'
 import type { NetnsName } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
@@ -13,6 +14,9 @@ export interface Naming {
   /** Names those of which something is known by now; returns the names it gave, by lasting key. */
   nameAll(watched: ReadonlyMap<number, Watched>, nowSeconds: number): readonly GivenName[]
 }
+
+/** Leaves room for the `~2` of a second one. */
+const MOST_NAME_BYTES = 250
 
 /** `given`: names that earlier workers gave. */
 export function createNaming(
@@ -33,7 +37,7 @@ export function createNaming(
   function choose({ identity }: Watched, nowSeconds: number): NetnsName | undefined {
     const { namespace } = identity
     const isHost = namespace.ofInit || identity.initial
-    return chooseName({
+    const name = chooseName({
       special: isHost ? 'host' : namespace.own ? 'self' : undefined,
       podUid: identity.podUid,
       pod: identity.pod,
@@ -44,6 +48,7 @@ export function createNaming(
       processAgeSeconds: namespace.processAgeSeconds,
       podNames: names.podNames(),
     })
+    return name && { ...name, netns: shortenLabel(name.netns, MOST_NAME_BYTES) }
   }
 
   return {

@@ -40,3 +40,14 @@ test('the name is kept for one that is still to be read, but not for one that is
   real.published.leftOut = true
   expect(nameAll([forged, real])).toEqual([name, undefined])
 })
+
+test('a name that is too long for a label is cut, and a second one of it is called so all the same', () => {
+  const all = [watch(2), watch(3), watch(4)]
+  for (const [i, { identity }] of all.entries())
+    identity.containerId = 'x'.repeat(i < 2 ? 255 : 254)
+  const [first = '', second, other = ''] = nameAll(all)
+  expect(first).toMatch(/^container\/x{223}~[0-9a-f]{16}$/)
+  expect(second).toBe(`${first}~2`)
+  expect(other).toMatch(/^container\/x{223}~[0-9a-f]{16}$/)
+  expect(other).not.toBe(first)
+})
