@@ -8,7 +8,10 @@ export type ContainerRuntime = 'docker' | 'containerd' | 'cri-o' | 'podman' | Na
 
 export interface CgroupIdentity {
   readonly kind: 'unit' | 'container' | 'pod' | 'cgroup'
-  /** Unit name, first 12 digits of the container id or its name, pod UID; else the path itself. Never empty. */
+  /**
+   * Unit name, first 12 digits of the container id or its name, behind `within` where there is one, pod UID; else the path
+   * itself. Never empty.
+   */
   readonly name: string
   /** A unit of a user's own manager carries that manager's: `user@1000.service/app.service`. */
   readonly unit?: string
@@ -20,6 +23,11 @@ export interface CgroupIdentity {
    */
   readonly podUid?: string
   readonly runtime?: ContainerRuntime
+  /**
+   * The unit, user's slice or container that a container's cgroup lies in. Whoever has that may call cgroups in it like
+   * those of anybody's containers, which they are not.
+   */
+  readonly within?: string
 }
 
 const SHORT_ID_DIGITS = 12
@@ -28,6 +36,11 @@ const SHORT_ID_DIGITS = 12
 export function shortenContainerId(id: string): string {
   return /^[0-9a-f]{64}$/.test(id) ? id.slice(0, SHORT_ID_DIGITS) : id
 }
+
+const UNIT = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/
+
+/** Those of the runtimes themselves: what they have made below is the node's. */
+const RUNTIME_UNIT = /^(?:containerd|crio|docker|kubelet)\.service$|^runc-bpm-garden\.scope$/
 
 /** What stands before an id, or as the directory above it. */
 const runtimes: Readonly<Record<string, ContainerRuntime>> = {
@@ -42,38 +55,79 @@ const runtimes: Readonly<Record<string, ContainerRuntime>> = {
 
 /**
  * The outermost pod wins, then the container right inside it, or without a pod the outermost container: those are the ones
- * that the node's API server and runtime know. What a container's own systemd or Docker made below is part of it.
+ * that the node's API server and runtime know. What a container's own systemd or Docker made below is part of it. A user, a
+ * unit or a container may have pods and containers of its own: their names begin with whose they are, and a user has no pods.
  */
 export function parseCgroupPath(path: string): CgroupIdentity {
-  const parts = splitPath(path)
-  const podAt = parts.findIndex((part) => parsePodUid(part) !== undefined)
-  const podUid = parsePodUid(parts[podAt] ?? '')
-  const pod = podUid === undefined ? {} : { podUid }
-
-  const container = findContainer(parts, podAt + 1)
+  const { parts, podUid, container, holder } = readPlaces(path)
+  const pod = podUid === undefined || holder?.isUser ? {} : { podUid }
   if (container !== undefined) {
-    return {
-      kind: 'container',
-      name: shortenContainerId(container.containerId),
-      ...container,
-      ...pod,
-    }
+    const { at: _, ...told } = container
+    const shortId = shortenContainerId(container.containerId)
+    if (holder === undefined) return { kind: 'container', name: shortId, ...told, ...pod }
+    const within = holder.name
+    return { kind: 'container', name: `${within}/${shortId}`, ...told, ...pod, within }
   }
-  if (podUid !== undefined) return { kind: 'pod', name: podUid, podUid }
+  if (podUid !== undefined && holder === undefined) return { kind: 'pod', name: podUid, podUid }
+  if (holder?.container !== undefined) {
+    const { at: _, ...told } = holder.container
+    return { kind: 'container', name: holder.name, ...told }
+  }
   const unit = findUnit(parts)
   if (unit !== undefined) return { kind: 'unit', name: unit, unit }
   return { kind: 'cgroup', name: path === '' ? '/' : path }
 }
 
 /**
- * The id of the outermost pod or container in a path; undefined where there is none. Whoever is in it may call cgroups below
- * as they like, but cannot leave it.
+ * The id of the outermost pod or container in a path, or the user whose it is; undefined where there is none. Whoever is in it
+ * may call cgroups below as they like, but cannot leave it.
  */
 export function findOutermostId(path: string): string | undefined {
+  const { podUid, container, holder } = readPlaces(path)
+  if (holder?.container !== undefined) return holder.container.containerId
+  if (holder?.isUser) return holder.name
+  return podUid ?? container?.containerId
+}
+
+interface Holder {
+  readonly name: string
+  /** Whether a user has it, or somebody in it. */
+  readonly isUser: boolean
+  /** Undefined where it is none. */
+  readonly container: Container | undefined
+}
+
+interface Places {
+  readonly parts: readonly string[]
+  readonly podUid: string | undefined
+  /** The one in the pod, or without a pod the outermost. */
+  readonly container: Container | undefined
+  /** Who has what the pod, or without a pod the container, lies in. */
+  readonly holder: Holder | undefined
+}
+
+function readPlaces(path: string): Places {
   const parts = splitPath(path)
   const podAt = parts.findIndex((part) => parsePodUid(part) !== undefined)
-  const around = podAt < 0 ? parts : parts.slice(0, podAt)
-  return findContainer(around, 0)?.containerId ?? parsePodUid(parts[podAt] ?? '')
+  const podUid = parsePodUid(parts[podAt] ?? '')
+  const container = findContainer(parts, podAt + 1)
+  const at = podUid === undefined ? container?.at : podAt
+  const holder = at === undefined ? undefined : findHolder(parts.slice(0, at))
+  return { parts, podUid, container, holder }
+}
+
+/** The outermost container or unit of those directories, or the slice of a user. */
+function findHolder(around: readonly string[]): Holder | undefined {
+  const names = around.map((part) => part.replace(/^_/, ''))
+  const container = findContainer(around, 0)
+  const users = names.find((name) => /^user-\d+\.slice$|^user@.*\.service$/.test(name))
+  const unitAt = names.findIndex((name) => UNIT.test(name) && !RUNTIME_UNIT.test(name))
+  const isUser = users !== undefined
+  if (container !== undefined && (unitAt < 0 || container.at <= unitAt)) {
+    return { name: shortenContainerId(container.containerId), isUser, container }
+  }
+  const name = names[unitAt] ?? users
+  return name === undefined ? undefined : { name, isUser, container: undefined }
 }
 
 /**
@@ -127,10 +181,13 @@ function parsePodUid(part: string): string | undefined {
   return match.exec(part)?.[1]?.toLowerCase().replaceAll('_', '-')
 }
 
-function findContainer(
-  parts: readonly string[],
-  from: number,
-): { readonly containerId: string; readonly runtime?: ContainerRuntime } | undefined {
+interface Container {
+  readonly at: number
+  readonly containerId: string
+  readonly runtime?: ContainerRuntime
+}
+
+function findContainer(parts: readonly string[], from: number): Container | undefined {
   for (let at = from; at < parts.length; at++) {
     const [, prefix, containerId] =
       /^(?:(.+)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(parts[at] ?? '') ?? []
@@ -141,11 +198,11 @@ function findContainer(
     const isPodmanPod = prefix === undefined && above === 'libpod_parent'
     if (containerId === undefined) {
       const named = findNamedContainer(parts, at)
-      if (named !== undefined) return named
+      if (named !== undefined) return { at, ...named }
     }
     if (containerId === undefined || isMonitor || isPodmanPod) continue
     const runtime = runtimes[prefix ?? above]
-    return runtime === undefined ? { containerId } : { containerId, runtime }
+    return runtime === undefined ? { at, containerId } : { at, containerId, runtime }
   }
   return undefined
 }
@@ -175,6 +232,5 @@ function findFirstUnit(
     return name === undefined ? undefined : { name, isSlice: true, below: [] }
   }
   const name = names[at] ?? ''
-  const isUnit = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/.test(name)
-  return isUnit ? { name, isSlice: false, below: parts.slice(at + 1) } : undefined
+  return UNIT.test(name) ? { name, isSlice: false, below: parts.slice(at + 1) } : undefined
 }

@@ -2,15 +2,20 @@
 
 import type { OwnerName } from '../snapshot.ts'
 import type { CgroupIdentity } from './cgroup-path.ts'
+import { shortenLabel } from './label.ts'
 
 export interface OwnerNames {
   /** Name that Kubernetes gives a container, by full container id. */
   readonly containerNames: ReadonlyMap<string, string>
 }
 
-export function nameOwner(identity: CgroupIdentity, { containerNames }: OwnerNames): OwnerName {
-  const known = containerNames.get(identity.containerId ?? '')
-  return { owner: known ?? identity.name, ownerKind: identity.kind }
+/** Only a container of the node's has the name that Kubernetes gave it: whoever may make cgroups may call them like it. */
+export function nameOwner(
+  { kind, name, containerId, within }: CgroupIdentity,
+  { containerNames }: OwnerNames,
+): OwnerName {
+  const known = within === undefined ? containerNames.get(containerId ?? '') : undefined
+  return { owner: shortenLabel(known ?? name), ownerKind: kind }
 }
 
 /** Names the user, else the number, for machines without cgroup v2 and kernels that do not tell a socket's. */

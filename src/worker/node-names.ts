@@ -15,6 +15,7 @@ import {
 } from '../owners/cgroup-path.ts'
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
 import { type CgroupTree, createCgroupTree, MAX_DIRECTORIES } from '../owners/cgroup-tree.ts'
+import { shortenLabel } from '../owners/label.ts'
 import { nameOwner, nameUser } from '../owners/owner.ts'
 import { createProgramFinder, readProgram, readRealUid } from '../owners/programs.ts'
 import { createUserNames } from '../owners/user-names.ts'
@@ -113,7 +114,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
       identity = parseCgroupPath(path)
       identities.set(path, identity)
     }
-    want(identity)
+    if (identity.within === undefined) want(identity)
     return nameOwner(identity, { containerNames })
   }
 
@@ -167,7 +168,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
     },
     namePodAt(address) {
       const pod = podsByAddress.get(address)
-      return pod && { owner: `${pod.namespace}/${pod.name}`, ownerKind: 'pod' }
+      return pod && { owner: shortenLabel(`${pod.namespace}/${pod.name}`), ownerKind: 'pod' }
     },
     nameProcess(pid, path) {
       const uid = path === '/' ? readUser(`${procfs}/${pid}`) : undefined

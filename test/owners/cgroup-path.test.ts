@@ -85,6 +85,9 @@ describe('findOutermostId()', () => {
     [`/docker/${id}/docker/${other}`, id],
     [`/lxc.payload.web/pod${uid}/${id}`, 'web'],
     [`/user.slice/user-1000.slice/session-3.scope`, undefined],
+    [`/user.slice/user-1000.slice/user@1000.service/kubepods/pod${uid}/${id}`, 'user@1000.service'],
+    [`/user.slice/user-1000.slice/user@1000.service/docker-${id}.scope`, 'user@1000.service'],
+    [`/lxc.payload.web/user.slice/user-1000.slice/user@1000.service/pod${uid}/${id}`, 'web'],
   ])('of %s is %s', (path, outermost) => {
     expect(other).not.toBe(id)
     expect(findOutermostId(path)).toBe(outermost)

@@ -25,6 +25,49 @@ describe('nameOwner()', () => {
       ownerKind: 'container',
     })
   })
+
+  const victim = `kubepods-pod${uid.replaceAll('-', '_')}.slice/cri-containerd-${id}.scope`
+  const user = '/user.slice/user-1000.slice/user@1000.service'
+  const outer = 'f'.repeat(64)
+
+  test.each([
+    [`${user}/app.slice/${victim}`, 'user@1000.service/c0ffee123456'],
+    [`${user}/app.slice/libpod-${id}.scope`, 'user@1000.service/c0ffee123456'],
+    [`/user.slice/user-1000.slice/session-3.scope/${victim}`, 'session-3.scope/c0ffee123456'],
+    [`/system.slice/ci.service/kubepods.slice/${victim}`, 'ci.service/c0ffee123456'],
+    [`/system.slice/ci.service/docker/${id}`, 'ci.service/c0ffee123456'],
+    [`/docker/${outer}/kubepods.slice/${victim}`, `${'f'.repeat(12)}/c0ffee123456`],
+    [`/docker/${outer}/docker/${id}`, 'f'.repeat(12)],
+    [`/lxc.payload.web/${victim}`, 'web/c0ffee123456'],
+  ])('does not give the name of a container to %s', (path, owner) => {
+    const containerNames = new Map([[id, 'shop/checkout-1/app']])
+    for (const seen of [path, `/../..${path}`]) {
+      const found = nameOwner(parseCgroupPath(seen), { containerNames })
+      expect(found).toEqual({ owner, ownerKind: 'container' })
+    }
+  })
+
+  test.each([
+    [`${user}/app.slice/kubepods-pod${uid}.slice`, 'user@1000.service', 'unit'],
+    [`/system.slice/ci.service/kubepods/pod${uid}`, 'ci.service', 'unit'],
+    [`/docker/${outer}/kubepods/pod${uid}`, 'f'.repeat(12), 'container'],
+  ] as const)('does not give the name of a pod to %s', (path, owner, ownerKind) => {
+    const containerNames = new Map<string, string>()
+    expect(nameOwner(parseCgroupPath(path), { containerNames })).toEqual({ owner, ownerKind })
+  })
+
+  test('cuts what is too long for a label, each in a way of its own', () => {
+    const paths = ['x', 'y'].flatMap((end) => [
+      `/tenant/${'d'.repeat(255)}${`/${'d'.repeat(254)}`.repeat(14)}${end}`,
+      `${user}/app.slice/${'d'.repeat(246)}${end}.service`,
+      `${user}/lxc.payload.${'d'.repeat(242)}${end}`,
+    ])
+    const owners = paths.map(
+      (path) => nameOwner(parseCgroupPath(path), { containerNames: new Map() }).owner,
+    )
+    expect(new Set(owners).size).toBe(paths.length)
+    expect(owners.map((owner) => owner.length)).toEqual(paths.map(() => 256))
+  })
 })
 
 describe('nameUser()', () => {

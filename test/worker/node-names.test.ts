@@ -1,5 +1,5 @@
-// What the collector of owners says of a tree of cgroups that is larger than a walk may be, with directories of an ordinary
-// filesystem in the place of cgroups.
+// Whose cgroups are, and what the collector of owners says of a tree that is larger than a walk may be, with directories of
+// an ordinary filesystem in the place of cgroups.
 
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,14 +27,17 @@ const make = (path: string) => {
   return statSync(root + path).ino
 }
 
-function createNames() {
-  const names = createNodeNames({
+const createNames = () =>
+  createNodeNames({
     procfs: '/proc',
     cgroup: root,
     owners: true,
-    kubernetes: false,
+    kubernetes: true,
     monotonicSeconds: () => clock.ms / 1_000,
   })
+
+function startSampling() {
+  const names = createNames()
   /** A sample in which a namespace has sockets of these cgroups. */
   return (...ids: readonly number[]) => {
     clock.ms += 600_000
@@ -52,13 +55,17 @@ describe('a tenant with more cgroups than a walk may see', () => {
   test('blinds nobody', () => {
     const db = make('/system.slice/db.service')
     for (let i = 0; i < 100; i++) make(`${EVIL}/evil${i}`)
-    expect(createNames()(db)).toEqual({ owners: ['db.service'], success: true, problem: undefined })
+    expect(startSampling()(db)).toEqual({
+      owners: ['db.service'],
+      success: true,
+      problem: undefined,
+    })
   })
 
   test('is not passed over in silence where its own are not found, and they come back', () => {
     const db = make('/system.slice/db.service')
     const evil = Array.from({ length: 100 }, (_, i) => make(`${EVIL}/evil${i}.service`))
-    const sample = createNames()
+    const sample = startSampling()
     const { owners, success, problem } = sample(db, ...evil)
     expect(owners[0]).toBe('db.service')
     // The root, the way to the tenant's, and db.service with its slice.
@@ -82,8 +89,32 @@ describe('a tenant with more cgroups than a walk may see', () => {
 
   test('is no problem any more once its sockets are gone', () => {
     const evil = Array.from({ length: 100 }, (_, i) => make(`${EVIL}/evil${i}`))
-    const sample = createNames()
+    const sample = startSampling()
     expect(sample(...evil).success).toBe(false)
     expect(sample().success).toBe(true)
   })
+})
+
+test('a pod that a user, a service or a container calls a cgroup after is not asked for and not named', () => {
+  const containerId = 'c0ffee123456'.padEnd(64, '7')
+  const podUid = 'e8f4e951-6367-4c5b-ad38-6f67cb4b6bbf'
+  const below = `kubepods/burstable/pod${podUid}/${containerId}`
+  const forged = [`${EVIL}/${below}`, `/ci.service/${below}`, `/docker/${'f'.repeat(64)}/${below}`]
+  const ids = [...forged, `/${below}`].map(make)
+  const names = createNames()
+  const nameAll = (those: readonly number[]) => {
+    const nameOf = names.nameOwnersOf(1)('cgroup', new Set(ids))
+    return those.map((id) => nameOf(id)?.owner)
+  }
+  const owners = ['user@1000.service', 'ci.service', 'f'.repeat(12)].map(
+    (holder) => `${holder}/c0ffee123456`,
+  )
+  expect(nameAll(ids.slice(0, 3))).toEqual(owners)
+  expect(names.wanted()).toEqual({ podUids: [], containerIds: [] })
+  expect(nameAll(ids)).toEqual([...owners, 'c0ffee123456'])
+  expect(names.wanted()).toEqual({ podUids: [podUid], containerIds: [] })
+  const pod = { uid: podUid, namespace: 'shop', name: 'checkout', addresses: [] }
+  const settings = { portRange: undefined, reservedPorts: undefined }
+  names.setPods([{ ...pod, ...settings, containers: { [containerId]: 'app' } }], true)
+  expect(nameAll(ids)).toEqual([...owners, 'shop/checkout/app'])
 })
