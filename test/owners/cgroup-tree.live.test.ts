@@ -81,6 +81,14 @@ test.for([
     path: `${TOP}/kubepods/burstable/pod${POD}`,
     owner: { owner: POD, ownerKind: 'pod' },
   },
+  {
+    path: `${TOP}.slice/user-1000.slice/user@1000.service/app.slice/kubepods-pod${POD}.slice/docker-${ID}.scope`,
+    owner: { owner: 'user@1000.service/c0ffee123456', ownerKind: 'container' },
+  },
+  {
+    path: `${TOP}.slice/ci.service/kubepods/pod${POD}`,
+    owner: { owner: 'ci.service', ownerKind: 'unit' },
+  },
   { path: TOP, owner: { owner: TOP, ownerKind: 'cgroup' } },
 ] as const)(
   'every socket leads to the $owner.ownerKind $owner.owner',
