@@ -39,6 +39,7 @@ const NFTA_NAT = {
   flags: 7,
 } as const
 const NFT_NAT_SNAT = 0
+const NFT_REG32_00 = 8
 const NFTA_TARGET = { name: 1, revision: 2, info: 3 } as const
 const RANGE = { addresses: 1, ports: 2, netmap: 64 } as const
 /** Of a table; one of NFPROTO_INET holds rules for both. */
@@ -119,6 +120,11 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
   const values = new Map<number, Uint8Array>()
   /** Registers that hold the number of the transport protocol, or that of the packet's family. */
   const loads = new Map<number, 'protocol' | 'family'>()
+  const forget = (register: number): void => {
+    for (const held of [values, loads]) {
+      for (const other of held.keys()) if (blockOf(other) === blockOf(register)) held.delete(other)
+    }
+  }
   let family = tableFamily
   let protocol: Protocol | undefined
   for (const { type, payload } of walkAttributes(list)) {
@@ -137,17 +143,17 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
         const bytes = value.get(NFTA_DATA_VALUE)
         const register = numberOf(data.get(NFTA_IMMEDIATE.register))
         if (register === undefined) break
+        forget(register)
         if (bytes !== undefined) values.set(register, bytes)
-        loads.delete(register)
         break
       }
       case 'meta':
       case 'payload': {
         const register = numberOf(data.get(NFTA_META.register))
         if (register === undefined) break
+        forget(register)
         const load = loadOf(data)
-        if (load === undefined) loads.delete(register)
-        else loads.set(register, load)
+        if (load !== undefined) loads.set(register, load)
         break
       }
       case 'cmp': {
@@ -191,9 +197,15 @@ function decodeExpressions(list: Uint8Array, tableFamily: number): SourceRule | 
       default:
         // It may have loaded any register anew, as ct, fib and numgen do.
         loads.clear()
+        values.clear()
     }
   }
   return undefined
+}
+
+/** Registers of 16 bytes, NFT_REG_1 to NFT_REG_4, are made of four of 4 bytes each, NFT_REG32_00 and up. */
+function blockOf(register: number): number {
+  return register < NFT_REG32_00 ? register : 1 + Math.floor((register - NFT_REG32_00) / 4)
 }
 
 /** Undefined for NFPROTO_INET, which says nothing that the rule has not said before. */

@@ -32,6 +32,8 @@ const ipProtocol = (value: number) => [
   buildExpression('payload', register(1, 1), register(2, 1), register(3, 9), register(4, 1)),
   compare(value),
 ]
+const sourceAddress = (to: number) =>
+  buildExpression('payload', register(1, to), register(2, 1), register(3, 12), register(4, 4))
 const snat = (...more: readonly number[][]) =>
   buildExpression('nat', register(1, 0), register(2, 2), ...more)
 const target = (name: string, revision: number, info: readonly number[]) =>
@@ -118,6 +120,44 @@ describe('decodeRules()', () => {
       { ...none, ports: 'unknown' },
     ],
     ['snat to a map', [buildExpression('lookup', register(1, 1)), snat(register(3, 1))], none],
+    [
+      'meta mark set 0x1 snat to ip saddr map { ... } : 40000-40099',
+      [
+        buildImmediate(1, [0, 0, 0, 1]),
+        buildExpression('meta', register(2, 3), register(3, 1)),
+        sourceAddress(1),
+        buildExpression('lookup', register(1, 1), register(2, 1)),
+        buildImmediate(2, port(40_000)),
+        buildImmediate(3, port(40_099)),
+        snat(register(3, 1), register(5, 2), register(6, 3)),
+      ],
+      { ...none, ports: range },
+    ],
+    ...['meta', 'payload', 'numgen'].map((load): [string, readonly number[][], NatRule] => [
+      `a register with an address that ${load} has overwritten`,
+      [
+        buildImmediate(1, address),
+        load === 'payload'
+          ? sourceAddress(1)
+          : buildExpression(load, register(1, 1), register(2, 3)),
+        snat(register(3, 1)),
+      ],
+      none,
+    ]),
+    [
+      'a part of a register with a port that a longer load has overwritten',
+      [
+        buildImmediate(9, port(40_000)),
+        buildExpression('payload', register(1, 1), register(2, 1), register(3, 8), register(4, 16)),
+        buildExpression('masq', register(2, 9)),
+      ],
+      { ...none, ports: 'unknown' },
+    ],
+    [
+      'an address that the load of another register leaves alone',
+      [buildImmediate(1, address), sourceAddress(2), snat(register(3, 1))],
+      { ...none, addresses: { first: ADDRESS, last: ADDRESS } },
+    ],
     [
       'a prefix, which maps addresses and no ports',
       [buildImmediate(1, address), snat(register(3, 1), register(7, 64 | 1))],
