@@ -5,20 +5,20 @@
 import { DecodeError } from '../observation.ts'
 import { readProcFile, readProcList } from './proc-file.ts'
 
+/** The counters have a number for each CPU, of 32 bits, which begins at 0 again after the last (struct ip_conntrack_stat). */
 export interface ConntrackCounts {
   /** Entries of the namespace now. */
   readonly entries: number
   /** Taken ports that searches for a free one met. */
-  readonly found: number
+  readonly found: readonly number[]
   /** Entries that could not be inserted, because their tuple was taken. */
-  readonly insertFailed: number
+  readonly insertFailed: readonly number[]
   /** Packets dropped by conntrack, for whatever reason. */
-  readonly drop: number
+  readonly drop: readonly number[]
   /** Insertions that lost a race against the same connection and were merged with it. Undefined before Linux 5.9. */
-  readonly clashResolve: number | undefined
+  readonly clashResolve: readonly number[] | undefined
 }
 
-/** Counters are 32 bits a CPU (struct ip_conntrack_stat). */
 const COUNTER = /^[0-9a-f]{1,8}$/
 
 /** Reads one namespace's file. It gives undefined where there is none, as without the module nf_conntrack. */
@@ -27,7 +27,7 @@ export function readConntrackCounts(path: string): ConntrackCounts | undefined {
   return text === undefined ? undefined : parseConntrackCounts(text)
 }
 
-/** Adds up the rows; columns are found by name, because kernels have added and emptied some. Throws DecodeError. */
+/** Takes the rows apart; columns are found by name, because kernels have added and emptied some. Throws DecodeError. */
 export function parseConntrackCounts(text: string): ConntrackCounts {
   const [head = '', ...lines] = text.trimEnd().split('\n')
   const names = head.trim().split(/\s+/)
@@ -42,18 +42,18 @@ export function parseConntrackCounts(text: string): ConntrackCounts {
     const column = names.indexOf(name)
     return column < 0 ? undefined : rows.map((row) => parseCounter(name, row[column] ?? ''))
   }
-  const sum = (name: string) => values(name)?.reduce((total, value) => total + value, 0)
-  const needed = (name: string, value: number | undefined): number => {
-    if (value !== undefined) return value
+  const needed = (name: string): number[] => {
+    const found = values(name)
+    if (found !== undefined) return found
     throw new DecodeError(`Cannot parse nf_conntrack: there is no column ${name}`, 0)
   }
   return {
     // The same number in each row.
-    entries: needed('entries', values('entries')?.[0]),
-    found: needed('found', sum('found')),
-    insertFailed: needed('insert_failed', sum('insert_failed')),
-    drop: needed('drop', sum('drop')),
-    clashResolve: sum('clashres'),
+    entries: needed('entries')[0] ?? 0,
+    found: needed('found'),
+    insertFailed: needed('insert_failed'),
+    drop: needed('drop'),
+    clashResolve: values('clashres'),
   }
 }
 

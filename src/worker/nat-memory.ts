@@ -3,9 +3,12 @@
 import type { NatModelState } from '../model/nat/step.ts'
 import type { ConntrackState, NatState } from '../snapshot.ts'
 import type { ConntrackMemory } from '../sources/conntrack.ts'
+import type { ConntrackCounters } from './conntrack-counters.ts'
 
 export interface NatMemory {
   conntrack: ConntrackState | undefined
+  /** As they were read last, undefined before the first time. */
+  counters: ConntrackCounters | undefined
   model: NatModelState | undefined
   state: NatState | undefined
   readonly source: ConntrackMemory
@@ -20,6 +23,7 @@ export interface NatMemory {
 export function startNatMemory(): NatMemory {
   return {
     conntrack: undefined,
+    counters: undefined,
     model: undefined,
     state: undefined,
     source: {

@@ -10,6 +10,7 @@ import type { ConntrackState, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
 import type { ClientNames } from './client-names.ts'
+import { advanceCounters } from './conntrack-counters.ts'
 import type { NatMemory } from './nat-memory.ts'
 import { judgeFailure } from './read-failure.ts'
 import type { SampleClocks } from './reading.ts'
@@ -161,18 +162,18 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
  * The counts, as the same object while nothing has changed. Undefined where nothing was ever tracked: the file is there in
  * every namespace, also where no rule needs conntrack.
  */
-function takeCounts(
-  { conntrack: before, source }: NatMemory,
-  counts: Conntrack | undefined,
-): ConntrackState | undefined {
-  if (counts === undefined) return undefined
+function takeCounts(memory: NatMemory, counts: Conntrack | undefined): ConntrackState | undefined {
+  const { conntrack: before, source } = memory
+  memory.counters = counts && advanceCounters(memory.counters, counts)
+  if (counts === undefined || memory.counters === undefined) return undefined
+  const { found, insertFailed, drop, clashResolve } = memory.counters
   const now: ConntrackState = {
     entries: counts.entries,
     limitEntries: counts.limit,
-    collisions: counts.found,
-    insertFailed: counts.insertFailed,
-    dropped: counts.drop,
-    clashesResolved: counts.clashResolve,
+    collisions: found?.total ?? 0,
+    insertFailed: insertFailed?.total ?? 0,
+    dropped: drop?.total ?? 0,
+    clashesResolved: clashResolve?.total,
     translatesIpv6: source.translatesIpv6,
   }
   const { limitEntries: _limit, translatesIpv6: _rules, ...counted } = now

@@ -16,13 +16,13 @@ const row = (entries: string, found: string, failed: string, drop: string, clash
 const TWO = `${HEAD}\n${row('0000012c', '000000ff', '0000001e', '00000020')}\n${row('0000012c', 'ffffffff', '00000002', '00000003')}\n`
 
 describe('parseConntrackCounts()', () => {
-  test('adds up the CPUs, but for the entries, which each row repeats', () => {
+  test('has a number for each CPU, but for the entries, which each row repeats', () => {
     expect(parseConntrackCounts(TWO)).toEqual({
       entries: 300,
-      found: 0xff + 0xffffffff,
-      insertFailed: 32,
-      drop: 35,
-      clashResolve: 2,
+      found: [0xff, 0xffffffff],
+      insertFailed: [30, 2],
+      drop: [32, 3],
+      clashResolve: [1, 1],
     })
   })
 
@@ -52,7 +52,7 @@ describe('readConntrackCounts()', () => {
         row('00000005', '00000001', '00000001', '00000001'),
       )
       writeFileSync(join(directory, 'nf_conntrack'), `${HEAD}\n${rows.join('\n')}\n`)
-      expect(readConntrackCounts(join(directory, 'nf_conntrack'))?.found).toBe(256)
+      expect(readConntrackCounts(join(directory, 'nf_conntrack'))?.found).toHaveLength(256)
       expect(readConntrackCounts(join(directory, 'nothing'))).toBeUndefined()
     } finally {
       rmSync(directory, { recursive: true })

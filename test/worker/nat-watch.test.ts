@@ -10,10 +10,10 @@ import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 const COUNTS: Conntrack = {
   entries: 0,
   limit: 262_144,
-  found: 0,
-  insertFailed: 0,
-  drop: 0,
-  clashResolve: 0,
+  found: [0, 0],
+  insertFailed: [0, 0],
+  drop: [0, 0],
+  clashResolve: [0, 0],
 }
 const LIST_SECONDS = 1 / 128
 
@@ -93,7 +93,7 @@ describe('the watch of NAT', () => {
     const one = add(1, {})
     expect(await sample([one])).toEqual([])
     expect(one.last.nat.conntrack).toBeUndefined()
-    world.counts.set(1, { ...COUNTS, found: 3, entries: 1 })
+    world.counts.set(1, { ...COUNTS, found: [1, 2], entries: 1 })
     await sample([one])
     const counted = one.last.nat.conntrack
     expect(counted).toEqual({
@@ -107,12 +107,35 @@ describe('the watch of NAT', () => {
     })
     await sample([one])
     expect(one.last.nat.conntrack).toBe(counted)
-    world.counts.set(1, { ...COUNTS, found: 0 })
+    world.counts.set(1, { ...COUNTS, found: [0, 0] })
     await sample([one])
     expect(one.last.nat.conntrack?.entries).toBe(0)
     world.counts.delete(1)
     await sample([one])
     expect(one.last.nat.conntrack).toBeUndefined()
+  })
+
+  test('adds up CPUs, and does not go back when the counter of one passes 32 bits', async () => {
+    const { world, add, sample } = setUp()
+    const last = 2 ** 32 - 1
+    const one = add(1, { entries: 1, found: [last - 999, 3e9], drop: [1, 2] })
+    const collisionsAfter = async (found: readonly number[]) => {
+      world.counts.set(1, { ...COUNTS, entries: 1, found })
+      await sample([one])
+      return one.last.nat.conntrack?.collisions
+    }
+    await sample([one])
+    expect(one.last.nat.conntrack).toMatchObject({ collisions: last - 999 + 3e9, dropped: 3 })
+    expect(await collisionsAfter([1000, 3e9 + 1])).toBe(last + 1001 + 3e9 + 1)
+    expect(await collisionsAfter([last, last])).toBe(last + 1 + last + last)
+    expect(await collisionsAfter([0, last])).toBe(last + 1 + last + 1 + last)
+    expect(await collisionsAfter([0, 5])).toBe(last + 1 + last + 1 + last + 6)
+    // A small step back is a counter that began anew, and so is another number of CPUs.
+    expect(await collisionsAfter([7, 4])).toBe(11)
+    expect(await collisionsAfter([8])).toBe(8)
+    world.counts.delete(1)
+    await sample([one])
+    expect(await collisionsAfter([2])).toBe(2)
   })
 
   test('lists a namespace that translated nothing again once its searches for a port are counted', async () => {
@@ -122,12 +145,12 @@ describe('the watch of NAT', () => {
     world.now += 60
     expect(await sample([one])).toEqual([])
     world.entries.set(1, translated(20))
-    world.counts.set(1, { ...COUNTS, entries: 25, found: 12 })
+    world.counts.set(1, { ...COUNTS, entries: 25, found: [12, 0] })
     expect(await sample([one])).toEqual([1])
     expect(one.last.nat.state).toBeDefined()
-    const failing = add(2, { entries: 25, insertFailed: 1 })
+    const failing = add(2, { entries: 25, insertFailed: [0, 1] })
     await sample([failing])
-    world.counts.set(2, { ...COUNTS, entries: 25, insertFailed: 2 })
+    world.counts.set(2, { ...COUNTS, entries: 25, insertFailed: [0, 2] })
     expect(await sample([failing])).toEqual([])
     world.now += 60
     expect(await sample([failing])).toEqual([2])
