@@ -20,6 +20,7 @@ import {
   KEY_WORDS,
 } from '../flows.ts'
 import { createNumberTable, type NumberTable } from '../owners/ids.ts'
+import { mayTranslateTo } from './ranges.ts'
 
 /** A Census is valid until the next is taken. */
 export interface NatCensus {
@@ -30,7 +31,10 @@ export interface NatCensus {
   readonly flows: Readonly<Record<Protocol, FlowTable>>
   /** Original source addresses, IPv4 as numbers. */
   readonly clients: NumberTable
-  /** NAT addresses: those that some entry has in place of its original source. */
+  /**
+   * NAT addresses: those that some entry has in place of its original source, and those of the NAT node's own connections
+   * that a rule gave another port.
+   */
   readonly addresses: readonly number[]
 }
 
@@ -45,6 +49,8 @@ const MOST_ADDRESSES = 4096
 export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
   const clients = createNumberTable()
   const known = createNumberTable()
+  /** Addresses that have kept their own connections, which have another port. */
+  const own = createNumberTable()
   // Tuples are unique: a port that was listed twice is one entry, listed twice.
   const preferClient = (client: number, other: number) =>
     clients.value(client) < clients.value(other)
@@ -72,11 +78,12 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
     table.addFlow(destination, tuples.destinationPort[row] ?? 0, use)
   }
 
-  return ({ translated, others, evicts }) => {
+  return ({ rules = [], translated, others, evicts }) => {
     clients.clear()
     flows.tcp.clear()
     flows.udp.clear()
     known.clear()
+    own.clear()
     const closing = evicts ? HOLD.reclaimable : HOLD.timeWait
     let lastAddress = -1
     for (const batch of translated) {
@@ -86,12 +93,22 @@ export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
         use.hold = batch.evictable[row] === 0 ? HOLD.live : closing
         note(batch, reply, row, false)
         const address = reply.destination[row] ?? 0
-        if (address === lastAddress || address === original.source[row]) continue
-        known.index(address)
-        lastAddress = address
-        if (known.count() > MOST_ADDRESSES) refuseAddresses()
+        if (address === lastAddress) continue
+        if (address === original.source[row]) {
+          own.index(address)
+        } else {
+          known.index(address)
+          lastAddress = address
+        }
+        if (Math.max(known.count(), own.count()) > MOST_ADDRESSES) refuseAddresses()
       }
     }
+    // Without a rule it was the kernel that gave them another port, because another connection had theirs.
+    for (let index = 0; index < own.count(); index++) {
+      const address = own.value(index)
+      if (rules.some((rule) => mayTranslateTo(rule, address))) known.index(address)
+    }
+    if (known.count() > MOST_ADDRESSES) refuseAddresses()
     use.hold = HOLD.live
     const addresses = Array.from({ length: known.count() }, (_, index) => known.value(index))
     const list = (direction: 'reply' | 'original') =>

@@ -38,6 +38,9 @@ export interface NatAccountContext {
 /** A destination or client with fewer ports has no row of its own, however small the range. */
 export const ROW_LEAST_PORTS = 8
 
+/** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
+export const SEARCHED_SHARE = 0.2
+
 /** The word of a destination's key that is its NAT address. */
 const KEY_ADDRESS = 3
 
@@ -83,39 +86,93 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt }
 }
 
-/**
- * Of the ranges of several rules the one that most ports of a destination are in, the smallest of those with as many. A range
- * apart from it whose share is larger has it: such ports can only be of another rule for the same destination.
- */
+/** The range of each destination whose ports show another one than that of its address. */
 function fitRivals(
   flows: FlowTable,
   addressRangeOf: (index: number) => NatRange | undefined,
 ): ReadonlyMap<number, PortRange> {
-  const counts = new Map<number, { readonly rivals: readonly PortRange[]; ports: number[] }>()
-  for (let index = 0; index < flows.destinationCount(); index++) {
-    const rivals = addressRangeOf(index)?.rivals ?? []
-    if (rivals.length > 0) counts.set(index, { rivals, ports: rivals.map(() => 0) })
-  }
-  if (counts.size === 0) return new Map()
-  const { destination, port } = flows.columns()
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    const counted = counts.get(destination[flow] ?? 0)
-    counted?.rivals.forEach(({ first, last }, rival) => {
+  const fitting = new Map<number, PortRange>()
+  const { ends, order } = groupFlows(flows)
+  const { port, hold } = flows.columns()
+  let used = new Uint32Array(0)
+  let hard = new Uint32Array(0)
+  for (let index = 0; index < ends.length; index++) {
+    const { rivals = [] } = addressRangeOf(index) ?? {}
+    if (rivals.length === 0) continue
+    if (used.length !== rivals.length) {
+      used = new Uint32Array(rivals.length)
+      hard = new Uint32Array(rivals.length)
+    }
+    used.fill(0)
+    hard.fill(0)
+    for (let at = ends[index - 1] ?? 0; at < (ends[index] ?? 0); at++) {
+      const flow = order[at] ?? 0
       const local = port[flow] ?? 0
-      if (first <= local && local <= last) counted.ports[rival] = (counted.ports[rival] ?? 0) + 1
-    })
+      for (let rival = 0; rival < rivals.length; rival++) {
+        const { first = 0, last = 0 } = rivals[rival] ?? {}
+        if (local < first || last < local) continue
+        used[rival] = (used[rival] ?? 0) + 1
+        if (hold[flow] !== HOLD.reclaimable) hard[rival] = (hard[rival] ?? 0) + 1
+      }
+    }
+    const fullest = chooseFullest(rivals, used, hard)
+    if (fullest !== undefined && fullest !== rivals[0]) fitting.set(index, fullest)
   }
-  return new Map(
-    [...counts].flatMap(([index, { rivals, ports }]) => {
-      const fit = rivals[ports.indexOf(Math.max(...ports))]
-      if (fit === undefined) return []
-      const share = (range: PortRange) => (ports[rivals.indexOf(range)] ?? 0) / sizeOf(range)
-      const [fullest = fit] = rivals
-        .filter((range) => range === fit || range.last < fit.first || fit.last < range.first)
-        .toSorted((left, right) => share(right) - share(left))
-      return [[index, fullest] as const]
-    }),
-  )
+  return fitting
+}
+
+/** The flows of each destination, one destination after another: those of i begin where those of i - 1 end. */
+function groupFlows(flows: FlowTable): {
+  readonly ends: Uint32Array
+  readonly order: Uint32Array
+} {
+  const { destination } = flows.columns()
+  const count = flows.flowCount()
+  const counts = new Uint32Array(flows.destinationCount())
+  for (let flow = 0; flow < count; flow++) {
+    const index = destination[flow] ?? 0
+    counts[index] = (counts[index] ?? 0) + 1
+  }
+  let total = 0
+  const ends = counts.map((ports) => {
+    total += ports
+    return total - ports
+  })
+  const order = new Uint32Array(count)
+  for (let flow = 0; flow < count; flow++) {
+    const index = destination[flow] ?? 0
+    const at = ends[index] ?? 0
+    order[at] = flow
+    ends[index] = at + 1
+  }
+  return { ends, order }
+}
+
+/**
+ * Of the ranges of one destination the one with the largest share of ports taken for good, or taken at all where that is the
+ * same, or the smallest. Ports that are in two ranges may be of either rule: beside the range that most ports are in, one
+ * that overlaps it counts only from a share on where its searches begin to matter.
+ */
+function chooseFullest(
+  rivals: readonly PortRange[],
+  used: Uint32Array,
+  hard: Uint32Array,
+): PortRange | undefined {
+  const most = rivals[used.indexOf(Math.max(...used))]
+  let fullest = most
+  let [hardShare, usedShare] = [-1, -1]
+  rivals.forEach((range, at) => {
+    const size = sizeOf(range)
+    const share = (used[at] ?? 0) / size
+    const isApart = most === undefined || range.last < most.first || most.last < range.first
+    if (range !== most && !isApart && share < SEARCHED_SHARE) return
+    const taken = (hard[at] ?? 0) / size
+    if (taken < hardShare || (taken === hardShare && share <= usedShare)) return
+    fullest = range
+    hardShare = taken
+    usedShare = share
+  })
+  return fullest
 }
 
 /** Judges the search for a port for each of these destinations, by its range. */

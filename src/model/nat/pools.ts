@@ -12,7 +12,12 @@ import { nameTrack } from '../tracks.ts'
 import { advanceWatch, type Watch } from '../watch.ts'
 import { judgeNatCause, type NatCause, shareAmongClients } from './cause.ts'
 import type { NameClient } from './clients.ts'
-import { judgeDestinations, type NatColumns, ROW_LEAST_PORTS } from './destinations.ts'
+import {
+  judgeDestinations,
+  type NatColumns,
+  ROW_LEAST_PORTS,
+  SEARCHED_SHARE,
+} from './destinations.ts'
 import { sizeOf } from './ranges.ts'
 import { emptyHeadroom, type Search } from './search.ts'
 
@@ -53,11 +58,9 @@ interface Candidate extends Search {
   readonly headroomRatio: number
 }
 
-/** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
-const SEARCHED_SHARE = 0.2
 /** A destination or client needs this share of the range, and so many ports, for a row of its own. */
 const ROW_SHARE = 0.01
-/** A rival must have that much less headroom before it replaces the destination that is named. */
+/** Of headroom and of probability: what differs less is about the same, and does not change which destination is named. */
 const WORST_MARGIN_RATIO = 0.01
 
 /** How many ports make a row. */
@@ -81,7 +84,9 @@ export function modelNatPool(
     atSeconds,
   })
   const candidates = judgeCandidates([...members, ...watched.members], reading)
-  const worst = chooseWorst([...candidates.values()], before?.worst)
+  const all = [...candidates.values()]
+  const worst = chooseWorst(all)
+  const named = worst && chooseNamed(worst, all, before?.worst)
   const { rows, hidden } = renderRows(protocol, columns, members)
   const tracks = watched.members.flatMap(({ index, name, earlier }): ForecastTrack[] => {
     const candidate = candidates.get(index)
@@ -102,9 +107,9 @@ export function modelNatPool(
     () => (worst ? shareAmongClients(flows, worst.member.index, reading) : []),
   )
   return {
-    state: { members, worst: worst?.member.name, watch, cause: name },
+    state: { members, worst: named?.member.name, watch, cause: name },
     holdings,
-    pool: createPool(protocol, worst, widestPorts),
+    pool: createPool(protocol, { worst, named, widestPorts }),
     failureRatio: worst?.failureProbability ?? 0,
     destinations: rows,
     hidden,
@@ -164,29 +169,53 @@ function judgeCandidates(
   )
 }
 
-/** The one with the least headroom; who was named stays while it has hardly more, but not when another is exhausted. */
-function chooseWorst(
+/** Of those that are about as likely to fail as any the one with the least headroom. */
+function chooseWorst(candidates: readonly Candidate[]): Candidate | undefined {
+  const highest = Math.max(...candidates.map(({ failureProbability }) => failureProbability))
+  const [worst] = candidates
+    .filter(({ failureProbability }) => failureProbability >= highest - WORST_MARGIN_RATIO)
+    .toSorted(
+      (left, right) =>
+        left.headroomRatio - right.headroomRatio ||
+        right.failureProbability - left.failureProbability,
+    )
+  return worst
+}
+
+/** The worst, or who was named before while that one is about as bad, but not when the worst is exhausted. */
+function chooseNamed(
+  worst: Candidate,
   candidates: readonly Candidate[],
   previous: Destination | undefined,
-): Candidate | undefined {
-  const [worst] = candidates.toSorted((left, right) => left.headroomRatio - right.headroomRatio)
-  if (worst === undefined || worst.headroomRatio === 0) return worst
+): Candidate {
+  if (worst.headroomRatio === 0) return worst
   const named = candidates.find(
     ({ member }) =>
       member.name.source === previous?.source && member.name.destination === previous.destination,
   )
-  return named && named.headroomRatio <= worst.headroomRatio + WORST_MARGIN_RATIO ? named : worst
+  const isAsBad =
+    named !== undefined &&
+    named.headroomRatio <= worst.headroomRatio + WORST_MARGIN_RATIO &&
+    Math.abs(named.failureProbability - worst.failureProbability) <= WORST_MARGIN_RATIO
+  return isAsBad ? named : worst
 }
 
+/** The values are those of the worst destination. */
 function createPool(
   protocol: Protocol,
-  worst: Candidate | undefined,
-  widestPorts: number,
+  {
+    worst,
+    named,
+    widestPorts,
+  }: {
+    readonly worst: Candidate | undefined
+    readonly named: Candidate | undefined
+    readonly widestPorts: number
+  },
 ): NatPoolNow['pool'] {
   const capacityPorts = worst === undefined ? widestPorts : sizeOf(worst.range)
   const { hardPorts = 0, softPorts = 0 } = worst ?? {}
   const availablePorts = capacityPorts - hardPorts
-  const named = hardPorts + softPorts >= leastRowPorts(capacityPorts) || availablePorts === 0
   return {
     pool: `nat_${protocol}`,
     capacityPorts,
@@ -196,8 +225,14 @@ function createPool(
     reclaimablePorts: protocol === 'tcp' ? softPorts : undefined,
     slow: undefined,
     uncertainPorts: undefined,
-    worstDestination: named ? worst?.member.name : undefined,
+    worstDestination: named && isNotable(named) ? named.member.name : undefined,
   }
+}
+
+/** Whether it has enough ports for a row of its own, or all of them. */
+function isNotable({ hardPorts, softPorts, range }: Candidate): boolean {
+  const size = sizeOf(range)
+  return hardPorts + softPorts >= leastRowPorts(size) || hardPorts === size
 }
 
 function renderRows(

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { renderAddress, renderEndpoint } from '../../../src/model/addresses.ts'
 import { HOLD, KEY_WORDS } from '../../../src/model/flows.ts'
 import { createNatCensusTaker, type NatCensus } from '../../../src/model/nat/census.ts'
-import { batchesOf, type Entry, readingOf } from './conntrack.ts'
+import type { NatReading } from '../../../src/observation.ts'
+import { addressOf, batchesOf, type Entry, readingOf } from './conntrack.ts'
 
 const NAT = '203.0.113.7'
 const SERVER = '198.51.100.9:443'
@@ -58,6 +59,36 @@ describe('the census of a NAT', () => {
         ),
       ),
     ).toEqual([`${NAT} ${SERVER} 40000 live`, `${NAT} ${SERVER} 40007 live`])
+  })
+
+  test('finds a NAT that translates its own connections alone, where a rule does it', () => {
+    const own: Entry = { ...through(`${NAT}:50000`, 40_000), sourceNat: true }
+    const kept = { client: `${NAT}:40001`, answers: SERVER, nat: `${NAT}:40001` }
+    const rule = { protocol: undefined, ports: { first: 40_000, last: 40_099 } }
+    const named = (host: string) => {
+      const at = addressOf(host)
+      return [{ ...rule, addresses: { first: at, last: at } }]
+    }
+    const addressesBy = (rules: NatReading['rules']) => {
+      const census = take(readingOf([own, kept], { rules }))
+      return { addresses: census.addresses, taken: listTaken(census) }
+    }
+    const expected = {
+      addresses: [addressOf(NAT)],
+      taken: [`${NAT} ${SERVER} 40000 live`, `${NAT} ${SERVER} 40001 live`],
+    }
+    expect(addressesBy([{ ...rule, addresses: undefined }])).toEqual(expected)
+    expect(addressesBy(named(NAT))).toEqual(expected)
+    // Without one the kernel gave it another port, because a connection that it let in had that one.
+    for (const rules of [undefined, [], named('203.0.113.8')]) {
+      expect(addressesBy(rules).addresses).toEqual([])
+    }
+  })
+
+  test('finds the address of clients after a connection of its own that no rule translates', () => {
+    const own: Entry = { ...through(`${NAT}:50000`, 40_000), sourceNat: true }
+    const census = take(readingOf([own, through('10.0.0.5:4000', 40_001)]))
+    expect(census.addresses).toEqual([addressOf(NAT)])
   })
 
   test('counts what comes in from a destination that is translated to, and makes no pool of the rest', () => {

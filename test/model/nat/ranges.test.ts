@@ -15,24 +15,23 @@ const snat = (first: string, last: string, range?: { first: number; last: number
   addresses: { first: addressOf(first), last: addressOf(last) },
   ports: range,
 })
+/** Of clients with low ports, where a rule names no ports. */
+const low = [ports(1, 511), ports(600, 1023)]
+const plain = { ...DEFAULT_NAT_RANGE, rivals: [DEFAULT_NAT_RANGE, ...low] }
 const choose = (rules: readonly NatRule[] | undefined, protocol: 'tcp' | 'udp' = 'tcp') =>
   chooseNatRange({ address, protocol }, rules, [])
 
 describe('chooseNatRange()', () => {
   test.each<[string, readonly NatRule[] | undefined, object]>([
-    ['no rule could be read', undefined, { ...DEFAULT_NAT_RANGE, origin: 'default' }],
-    ['no rule fits', [snat('10.0.0.1', '10.0.0.2')], { ...DEFAULT_NAT_RANGE, origin: 'default' }],
-    ['masquerade without ports', [any], { ...DEFAULT_NAT_RANGE, origin: 'rule' }],
+    ['no rule could be read', undefined, { ...plain, origin: 'default' }],
+    ['no rule fits', [snat('10.0.0.1', '10.0.0.2')], { ...plain, origin: 'default' }],
+    ['masquerade without ports', [any], { ...plain, origin: 'rule' }],
     [
       'masquerade with ports',
       [{ ...any, ports: ports(40_000, 40_099) }],
       { ...ports(40_000, 40_099), origin: 'rule' },
     ],
-    [
-      'two rules that agree',
-      [any, { ...any, protocol: 'tcp' }],
-      { ...DEFAULT_NAT_RANGE, origin: 'rule' },
-    ],
+    ['two rules that agree', [any, { ...any, protocol: 'tcp' }], { ...plain, origin: 'rule' }],
     [
       'two rules that differ: never their union',
       [
@@ -48,7 +47,7 @@ describe('chooseNatRange()', () => {
     [
       'a rule whose ports a map decides',
       [{ ...any, ports: 'unknown' }],
-      { ...DEFAULT_NAT_RANGE, origin: 'default' },
+      { ...plain, origin: 'default' },
     ],
     [
       'such a rule beside another',
@@ -59,26 +58,36 @@ describe('chooseNatRange()', () => {
       {
         ...ports(40_000, 40_099),
         origin: 'smallest_rule',
-        rivals: [ports(40_000, 40_099), DEFAULT_NAT_RANGE],
+        rivals: [ports(40_000, 40_099), DEFAULT_NAT_RANGE, ...low],
       },
     ],
     [
       'such a rule beside one without ports',
       [{ ...any, ports: 'unknown' }, any],
-      { ...DEFAULT_NAT_RANGE, origin: 'default' },
+      { ...plain, origin: 'default' },
     ],
     [
       'a rule of another protocol',
       [any, { ...any, protocol: 'udp', ports: ports(40_000, 40_009) }],
-      { ...DEFAULT_NAT_RANGE, origin: 'rule' },
+      { ...plain, origin: 'rule' },
     ],
     [
-      'a rule that names the address goes before masquerade',
-      [
-        { ...any, ports: ports(50_000, 50_009) },
-        snat('203.0.113.7', '203.0.113.9', ports(40_000, 40_099)),
-      ],
-      { ...ports(40_000, 40_099), origin: 'rule' },
+      'a rule that names the address, and masquerade to fewer ports',
+      [{ ...any, ports: ports(50_000, 50_009) }, snat('203.0.113.7', '203.0.113.9')],
+      {
+        ...ports(50_000, 50_009),
+        origin: 'smallest_rule',
+        rivals: [ports(50_000, 50_009), DEFAULT_NAT_RANGE, ...low],
+      },
+    ],
+    [
+      'a rule that names the address with ports, and masquerade without',
+      [any, snat('203.0.113.7', '203.0.113.9', ports(40_000, 40_099))],
+      {
+        ...ports(40_000, 40_099),
+        origin: 'smallest_rule',
+        rivals: [ports(40_000, 40_099), DEFAULT_NAT_RANGE, ...low],
+      },
     ],
   ])('%s', (_name, rules, expected) => {
     expect(choose(rules)).toEqual(expected)

@@ -1,42 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { createNatStep, type NatModelState } from '../../../src/model/nat/step.ts'
-import type { NatReading, NatRule } from '../../../src/observation.ts'
-import type { NatState } from '../../../src/snapshot.ts'
+import type { NatReading } from '../../../src/observation.ts'
 import { addressOf, type Entry, readingOf } from './conntrack.ts'
-
-const NAT = '203.0.113.7'
-const SERVER = '198.51.100.9:443'
-const HUNDRED = [
-  { protocol: undefined, addresses: undefined, ports: { first: 40_000, last: 40_099 } },
-]
-const options = { top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] }
-
-const connect = (count: number, more: Partial<Entry> & { from?: number; clients?: number } = {}) =>
-  Array.from({ length: count }, (_, at): Entry => {
-    const { from = 40_000, clients = 1, ...rest } = more
-    const nat = `${NAT}:${from + at}`
-    return { client: `10.0.0.${1 + (at % clients)}:${5000 + at}`, answers: SERVER, nat, ...rest }
-  })
-
-function play(readings: readonly NatReading[], changes: Partial<typeof options> = {}) {
-  const step = createNatStep({ ...options, ...changes })
-  let state: NatModelState | undefined
-  let nat: NatState | undefined
-  readings.forEach((reading, at) => {
-    const learned = step(state, reading, {
-      atSeconds: 5 * at,
-      unixSeconds: 1_700_000_000 + 5 * at,
-      nameClient: (address) =>
-        address === '10.0.0.1' ? { owner: 'shop/cart', ownerKind: 'pod' } : undefined,
-    })
-    state = learned?.state
-    nat = learned?.nat
-  })
-  return nat
-}
-
-const poolOf = (nat: NatState | undefined, name = 'nat_tcp') =>
-  nat?.pools.find(({ pool }) => pool === name)
+import { connect, HUNDRED, NAT, play, poolOf, SERVER, shuffle } from './play.ts'
 
 describe('the NAT of a namespace', () => {
   test('says nothing where nothing is translated', () => {
@@ -103,42 +68,49 @@ describe('the NAT of a namespace', () => {
     expect(poolOf(nat)?.worstDestination?.destination).toBe(SERVER)
   })
 
-  test('of two rules a destination has the range that its ports are in, else the smaller', () => {
-    const rules: readonly NatRule[] = [
-      { protocol: 'tcp', addresses: undefined, ports: { first: 40_000, last: 40_029 } },
-      { protocol: 'tcp', addresses: undefined, ports: { first: 50_000, last: 50_059 } },
+  test('has the values of the worst destination, though another was named before', () => {
+    const rules = [
+      { protocol: undefined, addresses: undefined, ports: { first: 10_000, last: 11_999 } },
     ]
-    const at = (count: number, from: number, port: number) =>
-      Array.from({ length: count }, (_, index) => ({
-        client: `10.0.0.1:${1024 + index}`,
-        answers: `198.51.100.9:${port}`,
-        nat: `${NAT}:${from + index}`,
-      }))
-    const small = play([readingOf([...at(20, 40_000, 443), ...at(12, 50_000, 80)], { rules })])
-    expect(poolOf(small)).toMatchObject({ capacityPorts: 30, availablePorts: 10 })
-    const wide = play([readingOf([...at(2, 40_000, 443), ...at(58, 50_000, 80)], { rules })])
-    expect(poolOf(wide)).toMatchObject({
-      capacityPorts: 60,
-      availablePorts: 2,
-      worstDestination: { source: NAT, destination: '198.51.100.9:80' },
+    const order = shuffle(2000)
+    const fill = (answers: string, count: number) =>
+      order.slice(0, count).flatMap((port) => connect(1, { from: 10_000 + port, answers }))
+    const [first, second] = ['198.51.100.1:443', '198.51.100.2:443']
+    const playBoth = (one: number, other: number) =>
+      play([
+        readingOf(fill(first, one), { rules }),
+        readingOf([...fill(first, one), ...fill(second, other)], { rules }),
+      ])
+    const alone = play([readingOf(fill(second, 1989), { rules })])
+    expect(alone?.failureProbabilities[0]?.ratio).toBeGreaterThan(0.2)
+    const both = playBoth(1974, 1989)
+    expect(both?.failureProbabilities).toEqual(alone?.failureProbabilities)
+    expect(poolOf(both)).toMatchObject({
+      availablePorts: 11,
+      worstDestination: { destination: second },
+    })
+    // Where the two are about as likely to fail the name stays, and the values are still those of the worse.
+    expect(poolOf(playBoth(1940, 1942))).toMatchObject({
+      availablePorts: 58,
+      worstDestination: { destination: first },
     })
   })
 
-  test('of two rules for one destination the fuller range counts, unless one is part of the other', () => {
-    const play2 = (last: number, entries: readonly Entry[]) => {
-      const of = (first: number, last: number): NatRule => {
-        return { protocol: 'tcp', addresses: undefined, ports: { first, last } }
-      }
-      const rules = [of(40_000, 40_029), of(last - 99, last)]
-      return poolOf(play([readingOf(entries, { rules })]))
-    }
-    const both = [...connect(29), ...connect(60, { from: 50_000 })]
-    expect(play2(50_099, both)).toMatchObject({ capacityPorts: 30, availablePorts: 1 })
-    const wide = [...connect(12), ...connect(60, { from: 50_000 })]
-    expect(play2(50_099, wide)).toMatchObject({ capacityPorts: 100, availablePorts: 40 })
-    // Which of the two rules took the ports that both have is not known.
-    const nested = [...connect(30), ...connect(20, { from: 40_050 })]
-    expect(play2(40_099, nested)).toMatchObject({ capacityPorts: 100, availablePorts: 50 })
+  test('the worst destination is the one that fails most, however many ports it has left', () => {
+    const rules = [
+      { protocol: undefined, addresses: undefined, ports: { first: 10_000, last: 10_999 } },
+    ]
+    const block = connect(900, { from: 10_000 })
+    const order = shuffle(1000).slice(0, 985)
+    const spread = order.flatMap((port) =>
+      connect(1, { from: 10_000 + port, answers: '198.51.100.10:443' }),
+    )
+    const nat = play([readingOf([...block, ...spread], { rules })])
+    expect(nat?.failureProbabilities[0]?.ratio).toBeGreaterThan(0.3)
+    expect(poolOf(nat)).toMatchObject({
+      availablePorts: 100,
+      worstDestination: { destination: SERVER },
+    })
   })
 
   test('a small range decides over a wide one that has more ports taken', () => {

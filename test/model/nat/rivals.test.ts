@@ -1,0 +1,127 @@
+import { describe, expect, test } from 'vitest'
+import type { NatRule } from '../../../src/observation.ts'
+import type { NatState } from '../../../src/snapshot.ts'
+import { addressOf, type Entry, readingOf } from './conntrack.ts'
+import { connect, HUNDRED, NAT, play, poolOf, SERVER } from './play.ts'
+
+describe('the range of a destination', () => {
+  test('of two rules a destination has the range that its ports are in, else the smaller', () => {
+    const rules: readonly NatRule[] = [
+      { protocol: 'tcp', addresses: undefined, ports: { first: 40_000, last: 40_029 } },
+      { protocol: 'tcp', addresses: undefined, ports: { first: 50_000, last: 50_059 } },
+    ]
+    const at = (count: number, from: number, port: number) =>
+      Array.from({ length: count }, (_, index) => ({
+        client: `10.0.0.1:${1024 + index}`,
+        answers: `198.51.100.9:${port}`,
+        nat: `${NAT}:${from + index}`,
+      }))
+    const small = play([readingOf([...at(20, 40_000, 443), ...at(12, 50_000, 80)], { rules })])
+    expect(poolOf(small)).toMatchObject({ capacityPorts: 30, availablePorts: 10 })
+    const wide = play([readingOf([...at(2, 40_000, 443), ...at(58, 50_000, 80)], { rules })])
+    expect(poolOf(wide)).toMatchObject({
+      capacityPorts: 60,
+      availablePorts: 2,
+      worstDestination: { source: NAT, destination: '198.51.100.9:80' },
+    })
+  })
+
+  describe('of two rules for one destination', () => {
+    const of = (first: number, last: number): NatRule => {
+      return { protocol: 'tcp', addresses: undefined, ports: { first, last } }
+    }
+    const plain: NatRule = { protocol: 'tcp', addresses: undefined, ports: undefined }
+    const spread = (count: number, step: number, more: Partial<Entry> = {}) =>
+      Array.from(
+        { length: count },
+        (_, at) => connect(1, { from: 1024 + step * at, ...more })[0],
+      ).filter((entry) => entry !== undefined)
+    const failureOf = (nat: NatState | undefined) => nat?.failureProbabilities[0]?.ratio
+
+    test('the fuller range counts', () => {
+      const rules = [of(40_000, 40_029), of(50_000, 50_099)]
+      const both = [...connect(29), ...connect(60, { from: 50_000 })]
+      const small = play([readingOf(both, { rules })])
+      expect(poolOf(small)).toMatchObject({ capacityPorts: 30, availablePorts: 1 })
+      const few = [...connect(12), ...connect(60, { from: 50_000 })]
+      const wide = play([readingOf(few, { rules })])
+      expect(poolOf(wide)).toMatchObject({ capacityPorts: 100, availablePorts: 40 })
+    })
+
+    test('ports that the kernel gives away do not make a range full', () => {
+      const rules = [of(40_000, 40_029), of(50_000, 50_099)]
+      const closed = [...connect(30, { evictable: true }), ...connect(60, { from: 50_000 })]
+      const nat = play([readingOf(closed, { rules })])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 100, availablePorts: 40 })
+      const kept = play([readingOf(closed, { rules, evicts: false })])
+      expect(poolOf(kept)).toMatchObject({ capacityPorts: 30, availablePorts: 0 })
+    })
+
+    test.each<[string, readonly NatRule[]]>([
+      ['another with ports', [of(40_000, 40_099), of(30_000, 60_000)]],
+      ['one without ports', [plain, of(40_000, 40_099)]],
+      [
+        'one that names the address',
+        [
+          of(40_000, 40_099),
+          { ...plain, addresses: { first: addressOf(NAT), last: addressOf(NAT) } },
+        ],
+      ],
+      [
+        'nine others',
+        [
+          plain,
+          ...[1, 2, 3, 4, 5, 6, 7, 8, 9].map((at) => of(100 * at, 100 * at + 20)),
+          of(40_000, 40_099),
+        ],
+      ],
+    ])('a full range that is part of %s is full', (_name, rules) => {
+      const nat = play([readingOf([...connect(100), ...connect(150, { from: 41_000 })], { rules })])
+      expect(poolOf(nat)).toMatchObject({
+        capacityPorts: 100,
+        availablePorts: 0,
+        worstDestination: { destination: SERVER },
+      })
+      expect(failureOf(nat)).toBe(1)
+      expect(nat?.ranges[0]?.origin).toBe('smallest_rule')
+    })
+
+    test('ports that are in the smaller one by chance make it not the range', () => {
+      const rules = [plain, of(40_000, 40_099)]
+      const nat = play([readingOf([...spread(900, 67), ...connect(2)], { rules })])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_512 - 902 })
+      const own = play([readingOf(connect(15), { rules })])
+      expect(poolOf(own)).toMatchObject({ capacityPorts: 100, availablePorts: 85 })
+    })
+
+    test('the mirror: connections of the one without ports are counted', () => {
+      const named = {
+        ...of(50_000, 50_099),
+        addresses: { first: addressOf(NAT), last: addressOf(NAT) },
+      }
+      const nat = play([readingOf(connect(130, { from: 33_000 }), { rules: [named, plain] })])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_382 })
+    })
+  })
+
+  test.each([
+    ['1-511', 1, 511],
+    ['600-1023', 600, 424],
+  ])('clients with low ports have the range %s, where no rule names ports', (_name, from, size) => {
+    const plain = [{ protocol: undefined, addresses: undefined, ports: undefined }]
+    for (const rules of [plain, undefined]) {
+      const ntp = connect(size, { from, protocol: 'udp' })
+      const other = connect(300, { from: 20_000, protocol: 'udp' })
+      const nat = play([readingOf([...ntp, ...other], { rules })])
+      expect(poolOf(nat, 'nat_udp')).toMatchObject({
+        capacityPorts: size,
+        availablePorts: 0,
+        worstDestination: { source: NAT, destination: SERVER },
+      })
+      expect(nat?.failureProbabilities[1]).toEqual({ pool: 'nat_udp', ratio: 1 })
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_512 })
+    }
+    const ported = play([readingOf(connect(40, { from }), { rules: HUNDRED })])
+    expect(poolOf(ported)).toMatchObject({ capacityPorts: 100, availablePorts: 100 })
+  })
+})
