@@ -1,6 +1,6 @@
 // A netlink socket and the dump over it: request -> batches. The channel carries bytes only, so that tests replace the
-// kernel at the datagram. It never blocks for longer than RECEIVE_TIMEOUT_MS, and no dump lasts longer than
-// DUMP_TIMEOUT_MS, however fast its table grows.
+// kernel at the datagram. It never blocks for longer than RECEIVE_TIMEOUT_MS, and no dump lasts longer than its limit,
+// however fast its table grows.
 
 import { SourceError } from '../observation.ts'
 import { type Libc, SystemError } from './libc.ts'
@@ -64,6 +64,8 @@ export interface Dump {
   readonly request: Uint8Array
   /** What is dumped, in the plural, for error messages. */
   readonly what: string
+  /** Longest time that it may take, DUMP_TIMEOUT_MS where it is not given. */
+  readonly limitMs?: number
   /** Decodes one datagram into wherever the caller keeps its rows. */
   readonly decode: (datagram: Uint8Array) => DatagramEnd
 }
@@ -74,9 +76,9 @@ export interface Dump {
  */
 export function* dumpDatagrams(
   channel: NetlinkChannel,
-  { request, what, decode }: Dump,
+  { request, what, limitMs = DUMP_TIMEOUT_MS, decode }: Dump,
 ): Generator<void, void, void> {
-  const deadline = performance.now() + DUMP_TIMEOUT_MS
+  const deadline = performance.now() + limitMs
   try {
     channel.send(request)
     for (;;) {

@@ -3,6 +3,7 @@
 
 import { type NatRule, SourceError } from '../observation.ts'
 import { encodeNfgenmsg } from './conntrack-request.ts'
+import { SystemError } from './libc.ts'
 import { encodeMessage, NLM_F_REQUEST_DUMP } from './netlink.ts'
 import { dumpDatagrams, type NetlinkChannel } from './netlink-channel.ts'
 import { decodeGeneration, decodeRules, NFT_MSG } from './nft-answer.ts'
@@ -11,9 +12,16 @@ const NLM_F_REQUEST = 1
 const AF_UNSPEC = 0
 const SEQUENCE = { generation: 0x4e01, rules: 0x4e02 } as const
 /** Each NAT address is compared with all of them. */
-const MOST_RULES = 4096
+const MOST_NAT_RULES = 4096
+/**
+ * Rules of all kinds. Whoever has a namespace may make millions, and the kernel walks all earlier ones again for each
+ * datagram (net/netfilter/nf_tables_api.c:__nf_tables_dump_rules).
+ */
+const MOST_RULES = 50_000
 /** A dump is interrupted when the rules change under it, which takes a moment. */
 const RULES_ATTEMPTS = 3
+/** All attempts together. */
+const RULES_TIMEOUT_MS = 5000
 
 /** The number of the present set of rules. Throws SourceError where there is no nf_tables. */
 export function readRulesGeneration(channel: NetlinkChannel): number {
@@ -35,40 +43,54 @@ export interface NatRules {
   readonly rules: readonly NatRule[]
   /** Whether some rule may translate IPv6 sources. */
   readonly ipv6: boolean
-  /** How many there are of all kinds: what reading them costs. */
-  readonly walked: number
 }
 
-/** The rules of the namespace. Throws SourceError, also where too many translate sources, and DecodeError. */
-export function readNatRules(channel: NetlinkChannel): NatRules {
+/**
+ * The rules of the namespace. Each attempt has a channel of its own: a dump that was left early goes on, and the kernel
+ * refuses another one beside it (EBUSY). Throws DecodeError and SourceError, whose reason is `unsupported` where there are
+ * too many rules, or too many that translate sources.
+ */
+export function readNatRules(open: () => NetlinkChannel): NatRules {
+  const deadlineMs = performance.now() + RULES_TIMEOUT_MS
   for (let attempt = 1; ; attempt++) {
+    const channel = open()
     try {
-      return dumpRules(channel, SEQUENCE.rules + attempt)
+      return dumpRules(channel, deadlineMs - performance.now())
     } catch (error) {
-      const interrupted = error instanceof SourceError && error.reason === 'timeout'
-      if (!interrupted || attempt === RULES_ATTEMPTS) throw error
+      if (!isInterrupted(error) || attempt === RULES_ATTEMPTS) throw error
+    } finally {
+      channel.close()
     }
   }
 }
 
-function dumpRules(channel: NetlinkChannel, sequence: number): NatRules {
+/** A dump that took too long is a timeout as well, but would take as long again. */
+function isInterrupted(error: unknown): boolean {
+  const cause = error instanceof SourceError ? error.cause : undefined
+  return cause instanceof SystemError && cause.code === 'EINTR'
+}
+
+function dumpRules(channel: NetlinkChannel, limitMs: number): NatRules {
   const rules: NatRule[] = []
   let walked = 0
   let ipv6 = false
   const request = encodeMessage(
-    { type: NFT_MSG.getRule, flags: NLM_F_REQUEST_DUMP, sequence },
+    { type: NFT_MSG.getRule, flags: NLM_F_REQUEST_DUMP, sequence: SEQUENCE.rules },
     encodeNfgenmsg(AF_UNSPEC),
   )
   const decode = (datagram: Uint8Array) =>
-    decodeRules(datagram, sequence, (rule, translatesIpv6) => {
+    decodeRules(datagram, SEQUENCE.rules, (rule, translatesIpv6) => {
       walked++
       if (translatesIpv6) ipv6 = true
       if (rule !== undefined) rules.push(rule)
     })
-  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', decode })) {
-    if (rules.length > MOST_RULES) {
-      throw new SourceError('unsupported', `Cannot keep more than ${MOST_RULES} rules of NAT`)
-    }
+  for (const _ of dumpDatagrams(channel, { request, what: 'nf_tables rules', limitMs, decode })) {
+    if (rules.length > MOST_NAT_RULES) throw tooMany(`${MOST_NAT_RULES} rules of NAT`)
+    if (walked > MOST_RULES) throw tooMany(`${MOST_RULES} rules`)
   }
-  return { rules, ipv6, walked }
+  return { rules, ipv6 }
+}
+
+function tooMany(what: string): SourceError {
+  return new SourceError('unsupported', `Cannot read more than ${what}`)
 }

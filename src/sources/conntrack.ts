@@ -23,7 +23,7 @@ import { type ConntrackStore, createConntrackStore } from './conntrack-store.ts'
 
 /** What is remembered of one namespace from listing to listing. */
 export interface ConntrackMemory {
-  /** Of the rules below. */
+  /** Of the rules below, also where these were too many; undefined where they are to be read again. */
   generation: number | undefined
   rules: readonly NatRule[] | undefined
   /** Whether some rule may translate IPv6 sources, which are not listed; undefined where rules could not be read. */
@@ -52,8 +52,8 @@ const ADDRESSES_BY_NAME = 2
  */
 const WALK_ENTRIES = 20_000
 const WALK_SHARE = 0.4
-/** For each rule that there is: where 100,000 of them change all the time they are read every 5 s. */
-const REST_MS = 0.05
+/** Reading rules that change all the time, or cannot be read, may take a tenth of the time. */
+const REST_FACTOR = 10
 /** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
 const EVICTING = { major: 6, minor: 5 }
 
@@ -84,7 +84,7 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
       }
       const list = (filter: ConntrackFilter) => keepOthers(dump(channel, [filter]), memory, listing)
       try {
-        refreshRules(channel, memory)
+        refreshRules(channel, () => open(libc, buffer), memory)
         return use({
           rules: memory.rules,
           evicts,
@@ -176,20 +176,31 @@ function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
   return refusable('Cannot list conntrack', () => openNetfilterChannel(libc, buffer))
 }
 
-/** Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. */
-function refreshRules(channel: NetlinkChannel, memory: ConntrackMemory): void {
+/**
+ * Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. Too many rules stay too
+ * many until they change.
+ */
+function refreshRules(
+  channel: NetlinkChannel,
+  openAnother: () => NetlinkChannel,
+  memory: ConntrackMemory,
+): void {
+  const begunMs = performance.now()
+  let generation: number | undefined
   try {
-    const generation = readRulesGeneration(channel)
-    if (generation === memory.generation || performance.now() < memory.rulesRestUntilMs) return
-    const { rules, ipv6, walked } = readNatRules(channel)
+    generation = readRulesGeneration(channel)
+    if (generation === memory.generation || begunMs < memory.rulesRestUntilMs) return
+    const { rules, ipv6 } = readNatRules(openAnother)
     memory.rules = rules
     memory.translatesIpv6 = ipv6
     memory.generation = generation
-    memory.rulesRestUntilMs = performance.now() + walked * REST_MS
   } catch (error) {
     if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
+    const isLasting = error instanceof SourceError && error.reason === 'unsupported'
     memory.rules = undefined
     memory.translatesIpv6 = undefined
-    memory.generation = undefined
+    memory.generation = isLasting ? generation : undefined
   }
+  const nowMs = performance.now()
+  memory.rulesRestUntilMs = nowMs + REST_FACTOR * (nowMs - begunMs)
 }

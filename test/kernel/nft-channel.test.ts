@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { readNatRules, readRulesGeneration } from '../../src/kernel/nft-channel.ts'
 import { be32, buildExpression, buildRule } from '../support/kernel/conntrack-builder.ts'
 import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
@@ -19,40 +19,117 @@ describe('readNatRules()', () => {
       Uint8Array.from(messages.flatMap((build) => build(sequenceOf(request)))),
     ]
 
-  test('asks again when the rules changed under the dump', () => {
-    let asked = 0
-    const channel = createFakeChannel((request) => {
-      const end = buildDone(sequenceOf(request))
-      if (asked++ === 0) end[6] = 0x12
+  /** Each channel that is opened answers from the beginning. */
+  function readFrom(reply: (request: Uint8Array) => readonly Uint8Array[]) {
+    const channels: ReturnType<typeof createFakeChannel>[] = []
+    let closed = 0
+    const read = () =>
+      readNatRules(() => {
+        const channel = createFakeChannel(reply)
+        channels.push(channel)
+        return { ...channel, close: () => void closed++ }
+      })
+    return {
+      read,
+      asked: () => channels.map(({ requests }) => requests.length),
+      closed: () => closed,
+    }
+  }
+
+  const interrupted = (request: Uint8Array) => {
+    const end = buildDone(sequenceOf(request))
+    end[6] = 0x12
+    return end
+  }
+  const manyRules = (each: number, datagrams: number, ...expressions: number[][]) =>
+    readFrom((request) => {
+      const rule = buildRule(sequenceOf(request), ...expressions)
+      const datagram = Uint8Array.from(Array.from({ length: each }, () => rule).flat())
+      const end = Uint8Array.from(buildDone(sequenceOf(request)))
+      return [...Array.from({ length: datagrams }, () => datagram), end]
+    })
+
+  test('asks again, over another channel, when the rules changed under the dump', () => {
+    let first = true
+    const { read, asked, closed } = readFrom((request) => {
+      const end = first ? interrupted(request) : buildDone(sequenceOf(request))
+      first = false
       return [Uint8Array.from([...buildRule(sequenceOf(request), plainMasquerade), ...end])]
     })
-    expect(readNatRules(channel)).toEqual({ rules: [none], ipv6: false, walked: 1 })
-    expect(asked).toBe(2)
+    expect(read()).toEqual({ rules: [none], ipv6: false })
+    expect(asked()).toEqual([1, 1])
+    expect(closed()).toBe(2)
   })
 
   test('gives up when they never stand still, and at once where there is no nf_tables', () => {
-    let asked = 0
-    const restless = createFakeChannel((request) => {
-      asked++
-      const end = buildDone(sequenceOf(request))
-      end[6] = 0x12
-      return [Uint8Array.from(end)]
-    })
-    expect(() => readNatRules(restless)).toThrow(expect.objectContaining({ reason: 'timeout' }))
-    expect(asked).toBe(3)
-    const missing = createFakeChannel(answer((sequence) => buildError(sequence, 22)))
-    expect(() => readNatRules(missing)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
-    expect(missing.requests).toHaveLength(1)
+    const restless = readFrom((request) => [Uint8Array.from(interrupted(request))])
+    expect(restless.read).toThrow(expect.objectContaining({ reason: 'timeout' }))
+    expect(restless.asked()).toEqual([1, 1, 1])
+    expect(restless.closed()).toBe(3)
+    const missing = readFrom(answer((sequence) => buildError(sequence, 22)))
+    expect(missing.read).toThrow(expect.objectContaining({ reason: 'unsupported' }))
+    expect(missing.asked()).toEqual([1])
   })
 
-  test('keeps no more rules than it can compare', () => {
-    const channel = createFakeChannel((request) => {
-      const rule = buildRule(sequenceOf(request), plainMasquerade)
-      return Array.from({ length: 100 }, () =>
-        Uint8Array.from(Array.from({ length: 50 }, () => rule).flat()),
-      )
+  test('keeps no more rules of NAT than it can compare, and walks no more rules of all kinds', () => {
+    const unsupported = (message: string) =>
+      expect.objectContaining({ reason: 'unsupported', message })
+    const natRules = manyRules(50, 100, plainMasquerade)
+    expect(natRules.read).toThrow(unsupported('Cannot read more than 4096 rules of NAT'))
+    expect(manyRules(500, 100).read()).toEqual({ rules: [], ipv6: false })
+    const others = manyRules(500, 101)
+    expect(others.read).toThrow(unsupported('Cannot read more than 50000 rules'))
+    expect(others.asked()).toEqual([1])
+    expect(others.closed()).toBe(1)
+  })
+
+  describe('by a clock that moves two seconds with each datagram', () => {
+    let nowMs = 0
+    beforeEach(() => {
+      nowMs = 0
+      vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
     })
-    expect(() => readNatRules(channel)).toThrow(/more than 4096 rules/)
+    afterEach(() => vi.restoreAllMocks())
+
+    test('does not begin again after a dump that took too long', () => {
+      let asked = 0
+      const read = () =>
+        readNatRules(() => ({
+          send: () => void asked++,
+          receive: () => {
+            nowMs += 2000
+            return Uint8Array.from(buildRule(0x4e02))
+          },
+          close() {},
+        }))
+      expect(read).toThrow(/dump of nf_tables rules: ETIMEDOUT/)
+      expect({ asked, nowMs }).toEqual({ asked: 1, nowMs: 6000 })
+    })
+
+    test('gives all attempts together no longer than one', () => {
+      let asked = 0
+      const read = () =>
+        readNatRules(() => {
+          const sent: Uint8Array[] = []
+          let received = 0
+          return {
+            send: (request) => {
+              asked++
+              sent.push(request)
+            },
+            receive: () => {
+              nowMs += 2000
+              const [request = new Uint8Array(12)] = sent
+              return Uint8Array.from(
+                received++ === 0 ? buildRule(sequenceOf(request)) : interrupted(request),
+              )
+            },
+            close() {},
+          }
+        })
+      expect(read).toThrow(expect.objectContaining({ reason: 'timeout' }))
+      expect({ asked, nowMs }).toEqual({ asked: 2, nowMs: 6000 })
+    })
   })
 
   test('reads the number of the present set of rules', () => {
