@@ -7,6 +7,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
+import { PROBE_FLOW } from '../kernel/probe-flow.ts'
 import { codeOf } from '../kernel/proc-file.ts'
 import { findTracefs, tracefsRefusal, writeTraceFile } from '../kernel/tracefs.ts'
 import { SourceError } from '../observation.ts'
@@ -31,23 +32,21 @@ export function createInstanceName(pid: number): string {
   return `${INSTANCE_PREFIX}${pid}.${randomBytes(6).toString('hex')}`
 }
 
-/** Threads whose failed allocations are probes. */
-export interface Probers {
-  /** As the initial PID namespace counts; undefined where that cannot be known. */
-  readonly threadId: number | undefined
-  /** What such threads call themselves, those of other exporters on the node too. */
-  readonly threadName: string
-}
-
 /**
  * A connect() that dies before it gets a port goes from SYN_SENT to CLOSE without a source port
  * (docs/development/port-model.md#counting-failures). MPTCP reports the state of its own socket as well: only TCP
- * counts.
+ * counts. What a port probe is refused does not count, whichever exporter on the node made it. It is known by its flow,
+ * which no program needs, and not by a name, which any program may take.
  */
-export function renderFilter({ threadId, threadName }: Probers): string {
+export function renderFilter(): string {
   const failure = `oldstate == ${SYN_SENT} && newstate == ${CLOSE} && sport == 0 && protocol == ${TCP}`
-  const byId = threadId === undefined ? '' : ` && common_pid != ${threadId}`
-  return `${failure}${byId} && COMM != "${threadName}"`
+  const { from, to, port } = PROBE_FLOW
+  return `${failure} && (saddr != ${wordOf(from)} || daddr != ${wordOf(to)} || dport != ${port})`
+}
+
+/** The kernel compares the four bytes of an address as one word, which is little-endian wherever koffi serves us. */
+function wordOf(address: readonly number[]): number {
+  return new DataView(Uint8Array.from(address).buffer).getUint32(0, true)
 }
 
 /**
@@ -57,9 +56,8 @@ export function renderFilter({ threadId, threadName }: Probers): string {
 export function openInstance(options: {
   readonly places: readonly string[] | undefined
   readonly name: string
-  readonly probers: Probers
 }): Instance {
-  const { places, name, probers } = options
+  const { places, name } = options
   const tracefs = findTracefs(places)
   // NB: not existsSync(), which asks access(2), and that knows nothing of ambient capabilities.
   if (statSync(`${tracefs}/${EVENT}`, { throwIfNoEntry: false }) === undefined) {
@@ -72,7 +70,7 @@ export function openInstance(options: {
   const path = `${tracefs}/instances/${name}`
   for (let attempt = 1; ; attempt++) {
     try {
-      return makeInstance(path, probers)
+      return makeInstance(path)
     } catch (error) {
       if (!isFleeting(error) || attempt === MAKE_ATTEMPTS) throw error
       pause(attempt * PAUSE_MS)
@@ -123,11 +121,11 @@ function removeAbandoned(tracefs: string, own: string): void {
   }
 }
 
-function makeInstance(path: string, probers: Probers): Instance {
+function makeInstance(path: string): Instance {
   const created = makeDirectory(path)
   const release = holdInstance(path)
   try {
-    configure(path, probers)
+    configure(path)
     return { path, eventPath: `${path}/${EVENT}`, release }
   } catch (error) {
     release()
@@ -161,11 +159,11 @@ function makeDirectory(path: string): boolean {
 }
 
 /** Idempotent. The ring is made small, and the filter set, before the first event can be recorded. */
-function configure(path: string, probers: Probers): void {
+function configure(path: string): void {
   writeTraceFile(`${path}/buffer_size_kb`, `${RING_KIB}\n`)
   // An instance inherits the options of the top level, where someone may keep the oldest events instead of the newest.
   writeTraceFile(`${path}/options/overwrite`, '1\n')
-  writeTraceFile(`${path}/${EVENT}/filter`, renderFilter(probers))
+  writeTraceFile(`${path}/${EVENT}/filter`, renderFilter())
   writeTraceFile(`${path}/${EVENT}/enable`, '1\n')
   writeTraceFile(`${path}/tracing_on`, '1\n')
 }

@@ -16,7 +16,6 @@ import { renderAddress, renderEndpoint } from '../model/addresses.ts'
 import { DecodeError } from '../observation.ts'
 import type { FailureEvent, FailureReading, RingCount } from '../sample.ts'
 import { openInstance } from './instance.ts'
-import { markProbingThread } from './traced-threads.ts'
 
 /** What the reader of events asks while their threads may still live. */
 export interface Resolvers {
@@ -39,7 +38,6 @@ export interface RecorderOptions {
   readonly places: readonly string[] | undefined
   /** Name that all threads of the process share: createInstanceName(). */
   readonly name: string
-  readonly procfs: string
 }
 
 /** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
@@ -61,13 +59,9 @@ interface Ring {
   readonly statsFd: number
 }
 
-/** Opens the instance for the calling thread, whose probes are not recorded. Throws SourceError or DecodeError. */
-export function openRecorder({ places, name, procfs }: RecorderOptions): Recorder {
-  const { path, eventPath, release } = openInstance({
-    places,
-    name,
-    probers: markProbingThread(procfs),
-  })
+/** Opens the instance for the calling thread. Throws SourceError or DecodeError. */
+export function openRecorder(options: RecorderOptions): Recorder {
+  const { path, eventPath, release } = openInstance(options)
   const { format, rings } = openParts(path, eventPath, release)
   const page = new Uint8Array(format.layout.bytes)
   let first = true

@@ -1,14 +1,10 @@
 // What the initial PID namespace knows about the threads that trace events name: pid -> network namespace, cgroup path.
 // Synchronous file system calls only.
 
-import { readlinkSync, statSync, writeFileSync } from 'node:fs'
-import { readProcFile, refusal } from '../kernel/proc-file.ts'
+import { statSync } from 'node:fs'
+import { readProcFile } from '../kernel/proc-file.ts'
 import { SourceError } from '../observation.ts'
 import { parseProcCgroup } from '../owners/cgroup-path.ts'
-import type { Probers } from './instance.ts'
-
-/** What the thread that probes calls itself; no more than 15 bytes (TASK_COMM_LEN). */
-const THREAD_NAME = 'eph-port-prober'
 
 /**
  * Whether `procfs` counts as trace events do. The kernel's own threads exist in the initial PID namespace only, and the
@@ -29,30 +25,6 @@ function isKernelThread(procfs: string, pid: number): boolean {
   const text = readProcFile(`${procfs}/${pid}/stat`) ?? ''
   const flags = text.slice(text.lastIndexOf(')') + 2).split(' ', 7)[6]
   return (Number(flags) & 0x0020_0000) !== 0
-}
-
-/**
- * Makes the calling thread recognisable to the filter: by its number where `procfs` tells it, and by its name. Throws
- * SourceError.
- */
-export function markProbingThread(procfs: string): Probers {
-  try {
-    writeFileSync('/proc/thread-self/comm', THREAD_NAME)
-  } catch (error) {
-    throw refusal('name the thread that probes', error)
-  }
-  const threadId = countsAsKernel(procfs) ? readThreadId(procfs) : undefined
-  return { threadId, threadName: THREAD_NAME }
-}
-
-/** The calling thread's number in the PID namespace that `procfs` shows. */
-function readThreadId(procfs: string): number | undefined {
-  try {
-    const id = /\/task\/(\d+)$/.exec(readlinkSync(`${procfs}/thread-self`))?.[1]
-    return id === undefined ? undefined : Number(id)
-  } catch (error) {
-    throw refusal('find the number of the thread that probes', error)
-  }
 }
 
 /** Inode of the network namespace that a thread is in; undefined when it has gone or may not be looked at. */

@@ -7,6 +7,7 @@
 
 import { encodeIpv4Endpoint } from '../kernel/ipv4-endpoint.ts'
 import { type Libc, SOCK_NONBLOCK, SystemError } from '../kernel/libc.ts'
+import { PROBE_FLOW } from '../kernel/probe-flow.ts'
 
 /** `unknown`: without loopback, or on kernels that cannot restrict the ports of a socket (before 6.3). */
 export type PortVerdict = 'usable' | 'closed' | 'unknown'
@@ -26,10 +27,8 @@ const OPTION = {
   /** u32: last port << 16 | first port. */
   localPortRange: [0, 51],
 } as const
-/** Loopback, and nobody binds to it: no connection of anybody's is in the way. */
-const FROM = encodeIpv4Endpoint([127, 254, 254, 254], 0)
-/** The discard service, which nobody runs. Should somebody, it is reset before it says anything. */
-const TO = encodeIpv4Endpoint([127, 0, 0, 1], 9)
+const FROM = encodeIpv4Endpoint(PROBE_FLOW.from, 0)
+const TO = encodeIpv4Endpoint(PROBE_FLOW.to, PROBE_FLOW.port)
 /** By number: of this one Node knows no name (include/uapi/asm-generic/errno.h). */
 const EINPROGRESS = 115
 

@@ -50,7 +50,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
     problem = attempt(() => {
       const places = options.tracefs === undefined ? undefined : [options.tracefs]
       try {
-        recorder = openRecorder({ places, name: options.name, procfs })
+        recorder = openRecorder({ places, name: options.name })
       } catch (error) {
         if (!options.asked && isDenied(error)) absence = error.message
         else throw error

@@ -1,6 +1,5 @@
 // The worker's side of the probe collector: what is tried inside a namespace while it is read.
 
-import { markProbingThread } from '../failures/traced-threads.ts'
 import type { Libc } from '../kernel/libc.ts'
 import {
   choosePorts,
@@ -10,7 +9,6 @@ import {
   type PortMarks,
   type PortTests,
 } from '../model/hidden-ports.ts'
-import { SourceError } from '../observation.ts'
 import { canaryPools, probeAllocation } from '../probes/canary.ts'
 import { probePorts } from '../probes/port.ts'
 import type { NamespaceState, Probe, Snapshot } from '../snapshot.ts'
@@ -45,7 +43,6 @@ export interface Prober {
 
 export interface ProberOptions {
   readonly libc: Libc
-  readonly procfs: string
   readonly monotonicSeconds: () => number
   readonly random: () => number
   /** Share of the pool tcp_connect, all ports with sockets counted. Below it nobody depends on the last port. */
@@ -71,11 +68,8 @@ export function startProbeMemory(): ProbeMemory {
   }
 }
 
-/** Makes the calling thread known as one that probes, so that what it is refused does not count. */
 export function createProber(options: ProberOptions): Prober {
-  const { libc, procfs, monotonicSeconds, random } = options
-  /** Whoever cannot be told apart must not be refused a port: it would count as a failure. */
-  const unmarked = markThread(procfs)
+  const { libc, monotonicSeconds, random } = options
   let problem: string | undefined
   /** Whether some port was tested since collector() was called. */
   let tested = false
@@ -121,7 +115,7 @@ export function createProber(options: ProberOptions): Prober {
   return {
     testsOf(memory, state, marks) {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
-      if (pool === undefined || unmarked !== undefined) return undefined
+      if (pool === undefined) return undefined
       const { capacityPorts, unusedPorts } = pool
       // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody. Where sockets are
       // not seen they may hold any share of the ports.
@@ -141,12 +135,11 @@ export function createProber(options: ProberOptions): Prober {
     allocate: (memory) => time(() => allocate(memory)),
     testPorts: (memory, ambiguous) => time(() => testPorts(memory, ambiguous)),
     collector() {
-      const told = unmarked ?? problem
       const row = {
         collector: 'probe',
-        success: told === undefined,
+        success: problem === undefined,
         durationSeconds,
-        problem: told,
+        problem,
       }
       durationSeconds = 0
       tested = false
@@ -155,15 +148,5 @@ export function createProber(options: ProberOptions): Prober {
       left = PORTS_TESTED
       return row
     },
-  }
-}
-
-function markThread(procfs: string): string | undefined {
-  try {
-    markProbingThread(procfs)
-    return undefined
-  } catch (error) {
-    if (error instanceof SourceError) return error.message
-    throw error
   }
 }

@@ -6,7 +6,7 @@ import { openRecorder } from '../../src/failures/recorder.ts'
 
 const [place = ''] = process.argv.slice(2)
 const name = createInstanceName(process.pid)
-const { instancePath } = openRecorder({ places: [place], name, procfs: '/proc' })
+const { instancePath } = openRecorder({ places: [place], name })
 holdInstance(instancePath)
 process.stdout.write(`${instancePath}\n`)
 process.stdin.resume()

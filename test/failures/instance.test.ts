@@ -26,20 +26,15 @@ test('createInstanceName() gives two instances of one pid two names', () => {
   expect(one.startsWith(INSTANCE_PREFIX)).toBe(true)
 })
 
-describe('renderFilter()', () => {
-  const failure = 'oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6'
-
-  test('leaves out the probing thread by number and by name', () => {
-    expect(renderFilter({ threadId: 77, threadName: 'prober' })).toBe(
-      `${failure} && common_pid != 77 && COMM != "prober"`,
-    )
+test('renderFilter() leaves out the flow of a port probe alone, and no thread', () => {
+  const [from, to] = ['127.254.254.254', '127.0.0.1'].map((text) => {
+    const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number)
+    return a + b * 2 ** 8 + c * 2 ** 16 + d * 2 ** 24
   })
-
-  test('by its name alone where the number means something else to the kernel', () => {
-    expect(renderFilter({ threadId: undefined, threadName: 'prober' })).toBe(
-      `${failure} && COMM != "prober"`,
-    )
-  })
+  expect(renderFilter()).toBe(
+    'oldstate == 2 && newstate == 7 && sport == 0 && protocol == 6 && ' +
+      `(saddr != ${from} || daddr != ${to} || dport != 9)`,
+  )
 })
 
 describe('findTracefs()', () => {

@@ -9,6 +9,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { renderFilter } from '../../src/failures/instance.ts'
 import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { buildRingPage, type PlannedEvent } from '../kernel/trace-ring-page-builder.ts'
@@ -51,7 +52,7 @@ function fillRing(cpu: number, pages: readonly Uint8Array[], gone = 0): void {
 }
 
 function open(): Recorder {
-  recorder = openRecorder({ places: [place], name: 'ours', procfs: join(place, 'no-procfs') })
+  recorder = openRecorder({ places: [place], name: 'ours' })
   return recorder
 }
 
@@ -74,7 +75,7 @@ describe('openRecorder()', () => {
     const read = (name: string) => readFileSync(join(instance, name), 'utf8')
     expect(read('buffer_size_kb')).toBe('64\n')
     expect(read(`${EVENT}/enable`)).toBe('1\n')
-    expect(read(`${EVENT}/filter`)).toContain('sport == 0 && protocol == 6 && COMM != ')
+    expect(read(`${EVENT}/filter`)).toBe(renderFilter())
   })
 
   onLinux('refuses a format that lacks a field, and closes what it has opened', () => {

@@ -1,21 +1,9 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createFailureLog } from '../../src/failure-log.ts'
-import { markProbingThread } from '../../src/failures/traced-threads.ts'
-import { SourceError } from '../../src/observation.ts'
 import type { NamespaceState, Pool } from '../../src/snapshot.ts'
 import { createProber, startProbeMemory } from '../../src/worker/prober.ts'
 import { createFakeSockets, ERRNO } from '../failures/fake-sockets.ts'
 import { sampleSnapshot, sampleState } from '../support/render/sample-snapshot.ts'
-
-vi.mock(import('../../src/failures/traced-threads.ts'), async (importOriginal) => ({
-  ...(await importOriginal()),
-  markProbingThread: vi.fn(),
-}))
-
-const mark = vi.mocked(markProbingThread)
-beforeEach(() => {
-  mark.mockReset().mockReturnValue({ threadId: 7, threadName: 'prober' })
-})
 
 /** The clock moves that far whenever somebody binds. */
 function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, bindSeconds = 0) {
@@ -34,7 +22,6 @@ function createProbing(refusals: Parameters<typeof createFakeSockets>[0] = {}, b
   }
   const prober = createProber({
     libc,
-    procfs: '/proc',
     monotonicSeconds: () => clock.now,
     random: () => 0,
     detailMinUtilization: 0.2,
@@ -106,22 +93,6 @@ describe('testsOf()', () => {
     expect(look(0.1)).toBeUndefined()
     clock.now += 1
     expect(look(1)).toBe(0)
-  })
-
-  test('asks for none from a thread that nobody could tell from an application', () => {
-    mark.mockImplementation(() => {
-      throw new SourceError('permission', 'Cannot name the thread')
-    })
-    const { prober } = createProbing()
-    expect(prober.testsOf(startProbeMemory(), stateOf(1), noMarks)).toBeUndefined()
-    prober.allocate(startProbeMemory())
-    for (let again = 0; again < 2; again++) {
-      expect(prober.collector()).toMatchObject({
-        collector: 'probe',
-        success: false,
-        problem: 'Cannot name the thread',
-      })
-    }
   })
 })
 

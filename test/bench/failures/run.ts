@@ -56,7 +56,7 @@ function runPair(program: string, place: string, round: number): Pair {
 
 function recorded<T>(place: string, call: () => T): T {
   const name = createInstanceName(process.pid)
-  const recorder = openRecorder({ places: [place], name, procfs: '/proc' })
+  const recorder = openRecorder({ places: [place], name })
   try {
     return call()
   } finally {
