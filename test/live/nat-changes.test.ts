@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import type { Page } from '../support/netns/actor-page.ts'
 import {
   clientPeers,
   NAT_FLAGS,
@@ -18,6 +19,8 @@ import { isWhole } from '../support/program/depth.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
 const CONNECT_MS = 3000
+/** The range of an address that is not there: with so small a one the NAT is listed at each sample, whatever is read. */
+const SMALL_RANGE = '--nat.port-range=192.0.2.1=40000-40039'
 const skipReason = whyNoNatLab()
 
 const nat = (rules: string, family = 'ip') =>
@@ -80,6 +83,34 @@ describe('a NAT that changes', () => {
         )
         expect(page.value('ephemeral_port_nat_failure_probability_ratio', at)).toBe(0)
         expect(page.list('ephemeral_port_nat_destination_used_ports', { netns })).toEqual([])
+      })
+    })
+  })
+
+  test('says that its range is assumed while there are more rules than are read', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      const { netns } = lab
+      await lab.server.call('serve', [SERVER.port])
+      const many = 'add rule ip many unused accept\n'.repeat(50_001)
+      lab.rules(`${masquerade('to :40000-40039')}table ip many { chain unused { }; }\n${many}`)
+      await withNodeExporter([...NAT_FLAGS, SMALL_RANGE], async (exporter) => {
+        expect(await connect(lab, clientPeers(30))).toBe(30)
+        expect(await poolOf(exporter, netns)).toEqual({
+          capacity: 64_512,
+          available: 64_482,
+          failure: 0,
+        })
+        const originOf = (page: Page) =>
+          page.list('ephemeral_port_nat_range_info', { netns, protocol: 'tcp' })[0]?.labels.origin
+        expect(originOf(await readFreshNat(exporter, netns))).toBe('default')
+        const nat = { collector: 'nat' }
+        const page = await exporter.readOf(netns)
+        expect(page.value('ephemeral_port_scrape_collector_success', nat)).toBe(1)
+
+        lab.inNat('nft', 'delete', 'table', 'ip', 'many')
+        await exporter.until((now) => (originOf(now) === 'rule' ? now : undefined))
+        expect(await poolOf(exporter, netns)).toEqual({ capacity: 40, available: 10, failure: 0 })
       })
     })
   })
