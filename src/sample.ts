@@ -131,18 +131,21 @@ export type FromWorker =
 /** A namespace that is not watched, as with --netns=self: its failures are nobody's here, and are not counted. */
 export const ELSEWHERE = 'elsewhere'
 
-/** Failed allocations that differ in nothing but the time. */
+/** Failed allocations that differ in nothing but the time, or of which little more than their number is known. */
 export interface FailureEvent {
   /** CPU in whose ring the kernel put them. */
   readonly cpu: number
   /** Key of the namespace of the thread, or ELSEWHERE; undefined where the thread had gone. */
   readonly netns: string | undefined
-  /** Name of the owner of the thread; undefined where it is not known. */
+  /** Name of the owner of the thread; undefined where it or the destination is not known. */
   readonly owner: string | undefined
-  /** The local address that routing chose, `10.0.0.5`. */
-  readonly source: string
-  /** `10.0.0.9:443`, `[2001:db8::1]:443`; v4-mapped addresses as IPv4. */
-  readonly destination: string
+  /** The local address that routing chose, `10.0.0.5`; undefined where the destination is. */
+  readonly source: string | undefined
+  /**
+   * `10.0.0.9:443`, `[2001:db8::1]:443`; v4-mapped addresses as IPv4. Undefined where a namespace had more kinds of failures
+   * than a reading tells apart.
+   */
+  readonly destination: string | undefined
   readonly count: number
 }
 

@@ -12,17 +12,10 @@ import {
 import { decodeRingPage, type FailureRecord } from '../kernel/trace-ring-page.ts'
 import { parseGoneEvents } from '../kernel/trace-ring-stats.ts'
 import { readTraceFile, tracefsRefusal } from '../kernel/tracefs.ts'
-import { renderAddress, renderEndpoint } from '../model/addresses.ts'
 import { DecodeError } from '../observation.ts'
-import type { FailureEvent, FailureReading, RingCount } from '../sample.ts'
+import type { FailureReading, RingCount } from '../sample.ts'
 import { openInstance } from './instance.ts'
-
-/** What the reader of events asks while their threads may still live. */
-export interface Resolvers {
-  /** The key of the namespace that a thread is in, ELSEWHERE, or undefined where that cannot be known. */
-  readonly netnsOf: (pid: number) => string | undefined
-  readonly ownerOf: (pid: number) => string | undefined
-}
+import { createTally, type Resolvers } from './tally.ts'
 
 export interface Recorder {
   /** Path of the instance, for whoever outlives the thread and calls holdInstance() and removeInstance(). */
@@ -44,8 +37,6 @@ export interface RecorderOptions {
 const PAGES_PER_READING = 24
 /** A few short lines. */
 const MOST_STATS_BYTES = 4096
-/** Kinds of failures in one reading, so that a storm costs the main thread little. Others count without a destination. */
-const MOST_EVENTS = 2000
 
 interface Format {
   readonly event: EventFormat
@@ -186,35 +177,5 @@ function readPage(fd: number, page: Uint8Array): number {
   } catch (error) {
     if (codeOf(error) === 'EAGAIN') return 0
     throw tracefsRefusal(error)
-  }
-}
-
-/** Counts records that are alike, whichever thread made them, and asks once about each thread. */
-function createTally({ netnsOf, ownerOf }: Resolvers): {
-  add(cpu: number, record: FailureRecord): void
-  events(): FailureEvent[]
-} {
-  const threads = new Map<number, Pick<FailureEvent, 'netns' | 'owner'>>()
-  const events = new Map<string, { -readonly [name in keyof FailureEvent]: FailureEvent[name] }>()
-
-  function resolve(pid: number): Pick<FailureEvent, 'netns' | 'owner'> {
-    const known = threads.get(pid) ?? { netns: netnsOf(pid), owner: ownerOf(pid) }
-    threads.set(pid, known)
-    return known
-  }
-
-  return {
-    add(cpu, { pid, localAddress, remoteAddress, remotePort }) {
-      const { netns, owner } = resolve(pid)
-      const key = [cpu, netns, owner, localAddress, remoteAddress, remotePort].join()
-      const known = events.get(key)
-      if (known !== undefined) known.count++
-      else if (events.size < MOST_EVENTS) {
-        const source = renderAddress(localAddress, 0)
-        const destination = renderEndpoint(remoteAddress, 0, remotePort)
-        events.set(key, { cpu, netns, owner, source, destination, count: 1 })
-      }
-    },
-    events: () => [...events.values()],
   }
 }

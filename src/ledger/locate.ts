@@ -19,6 +19,7 @@ export function createLocate(
 ): Locate {
   let keys: ReadonlyMap<string, string | undefined> | undefined
   return ({ source, destination }) => {
+    if (destination === undefined) return undefined
     keys ??= indexExhausted(namespaces)
     return keys.get(`${source} ${destination}`)
   }

@@ -43,8 +43,9 @@ export const failureFamilies: readonly Family[] = [
       'Failures of ephemeral_port_allocation_failures_total by destination and by the owner of ' +
       'the program.',
     details:
-      '50 pairs of a namespace have a series. The pair other,other counts later ones, ' +
-      'and failures that came too fast for the kernel to keep more than their number. A pair that ' +
+      '50 pairs of a namespace have a series. The pair other,other counts later ones, failures that ' +
+      'came too fast for the kernel to keep more than their number, and those of a namespace that ' +
+      'failed in more ways within one sample than are told apart. A pair that ' +
       'has not failed for three hours makes room for a new one, and its series ends. A new ' +
       'pair is 0 until the last sample within 60 s, or within --sample.peak-window where that ' +
       'is shorter, so that increase() sees its first failure. A pair of a namespace that ends ' +

@@ -105,9 +105,11 @@ function noteFailing(
 ): void {
   const refused = new Map<string | undefined, Destination[]>()
   for (const { netns, source, destination } of recorded?.reading?.events ?? []) {
-    const others = refused.get(netns)
-    if (others === undefined) refused.set(netns, [{ source, destination }])
-    else others.push({ source, destination })
+    const destinations = refused.get(netns) ?? []
+    refused.set(netns, destinations)
+    if (source !== undefined && destination !== undefined) {
+      destinations.push({ source, destination })
+    }
   }
   if (refused.size === 0) return
   for (const { identity, last } of watched) {

@@ -11,6 +11,12 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { renderFilter } from '../../src/failures/instance.ts'
 import { openRecorder, type Recorder } from '../../src/failures/recorder.ts'
+import {
+  advanceLedger,
+  emptyLedger,
+  type FailureLedger,
+  renderFailures,
+} from '../../src/ledger/ledger.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { buildRingPage, type PlannedEvent } from '../kernel/trace-ring-page-builder.ts'
 import { currentFormat, readFixture } from './formats.ts'
@@ -108,8 +114,8 @@ describe('read()', () => {
     const unknown = { netns: undefined, owner: undefined }
     expect(events).toEqual([
       { ...shared, ...known, destination: '10.0.0.9:443', count: 3 },
-      { ...shared, ...unknown, destination: '10.0.0.9:443', count: 1 },
       { ...shared, ...known, destination: '10.0.0.9:80', count: 1 },
+      { ...shared, ...unknown, destination: '10.0.0.9:443', count: 1 },
     ])
   })
 
@@ -152,6 +158,32 @@ describe('read()', () => {
     const reader = open()
     expect(reader.read(resolvers).events[0]?.count).toBe(24)
     expect(reader.read(resolvers).events[0]?.count).toBe(6)
+  })
+
+  onLinux('counts every failure of a namespace after three rings full of those of another', () => {
+    for (const cpu of [2, 3]) mkdirSync(join(instance, `per_cpu/cpu${cpu}`), { recursive: true })
+    for (const cpu of [0, 1, 2]) {
+      const pages = Array.from({ length: 20 }, (_, at) =>
+        page(...Array.from({ length: 40 }, (_, port) => failure(7, 1000 + at * 40 + port))),
+      )
+      fillRing(cpu, pages, 800)
+    }
+    fillRing(3, [page(...Array.from({ length: 40 }, () => failure(9)))], 40)
+    const netnsOf = (pid: number) => (pid === 7 ? 'a' : 'victim')
+    const reading = open().read({ ...resolvers, netnsOf })
+    expect(reading.events.length).toBeLessThan(2010)
+
+    const present = ['a', 'victim']
+    const idle = { rings: [], events: [], problem: undefined }
+    const ledger = [idle, reading, idle].reduce<FailureLedger>((before, one, atSeconds) => {
+      const input = { atSeconds, holdSeconds: 0, reading: one, present, published: present }
+      return advanceLedger(before, input)
+    }, emptyLedger)
+    expect(renderFailures(ledger, 'a')?.pools[0]?.total).toBe(2400)
+    expect(renderFailures(ledger, 'victim')).toMatchObject({
+      pools: [{ total: 40 }],
+      destinations: [{ destination: '10.0.0.9:443', total: 40 }],
+    })
   })
 
   onLinux('refuses stats without a count', () => {
