@@ -81,7 +81,10 @@ export const FLAG = {
  */
 export interface SocketBatch {
   protocol: Protocol
-  /** True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). */
+  /**
+   * True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). Says nothing
+   * of TCP sockets that listen or are only bound.
+   */
   explicit: boolean
   /** Rows in use. */
   length: number

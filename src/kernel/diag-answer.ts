@@ -25,19 +25,21 @@ const KERNEL_CLOSE = 7
 const KERNEL_NEW_SYN_RECV = 12
 
 /**
- * Appends the sockets of one datagram to `batch`, whose columns must have room for `length / 88` rows. Messages of
- * another sequence are left-overs and skipped, like unknown attributes, message types and families; a short fixed part
- * or a misleading length throws DecodeError.
+ * Appends the sockets of one datagram to `batch`, whose columns must have room for `length / 88` rows, apart from those
+ * that `leaveOut` is true of. Messages of another sequence are left-overs and skipped, like unknown attributes, message
+ * types and families; a short fixed part or a misleading length throws DecodeError.
  */
 export function decodeDatagram(
   datagram: Uint8Array,
   sequence: number,
   batch: SocketBatch,
+  leaveOut?: (batch: SocketBatch, row: number) => boolean,
 ): DatagramEnd {
   return walkDatagram(datagram, sequence, (view, type, start, end) => {
-    if (type === SOCK_DIAG_BY_FAMILY || type === TCPDIAG_GETSOCK) {
-      decodeSocket(view, start, end, batch)
-    }
+    if (type !== SOCK_DIAG_BY_FAMILY && type !== TCPDIAG_GETSOCK) return
+    const row = batch.length
+    decodeSocket(view, start, end, batch)
+    if (batch.length > row && leaveOut?.(batch, row)) batch.length = row
   })
 }
 

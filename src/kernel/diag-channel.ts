@@ -1,6 +1,6 @@
 // The dump of sockets over NETLINK_SOCK_DIAG: question -> batches.
 
-import { createSocketBatch, type Protocol, type SocketBatch } from '../observation.ts'
+import { createSocketBatch, type Protocol, type SocketBatch, STATE } from '../observation.ts'
 import { DIAG_MESSAGE_BYTES, decodeDatagram } from './diag-answer.ts'
 import { type DumpFilter, type DumpQuestion, encodeDumpRequest } from './diag-request.ts'
 import type { Libc } from './libc.ts'
@@ -36,22 +36,32 @@ export function createDumpBatch(): SocketBatch {
 /**
  * Asks one question and yields its sockets, many at a time and always in the same `batch`, which has room for FULL_ROWS
  * and one datagram. Throws SourceError when the kernel refuses or stays silent, DecodeError when the bytes are wrong.
+ *
+ * The kernel knows an idle socket by its remote port, which is 0. So may be that of a connection: of those nothing tells
+ * who chose the local port. They are left out, and the result says whether there were any.
  */
 export function* dumpSockets(
   channel: NetlinkChannel,
   question: DumpQuestion,
   filter: DumpFilter,
   batch: SocketBatch,
-): Generator<SocketBatch, void, void> {
+): Generator<SocketBatch, boolean, void> {
   const protocol: Protocol = question.kind === 'legacy' ? 'tcp' : question.protocol
   const sequence = dumpSequence(question, filter)
+  let leftOut = false
+  const leaveOut = (_: SocketBatch, row: number) => {
+    const isUntold = isConnectedToZero(batch, row)
+    if (isUntold) leftOut = true
+    return isUntold
+  }
+  const untold = filter.choice === 'explicit_or_idle' ? leaveOut : undefined
   const dump = {
     request: encodeDumpRequest(question, filter, sequence),
     what: `${protocol} sockets`,
-    decode: (datagram: Uint8Array) => decodeDatagram(datagram, sequence, batch),
+    decode: (datagram: Uint8Array) => decodeDatagram(datagram, sequence, batch, untold),
   }
   batch.protocol = protocol
-  batch.explicit = filter.choice === 'explicit'
+  batch.explicit = filter.choice === 'explicit' || filter.choice === 'explicit_or_idle'
   batch.length = 0
   for (const _datagram of dumpDatagrams(channel, dump)) {
     if (batch.length < FULL_ROWS) continue
@@ -59,12 +69,17 @@ export function* dumpSockets(
     batch.length = 0
   }
   if (batch.length > 0) yield batch
+  return leftOut
+}
+
+function isConnectedToZero({ remotePort, state }: SocketBatch, row: number): boolean {
+  return remotePort[row] === 0 && state[row] !== STATE.listen && state[row] !== STATE.bound
 }
 
 /** Tells the answers of the dumps over one channel apart, should one have been abandoned half-way. */
 function dumpSequence(question: DumpQuestion, filter: DumpFilter): number {
   const family = question.kind === 'legacy' ? 0 : question.family
   const protocol = question.kind === 'legacy' || question.protocol === 'tcp' ? 0 : 1
-  const choice = ['auto', 'explicit', 'any'].indexOf(filter.choice)
+  const choice = ['auto', 'explicit', 'any', 'explicit_or_idle'].indexOf(filter.choice)
   return 1 + choice + 4 * protocol + 8 * family
 }

@@ -19,10 +19,18 @@ export const ipProtocol: Readonly<Record<Protocol, number>> = { tcp: 6, udp: 17 
 /** Bits 1 to 13: every state, with 13 the sockets that hold a port but neither listen nor connect (Linux 6.8). */
 export const ALL_STATES = 0x3ffe
 export const STATE_BIT_LISTEN = 1 << 10
+const STATE_BIT_BOUND_IDLE = 1 << 13
+/** States of sockets with a peer. */
+export const CONNECTED_STATES = ALL_STATES & ~(STATE_BIT_LISTEN | STATE_BIT_BOUND_IDLE)
+/** All but TIME_WAIT, of which no listing tells that the application chose the port. */
+export const CHOICE_STATES = ALL_STATES & ~(1 << 6)
 const INET_DIAG_REQ_BYTECODE = 1
 
-/** Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. */
-export type PortChoice = 'auto' | 'explicit' | 'any'
+/**
+ * Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. Or those the application
+ * chose together with those of idle sockets, which listen or are only bound, whoever chose them.
+ */
+export type PortChoice = 'auto' | 'explicit' | 'any' | 'explicit_or_idle'
 
 /** `family` is that of the modern request; the legacy one answers for both. */
 export type DumpQuestion =
@@ -45,7 +53,7 @@ export function encodeFilter(range: PortRange, choice: PortChoice): Uint8Array {
   const { first, last } = range
   const low = (port: number) => port & 0xff
   const high = (port: number) => port >> 8
-  // op, yes, no (u16); S_GE = 2 and S_LE = 3 carry the port in a second op. AUTO = 6, JMP = 1.
+  // op, yes, no (u16); S_GE = 2, S_LE = 3 and D_LE = 5 carry the port in a second op. AUTO = 6, JMP = 1.
   switch (choice) {
     case 'any':
       // biome-ignore format: one instruction a line
@@ -67,6 +75,14 @@ export function encodeFilter(range: PortRange, choice: PortChoice): Uint8Array {
         3, 8, 20, 0, 0, 0, low(last), high(last),
         6, 4, 8, 0,
         1, 4, 8, 0,
+      )
+    case 'explicit_or_idle':
+      // biome-ignore format: one instruction a line
+      return Uint8Array.of(
+        2, 8, 32, 0, 0, 0, low(first), high(first),
+        3, 8, 24, 0, 0, 0, low(last), high(last),
+        6, 4, 12, 0,
+        5, 8, 12, 0, 0, 0, 0, 0,
       )
   }
 }

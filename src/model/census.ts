@@ -184,8 +184,8 @@ function countTcp(draft: Draft, batch: SocketBatch): void {
     const state = states[row] ?? STATE.unknown
     let bits = USE.tcp | (collidesWithIpv4(batch, row) ? USE.tcpIpv4 : 0)
     if (state !== STATE.timeWait) bits |= USE.tcpLive
-    if (explicit || state === STATE.bound) bits |= USE.bound
     if (state === STATE.listen) bits |= USE.listener
+    else if (explicit || state === STATE.bound) bits |= USE.bound
     portUse[port] = (portUse[port] ?? 0) | bits
     const device = devices[row] ?? 0
     if (device !== 0) draft.devices.index(device)

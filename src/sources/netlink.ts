@@ -9,8 +9,10 @@ import {
   AF_INET,
   AF_INET6,
   ALL_STATES,
+  CHOICE_STATES,
+  CONNECTED_STATES,
+  type DumpFilter,
   type DumpQuestion,
-  type PortChoice,
 } from '../kernel/diag-request.ts'
 import { type Libc, openLibc } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
@@ -108,23 +110,42 @@ function exactnessOf({ boundIdle, portChoice }: Capabilities): NamespaceReading[
   return boundIdle && portChoice ? 'exact' : 'upper_bound'
 }
 
+type Asked = Pick<DumpFilter, 'choice' | 'states'>
+
+export interface PlannedDump extends Asked {
+  readonly question: DumpQuestion
+}
+
+const EVERY_CHOICE: readonly Asked[] = [{ choice: 'any', states: ALL_STATES }]
+const EACH_CHOICE: readonly Asked[] = [
+  { choice: 'explicit', states: ALL_STATES },
+  { choice: 'auto', states: ALL_STATES },
+]
+/** To find the sockets that are only bound the kernel walks through all others, so that it is asked for them once. */
+const IDLE_ONCE: readonly Asked[] = [
+  { choice: 'explicit_or_idle', states: CHOICE_STATES },
+  { choice: 'auto', states: CONNECTED_STATES },
+]
+/** What is asked besides when connections were left out. Others are listed again, which the model counts once. */
+const LEFT_OUT: Asked = { choice: 'explicit', states: CONNECTED_STATES }
+
 /**
  * The dumps that together list every socket in the range once. AUTO and NOT AUTO are disjoint and complete; taking
  * "explicit" for what one dump lists and the other lacks misreads sockets that die in between
- * (docs/development/port-model.md#the-truth-test). UDP is not among them where the kernel has no udp_diag; /proc shows
- * the same UDP sockets.
+ * (docs/development/port-model.md#the-truth-test). Of an idle TCP socket nobody has to know who chose its port. UDP is
+ * not among them where the kernel has no udp_diag; /proc shows the same UDP sockets.
  */
-export function planDumps(
-  capabilities: Capabilities,
-  ipv6: boolean,
-): readonly { readonly question: DumpQuestion; readonly choice: PortChoice }[] {
+export function planDumps(capabilities: Capabilities, ipv6: boolean): readonly PlannedDump[] {
   const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET]
   const byFamily = (protocol: Protocol) =>
     families.map((family): DumpQuestion => ({ kind: 'family', family, protocol }))
-  const questions: DumpQuestion[] = capabilities.legacyWalk ? [{ kind: 'legacy' }] : byFamily('tcp')
-  if (capabilities.udpDiag) questions.push(...byFamily('udp'))
-  const choices: PortChoice[] = capabilities.portChoice ? ['explicit', 'auto'] : ['any']
-  return questions.flatMap((question) => choices.map((choice) => ({ question, choice })))
+  const tcp: DumpQuestion[] = capabilities.legacyWalk ? [{ kind: 'legacy' }] : byFamily('tcp')
+  const udp = capabilities.udpDiag ? byFamily('udp') : []
+  const choices = capabilities.portChoice ? EACH_CHOICE : EVERY_CHOICE
+  const tcpChoices = capabilities.portChoice && capabilities.boundIdle ? IDLE_ONCE : choices
+  const ask = (questions: readonly DumpQuestion[], asked: readonly Asked[]) =>
+    questions.flatMap((question) => asked.map((one) => ({ question, ...one })))
+  return [...ask(tcp, tcpChoices), ...ask(udp, choices)]
 }
 
 function* readSockets(
@@ -135,9 +156,10 @@ function* readSockets(
 ): Generator<SocketBatch, void, void> {
   const channel = refusable(REFUSED, () => openDiagChannel(libc, buffer))
   try {
-    for (const { question, choice } of planDumps(capabilities, settings.ipv6)) {
-      const filter = { range: settings.range, choice, states: ALL_STATES }
-      yield* dumpSockets(channel, question, filter, batch)
+    const { range, ipv6 } = settings
+    for (const { question, ...asked } of planDumps(capabilities, ipv6)) {
+      const hasLeftOut = yield* dumpSockets(channel, question, { range, ...asked }, batch)
+      if (hasLeftOut) yield* dumpSockets(channel, question, { range, ...LEFT_OUT }, batch)
     }
   } finally {
     channel.close()

@@ -155,7 +155,7 @@ describe('dumpSockets()', () => {
     ),
   ]
   const asked = questions.flatMap((question) =>
-    (['auto', 'explicit', 'any'] as const).map((choice) => ({
+    (['auto', 'explicit', 'any', 'explicit_or_idle'] as const).map((choice) => ({
       question,
       filter: { ...EVERY, choice },
     })),
@@ -171,6 +171,35 @@ describe('dumpSockets()', () => {
     })
     expect(new Set(sequences).size).toBe(asked.length)
     expect(sequences).not.toContain(0)
+  })
+
+  test.each([
+    { choice: 'explicit_or_idle', ports: [1, 2, 3], leftOut: true },
+    { choice: 'explicit', ports: [1, 2, 3, 4, 5], leftOut: false },
+    { choice: 'auto', ports: [1, 2, 3, 4, 5], leftOut: false },
+  ] as const)('of $choice leaves out connections to port 0: $leftOut', (wanted) => {
+    const sockets = [
+      { state: 10, remotePort: 0 },
+      { state: 7, remotePort: 0 },
+      { state: 1, remotePort: 443 },
+      { state: 2, remotePort: 0 },
+      { state: 1, remotePort: 0 },
+    ]
+    const channel = createFakeChannel((request) => [
+      Uint8Array.from(
+        sockets.flatMap((socket, at) =>
+          buildSocket({ ...plainSocket, ...socket, localPort: at + 1 }, sequenceOf(request)),
+        ),
+      ),
+      Uint8Array.from(buildDone(sequenceOf(request))),
+    ])
+    const filter = { ...EVERY, choice: wanted.choice }
+    const dump = dumpSockets(channel, V4_TCP, filter, createDumpBatch())
+    const { value: batch } = dump.next()
+    if (typeof batch !== 'object') throw new Error('No batch')
+    expect([...batch.localPort.subarray(0, batch.length)]).toEqual(wanted.ports)
+    expect(batch.explicit).toBe(wanted.choice !== 'auto')
+    expect(dump.next()).toEqual({ done: true, value: wanted.leftOut })
   })
 
   test('takes nothing from a dump that was abandoned for another question', () => {

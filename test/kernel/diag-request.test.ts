@@ -10,6 +10,7 @@ describe('encodeFilter() writes the programs that were measured on a kernel', ()
     ['any', '0208140000000080' + '03080c00000047ee'],
     ['auto', '0208180000000080' + '03081000000047ee' + '06040800'],
     ['explicit', '02081c0000000080' + '03081400000047ee' + '06040800' + '01040800'],
+    ['explicit_or_idle', '0208200000000080' + '03081800000047ee' + '06040c00' + '05080c0000000000'],
   ] as const)('%s', (choice, want) => {
     expect(hex(encodeFilter(range, choice))).toBe(want)
   })

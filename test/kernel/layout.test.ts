@@ -185,6 +185,10 @@ describe('encodeDumpRequest() writes what the headers lay out', () => {
       'explicit',
       ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE', 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_JMP'],
     ],
+    [
+      'explicit_or_idle',
+      ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE', 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_D_LE'],
+    ],
   ] as const)('the instructions of the filter %s', (choice, names) => {
     const program = Buffer.from(encodeFilter(range, choice))
     const size = at('inet_diag_bc_op', 'size')
@@ -199,7 +203,8 @@ describe('encodeDumpRequest() writes what the headers lay out', () => {
       op += yes
     }
     expect(codes).toEqual(names.map(constant))
-    expect(operands).toEqual([range.first, range.last])
+    const remote = choice === 'explicit_or_idle' ? [0] : []
+    expect(operands).toEqual([range.first, range.last, ...remote])
   })
 })
 

@@ -6,15 +6,10 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Capabilities, probeCapabilities } from '../../src/kernel/capabilities.ts'
-import {
-  ALL_STATES,
-  encodeDumpRequest,
-  encodeFilter,
-  type PortChoice,
-} from '../../src/kernel/diag-request.ts'
+import { CONNECTED_STATES, encodeDumpRequest, encodeFilter } from '../../src/kernel/diag-request.ts'
 import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import type { PortRange } from '../../src/observation.ts'
-import { planDumps } from '../../src/sources/netlink.ts'
+import { type PlannedDump, planDumps } from '../../src/sources/netlink.ts'
 import {
   buildRequest,
   countStrays,
@@ -38,7 +33,7 @@ const everything: Capabilities = {
 }
 
 interface Dump extends Survey {
-  /** For example `tcp inet auto`, or `tcp legacy auto`. */
+  /** For example `tcp inet auto`, or `tcp legacy auto connected` where idle sockets are not asked for. */
   readonly name: string
 }
 
@@ -89,19 +84,26 @@ function survey(libc: Libc): Findings {
 }
 
 function surveyPlans(libc: Libc): ReadonlyMap<string, Dump> {
-  const plans = [everything, { ...everything, legacyWalk: false }]
+  const plans = [true, false].flatMap((boundIdle) => [
+    { ...everything, boundIdle },
+    { ...everything, boundIdle, legacyWalk: false },
+  ])
   const dumps = plans.flatMap((capabilities) => planDumps(capabilities, true))
   return new Map(
-    dumps.map(({ question, choice }) => {
-      const filter = { range: CROWD_RANGE, choice, states: ALL_STATES }
-      const legacy = question.kind === 'legacy'
-      const protocol = legacy ? 'tcp' : question.protocol
-      const family = legacy ? 'legacy' : question.family === 2 ? 'inet' : 'inet6'
-      const name = `${protocol} ${family} ${choice}`
-      const found = surveyDump(libc, encodeDumpRequest(question, filter, 7), protocol)
-      return [name, { name, ...found }]
+    dumps.map((dump) => {
+      const { question, ...asked } = dump
+      const request = encodeDumpRequest(question, { range: CROWD_RANGE, ...asked }, 7)
+      const protocol = question.kind === 'legacy' ? 'tcp' : question.protocol
+      const name = nameDump(dump)
+      return [name, { name, ...surveyDump(libc, request, protocol) }]
     }),
   )
+}
+
+function nameDump({ question, choice, states }: PlannedDump): string {
+  const family = question.kind === 'family' && question.family === 2 ? 'inet' : 'inet6'
+  const walk = question.kind === 'legacy' ? 'tcp legacy' : `${question.protocol} ${family}`
+  return `${walk} ${choice}${states === CONNECTED_STATES ? ' connected' : ''}`
 }
 
 /** AUTO put behind the program of the range, whose rejection now lands on the end of it all: that accepts. */
@@ -168,13 +170,9 @@ describe('the dumps of a namespace with thousands of sockets', () => {
     expect(everything['tcp inet'].datagrams).toBeGreaterThan(10)
   })
 
+  const tcpChoices = ['auto', 'explicit', 'auto connected', 'explicit_or_idle']
   const names = [
-    'tcp legacy auto',
-    'tcp legacy explicit',
-    'tcp inet auto',
-    'tcp inet explicit',
-    'tcp inet6 auto',
-    'tcp inet6 explicit',
+    ...['legacy', 'inet', 'inet6'].flatMap((walk) => tcpChoices.map((one) => `tcp ${walk} ${one}`)),
     'udp inet auto',
     'udp inet explicit',
     'udp inet6 auto',
@@ -205,9 +203,23 @@ describe('the dumps of a namespace with thousands of sockets', () => {
     },
   )
 
-  test.for(['auto', 'explicit'] as const)(
+  test.for(['tcp inet', 'tcp inet6'] as const)(
+    '%s: idle sockets asked for once, and AUTO connections, are disjoint and complete',
+    async (name, context) => {
+      if (skipReason !== undefined) return context.skip(skipReason)
+      const all = await findings()
+      const first = dumpOf(all, `${name} explicit_or_idle`)
+      const auto = dumpOf(all, `${name} auto connected`)
+      expect(sorted(auto.rows, first.rows)).toEqual(inRange(all.everything[name].rows))
+      expect(auto.rows.filter((row) => first.rows.includes(row))).toEqual([])
+      const connected = ({ rows }: Dump) => rows.filter((row) => !/ (listen|bound) /.test(row))
+      expect(connected(first)).toEqual(connected(dumpOf(all, `${name} explicit`)))
+    },
+  )
+
+  test.for(tcpChoices)(
     'the one walk gives what the two families give, %s',
-    async (choice: PortChoice, context) => {
+    async (choice, context) => {
       if (skipReason !== undefined) return context.skip(skipReason)
       const all = await findings()
       const both = ['inet', 'inet6'].map((family) => dumpOf(all, `tcp ${family} ${choice}`).rows)
@@ -243,11 +255,7 @@ describe('the dumps of a namespace with thousands of sockets', () => {
     expect(uid).toBe(65_534)
     expect(rights.map((set) => Number.parseInt(set, 16))).toEqual([0, 0, 0])
     expect(capabilities).toEqual(everything)
-    const privileged = planDumps(everything, true).map(({ question, choice }) => {
-      const family = question.kind === 'legacy' || question.family === 2 ? 'inet' : 'inet6'
-      const name = question.kind === 'legacy' ? 'tcp legacy' : `${question.protocol} ${family}`
-      return dumpOf(all, `${name} ${choice}`).rows
-    })
+    const privileged = planDumps(everything, true).map((dump) => dumpOf(all, nameDump(dump)).rows)
     expect(rows).toEqual(privileged)
   })
 })

@@ -3,7 +3,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { type Capabilities, probeCapabilities } from '../../src/kernel/capabilities.ts'
 import { createDumpBatch, dumpSockets, openDiagChannel } from '../../src/kernel/diag-channel.ts'
-import { ALL_STATES } from '../../src/kernel/diag-request.ts'
 import type { Libc } from '../../src/kernel/libc.ts'
 import type { NetlinkChannel } from '../../src/kernel/netlink-channel.ts'
 import { readNetSettings } from '../../src/kernel/sysctl.ts'
@@ -63,12 +62,12 @@ function recordDumps(
 ): RecordedDump[] {
   const channel = openDiagChannel(libc)
   try {
-    return planDumps(capabilities, ipv6).map(({ question, choice }) => {
+    return planDumps(capabilities, ipv6).map(({ question, ...asked }) => {
       const datagrams: string[][] = []
-      const filter = { range, choice, states: ALL_STATES }
+      const filter = { range, ...asked }
       const dump = dumpSockets(tap(channel, datagrams), question, filter, createDumpBatch())
       for (const _batch of dump);
-      return { question, choice, datagrams }
+      return { question, choice: asked.choice, datagrams }
     })
   } finally {
     channel.close()

@@ -3,10 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Capabilities } from '../../src/kernel/capabilities.ts'
 import { type Libc, SystemError } from '../../src/kernel/libc.ts'
 import { DecodeError } from '../../src/observation.ts'
-import { openNetlinkSource, planDumps } from '../../src/sources/netlink.ts'
+import { openNetlinkSource } from '../../src/sources/netlink.ts'
 import type { SourceOptions } from '../../src/sources/source.ts'
 import { describeRows } from '../kernel/rows.ts'
 import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
@@ -227,67 +226,5 @@ describe('read() of netlink', () => {
     full = true
     const { batches } = await source.read()
     expect(() => describeRows(batches)).toThrow(sourceError('exhausted'))
-  })
-})
-
-describe('planDumps()', () => {
-  const either = [false, true]
-  const combinations = either.flatMap((legacyWalk) =>
-    either.flatMap((boundIdle) =>
-      either.flatMap((portChoice) =>
-        either.flatMap((udpDiag) =>
-          either.flatMap((cgroupId) => {
-            const capabilities = { legacyWalk, boundIdle, portChoice, udpDiag, cgroupId }
-            return either.map((ipv6) => ({ capabilities, ipv6 }))
-          }),
-        ),
-      ),
-    ),
-  )
-
-  /** Which kinds of sockets a plan lists, each as often as it does. */
-  function cellsOf(capabilities: Capabilities, ipv6: boolean): string[] {
-    return planDumps(capabilities, ipv6).flatMap(({ question, choice }) => {
-      const families = question.kind === 'legacy' ? [2, 10] : [question.family]
-      const protocol = question.kind === 'legacy' ? 'tcp' : question.protocol
-      const choices = choice === 'any' ? ['auto', 'explicit'] : [choice]
-      return families.flatMap((family) => choices.map((made) => `${protocol} ${family} ${made}`))
-    })
-  }
-
-  test('covers every kind of socket exactly once, whatever the kernel can do', () => {
-    for (const { capabilities, ipv6 } of combinations) {
-      const { legacyWalk, udpDiag } = capabilities
-      const expected = ['auto', 'explicit'].flatMap((choice) => [
-        `tcp 2 ${choice}`,
-        // The legacy walk always lists both families.
-        ...(ipv6 || legacyWalk ? [`tcp 10 ${choice}`] : []),
-        ...(udpDiag ? [`udp 2 ${choice}`] : []),
-        ...(udpDiag && ipv6 ? [`udp 10 ${choice}`] : []),
-      ])
-      expect(cellsOf(capabilities, ipv6).sort(), JSON.stringify({ capabilities, ipv6 })).toEqual(
-        expected.sort(),
-      )
-    }
-  })
-
-  test('asks only what the kernel was seen to answer', () => {
-    for (const { capabilities, ipv6 } of combinations) {
-      const plan = planDumps(capabilities, ipv6)
-      const name = JSON.stringify({ capabilities, ipv6 })
-      const has = (wanted: (dump: (typeof plan)[number]) => boolean) => plan.some(wanted)
-      expect(
-        has(({ question }) => question.kind === 'legacy'),
-        name,
-      ).toBe(capabilities.legacyWalk)
-      expect(
-        has(({ choice }) => choice === 'any'),
-        name,
-      ).toBe(!capabilities.portChoice)
-      expect(
-        has(({ choice }) => choice !== 'any'),
-        name,
-      ).toBe(capabilities.portChoice)
-    }
   })
 })

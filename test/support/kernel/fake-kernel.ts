@@ -180,7 +180,10 @@ function stateBit({ type, port, listening }: FakeSocket, traits: KernelTraits): 
   return traits.boundIdle ? KERNEL.boundIdleBit : 31
 }
 
-/** net/ipv4/inet_diag.c:inet_diag_bc_run(): every socket here chose its port itself, so AUTO is false of it. */
+/**
+ * net/ipv4/inet_diag.c:inet_diag_bc_run(): every socket here chose its port itself, so AUTO is false of it, and none has a
+ * remote port.
+ */
 function accepts(program: Buffer, port: number, { portChoice }: KernelTraits): boolean {
   let left = program.length
   while (left > 0) {
@@ -194,6 +197,7 @@ function accepts(program: Buffer, port: number, { portChoice }: KernelTraits): b
     const holds =
       (code === 2 && port >= operand) ||
       (code === 3 && port <= operand) ||
+      (code === 5 && operand >= 0) ||
       (code === 6 && portChoice === 'blind')
     left -= holds ? yes : no
   }

@@ -4,7 +4,6 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Capabilities } from '../../../src/kernel/capabilities.ts'
 import { createDumpBatch, dumpSockets } from '../../../src/kernel/diag-channel.ts'
-import { ALL_STATES } from '../../../src/kernel/diag-request.ts'
 import { readActiveOpens } from '../../../src/kernel/proc-snmp.ts'
 import { readNetSettings } from '../../../src/kernel/sysctl.ts'
 import type { NamespaceReading, NetSettings, SocketBatch } from '../../../src/observation.ts'
@@ -66,7 +65,8 @@ function* replay(
   capabilities: Capabilities,
   { range, ipv6 }: NetSettings,
 ): Generator<SocketBatch, void, void> {
-  for (const { question, choice } of planDumps(capabilities, ipv6)) {
+  for (const { question, ...asked } of planDumps(capabilities, ipv6)) {
+    const { choice } = asked
     const dump = dumps.find(
       (recorded) =>
         recorded.choice === choice &&
@@ -78,6 +78,6 @@ function* replay(
     const channel = createFakeChannel((request) =>
       dump.datagrams.map((lines) => parseDatagram(lines, sequenceOf(request))),
     )
-    yield* dumpSockets(channel, question, { range, choice, states: ALL_STATES }, createDumpBatch())
+    yield* dumpSockets(channel, question, { range, ...asked }, createDumpBatch())
   }
 }

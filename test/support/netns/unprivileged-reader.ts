@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { type Capabilities, probeCapabilities } from '../../../src/kernel/capabilities.ts'
-import { ALL_STATES, encodeDumpRequest } from '../../../src/kernel/diag-request.ts'
+import { encodeDumpRequest } from '../../../src/kernel/diag-request.ts'
 import { openLibc } from '../../../src/kernel/libc.ts'
 import { readNetSettings } from '../../../src/kernel/sysctl.ts'
 import { planDumps } from '../../../src/sources/netlink.ts'
@@ -28,8 +28,8 @@ async function main(): Promise<void> {
 
   const { range, ipv6 } = readNetSettings('/proc/sys')
   const capabilities = probeCapabilities(libc, range)
-  const rows = planDumps(capabilities, ipv6).map(({ question, choice }) => {
-    const request = encodeDumpRequest(question, { range, choice, states: ALL_STATES }, 1)
+  const rows = planDumps(capabilities, ipv6).map(({ question, ...asked }) => {
+    const request = encodeDumpRequest(question, { range, ...asked }, 1)
     return surveyDump(libc, request, question.kind === 'legacy' ? 'tcp' : question.protocol).rows
   })
   const status = readFileSync('/proc/thread-self/status', 'latin1')
