@@ -1,10 +1,13 @@
 /*
- * The floor: what it costs at least to be told by the kernel which sockets hold a port of the range and who chose it.
+ * The floor: what it costs to be told by the kernel which sockets hold a port of the range and who chose it.
  * Six dumps over NETLINK_SOCK_DIAG, the fewest that carry that: TCP (v4 and v6 in one walk), UDP v4 and UDP v6, each once
  * for the ports the kernel chose and once for those the application chose. Of the answers it looks at message headers only.
  *
- *   floor FIRST LAST     one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until the end of
- *                        the input
+ *   floor FIRST LAST [idle-once]   one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until
+ *                                  the end of the input
+ *
+ * With `idle-once` it asks as the exporter does: the first dump of TCP lists all sockets that listen or are only bound, so
+ * that the second leaves them out, and the kernel looks for them once.
  */
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -23,12 +26,16 @@
 
 #define DIAG_TCP 18         /* TCPDIAG_GETSOCK: answers for both families in one walk */
 #define ALL_STATES 0x3ffe   /* bits 1 to 13: bound-idle sockets too */
+#define IDLE_STATES 0x2400  /* bits 10 and 13: listening, bound-idle */
+#define TIME_WAIT 0x0040    /* the kernel tells of none that the application chose its port */
 #define BC_JMP 1
 #define BC_S_GE 2
 #define BC_S_LE 3
+#define BC_D_LE 5
 #define BC_AUTO 6           /* the kernel chose the port */
 
 static char datagram[64 * 1024];
+static int idle_once;
 
 static void die(const char *action)
 {
@@ -43,17 +50,20 @@ struct request {
 
 /*
  * "first <= local port <= last, chosen by the kernel" or the opposite. A condition that fails jumps beyond the end of the
- * whole program, which rejects; the opposite of AUTO is a jump that AUTO, when it holds, does not skip.
+ * whole program, which rejects; the opposite of AUTO is a jump that AUTO, when it holds, does not skip. With `idle` that
+ * opposite, or no remote port.
  */
-static int put_filter(char *at, int first, int last, int explicit)
+static int put_filter(char *at, int first, int last, int explicit, int idle)
 {
-    int bytes = explicit ? 24 : 20;
-    struct inet_diag_bc_op program[6] = {
+    int bytes = idle ? 28 : explicit ? 24 : 20;
+    struct inet_diag_bc_op program[7] = {
         {BC_S_GE, 8, bytes + 4}, {0, 0, first},
         {BC_S_LE, 8, bytes - 4}, {0, 0, last},
-        {BC_AUTO, 4, 8},
+        {BC_AUTO, 4, idle ? 12 : 8},
         {BC_JMP, 4, 8},
     };
+    /* Idle sockets have no remote port. */
+    if (idle) program[5] = (struct inet_diag_bc_op){BC_D_LE, 8, 12};
     struct nlattr attribute = {NLA_HDRLEN + bytes, INET_DIAG_REQ_BYTECODE};
     memcpy(at, &attribute, sizeof attribute);
     memcpy(at + NLA_HDRLEN, program, bytes);
@@ -63,10 +73,11 @@ static int put_filter(char *at, int first, int last, int explicit)
 static struct request question_tcp(int first, int last, int explicit)
 {
     struct request request = {{0, DIAG_TCP, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}, {0}};
-    struct inet_diag_req question = {.idiag_family = AF_INET, .idiag_states = ALL_STATES};
+    int states = !idle_once ? ALL_STATES : ALL_STATES & ~(explicit ? TIME_WAIT : IDLE_STATES);
+    struct inet_diag_req question = {.idiag_family = AF_INET, .idiag_states = states};
     memcpy(request.rest, &question, sizeof question);
     request.header.nlmsg_len = NLMSG_HDRLEN + sizeof question
-        + put_filter(request.rest + sizeof question, first, last, explicit);
+        + put_filter(request.rest + sizeof question, first, last, explicit, explicit && idle_once);
     return request;
 }
 
@@ -77,7 +88,7 @@ static struct request question_udp(int family, int first, int last, int explicit
         .sdiag_family = family, .sdiag_protocol = IPPROTO_UDP, .idiag_states = ALL_STATES};
     memcpy(request.rest, &question, sizeof question);
     request.header.nlmsg_len = NLMSG_HDRLEN + sizeof question
-        + put_filter(request.rest + sizeof question, first, last, explicit);
+        + put_filter(request.rest + sizeof question, first, last, explicit, 0);
     return request;
 }
 
@@ -139,8 +150,9 @@ static int64_t wall_microseconds(void)
 int main(int argc, char **argv)
 {
     char line[16];
-    if (argc != 3) {
-        fprintf(stderr, "usage: floor FIRST LAST\n");
+    idle_once = argc == 4 && strcmp(argv[3], "idle-once") == 0;
+    if (argc != 3 && !idle_once) {
+        fprintf(stderr, "usage: floor FIRST LAST [idle-once]\n");
         return 2;
     }
     while (fgets(line, sizeof line, stdin) != NULL) {

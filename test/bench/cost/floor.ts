@@ -19,8 +19,12 @@ export interface Floor {
   sample(): Promise<{ readonly cost: Cost; readonly rows: number }>
 }
 
-/** Throws in plain words where there is no compiler. */
-export function openFloor(children: Children, range: PortRange): Floor {
+/** Asks plainly, or as the exporter does, for idle sockets once. Throws in plain words where there is no compiler. */
+export function openFloor(
+  children: Children,
+  range: PortRange,
+  asks: 'plainly' | 'idle-once' = 'plainly',
+): Floor {
   const directory = mkdtempSync(join(tmpdir(), 'ephemeral-port-bench-'))
   try {
     const program = join(directory, 'floor')
@@ -31,11 +35,8 @@ export function openFloor(children: Children, range: PortRange): Floor {
     if (compiled.status !== 0) {
       throw new Error(`Cannot compile floor.c with gcc: ${compiled.error ?? compiled.stderr}`)
     }
-    const child = children.adopt(
-      spawn(program, [String(range.first), String(range.last)], {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      }),
-    )
+    const args = [range.first, range.last, ...(asks === 'plainly' ? [] : [asks])].map(String)
+    const child = children.adopt(spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
     const lines = createInterface(child.stdout)
     return {
       async sample() {

@@ -17,7 +17,9 @@ export interface Check {
   readonly met: boolean
 }
 
-export const FLOOR = 'floor: a C reader of the same dumps'
+export const FLOOR = 'floor: a C reader of plain dumps'
+/** Not the yardstick, which is to stay the same. */
+export const SAME = 'a C reader of the dumps of a sample'
 export const SAMPLE = 'a sample: read and model'
 export const WALK = 'a walk over bind buckets'
 export const SS = '`ss -Htan`'

@@ -23,6 +23,7 @@ import {
   renderChecks,
   renderMemory,
   renderRace,
+  SAME,
   SAMPLE,
   SS,
   WALK,
@@ -43,10 +44,12 @@ async function bench(): Promise<{ readonly report: string; readonly met: boolean
   try {
     enterFreshNetns(openLibc())
     const floor = openFloor(children, RANGE)
+    const same = openFloor(children, RANGE, 'idle-once')
     const contenders = await openContenders()
     const dumps: readonly Rival[] = [
       { name: FLOOR, run: floor.sample, rounds: ROUNDS },
       { name: SAMPLE, run: contenders.sample, rounds: ROUNDS },
+      { name: SAME, run: same.sample, rounds: ROUNDS },
     ]
     const others: readonly Rival[] = [
       { name: WALK, run: contenders.walk, rounds: ROUNDS },
