@@ -160,6 +160,9 @@ describe('the parity of ports', () => {
   const odd = (count: number, to: number, from = 0) =>
     each(count, (at) => connection(2 * (from + at) + 1, to))
 
+  const lower = (count: number) => each(count, (at) => connection(2 * at + 1, at % 5))
+  const upper = each(20, (at) => connection(60 + 2 * at, 8))
+
   test('clears connections of a destination that only has those connect() begins with', () => {
     const [look] = play([{ auto: [...even(20, 9), ...even(30, 8)] }])
     expect(look).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'inferred' })
@@ -189,11 +192,9 @@ describe('the parity of ports', () => {
 
   test('acquits nobody while bind(0) finds no port of its own parity', () => {
     const clients = [...even(20, 9), ...even(30, 8)]
-    const lower = (count: number) => each(count, (at) => connection(2 * at + 1, at % 5))
     expect(play([{ auto: [...clients, ...lower(24)] }])[0]).toMatchObject({ uncertainPorts: 24 })
     // With SO_REUSEADDR it goes on with the others of the lower half.
     expect(play([{ auto: [...clients, ...lower(25)] }])[0]).toMatchObject({ uncertainPorts: 25 })
-    const upper = even(20, 8).map((one) => ({ ...one, localPort: one.localPort + 60 }))
     const half = [...even(25, 9), ...upper]
     expect(play([{ auto: [...half, ...lower(24)] }])[0]).toMatchObject({ uncertainPorts: 24 })
     expect(play([{ auto: [...half, ...lower(25)] }])[0]).toMatchObject({ uncertainPorts: 45 })
@@ -245,6 +246,27 @@ describe('the parity of ports', () => {
     const looks = each(40, (at) => connection(at, 9))
     const [other] = play([{ auto: [...looks, ...each(41, (at) => connection(50 + at, 8))] }])
     expect(other).toMatchObject({ availablePorts: 59, uncertainPorts: 40 })
+  })
+
+  test('counts from the first port of the range, which may be odd', () => {
+    const scenes: Look[] = [
+      { auto: [...even(20, 9), ...even(30, 8)] },
+      { auto: [...odd(20, 9), ...odd(30, 8, 20)] },
+      { auto: [...even(20, 9), ...upper, ...lower(24)] },
+      { auto: [...even(20, 9), ...upper, ...lower(25)] },
+      // Most that is open has the parity that connect() begins with.
+      { explicit: each(40, (at) => listener(99 - 2 * at)), auto: [...even(12, 9), ...behind] },
+    ]
+    const told = [0, 20, 24, 45, 12]
+    const oneOn = { ...settings, range: { first: FIRST + 1, last: FIRST + PORTS } }
+    const move = (sockets: readonly WireSocket[] = []) =>
+      sockets.map((one) => ({ ...one, localPort: one.localPort + 1 }))
+    for (const [at, { auto = [], explicit = [] }] of scenes.entries()) {
+      const [look] = play([{ auto, explicit }])
+      expect(look?.uncertainPorts).toBe(told[at])
+      const moved = { auto: move(auto), explicit: move(explicit), settings: oneOn }
+      expect(play([moved])).toEqual([look])
+    }
   })
 
   test('leaves ten destinations that bind first in doubt, down to what is unused', () => {
