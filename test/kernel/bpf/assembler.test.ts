@@ -24,32 +24,45 @@ import {
 
 const field = { offset: 0x1234, name: 'a field' }
 /** By hand from Documentation/bpf/standardization/instruction-set.rst; the live test has the kernel's own text of each. */
-const golden: readonly (readonly [line: Line, bytes: string, text: string])[] = [
-  [load('r6', 'u64', 'r1', field), '79 16 34 12 00 00 00 00', 'r6 = *(u64 *)(r1 +4660)'],
-  [load('r1', 'u32', 'r8', field), '61 81 34 12 00 00 00 00', 'r1 = *(u32 *)(r8 +4660)'],
-  [load('r2', 'u16', 'r6', field), '69 62 34 12 00 00 00 00', 'r2 = *(u16 *)(r6 +4660)'],
-  [load('r2', 'u8', 'r6', field), '71 62 34 12 00 00 00 00', 'r2 = *(u8 *)(r6 +4660)'],
+const golden: readonly (readonly [write: () => Line, bytes: string, text: string])[] = [
+  [() => load('r6', 'u64', 'r1', field), '79 16 34 12 00 00 00 00', 'r6 = *(u64 *)(r1 +4660)'],
+  [() => load('r1', 'u32', 'r8', field), '61 81 34 12 00 00 00 00', 'r1 = *(u32 *)(r8 +4660)'],
+  [() => load('r2', 'u16', 'r6', field), '69 62 34 12 00 00 00 00', 'r2 = *(u16 *)(r6 +4660)'],
+  [() => load('r2', 'u8', 'r6', field), '71 62 34 12 00 00 00 00', 'r2 = *(u8 *)(r6 +4660)'],
   [
-    store('u16', { offset: -8, name: 'a row' }, 'r1'),
+    () => store('u16', { offset: -8, name: 'a row' }, 'r1'),
     '6b 1a f8 ff 00 00 00 00',
     '*(u16 *)(r10 -8) = r1',
   ],
-  [copy('r2', 'r10'), 'bf a2 00 00 00 00 00 00', 'r2 = r10'],
-  [set('r3', 2), 'b7 03 00 00 02 00 00 00', 'r3 = 2'],
-  [add('r2', -8), '07 02 00 00 f8 ff ff ff', 'r2 += -8'],
-  [and('r1', 'r2'), '5f 21 00 00 00 00 00 00', 'r1 &= r2'],
+  [() => copy('r2', 'r10'), 'bf a2 00 00 00 00 00 00', 'r2 = r10'],
+  [() => set('r3', 2), 'b7 03 00 00 02 00 00 00', 'r3 = 2'],
+  [() => add('r2', -8), '07 02 00 00 f8 ff ff ff', 'r2 += -8'],
+  [() => and('r1', 'r2'), '5f 21 00 00 00 00 00 00', 'r1 &= r2'],
   [
-    call({ number: 127, name: 'bpf_seq_write' }),
+    () => call({ number: 127, name: 'bpf_seq_write' }),
     '85 00 00 00 7f 00 00 00',
     'call bpf_seq_write#127',
   ],
-  [exit(), '95 00 00 00 00 00 00 00', 'exit'],
+  [() => exit(), '95 00 00 00 00 00 00 00', 'exit'],
 ]
 
 describe('assemble()', () => {
-  test.for(golden)('%#', ([line, bytes, text]) => {
+  test.for(golden)('%#', ([write, bytes, text]) => {
+    const line = write()
     expect(Buffer.from(assemble([line])).toString('hex')).toBe(bytes.replaceAll(' ', ''))
     expect(disassemble([line])).toContain(`0: (${bytes.slice(0, 2)}) ${text}`)
+  })
+
+  test('the names of fields stand beside the text, and nothing beside that of others', () => {
+    const lines = [load('r2', 'u8', 'r6', field), store('u16', { offset: -8, name: 'a row' }, 'r1')]
+    expect(disassemble([...lines, exit()])).toBe(
+      [
+        '0: (71) r2 = *(u8 *)(r6 +4660)                  ; a field',
+        '1: (6b) *(u16 *)(r10 -8) = r1                   ; a row',
+        '2: (95) exit',
+        '',
+      ].join('\n'),
+    )
   })
 
   test('jumps count from the instruction after them, and labels take no place', () => {
@@ -132,6 +145,10 @@ describe('assemble()', () => {
   test('what cannot be encoded is refused', () => {
     expect(() => assemble(['a', 'a', exit()])).toThrow('The label a is there twice')
     expect(() => assemble([goTo('nowhere')])).toThrow('There is no label nowhere')
+    for (const offset of [0x7fff, -0x8000]) {
+      const line = load('r1', 'u8', 'r2', { offset, name: '' })
+      expect(Buffer.from(assemble([line])).readInt16LE(2)).toBe(offset)
+    }
     for (const offset of [0x8000, -0x8001, 0.5]) {
       expect(() => assemble([load('r1', 'u8', 'r2', { offset, name: '' })])).toThrow(
         `The offset ${offset} does not fit`,

@@ -76,6 +76,13 @@ describe('fieldOffset()', () => {
     expect(offsets).toEqual([3, undefined, undefined])
   })
 
+  test('looks for fields in structures and unions alone', () => {
+    // Its values would be members of nameless types if they were read as such.
+    const values: BtfType = { name: '', kind: KIND.enum, tail: 24, elements: 3 }
+    const outer = { name: 'a', kind: KIND.struct, members: [{ name: '', type: 1, bits: 0 }] }
+    expect(parseBtf(buildBtf([values, outer])).fieldOffset('a', 'b')).toBeUndefined()
+  })
+
   test('a function is found by name, and is not a structure of that name', () => {
     expect(['outer', 'walk', 'inner'].map(functionId)).toEqual([8, 9, undefined])
   })
@@ -132,6 +139,7 @@ describe('parseBtf() refuses', () => {
       buildBtf([{ name: 'a', kind: KIND.struct, members: [{ name: '', type: 7, bits: 0 }] }]),
     )
     expect(() => fieldOffset('a', 'b')).toThrow(DecodeError)
+    expect(() => fieldOffset('a', 'b')).toThrow('BTF has no type 7')
   })
 })
 

@@ -1,13 +1,15 @@
 // The commands of bpf(2) byte by byte, what is closed when one of them fails, and the words of a refusal.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { openBucketReader } from '../../../src/kernel/bpf/buckets.ts'
-import { judgeRights } from '../../../src/kernel/bpf/rights.ts'
+import { listBucketProgram } from '../../../src/kernel/bpf/listing.ts'
+import { describeMissingRights, judgeRights } from '../../../src/kernel/bpf/rights.ts'
 import { SystemError } from '../../../src/kernel/libc.ts'
 import { SourceError } from '../../../src/observation.ts'
+import { asNobody } from '../nobody.ts'
 import { buildBtf, programTypes } from './btf-builder.ts'
 import { createFakeBpf, ERRNO, type FakeBpf } from './fake-bpf.ts'
 
@@ -73,6 +75,15 @@ describe('openBucketReader()', () => {
     expect(open).toThrow(expect.objectContaining({ reason: 'unsupported' }))
   })
 
+  test('a load that works with a log leaves the first refusal as it was, and nothing open', () => {
+    let loads = 0
+    libc.refuse = () => {
+      if (++loads === 1) throw new SystemError('bpf', ERRNO.EINVAL)
+    }
+    expect(open).toThrow(/cannot load the program: bpf: EINVAL$/)
+    expect([loads, ...libc.open]).toEqual([2])
+  })
+
   test('whoever may not load is not asked twice', () => {
     refuse(5, ERRNO.EPERM)
     expect(open).toThrow(SourceError)
@@ -84,6 +95,34 @@ describe('openBucketReader()', () => {
     expect(absent).toThrow(/^Cannot read the kernel's types from .*: ENOENT/)
     expect(absent).toThrow(expect.objectContaining({ reason: 'unsupported' }))
     expect(libc.calls).toEqual([])
+  })
+})
+
+describe('what describes the kernel', () => {
+  const path = join(directory, 'other')
+  const malformed = (message: string) => new SourceError('malformed', message)
+
+  test('is read up to 64 MiB', () => {
+    writeFileSync(path, '')
+    truncateSync(path, 64 * 1024 * 1024 + 1)
+    const message = `Cannot read ${path}: it is longer than 64 MiB`
+    expect(() => openBucketReader(libc, path)).toThrow(malformed(message))
+  })
+
+  test('gives the listing, which says of what and which kernel it is', () => {
+    const [head, ...lines] = listBucketProgram(btf).split('\n')
+    expect(head).toBe(`; iter/tcp, license "Dual MIT/GPL", for the kernel that ${btf} describes`)
+    expect(lines[0]).toMatch(/^0: \(79\) r\d = \*\(u64 \*\)\(r1 \+\d+\) +; /)
+    expect(lines.at(-2)).toMatch(/^30: \(95\) exit$/)
+  })
+
+  test('gives no listing where it is damaged or missing', () => {
+    writeFileSync(path, 'no types')
+    const damaged = () => listBucketProgram(path)
+    expect(damaged).toThrow(malformed(`Cannot use ${path}: BTF ends in its header (at offset 0)`))
+    expect(() => listBucketProgram(join(directory, 'none'))).toThrow(
+      expect.objectContaining({ reason: 'unsupported' }),
+    )
   })
 })
 
@@ -121,6 +160,13 @@ describe('readClosedPorts()', () => {
     expect([...libc.open]).toEqual([12])
   })
 })
+
+test.runIf(process.platform === 'linux')(
+  'describeMissingRights() reads those of the thread',
+  () => {
+    expect(asNobody(describeMissingRights)).toBe('; CAP_BPF and CAP_PERFMON are missing')
+  },
+)
 
 describe('judgeRights()', () => {
   const bit = (number: number) => 1n << BigInt(number)
