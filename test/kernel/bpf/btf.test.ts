@@ -6,7 +6,7 @@ import { type Btf, parseBtf } from '../../../src/kernel/bpf/btf.ts'
 import { writeBucketProgram } from '../../../src/kernel/bpf/bucket-program.ts'
 import { DecodeError, SourceError } from '../../../src/observation.ts'
 import { cpuMsOf } from '../../support/program/cpu-time.ts'
-import { type BtfType, buildBtf, KIND } from './btf-builder.ts'
+import { type BtfType, buildBtf, KIND, programTypes } from './btf-builder.ts'
 
 const int: BtfType = { name: 'int', kind: KIND.int, tail: 4 }
 const types: readonly BtfType[] = [
@@ -219,5 +219,25 @@ describe('writeBucketProgram()', () => {
     expect(write(types)).toThrow('Cannot read bind buckets: the kernel has no bpf_iter_tcp()')
     const iterator = { name: 'bpf_iter_tcp', kind: KIND.func }
     expect(write([iterator, ...types])).toThrow('the kernel has no tcp_sock.inet_conn')
+  })
+
+  test('takes a field that lies so far that no instruction reaches it for none', () => {
+    const write = (bytes: number) => () =>
+      writeBucketProgram(
+        buildBtf(
+          programTypes.map((type) =>
+            type.name === 'sock_common'
+              ? { ...type, members: [{ name: 'skc_num', type: 1, bits: 8 * bytes }] }
+              : type,
+          ),
+        ),
+      )
+    expect(write(0x3fff)).not.toThrow()
+    expect(write(0x4000)).toThrow(
+      new SourceError(
+        'unsupported',
+        'Cannot read bind buckets: the kernel has no sock_common.skc_num',
+      ),
+    )
   })
 })

@@ -4,14 +4,15 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
+import { assemble } from '../../../src/kernel/bpf/assembler.ts'
+import { writeBucketProgram } from '../../../src/kernel/bpf/bucket-program.ts'
 import { openBucketReader } from '../../../src/kernel/bpf/buckets.ts'
-import { listBucketProgram } from '../../../src/kernel/bpf/listing.ts'
 import { describeMissingRights, judgeRights } from '../../../src/kernel/bpf/rights.ts'
 import { SystemError } from '../../../src/kernel/libc.ts'
 import { SourceError } from '../../../src/observation.ts'
 import { asNobody } from '../nobody.ts'
 import { buildBtf, programTypes } from './btf-builder.ts'
-import { createFakeBpf, ERRNO, type FakeBpf } from './fake-bpf.ts'
+import { type Call, createFakeBpf, ERRNO, type FakeBpf } from './fake-bpf.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'btf-'))
 const btf = join(directory, 'vmlinux')
@@ -38,12 +39,21 @@ function refuse(command: number, errno: number, words = ''): void {
 describe('openBucketReader()', () => {
   test('loads a tracing program for the iterator and links it, and keeps the link alone', () => {
     const reader = open()
-    const [[load, program], [link, linked]] = libc.calls as [[number, Buffer], [number, Buffer]]
+    const [[load, program, pointers], [link, linked]] = libc.calls as [Call, Call]
     expect([load, link]).toEqual([5, 28])
     // union bpf_attr: program type, instructions, attach type, BTF id of the function.
     expect([program.readUInt32LE(0), program.readUInt32LE(4)]).toEqual([26, 31])
     expect([program.readUInt32LE(68), program.readUInt32LE(108)]).toEqual([28, 2])
     expect(program.toString('latin1', 48, 64)).toBe('ephemeral_port\0\0')
+    expect(
+      pointers.map(([offset, bytes]) => [offset, Buffer.from(bytes).toString('latin1')]),
+    ).toEqual([
+      [
+        8,
+        Buffer.from(assemble(writeBucketProgram(buildBtf(programTypes)).lines)).toString('latin1'),
+      ],
+      [16, 'Dual MIT/GPL\0'],
+    ])
     // Nobody reads a log of success.
     expect([program.readUInt32LE(24), program.readUInt32LE(28)]).toEqual([0, 0])
     expect([linked.readUInt32LE(0), linked.readUInt32LE(8)]).toEqual([11, 28])
@@ -66,6 +76,8 @@ describe('openBucketReader()', () => {
     expect(open).toThrow(/EINVAL: 7: \(79\) r8 = \*\(u64 \*\)\(r0 \+1\); misaligned; the end$/)
     // Once more, with a log.
     expect(libc.calls.map(([, attributes]) => attributes.readUInt32LE(24))).toEqual([0, 1])
+    expect(libc.calls.map(([, attributes]) => attributes.readUInt32LE(28))).toEqual([0, 65_536])
+    expect(libc.calls[1]?.[2].map(([offset]) => offset)).toEqual([8, 16, 32])
   })
 
   test('EACCES without a word of the verifier is that of a security module', () => {
@@ -98,32 +110,13 @@ describe('openBucketReader()', () => {
   })
 })
 
-describe('what describes the kernel', () => {
+test('what describes the kernel is read up to 64 MiB', () => {
   const path = join(directory, 'other')
-  const malformed = (message: string) => new SourceError('malformed', message)
-
-  test('is read up to 64 MiB', () => {
-    writeFileSync(path, '')
-    truncateSync(path, 64 * 1024 * 1024 + 1)
-    const message = `Cannot read ${path}: it is longer than 64 MiB`
-    expect(() => openBucketReader(libc, path)).toThrow(malformed(message))
-  })
-
-  test('gives the listing, which says of what and which kernel it is', () => {
-    const [head, ...lines] = listBucketProgram(btf).split('\n')
-    expect(head).toBe(`; iter/tcp, license "Dual MIT/GPL", for the kernel that ${btf} describes`)
-    expect(lines[0]).toMatch(/^0: \(79\) r\d = \*\(u64 \*\)\(r1 \+\d+\) +; /)
-    expect(lines.at(-2)).toMatch(/^30: \(95\) exit$/)
-  })
-
-  test('gives no listing where it is damaged or missing', () => {
-    writeFileSync(path, 'no types')
-    const damaged = () => listBucketProgram(path)
-    expect(damaged).toThrow(malformed(`Cannot use ${path}: BTF ends in its header (at offset 0)`))
-    expect(() => listBucketProgram(join(directory, 'none'))).toThrow(
-      expect.objectContaining({ reason: 'unsupported' }),
-    )
-  })
+  writeFileSync(path, '')
+  truncateSync(path, 64 * 1024 * 1024 + 1)
+  expect(() => openBucketReader(libc, path)).toThrow(
+    new SourceError('malformed', `Cannot read ${path}: it is longer than 64 MiB`),
+  )
 })
 
 describe('readClosedPorts()', () => {
@@ -136,6 +129,11 @@ describe('readClosedPorts()', () => {
     expect(closedPorts(reader.readClosedPorts())).toEqual([0, 7, 40_001, 65_535])
     expect(closedPorts(reader.readClosedPorts())).toEqual([8])
     expect([...libc.open]).toEqual([12])
+    const walks = libc.calls.slice(2).map(([command, bytes]) => [command, bytes.readUInt32LE(0)])
+    expect(walks).toEqual([
+      [33, 12],
+      [33, 12],
+    ])
   })
 
   test('a walk that fails is closed, and the next one works', () => {
@@ -151,12 +149,30 @@ describe('readClosedPorts()', () => {
     expect(closedPorts(reader.readClosedPorts())).toEqual([2])
   })
 
+  test('a walk that may not begin says so', () => {
+    const reader = open()
+    refuse(33, ERRNO.ENOMEM)
+    expect(() => reader.readClosedPorts()).toThrow(
+      new SourceError('exhausted', 'Cannot read bind buckets: cannot begin a walk: bpf: ENOMEM'),
+    )
+  })
+
+  test('what is no refusal of the kernel passes as it is, and the walk is closed', () => {
+    libc.read = () => {
+      throw new RangeError('a bug')
+    }
+    expect(() => open().readClosedPorts()).toThrow(new RangeError('a bug'))
+    expect([...libc.open]).toEqual([12])
+  })
+
   test('a walk without an end is given up', () => {
     libc.read = () => {
       throw new SystemError('read', ERRNO.EAGAIN)
     }
     const reader = open()
-    expect(() => reader.readClosedPorts()).toThrow('the walk does not end')
+    expect(() => reader.readClosedPorts()).toThrow(
+      new SourceError('timeout', 'Cannot read bind buckets: the walk does not end'),
+    )
     expect([...libc.open]).toEqual([12])
   })
 })

@@ -1,6 +1,6 @@
 // A kernel that takes one program and walks as a test tells it; it notes what is open.
 
-import { type Libc, SystemError } from '../../../src/kernel/libc.ts'
+import { type BpfPointer, type Libc, SystemError } from '../../../src/kernel/libc.ts'
 import { createFakeKernel } from '../../support/kernel/fake-kernel.ts'
 
 export const ERRNO = { EPERM: 1, EINTR: 4, EAGAIN: 11, ENOMEM: 12, EACCES: 13, EINVAL: 22 } as const
@@ -8,10 +8,12 @@ export const ERRNO = { EPERM: 1, EINTR: 4, EAGAIN: 11, ENOMEM: 12, EACCES: 13, E
 /** What one read(2) gives: ports, an errno, or nothing at the end. */
 export type Chunk = readonly number[] | { readonly errno: number }
 
+export type Call = readonly [command: number, attributes: Buffer, pointers: readonly BpfPointer[]]
+
 export interface FakeBpf extends Libc {
   readonly open: ReadonlySet<number>
-  /** Names of the commands in order, with the attributes of each. */
-  readonly calls: readonly (readonly [command: number, attributes: Buffer])[]
+  /** Commands in order, with the attributes of each and what they point to. */
+  readonly calls: readonly Call[]
   /** Called for each command; throws as libc would. */
   refuse: ((command: number, attributes: Buffer, log: Uint8Array | undefined) => void) | undefined
   walks: (readonly Chunk[])[]
@@ -21,7 +23,7 @@ const LOG_AT = 32
 
 export function createFakeBpf(): FakeBpf {
   const open = new Set<number>()
-  const calls: [number, Buffer][] = []
+  const calls: Call[] = []
   let lastFd = 10
   const left = new Map<number, Chunk[]>()
   const fake: FakeBpf = {
@@ -32,7 +34,7 @@ export function createFakeBpf(): FakeBpf {
     walks: [],
     bpf(command, attributes, pointers = []) {
       const bytes = Buffer.from(attributes)
-      calls.push([command, bytes])
+      calls.push([command, bytes, pointers])
       const log = pointers.find(([offset]) => offset === LOG_AT)?.[1]
       fake.refuse?.(command, bytes, log)
       open.add(++lastFd)
