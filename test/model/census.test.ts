@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { type Census, USE } from '../../src/model/census.ts'
 import { renderRelease } from '../../src/model/rows.ts'
-import type { NetSettings } from '../../src/observation.ts'
+import { type NetSettings, socketStates } from '../../src/observation.ts'
 import type { WireSocket } from '../support/kernel/netlink-builder.ts'
 import { plainSettings, type WireDump } from '../support/kernel/readings.ts'
 import { account, connection, PORT, tcp, timeWait } from './accounts.ts'
@@ -179,5 +180,94 @@ describe('isReclaimable()', () => {
   test('never takes a live connection or an ownerless FIN_WAIT2', () => {
     expect(outcome(connection, { tcpTwReuse: 1 })).toEqual([0, 0])
     expect(outcome({ ...timeWait(1000), state: 5 }, { tcpTwReuse: 1 })).toEqual([0, 0])
+  })
+})
+
+describe('createCensusTaker()', () => {
+  const { first, last } = plainSettings.range
+  const counted = (states: Uint32Array) =>
+    Object.fromEntries(socketStates.map((name, at) => [name, states[at]]).filter(([, n]) => n))
+  const bindOf = (part: Partial<WireSocket>): WireSocket => ({
+    ...connection,
+    state: 7,
+    remotePort: 0,
+    remote: [0, 0, 0, 0],
+    ...part,
+  })
+  const onPort = (census: Census, port: number) => census.portUse[port]
+
+  test('counts sockets by state, and one connection that is listed twice once', () => {
+    const closing = { ...connection, state: 8, localPort: PORT + 1 }
+    const { census } = account([
+      ...tcp(connection, connection, closing, listen('0.0.0.0', PORT + 2), timeWait(1000)),
+      { protocol: 'udp', explicit: false, sockets: [connection, bindOf({})] },
+    ])
+    expect(counted(census.tcpStates)).toEqual({ established: 1, close_wait: 1, listen: 1 })
+    expect(counted(census.udpStates)).toEqual({ established: 1, bound: 1 })
+  })
+
+  test.each(['tcp', 'udp'] as const)('looks at no %s socket outside of the range', (protocol) => {
+    const sockets = [first - 1, first, last, last + 1].flatMap((localPort) => [
+      { ...connection, localPort },
+      bindOf({ localPort, state: protocol === 'tcp' ? 10 : 7 }),
+    ])
+    const { census } = account([{ protocol, explicit: true, sockets }])
+    const used = [...census.portUse.entries()].filter(([, use]) => use !== 0)
+    expect(used.map(([port]) => port)).toEqual([first, last])
+    expect(census.listeners.map(({ port }) => port)).toEqual([first, last])
+    const states = protocol === 'tcp' ? census.tcpStates : census.udpStates
+    expect(states.reduce((sum, count) => sum + count)).toBe(4)
+  })
+
+  test('takes for a service of UDP what is not connected and has a port that was chosen', () => {
+    const sockets = [bindOf({}), { ...connection, localPort: PORT + 1 }]
+    const [chosen, given] = [true, false].map(
+      (explicit) => account([{ protocol: 'udp', explicit, sockets }]).census,
+    )
+    expect(chosen?.listeners.map(({ port }) => port)).toEqual([PORT])
+    expect(given?.listeners).toEqual([])
+    for (const census of [chosen, given]) {
+      expect(census && onPort(census, PORT)).toBe(USE.udp | USE.udpIpv4)
+      expect(census && onPort(census, PORT + 1)).toBe(USE.udp | USE.udpIpv4 | USE.udpConnected)
+    }
+  })
+
+  test('takes a socket that is for IPv6 alone for one that 0.0.0.0 does not collide with', () => {
+    const sockets = [
+      { ...listen('::', first), v6only: false },
+      { ...listen('::', first + 1), v6only: true },
+      { ...listen('::ffff:10.0.0.5', first + 2), v6only: true },
+      listen('10.0.0.5', first + 3),
+    ]
+    const { census } = account(tcp(...sockets))
+    const collides = sockets.map(({ localPort }) => (onPort(census, localPort) ?? 0) & USE.tcpIpv4)
+    expect(collides.map(Boolean)).toEqual([true, false, true, true])
+    expect(census.listeners.map(({ ipv6Only }) => ipv6Only)).toEqual([false, true, true, false])
+    expect(census.listeners.map(({ ownerId }) => ownerId)).toEqual(new Array(4).fill(undefined))
+  })
+
+  test('tells connections to hosts apart that differ in any word of an address', () => {
+    const group = (at: number) => groups['fd00::9']?.map((byte, i) => (i === at ? 77 : byte)) ?? []
+    const one = { ...connection, ...onAddress('fd00::9') }
+    const others = [2, 6, 10, 14].flatMap((at) => [
+      { ...one, local: group(at) },
+      { ...one, remote: group(at) },
+    ])
+    expect(account(tcp(one, ...others)).census.flows.destinationCount()).toBe(9)
+  })
+
+  test('says whether any port was chosen, any TIME_WAIT can be recycled, any device is used', () => {
+    const reuse = { ...plainSettings, tcpTwReuse: 1 }
+    const chosen = { protocol: 'tcp', explicit: true, sockets: [connection] } as const
+    const said = [tcp(connection), [chosen], tcp(timeWait(1000))].map((dumps) => {
+      const { hasExplicitFlows, hasReclaimableFlows, devices } = account(dumps, reuse).census
+      return [hasExplicitFlows, hasReclaimableFlows, devices.count()]
+    })
+    expect(said).toEqual([
+      [false, false, 0],
+      [true, false, 0],
+      [false, true, 0],
+    ])
+    expect(account(tcp({ ...connection, device: 3 })).census.devices.count()).toBe(1)
   })
 })
