@@ -59,7 +59,8 @@ describe('readSocketBound()', () => {
   afterAll(() => rmSync(folder, { recursive: true }))
 
   test('reads both files, also one longer than usual, and undefined where there is none', () => {
-    expect(readSocketBound(folder)).toBeUndefined()
+    expect(readSocketBound(`${folder}-missing`)).toBeUndefined()
+    rmSync(join(folder, 'sockstat6'), { force: true })
     writeFileSync(join(folder, 'sockstat'), SOCKSTAT)
     expect(readSocketBound(folder)).toBe(185)
     writeFileSync(join(folder, 'sockstat'), `${'x'.repeat(1000)}\n${SOCKSTAT}`)
