@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { advanceDevices, type DeviceMemory, hasVrf, nameDevice } from '../../src/model/devices.ts'
+import {
+  advanceDevices,
+  type DeviceMemory,
+  hasVrf,
+  nameDevice,
+  nameDevices,
+} from '../../src/model/devices.ts'
 import { createNumberTable, type NumberTable } from '../../src/model/owners/ids.ts'
 import { createStep } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
@@ -93,6 +99,13 @@ test('of more devices than anybody needs some are named, and nothing is claimed 
   expect([asked.length, hasVrf(next)]).toEqual([1000, false])
 })
 
+test('hasVrf() tells one VRF among other devices, and a device that has gone is none', () => {
+  const read = () => new Map([lo, red].map((device, at) => [at + 1, device] as const))
+  const isVrfAmong = (indexes: readonly number[]) =>
+    hasVrf(advanceDevices(undefined, tableOf(indexes), { read, atSeconds: 0 }))
+  expect([[1], [2], [1, 2], [7], [1, 7]].map(isVrfAmong)).toEqual([false, true, true, false, false])
+})
+
 test('nameDevice() leaves a source without a known device as it is', () => {
   const memory = { readAtSeconds: 0, devices: new Map([[2, red]]), whole: true }
   const name = (source: string) =>
@@ -100,6 +113,10 @@ test('nameDevice() leaves a source without a known device as it is', () => {
   expect(['10.0.0.5', '10.0.0.5%2', 'fd00::9%2', '10.0.0.5%3'].map(name)).toEqual([
     ...['10.0.0.5', '10.0.0.5%red', 'fd00::9%red', '10.0.0.5%3'],
   ])
+  const unknown = { source: '10.0.0.5%2', destination: '10.0.0.9:443' }
+  expect(nameDevice(unknown, undefined)).toEqual(unknown)
+  const rows = { count: 0, rows: [], other: undefined }
+  expect(nameDevices(rows, undefined)).toBe(rows)
   expect([hasVrf(memory), hasVrf(undefined)]).toEqual([true, false])
 })
 

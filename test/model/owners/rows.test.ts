@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { rankOwners } from '../../../src/model/owners/rows.ts'
 import type { NamespaceState } from '../../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../../support/kernel/netlink-builder.ts'
 import {
@@ -47,6 +48,19 @@ describe('rankOwners()', () => {
     const [only] = play(2, [{ 5: 1, 6: 4, 7: 2, 8: 2, 900: 1 }])
     expect(only && ids(only)).toEqual(['6 4', '7 2', '*other 3', '*unknown 1'])
     expect(only && hiddenOf(only)).toBe(2)
+  })
+
+  test('orders those that hold as many ports by name, in whatever order they come', () => {
+    const nameOwner = (id: number) => ({ owner: `unit ${id}`, ownerKind: 'unit' }) as const
+    for (const order of [
+      [4, 5, 6],
+      [6, 5, 4],
+      [5, 6, 4],
+    ]) {
+      const ports = new Map(order.map((id) => [id, 7]))
+      const ranked = rankOwners(ports, { protocol: 'tcp', top: 2, nameOwner, members: [] })
+      expect(ranked.rows.map(({ owner }) => owner)).toEqual(['unit 4', 'unit 5', 'other'])
+    }
   })
 
   test('hides nothing where there is no more', () => {
