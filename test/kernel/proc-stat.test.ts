@@ -41,7 +41,7 @@ describe('parseStartSeconds()', () => {
 
 describe('readStartSeconds()', () => {
   test('reads the file of the process, and undefined where there is none', () => {
-    mkdirSync(join(procfs, '4711'))
+    mkdirSync(join(procfs, '4711'), { recursive: true })
     writeFileSync(join(procfs, '4711/stat'), line('sleep', '700'))
     expect(readStartSeconds(procfs, 4711)).toBe(7)
     expect(readStartSeconds(procfs, 4712)).toBeUndefined()
