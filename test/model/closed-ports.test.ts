@@ -169,6 +169,11 @@ describe('the parity of ports', () => {
     // A TIME_WAIT may be of a connection that was bound to that port.
     const [ended] = play([{ auto: [...even(20, 9), ...even(30, 8, TIME_WAIT)] }])
     expect(ended).toMatchObject({ availablePorts: 70, uncertainPorts: 0 })
+    const some = even(20, 9).map((one, at) => (at < 5 ? { ...one, ...TIME_WAIT } : one))
+    expect(play([{ auto: [...some, ...behind] }])[0]).toMatchObject({ uncertainPorts: 5 })
+    // The other half may be of somebody who binds first.
+    const other = [...even(20, 9), ...odd(1, 9), ...behind]
+    expect(play([{ auto: other }])[0]).toMatchObject({ uncertainPorts: 1 })
     const [worst] = play([{ auto: [...even(20, 9, TIME_WAIT), ...odd(21, 8).slice(0, 5)] }])
     expect(worst).toMatchObject({ availablePorts: 80, uncertainPorts: 5 })
   })
