@@ -140,6 +140,59 @@ describe('dumpConntrack()', () => {
     expect(rows).toEqual([expectRow(plainEntry)])
   })
 
+  /** Where attributes of an entry with a zone begin, behind the netlink header. */
+  const at = {
+    addresses: [8, 60],
+    address: [12, 20, 64, 72],
+    protocols: [28, 80],
+    port: [40, 48, 92, 100],
+    zone: 108,
+    status: 116,
+    tcpState: 140,
+  } as const
+  const evictable: WireEntry = { ...plainEntry, tcpState: 7, zone: 3 }
+  function readChanged(offset: number, byte: number) {
+    const payload = buildEntry(evictable, SEQUENCE).slice(16)
+    payload[offset] = byte
+    return readRows(whole(buildMessage(0x100, SEQUENCE, payload)))
+  }
+
+  test('knows attributes by their type, though others of their length stand in their place', () => {
+    expect(readChanged(0, 2)).toEqual([expectRow(evictable)])
+    for (const offset of [...at.addresses, ...at.address, ...at.protocols, ...at.port]) {
+      expect(readChanged(offset + 2, 9), `type at ${offset}`).toEqual([])
+    }
+    expect(readChanged(at.tcpState + 2, 9)).toEqual([{ ...expectRow(evictable), evictable: 0 }])
+  })
+
+  test('reads the attributes of a tuple in any order', () => {
+    const payload = buildEntry(evictable, SEQUENCE).slice(16)
+    for (const [first, second] of [
+      [12, 20],
+      [92, 100],
+    ] as const) {
+      const swapped = [
+        ...payload.slice(0, first),
+        ...payload.slice(second, second + 8),
+        ...payload.slice(first, second),
+        ...payload.slice(second + 8),
+      ]
+      const message = buildMessage(0x100, SEQUENCE, swapped)
+      expect(readRows(whole(message))).toEqual([expectRow(evictable)])
+    }
+  })
+
+  test('takes nothing from an attribute that is shorter than its value', () => {
+    for (const offset of [...at.address, ...at.port]) {
+      expect(readChanged(offset, 5), `length at ${offset}`).toEqual([])
+    }
+    const row = expectRow(evictable)
+    expect(readChanged(at.status, 5)).toEqual([{ ...row, sourceNat: 0, evictable: 0 }])
+    const { original, reply } = row
+    const unzoned = { ...row, original: { ...original, zone: 0 }, reply: { ...reply, zone: 0 } }
+    expect(readChanged(at.zone, 5)).toEqual([unzoned])
+  })
+
   test('survives any prefix of a dump with entries, a decode error or a time-out', () => {
     const bytes = Uint8Array.from([...buildEntry({ ...plainEntry, zone: 3 }, SEQUENCE), ...done])
     for (let length = 0; length < bytes.length; length++) {
