@@ -33,14 +33,23 @@ describe('parseConntrackCounts()', () => {
   })
 
   test.each([
-    ['nothing', ''],
-    ['names alone', `${HEAD}\n`],
-    ['a row that is cut', `${HEAD}\n0000012c  00000001 000000ff`],
-    ['a number that is none', TWO.replace('0000001e', '0000001g')],
-    ['a sign', TWO.replace('0000001e', '-000001e')],
-    ['no column insert_failed', TWO.replace('insert_failed', 'insertfailed')],
-  ])('takes %s for garbage', (_name, text) => {
+    ['nothing', '', 'expected rows of 1 numbers, got ""'],
+    ['names alone', `${HEAD}\n`, 'expected rows of '],
+    ['a row that is cut', `${HEAD}\n0000012c  00000001 000000ff`, 'expected rows of '],
+    ['a second row that is cut', `${TWO}0000012c  00000001\n`, 'expected rows of '],
+    [
+      'a number that is none',
+      TWO.replace('0000001e', '0000001g'),
+      'in hexadecimal, got "0000001g"',
+    ],
+    ['a sign', TWO.replace('0000001e', '-000001e'), 'in hexadecimal, got "-000001e"'],
+    ['no column insert_failed', TWO.replace('insert_failed', 'other'), 'no column insert_failed'],
+    ['no column found', TWO.replace('found', 'other'), 'no column found'],
+    ['no column drop', TWO.replace(' drop ', ' other '), 'no column drop'],
+    ['no column entries', TWO.replace('entries', 'other'), 'no column entries'],
+  ])('takes %s for garbage', (_name, text, message) => {
     expect(() => parseConntrackCounts(text)).toThrow(DecodeError)
+    expect(() => parseConntrackCounts(text)).toThrow(message)
   })
 })
 
@@ -68,8 +77,11 @@ describe('readConntrackLimit()', () => {
       mkdirSync(join(root, 'net/netfilter'), { recursive: true })
       writeFileSync(join(root, 'net/netfilter/nf_conntrack_max'), '262144\n')
       expect(readConntrackLimit(root)).toBe(262_144)
-      writeFileSync(join(root, 'net/netfilter/nf_conntrack_max'), 'many\n')
-      expect(() => readConntrackLimit(root)).toThrow(DecodeError)
+      for (const text of ['many', '12 many', 'many 12']) {
+        writeFileSync(join(root, 'net/netfilter/nf_conntrack_max'), `${text}\n`)
+        expect(() => readConntrackLimit(root)).toThrow(DecodeError)
+        expect(() => readConntrackLimit(root)).toThrow(`nf_conntrack_max: got "${text}"`)
+      }
     } finally {
       rmSync(root, { recursive: true })
     }

@@ -14,6 +14,7 @@ function createRealDescriptors(): Libc {
   return {
     ...createFakeKernel(),
     socket: () => openSync(tmpdir(), 'r'),
+    bpf: () => openSync(tmpdir(), 'r'),
     close: closeSync,
   }
 }
@@ -31,7 +32,7 @@ describe('closeNotedDescriptors()', () => {
   test('closes what was left open and counts it, once', () => {
     const ledger = createDescriptorLedger()
     const libc = noteDescriptors(createRealDescriptors(), ledger)
-    const left = [libc.socket(0, 0, 0), libc.socket(0, 0, 0)]
+    const left = [libc.socket(0, 0, 0), libc.bpf(5, new Uint8Array(8))]
     expect(left.map(isOpen)).toEqual([true, true])
     expect(closeNotedDescriptors(ledger)).toBe(2)
     expect(left.map(isOpen)).toEqual([false, false])

@@ -4,10 +4,11 @@ import {
   decodeInterfaceAddresses,
   readInterfaceAddresses,
 } from '../../src/kernel/interface-addresses.ts'
-import { openLibc } from '../../src/kernel/libc.ts'
+import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import { encodeAttribute, encodeMessage } from '../../src/kernel/netlink.ts'
 import { renderIpv4 } from '../../src/model/addresses.ts'
 import { DecodeError } from '../../src/observation.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
 const NEW_ADDRESS = 20
 const HOST_SCOPE = 254
@@ -45,6 +46,34 @@ describe('addresses of a namespace', () => {
     const misleading = address(1)
     misleading[24] = 200
     expect(() => decode(misleading)).toThrow(DecodeError)
+  })
+
+  test('end at as many as are wanted, and the socket is closed', () => {
+    const answers = [[address(1), address(2)], [address(3)], [address(4)]].map((messages) =>
+      Buffer.concat(messages),
+    )
+    let closed = 0
+    const libc: Libc = {
+      ...createFakeKernel(),
+      socket: (...kind) => {
+        expect(kind).toEqual([16, 3, 0])
+        return 9
+      },
+      setsockopt: () => {},
+      send: (_fd, bytes) => expect(Buffer.from(bytes).readUInt16LE(4)).toBe(22),
+      recv: (_fd, buffer) => {
+        const answer = answers.shift() ?? Buffer.alloc(0)
+        buffer.set(answer)
+        return answer.length
+      },
+      close: () => void closed++,
+    }
+    expect(readInterfaceAddresses(libc, 3).map(renderIpv4)).toEqual([
+      '10.0.0.1',
+      '10.0.0.2',
+      '10.0.0.3',
+    ])
+    expect([answers.length, closed]).toEqual([1, 1])
   })
 
   test('are what the system says of our own, up to so many', async (ctx) => {
