@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { openLibc } from '../../src/kernel/libc.ts'
+import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import { dumpDevices, dumpTunnelPorts, readDevices } from '../../src/kernel/links.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
+import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
 function message(type: number, body: readonly number[]): number[] {
   const padded = [...body, ...new Array((4 - (body.length % 4)) % 4).fill(0)]
@@ -98,4 +99,31 @@ test('dumpTunnelPorts() lists the UDP ports of tunnels, and of nothing else', ()
   ]
   const channel = createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))
   expect([...dumpTunnelPorts(channel)]).toEqual([40_001, 40_002, 40_003])
+})
+
+test('readDevices() closes its socket, also where the kernel refuses', () => {
+  for (const errno of [0, 1]) {
+    let answers = [errno === 0 ? done : message(2, [256 - errno, 0xff, 0xff, 0xff])]
+    const open = new Set<number>()
+    const libc: Libc = {
+      ...createFakeKernel(),
+      socket: () => {
+        open.add(9)
+        return 9
+      },
+      setsockopt: () => {},
+      send: () => {},
+      recv: (_fd, buffer) => {
+        const [answer = []] = answers
+        answers = answers.slice(1)
+        buffer.set(answer)
+        return answer.length
+      },
+      close: (fd) => void open.delete(fd),
+    }
+    const read = () => readDevices(libc, [1])
+    if (errno === 0) expect(read().size).toBe(0)
+    else expect(read).toThrow(expect.objectContaining({ reason: 'permission' }))
+    expect(open.size).toBe(0)
+  }
 })

@@ -39,6 +39,15 @@ describe('askPeerTimestamps()', () => {
     expect(answer(...datagrams)).toBe(want)
   })
 
+  test('knows the options by their attribute, which old kernels cut before them', () => {
+    const head = new Array(72).fill(0)
+    const other = message(18, [...head, 12, 0, 3, 0, 1, 0, 0, 0, 0, 7, 0, 0])
+    const short = message(18, [...head, 9, 0, 2, 0, 1, 0, 0, 0, 0, 7, 0, 0])
+    expect(answer([...other], done)).toBeUndefined()
+    expect(answer([...short], done)).toBeUndefined()
+    expect(answer(message(99, socket(7).slice(16)), done)).toBeUndefined()
+  })
+
   test('stops at the first datagram that tells', () => {
     expect(answer([...socket(1)])).toBe(true)
   })
@@ -67,6 +76,13 @@ describe('encodePeerRequest()', () => {
       '0208240000000080' + '03081c00000047ee' + '08101400' + '02200000bb010000' + 'c0a80109',
     )
   })
+
+  test.each([[[0, 0, 0xfffe, 9]], [[0, 1, 0xffff, 9]], [[1, 0, 0xffff, 9]]])(
+    'takes %j for an address of IPv6',
+    (address) => {
+      expect(programOf(encodePeerRequest(range, { address, port: 443 }))).toContain('0a800000')
+    },
+  )
 
   test('compares all words of an IPv6 address', () => {
     const bytes = encodePeerRequest(range, { address: [0xfd000000, 0, 0, 9], port: 8443 })

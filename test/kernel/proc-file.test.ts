@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { readProcFile, readProcList, refusal } from '../../src/kernel/proc-file.ts'
+import { SourceError } from '../../src/observation.ts'
 import { asNobody } from './nobody.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'proc-file-'))
@@ -23,6 +24,21 @@ describe('readProcFile()', () => {
       const text = 'x'.repeat(length)
       expect(readProcFile(write(text), 10) === text, `${length}`).toBe(true)
     }
+  })
+
+  test('leaves no descriptor open', () => {
+    const next = () => {
+      const fd = openSync(directory, 'r')
+      closeSync(fd)
+      return fd
+    }
+    const long = write('x'.repeat(512 * 1024))
+    const before = next()
+    for (let round = 0; round < 100; round++) {
+      expect(() => readProcFile(long)).toThrow(SourceError)
+    }
+    // Others in this process may open a few meanwhile.
+    expect(next()).toBeLessThan(before + 50)
   })
 
   test('expects less than 4 KiB by itself, and no less', () => {
