@@ -39,6 +39,17 @@ describe('closeNotedDescriptors()', () => {
     expect(closeNotedDescriptors(ledger)).toBe(0)
   })
 
+  test('takes what ioctl() returns for a descriptor unless it has filled a value', () => {
+    const ledger = createDescriptorLedger()
+    const open = openSync(tmpdir(), 'r')
+    const libc = noteDescriptors({ ...createRealDescriptors(), ioctl: () => open }, ledger)
+    libc.ioctl(1, 2, new Uint8Array(4))
+    expect(closeNotedDescriptors(ledger)).toBe(0)
+    expect(libc.ioctl(1, 2)).toBe(open)
+    expect(closeNotedDescriptors(ledger)).toBe(1)
+    expect(isOpen(open)).toBe(false)
+  })
+
   test('leaves alone a number that was closed and is now of another file', () => {
     const ledger = createDescriptorLedger()
     const libc = noteDescriptors(createRealDescriptors(), ledger)
