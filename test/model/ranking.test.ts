@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { modelConnectPool } from '../../src/model/pools.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import type { NamespaceState } from '../../src/snapshot.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainSettings, replayDumps } from '../support/kernel/readings.ts'
+import { account, connection, tcp } from './accounts.ts'
 
 /** A destination with fewer ports has no row. */
 const LEAST = 8
@@ -197,6 +199,17 @@ describe('a destination with few ports', () => {
 })
 
 describe('modelConnectPool()', () => {
+  test.each([
+    [[0, 2, 4, 6, 8, 10, 12, 14, 16], false],
+    [[0, 2, 4, 6, 8, 10, 12, 14, 16, 18], true],
+    [[1, 3, 5, 7, 9, 11, 13, 15, 17, 19], false],
+  ])('searches slowly once the half is taken that connect() begins with: %j, %s', (at, slow) => {
+    const sockets = at.map((offset) => ({ ...connection, localPort: 40_000 + offset }))
+    const { ports, columns } = account(tcp(...sockets))
+    const context = { worst: 0, members: [], previous: undefined }
+    expect(modelConnectPool({ ports, columns, uncertainPorts: () => 0 }, context).slow).toBe(slow)
+  })
+
   const named = (namespace: NamespaceState) => worstOf(namespace)?.destination.split(':')[0]
 
   test('keeps the name of the worst until a rival is worse by more than 1 % of the capacity', () => {
