@@ -13,9 +13,11 @@ export interface DeviceMemory {
   readonly devices: ReadonlyMap<number, Device>
   /** Whether these are all that sockets are bound to. */
   readonly whole: boolean
+  /** Whether the last look-up failed: then nothing new is known. */
+  readonly failed: boolean
 }
 
-/** A device may get another name, or join a VRF. */
+/** A device may get another name, or join a VRF. A look-up that failed rests as long: it may have taken its full time. */
 const BELIEVED_SECONDS = 60
 /** Devices that are looked up: whoever has a namespace of their own makes as many as they like, with indexes of their choice. */
 const MOST_DEVICES = 1000
@@ -28,18 +30,24 @@ export function advanceDevices(
   const { read, atSeconds } = context
   const count = Math.min(used.count(), MOST_DEVICES)
   if (count === 0) return undefined
-  const whole = count === used.count()
+  const isAll = count === used.count()
   const indexes = Array.from({ length: count }, (_, at) => used.value(at))
+  const isKnown = indexes.every((index) => before?.devices.has(index))
+  const whole = isAll && (isKnown || before?.failed !== true)
   const isFresh = before !== undefined && atSeconds - before.readAtSeconds < BELIEVED_SECONDS
-  if (isFresh && indexes.every((index) => before.devices.has(index))) return { ...before, whole }
-  const all = read?.(indexes)
-  if (all === undefined) return before && { ...before, whole }
+  if (isFresh && (isKnown || before.failed)) return { ...before, whole }
+  if (read === undefined) return before && { ...before, whole }
+  const all = read(indexes)
+  if (all === undefined) {
+    const known = before?.devices ?? new Map<number, Device>()
+    return { readAtSeconds: atSeconds, devices: known, whole: isAll && isKnown, failed: true }
+  }
   const devices = new Map<number, Device>()
   for (const index of indexes) {
     // One that has gone keeps its number.
     devices.set(index, all.get(index) ?? { name: String(index), vrf: false })
   }
-  return { readAtSeconds: atSeconds, devices, whole }
+  return { readAtSeconds: atSeconds, devices, whole: isAll, failed: false }
 }
 
 /** Whether some socket is, or may be, bound to a device whose ports are its own. */

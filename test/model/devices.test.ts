@@ -76,12 +76,37 @@ describe('advanceDevices()', () => {
   })
 
   test('keeps what it knew while devices cannot be read', () => {
-    const before = { readAtSeconds: 0, devices: new Map([[1, lo]]), whole: true }
-    const context = { read: () => undefined, atSeconds: 100 }
-    expect(advanceDevices(before, tableOf([1]), context)).toEqual(before)
-    expect(
-      advanceDevices(undefined, tableOf([1]), { read: undefined, atSeconds: 0 }),
-    ).toBeUndefined()
+    const before = { readAtSeconds: 0, devices: new Map([[1, lo]]), whole: true, failed: false }
+    const failing = { read: () => undefined, atSeconds: 100 }
+    const after = advanceDevices(before, tableOf([1]), failing)
+    expect(after).toEqual({ ...before, readAtSeconds: 100, failed: true })
+    expect(hasVrf(after)).toBe(false)
+    const nobody = { read: undefined, atSeconds: 0 }
+    expect(advanceDevices(undefined, tableOf([1]), nobody)).toBeUndefined()
+  })
+
+  test('claims nothing of devices that cannot be read, and tries again after a minute', () => {
+    let reads = 0
+    let answer: ReadonlyMap<number, typeof lo> | undefined
+    const read = () => {
+      reads++
+      return answer
+    }
+    let memory: DeviceMemory | undefined
+    const look = (atSeconds: number, ...used: number[]) => {
+      memory = advanceDevices(memory, tableOf(used), { read, atSeconds })
+      return [reads, hasVrf(memory)]
+    }
+    expect(look(0, 1)).toEqual([1, true])
+    expect(look(5, 1)).toEqual([1, true])
+    expect(look(59, 1, 2)).toEqual([1, true])
+    answer = new Map([[1, lo]])
+    expect(look(60, 1)).toEqual([2, false])
+    answer = undefined
+    expect(look(65, 1)).toEqual([2, false])
+    expect(look(70, 1, 2)).toEqual([3, true])
+    expect(look(75, 1, 3)).toEqual([3, true])
+    expect(look(80, 1)).toEqual([3, false])
   })
 })
 
@@ -107,7 +132,7 @@ test('hasVrf() tells one VRF among other devices, and a device that has gone is 
 })
 
 test('nameDevice() leaves a source without a known device as it is', () => {
-  const memory = { readAtSeconds: 0, devices: new Map([[2, red]]), whole: true }
+  const memory = { readAtSeconds: 0, devices: new Map([[2, red]]), whole: true, failed: false }
   const name = (source: string) =>
     nameDevice({ source, destination: '10.0.0.9:443' }, memory).source
   expect(['10.0.0.5', '10.0.0.5%2', 'fd00::9%2', '10.0.0.5%3'].map(name)).toEqual([
