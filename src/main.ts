@@ -4,7 +4,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { setFlagsFromString } from 'node:v8'
 import { readBuild } from './build.ts'
 import { renderHelp } from './cli/help.ts'
 import { renderReport, reportExitCode } from './cli/report.ts'
@@ -64,8 +63,6 @@ async function main(): Promise<void> {
 
 /** Listens, samples and serves until a signal ends it. */
 async function serve(config: Config, build: Build): Promise<void> {
-  // Heaps then grow less before they are cleaned up, which docs/cost.md has measured. Set before the worker has its own.
-  setFlagsFromString('--optimize-for-size')
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
   const protection = await openProtection(config, log)
   const pods = openPods(config, log, (...told) => sampler?.tellPods(...told))
