@@ -94,8 +94,8 @@ export const natFamilies: readonly Family[] = [
     details:
       'origin is rule where the nf_tables rules say it, smallest_rule where several rules differ and the ' +
       "one with the fewest ports counts unless a destination's ports show another, option where " +
-      '--nat.port-range says it, and default where no rule that could be read says it: 1024 to 65535 is ' +
-      'then assumed.',
+      '--nat.port-range says it, and default where no rule that could be read says it: 1024 to 65535. Where ' +
+      'no rule names ports, clients with ports below 1024 have 1 to 511 or 600 to 1023.',
     labels: ['netns', 'protocol', 'source', 'first_port', 'last_port', 'origin'],
     *samples(snapshot) {
       for (const { netns, nat } of translating(snapshot)) {

@@ -115,23 +115,72 @@ describe('a NAT that changes', () => {
     })
   })
 
-  test('has the range of the rule that is full, where two rules lead to one destination', async (ctx) => {
+  test('has the range that is full, where several lead to one destination', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
+    const from = (client: string, rule: string) =>
+      `ip saddr 10.77.1.${client} meta l4proto tcp ${rule}; `
+    const small = from('2', 'masquerade to :40000-40029')
+    const rules: Readonly<Record<string, string>> = {
+      'ranges that are apart': small + from('3', 'masquerade to :50000-50099'),
+      'a range that is part of another': small + from('3', 'masquerade to :30000-59999'),
+      'a rule that names the address': small + from('3', 'snat to 10.77.2.1'),
+      'an address that a map decides':
+        from('3', 'masquerade') +
+        from('2', 'meta mark set 0x1 snat to ip saddr map { 10.77.1.2 : 10.77.2.1 } : 40000-40029'),
+    }
     await withNatLab(async (lab) => {
       await lab.server.call('serve', [SERVER.port])
-      lab.rules(
-        nat(
-          'ip saddr 10.77.1.2 meta l4proto tcp masquerade to :40000-40029; ' +
-            'ip saddr 10.77.1.3 meta l4proto tcp masquerade to :50000-50099',
-        ),
-      )
       await withNodeExporter(NAT_FLAGS, async (exporter) => {
-        expect(await connect(lab, peersOf('10.77.1.3', 10_000, 60))).toBe(60)
-        expect(await connect(lab, peersOf('10.77.1.2', 10_000, 30))).toBe(30)
-        const full = { capacity: 30, available: 0, failure: 1 }
-        expect(await poolOf(exporter, lab.netns)).toEqual(full)
-        expect(await connect(lab, peersOf('10.77.1.2', 20_000, 5))).toBe(0)
-        expect(await connect(lab, peersOf('10.77.1.3', 20_000, 5))).toBe(5)
+        for (const [name, text] of Object.entries(rules)) {
+          lab.rules(nat(text))
+          // The kernel keeps these ports, where the rule has them.
+          const [others, full] = [
+            peersOf('10.77.1.3', 50_000, 60),
+            peersOf('10.77.1.2', 10_000, 30),
+          ]
+          const through = [await connect(lab, others), await connect(lab, full)]
+          const said = await poolOf(exporter, lab.netns)
+          const more = [
+            await connect(lab, peersOf('10.77.1.2', 20_000, 5)),
+            await connect(lab, peersOf('10.77.1.3', 51_000, 5)),
+          ]
+          expect({ name, through, ...said, more }).toEqual({
+            name,
+            through: [60, 30],
+            ...{ capacity: 30, available: 0, failure: 1 },
+            more: [0, 5],
+          })
+          await lab.client.call('drop', undefined)
+        }
+      })
+    })
+  })
+
+  test('counts clients with low ports, and connections of the node itself', async (ctx) => {
+    if (skipReason !== undefined) return ctx.skip(skipReason)
+    await withNatLab(async (lab) => {
+      const { netns } = lab
+      await lab.server.call('serve', [SERVER.port])
+      const low = (first: number, count: number) =>
+        clientPeers(count).map(({ address }, at) => ({
+          address,
+          port: first + Math.floor(at / 30),
+        }))
+      lab.rules(nat('meta l4proto tcp masquerade'))
+      expect(await connect(lab, low(600, 390))).toBe(390)
+      await withNodeExporter(NAT_FLAGS, async (exporter) => {
+        expect(await poolOf(exporter, netns)).toMatchObject({ capacity: 424, available: 34 })
+        const got = await connect(lab, low(700, 60))
+        const { available = 0, failure } = await poolOf(exporter, netns)
+        expect(available).toBeLessThanOrEqual(34 - got)
+        expect(failure).toBeGreaterThan(0.01)
+
+        await lab.client.call('drop', undefined)
+        lab.rules(nat('meta l4proto tcp masquerade to :40000-40029'))
+        const from = peersOf('10.77.2.1', 50_000, 36)
+        const wanted = { to: SERVER, from, timeoutMs: CONNECT_MS, enough: 30 }
+        expect(await lab.nat.call('connect', wanted)).toHaveLength(30)
+        expect(await poolOf(exporter, netns)).toEqual({ capacity: 30, available: 0, failure: 1 })
       })
     })
   })

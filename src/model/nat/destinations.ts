@@ -92,19 +92,15 @@ function fitRivals(
   addressRangeOf: (index: number) => NatRange | undefined,
 ): ReadonlyMap<number, PortRange> {
   const fitting = new Map<number, PortRange>()
+  const open = findOpen(flows, addressRangeOf)
+  if (open === undefined) return fitting
   const { ends, order } = groupFlows(flows)
   const { port, hold } = flows.columns()
-  let used = new Uint32Array(0)
-  let hard = new Uint32Array(0)
   for (let index = 0; index < ends.length; index++) {
+    if (open[index] === 0) continue
     const { rivals = [] } = addressRangeOf(index) ?? {}
-    if (rivals.length === 0) continue
-    if (used.length !== rivals.length) {
-      used = new Uint32Array(rivals.length)
-      hard = new Uint32Array(rivals.length)
-    }
-    used.fill(0)
-    hard.fill(0)
+    const used = new Uint32Array(rivals.length)
+    const hard = new Uint32Array(rivals.length)
     for (let at = ends[index - 1] ?? 0; at < (ends[index] ?? 0); at++) {
       const flow = order[at] ?? 0
       const local = port[flow] ?? 0
@@ -119,6 +115,41 @@ function fitRivals(
     if (fullest !== undefined && fullest !== rivals[0]) fitting.set(index, fullest)
   }
   return fitting
+}
+
+/**
+ * 1 for each destination that may have another range than that of its address: some of its ports are outside of that, or
+ * another range has ports of it. Undefined where there is none, as on most nodes.
+ */
+function findOpen(
+  flows: FlowTable,
+  addressRangeOf: (index: number) => NatRange | undefined,
+): Uint8Array | undefined {
+  const open = new Uint8Array(flows.destinationCount())
+  const overlapping = new Map<NatRange, boolean>()
+  const isOverlapping = (range: NatRange): boolean => {
+    const [, ...others] = range.rivals ?? []
+    const known = overlapping.get(range) ?? others.some((other) => !areApart(range, other))
+    overlapping.set(range, known)
+    return known
+  }
+  let count = 0
+  const { destination, port } = flows.columns()
+  for (let flow = 0; flow < flows.flowCount(); flow++) {
+    const index = destination[flow] ?? 0
+    if (open[index] === 1) continue
+    const range = addressRangeOf(index)
+    if (range?.rivals === undefined) continue
+    const local = port[flow] ?? 0
+    if (range.first <= local && local <= range.last && !isOverlapping(range)) continue
+    open[index] = 1
+    count++
+  }
+  return count > 0 ? open : undefined
+}
+
+function areApart(left: PortRange, right: PortRange): boolean {
+  return left.last < right.first || right.last < left.first
 }
 
 /** The flows of each destination, one destination after another: those of i begin where those of i - 1 end. */
@@ -164,7 +195,7 @@ function chooseFullest(
   rivals.forEach((range, at) => {
     const size = sizeOf(range)
     const share = (used[at] ?? 0) / size
-    const isApart = most === undefined || range.last < most.first || most.last < range.first
+    const isApart = most === undefined || areApart(range, most)
     if (range !== most && !isApart && share < SEARCHED_SHARE) return
     const taken = (hard[at] ?? 0) / size
     if (taken < hardShare || (taken === hardShare && share <= usedShare)) return
