@@ -16,7 +16,7 @@ export const checkNat: Check = (patient) => {
   const { nat } = patient.namespace
   if (nat === undefined) return []
   return [
-    ...nat.pools.map((pool) => checkUse(patient, pool)),
+    ...nat.pools.map((pool) => checkUse(patient, pool, nat)),
     ...nat.ranges.flatMap((range) => [
       ...checkOrigin(patient, range, nat),
       ...checkNodePorts(patient, range, nat),
@@ -25,7 +25,7 @@ export const checkNat: Check = (patient) => {
 }
 
 /** What can be had at the worst destination against what is. */
-function checkUse(patient: Patient, pool: Pool): Finding {
+function checkUse(patient: Patient, pool: Pool, { ranges }: NatState): Finding {
   const { capacityPorts, availablePorts, worstDestination: worst } = pool
   const protocol = pool.pool === 'nat_tcp' ? 'TCP' : 'UDP'
   const used = capacityPorts - availablePorts
@@ -41,11 +41,31 @@ function checkUse(patient: Patient, pool: Pool): Finding {
     why:
       'A connection that finds no port is dropped without an error, and its client hangs. In a range of more than ' +
       '128 ports that begins before the last one is taken.',
-    fix:
-      capacityPorts < WIDEST_PORTS
-        ? 'Widen the range of ports in the rule or name none in it, or translate to more addresses.'
-        : 'Translate to more addresses, or let the clients keep connections open and share them.',
+    fix: adviseAgainst(capacityPorts, listedSize(ranges, protocol, worst.source)),
   })
+}
+
+/** How many ports the range of that address has; undefined where it is not listed. */
+function listedSize(
+  ranges: NatState['ranges'],
+  protocol: 'TCP' | 'UDP',
+  source: string,
+): number | undefined {
+  const [address] = source.split('%')
+  const range = ranges.find(
+    (one) => one.source === address && one.protocol === protocol.toLowerCase(),
+  )
+  return range && range.lastPort - range.firstPort + 1
+}
+
+/** A pool smaller than every range that a rule may have named is that of low ports. */
+function adviseAgainst(capacityPorts: number, listedPorts = capacityPorts): string {
+  if (capacityPorts >= WIDEST_PORTS) {
+    return 'Translate to more addresses, or let the clients keep connections open and share them.'
+  }
+  return capacityPorts < listedPorts
+    ? 'Let the clients use ports from 1024 on: those below have a small range of their own. Or translate to more addresses.'
+    : 'Widen the range of ports in the rule or name none in it, or translate to more addresses.'
 }
 
 /** Says once an address where the range was assumed. */
