@@ -50,14 +50,14 @@ const SEQUENCE = 1
 
 /**
  * Looks at the first live connections of the range to `remote` that the kernel lists, in the calling thread's namespace.
- * Returns true where all of them negotiated timestamps, false where none did, undefined where there is none or they differ.
- * Throws SourceError when the kernel refuses, DecodeError when the bytes are wrong.
+ * Returns true where all of them negotiated timestamps, false where none did, 'mixed' where they differ, undefined where
+ * there is none. Throws SourceError when the kernel refuses, DecodeError when the bytes are wrong.
  */
 export function readPeerTimestamps(
   libc: Libc,
   range: PortRange,
   remote: Remote,
-): boolean | undefined {
+): boolean | 'mixed' | undefined {
   return refusable('Cannot read timestamps from netlink', () => {
     const channel = openDiagChannel(libc)
     try {
@@ -73,13 +73,13 @@ export function askPeerTimestamps(
   channel: NetlinkChannel,
   range: PortRange,
   remote: Remote,
-): boolean | undefined {
+): boolean | 'mixed' | undefined {
   channel.send(encodePeerRequest(range, remote))
   for (;;) {
     const datagram = channel.receive()
     const { answers, done } = decodePeers(datagram)
     const [first] = answers
-    if (first !== undefined) return answers.every((one) => one === first) ? first : undefined
+    if (first !== undefined) return answers.every((one) => one === first) ? first : 'mixed'
     if (done) return undefined
   }
 }

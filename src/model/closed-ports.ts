@@ -44,6 +44,8 @@ export interface ClosedPortsInput {
   readonly portsReopen: boolean
   /** As in AccountContext. */
   readonly unknownReuse: Uint8Array | undefined
+  /** Whether live connections told whether others that are in TIME_WAIT can be recycled. */
+  readonly isReuseInferred: boolean
   /** Destinations to which connect() was refused a port since the last sample. */
   readonly refused: readonly Destination[]
   /** Connections opened in the namespace so far; undefined where unknown. */
@@ -100,6 +102,7 @@ function markPorts({ flows }: Census, ports: readonly number[]): PortMarks {
 export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
   const rememberFlows = createBoundFlowsMemory()
   const doubt = new Uint8Array(PORTS)
+  const beforeParity = new Uint8Array(PORTS)
 
   return (input) => {
     const { census, settings, before, atSeconds, tests, boundKnown, portsReopen, unknownReuse } =
@@ -117,11 +120,17 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     doubt.fill(0)
     const untested = tested?.untested.length ?? markOpenPorts(census, seen, { settings, doubt })
     for (const port of tested?.untested ?? []) doubt[port] = 1
+    beforeParity.set(doubt)
     // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
     if (boundKnown && portsReopen && untested > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, mixed, unknown: doubt })
     }
-    const refusals = applyRefusals(before?.refusals, { ...input, ports, doubt })
+    const refusals = applyRefusals(before?.refusals, {
+      ...input,
+      ports,
+      doubt,
+      untested: beforeParity,
+    })
     if (refusals.isMarked) ports = countPorts(census, settings)
 
     // An open port has none: the listener had joined a connection, with SO_REUSEADDR on both.
@@ -139,7 +148,12 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       columns,
       memory: { flows: bound.flows, listeners, parity, refusals: refusals.memory },
       ambiguousPorts: tested?.ambiguous,
-      certain: untested === 0 && tested?.isPresumed !== true && unknownReuse === undefined,
+      certain:
+        untested === 0 &&
+        tested?.isPresumed !== true &&
+        unknownReuse === undefined &&
+        !input.isReuseInferred &&
+        !refusals.isMarked,
       uncertainPorts: (worst) =>
         boundKnown
           ? countDoubtful(doubt, ports, settings) +

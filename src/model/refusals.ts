@@ -18,6 +18,8 @@ export interface Refusal extends Destination {
   readonly claimedPorts: number
   /** Most ports that it had in a sample since the first refusal. */
   readonly mostPorts: number
+  /** Whether what was in doubt was closed because of it in the last sample. */
+  readonly isClosing: boolean
 }
 
 /** What one sample leaves for the next. */
@@ -33,8 +35,8 @@ export interface RefusalsInput {
   readonly ports: Ports
   /** 1 at each port that may be closed to all although nothing shows it; 0 afterwards where it must be. */
   readonly doubt: Uint8Array
-  /** As in AccountContext. */
-  readonly unknownReuse: Uint8Array | undefined
+  /** 1 at each port with connections of which only their parity tells that it is open to others, and at those in doubt. */
+  readonly untested: Uint8Array
   readonly atSeconds: number
   /** Destinations that were refused since the last sample. */
   readonly refused: readonly Destination[]
@@ -52,7 +54,8 @@ const LEFT_RATIO = 0.02
 
 /**
  * Learns from refusals, and marks in the census as closed what is in doubt, where that alone explains them: hardly a port
- * would be left to the destination. A destination that gets more ports than it had refutes them: others were refused, such as
+ * would be left to the destination. In doubt are also its TIME_WAITs, whatever its live connections say of timestamps, and
+ * where the rest does not explain it, what parity has acquitted. A destination that gets more ports than it had refutes them: others were refused, such as
  * a client that confines itself to a slice of the range. A burst proves nothing either that took the ports and gave them back before the sockets were listed: then as
  * many connections were opened as there were ports.
  */
@@ -79,14 +82,20 @@ export function applyRefusals(
     const samples = isRefuted ? 0 : (known?.samples ?? 0) + (isProof ? 1 : 0)
     const lastAtSeconds = isProof || known === undefined ? atSeconds : known.atSeconds
     if (atSeconds - lastAtSeconds >= BELIEVED_SECONDS) continue
+    const isClosing = samples >= LEAST_SAMPLES && standing.close()
+    if (isClosing) isMarked = true
     refusals.push({
-      ...{ source, destination, samples, claimedPorts, mostPorts },
+      ...{ source, destination, samples, claimedPorts, mostPorts, isClosing },
       atSeconds: lastAtSeconds,
     })
-    if (samples >= LEAST_SAMPLES && standing.close()) isMarked = true
   }
   const openedBefore = before?.opened.at(-1)
   return { memory: { refusals, opened: [openedBefore, opened] }, isMarked }
+}
+
+/** The destinations because of whose refusals something was closed, as keys of the flow table. */
+export function listClosing({ refusals }: RefusalMemory): readonly Uint32Array[] {
+  return refusals.filter(({ isClosing }) => isClosing).flatMap((one) => keyOf(one) ?? [])
 }
 
 interface Standing {
@@ -98,37 +107,37 @@ interface Standing {
 
 /** Undefined where the text is no destination. */
 function judge(input: RefusalsInput, refused: Destination): Standing | undefined {
-  const { census, settings, ports, doubt, unknownReuse } = input
+  const { census, settings, ports, doubt, untested } = input
   const { flows, portUse } = census
   const { destination, port, hold } = flows.columns()
   const key = keyOf(refused)
   if (key === undefined) return undefined
   const index = flows.findDestination(key)
-  const isUnknown = index >= 0 && unknownReuse?.[index] === 1
   const own = new Set<number>()
   const recyclable: number[] = []
   for (let flow = 0; index >= 0 && flow < flows.flowCount(); flow++) {
     if (destination[flow] !== index) continue
-    if (hold[flow] === HOLD.reclaimable) {
-      if (!isUnknown) continue
-      recyclable.push(flow)
-    }
+    if (hold[flow] === HOLD.reclaimable) recyclable.push(flow)
     own.add(port[flow] ?? 0)
   }
   const closing: number[] = []
+  const acquitted: number[] = []
   let left = 0
   for (let local = settings.range.first; local <= settings.range.last; local++) {
     const isOpen = ports.usable[local] === 1 && ((portUse[local] ?? 0) & BLOCKING) === 0
     if (!isOpen || local === ports.neverVisited || own.has(local)) continue
     if (doubt[local] === 1) closing.push(local)
+    else if (untested[local] === 1) acquitted.push(local)
     else left++
   }
   const inDoubt = closing.length + recyclable.length
   return {
-    claimedPorts: left + inDoubt,
+    claimedPorts: left + acquitted.length + inDoubt,
     ownPorts: own.size,
     close() {
-      if (inDoubt === 0 || left > LEFT_RATIO * ports.tcp.capacity) return false
+      const most = LEFT_RATIO * ports.tcp.capacity
+      if (left > most || inDoubt + acquitted.length === 0) return false
+      if (left + acquitted.length > most) closing.push(...acquitted)
       for (const local of closing) {
         portUse[local] = (portUse[local] ?? 0) | USE.hidden
         doubt[local] = 0

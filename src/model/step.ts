@@ -21,6 +21,7 @@ import { advancePool, type PoolHistories, withholdUnknown } from './pool-history
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { nameRange } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
+import { listClosing } from './refusals.ts'
 import { takeReuseDelay } from './reuse.ts'
 import {
   leastPortsOfRow,
@@ -117,6 +118,7 @@ export function createStep(options: ModelOptions): Step {
       before: state?.timestamps,
       atSeconds: context.atSeconds,
       ask: context.askTimestamps,
+      refuted: state === undefined ? [] : listClosing(state.closed.refusals),
     })
     const closed = findClosed({
       census,
@@ -127,6 +129,7 @@ export function createStep(options: ModelOptions): Step {
       boundKnown: reading.tcpBoundKnown,
       portsReopen: reading.portsReopen,
       unknownReuse: timestamps.unknown,
+      isReuseInferred: timestamps.isInferred,
       refused: context.refused ?? [],
       opened: reading.activeOpens,
     })

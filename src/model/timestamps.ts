@@ -7,16 +7,19 @@ import { type Census, EXPIRY_SECONDS } from './census.ts'
 import { HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
 import { createComparison, takeBest } from './ranking.ts'
 
-/** Asks live connections to a destination: true where all of them have timestamps, false where none, else undefined. */
+/** Asks live connections to a destination: true where all have timestamps, false where none, undefined where none lives. */
 export type AskTimestamps = (remote: {
   readonly address: readonly number[]
   readonly port: number
-}) => boolean | undefined
+}) => boolean | 'mixed' | undefined
 
 interface Peer {
   readonly key: Uint32Array
-  readonly hasTimestamps: boolean | undefined
+  /** Mixed also where refusals prove that connections without timestamps were among them. */
+  readonly hasTimestamps: ReturnType<AskTimestamps>
   readonly askedAtSeconds: number
+  /** When that was learned. */
+  readonly toldAtSeconds: number
 }
 
 /** What one sample leaves for the next. */
@@ -36,18 +39,24 @@ export interface TimestampsInput {
   readonly atSeconds: number
   /** Undefined where nobody can ask, or where it is not time to: an answer costs a walk over all sockets. */
   readonly ask: AskTimestamps | undefined
+  /** Keys of destinations that were refused ports although what live connections say would leave them some. */
+  readonly refuted: readonly Uint32Array[]
 }
 
 export interface TimestampsNow {
   readonly memory: TimestampMemory
   /** 1 at the index of a destination of whose TIME_WAITs nobody knows; undefined where there is none. */
   readonly unknown: Uint8Array | undefined
+  /** Whether live connections told of others that are in TIME_WAIT: one address may stand for several machines. */
+  readonly isInferred: boolean
 }
 
 /** Destinations with reclaimable ports that are asked for and remembered. */
 const MOST_PEERS = 32
 /** A program may change, or what stands behind an address. */
 const BELIEVED_SECONDS = 300
+/** A minute before that: at one moment perhaps no connection lives. */
+const RENEW_SECONDS = 240
 /** Where no live connection was found one may be made soon. */
 const ASK_AGAIN_SECONDS = 10
 
@@ -60,7 +69,8 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
   const changedAtSeconds = isChanged ? atSeconds : before?.changedAtSeconds
   const firstAtSeconds = before?.firstAtSeconds ?? atSeconds
   const memory = { peers: before?.peers ?? [], own, changedAtSeconds, firstAtSeconds }
-  if (!census.hasReclaimableFlows) return { memory, unknown: undefined }
+  const nothing = { memory, unknown: undefined, isInferred: false }
+  if (!census.hasReclaimableFlows) return nothing
 
   const { destination, hold, expirySeconds } = flows.columns()
   const ports = new Uint32Array(flows.destinationCount())
@@ -80,15 +90,19 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
     ports[to] = (ports[to] ?? 0) + 1
     if (ageSeconds > atSeconds - firstAtSeconds) older[to] = 1
   }
-  if (!any) return { memory, unknown: undefined }
+  if (!any) return nothing
   const peers = askOne(input, ports, memory.peers)
   const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
   const unknown = new Uint8Array(flows.destinationCount())
   let isUnknown = false
+  let isInferred = false
   ports.forEach((count, index) => {
+    if (count === 0) return
     const peer = told.get(index)
-    if (count === 0 || peer === false) return
-    const isPeerKnown = peer === true || isOwnPeer(flows.keys(), index)
+    const isOwn = isOwnPeer(flows.keys(), index)
+    if (typeof peer === 'boolean' && !isOwn) isInferred = true
+    if (peer === false) return
+    const isPeerKnown = peer === true || (peer === undefined && isOwn)
     if (isPeerKnown && older[index] === 0) return
     unknown[index] = 1
     isUnknown = true
@@ -97,33 +111,46 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
     const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
     if (isHeld) hold[flow] = HOLD.timeWait
   }
-  return { memory: { ...memory, peers }, unknown: isUnknown ? unknown : undefined }
+  return { memory: { ...memory, peers }, unknown: isUnknown ? unknown : undefined, isInferred }
 }
 
 /** The peers of the destinations with the most reclaimable ports; one that is not known, or not any more, is asked. */
 function askOne(
-  { census: { flows }, atSeconds, ask }: TimestampsInput,
+  { census: { flows }, atSeconds, ask, refuted }: TimestampsInput,
   ports: Uint32Array,
   before: readonly Peer[],
 ): readonly Peer[] {
   const known = new Map(before.map((peer) => [flows.findDestination(peer.key), peer]))
+  const note = (key: Uint32Array, hasTimestamps: Peer['hasTimestamps']) =>
+    known.set(flows.findDestination(key), {
+      ...{ key, hasTimestamps, askedAtSeconds: atSeconds, toldAtSeconds: atSeconds },
+    })
+  for (const key of refuted) note(key, 'mixed')
   const best = takeBest(ports, MOST_PEERS, createComparison(flows, [ports]))
   const due = best.find((index) => {
     const peer = known.get(index)
-    const rest = peer?.hasTimestamps === undefined ? ASK_AGAIN_SECONDS : BELIEVED_SECONDS
-    return peer === undefined || atSeconds - peer.askedAtSeconds >= rest
+    if (peer === undefined) return true
+    const isFresh =
+      peer.hasTimestamps !== undefined && atSeconds - peer.toldAtSeconds < RENEW_SECONDS
+    return !isFresh && atSeconds - peer.askedAtSeconds >= ASK_AGAIN_SECONDS
   })
   if (ask !== undefined && due !== undefined) {
     const key = flows.keys().slice(due * KEY_WORDS, (due + 1) * KEY_WORDS)
     const answer = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
-    const hasTimestamps = answer ?? known.get(due)?.hasTimestamps
-    known.set(due, { key, hasTimestamps, askedAtSeconds: atSeconds })
+    const peer = known.get(due)
+    const isKept = answer === undefined && peer !== undefined
+    if (isKept) known.set(due, { ...peer, askedAtSeconds: atSeconds })
+    else note(key, answer)
+  }
+  for (const [index, peer] of known) {
+    if (atSeconds - peer.toldAtSeconds < BELIEVED_SECONDS) continue
+    known.set(index, { ...peer, hasTimestamps: undefined })
   }
   const here = new Set(best)
   // Destinations without reclaimable ports now may have some again.
   const others = before.filter(
-    ({ key, askedAtSeconds }) =>
-      !here.has(flows.findDestination(key)) && atSeconds - askedAtSeconds < BELIEVED_SECONDS,
+    ({ key, toldAtSeconds }) =>
+      !here.has(flows.findDestination(key)) && atSeconds - toldAtSeconds < BELIEVED_SECONDS,
   )
   return [...best.flatMap((index) => known.get(index) ?? []), ...others].slice(0, MOST_PEERS)
 }

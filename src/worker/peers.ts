@@ -23,7 +23,7 @@ const REST_FACTOR = 100
 export function createPeers(libc: Libc, monotonicSeconds: () => number): Peers {
   let restsUntilSeconds = 0
 
-  function ask(range: PortRange, remote: Parameters<AskTimestamps>[0]): boolean | undefined {
+  function ask(range: PortRange, remote: Parameters<AskTimestamps>[0]): ReturnType<AskTimestamps> {
     const before = monotonicSeconds()
     try {
       return attempt(() => readPeerTimestamps(libc, range, remote))

@@ -23,6 +23,7 @@ export const nothingKnown = {
   boundKnown: true,
   portsReopen: true,
   unknownReuse: undefined,
+  isReuseInferred: false,
   refused: [],
   opened: undefined,
 } as const

@@ -18,6 +18,8 @@ interface Look {
   readonly refused?: readonly Destination[]
   /** Connections opened since the look before. */
   readonly opened?: number
+  /** What live connections say of timestamps. */
+  readonly answer?: boolean
 }
 
 /** Samples five seconds apart, and what is known after the last: of connect(), and the cause of tcp_bind. */
@@ -27,11 +29,14 @@ function play(looks: readonly Look[], { tcpTwReuse = 0, gap = 5 } = {}) {
   const settings = { ...plainSettings, range, tcpTwReuse, tcpTimestamps: 1 }
   let state: ModelState | undefined
   let activeOpens = 1000
-  return looks.map(({ sockets, refused, opened = 0 }, turn) => {
+  return looks.map(({ sockets, refused, opened = 0, answer }, turn) => {
     activeOpens += opened
     const atSeconds = gap * turn
     const dumps = [{ protocol: 'tcp', explicit: false, sockets }] as const
-    const context = { atSeconds, unixSeconds: 1_700_000_000 + atSeconds, refused }
+    const context = {
+      ...{ atSeconds, unixSeconds: 1_700_000_000 + atSeconds, refused },
+      askTimestamps: () => answer,
+    }
     const reading = createReading(replayDumps(dumps), settings)
     const taken = step(state, { ...reading, activeOpens }, context)
     state = taken.state
@@ -132,6 +137,75 @@ describe('refusals of a destination that has ports left', () => {
     )
     // Of another destination they tell that the ports themselves are closed.
     expect(others[4]).toMatchObject({ availablePorts: 0 })
+  })
+})
+
+describe('refusals of a destination whose live connections have timestamps', () => {
+  const live = each(2, (at) => connection(at, 3))
+  const left = each(98, (at) => connection(2 + at, 3, TIME_WAIT))
+  const start: Look[] = each(3, () => ({ sockets: live, answer: true }))
+  const mixed = (count: number, part: Partial<Look> = {}): Look[] =>
+    each(count, () => ({ sockets: [...live, ...left], answer: true, ...part }))
+
+  test('hold its TIME_WAITs, which are of machines without', () => {
+    const seen = play([...start, ...mixed(5, { refused: [to(3)] })], { tcpTwReuse: 1 })
+    expect(seen.slice(3).map(({ availablePorts }) => availablePorts)).toEqual([98, 98, 98, 0, 0])
+    // Before anything was refused that was inferred.
+    expect(seen[3]).toMatchObject({ exactness: 'inferred' })
+    expect(seen.at(-1)).toMatchObject({ uncertainPorts: 0, exactness: 'inferred' })
+  })
+
+  test('leave them uncertain for minutes, whatever live connections say', () => {
+    const looks = [...start, ...mixed(5, { refused: [to(3)] }), ...mixed(59)]
+    const seen = play(looks, { tcpTwReuse: 1 }).slice(8)
+    expect(seen.slice(0, 11).every(({ availablePorts }) => availablePorts === 0)).toBe(true)
+    expect(seen.slice(11).map(({ uncertainPorts }) => uncertainPorts)).toEqual(each(48, () => 98))
+  })
+
+  test('hold those of this host as well, whose other end may be translated to another', () => {
+    const home = { local: [127, 0, 0, 1], remote: [127, 0, 0, 1] }
+    const refused = [{ source: '127.0.0.1', destination: '127.0.0.1:443' }]
+    const [here, gone] = [live, left].map((all) => all.map((one) => ({ ...one, ...home })))
+    const waiting: Look = { sockets: [...(here ?? []), ...(gone ?? [])] }
+    const looks = [...each(3, () => ({ sockets: here ?? [] })), waiting]
+    const seen = play([...looks, ...each(4, () => ({ ...waiting, refused }))], { tcpTwReuse: 1 })
+    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual([
+      ...[98, 98, 98, 98],
+      ...[98, 98, 98, 0],
+    ])
+  })
+
+  test('prove nothing while as many connections were opened as there were TIME_WAITs', () => {
+    const bursts = mixed(8, { refused: [to(3)], opened: 49 })
+    expect(play([...start, ...bursts], { tcpTwReuse: 1 }).at(-1)).toMatchObject({
+      availablePorts: 98,
+    })
+  })
+
+  test('change nothing where other ports are left', () => {
+    const looks = mixed(6, { refused: [to(3)], sockets: [...live, ...left.slice(9)] })
+    expect(play([...start, ...looks], { tcpTwReuse: 1 }).at(-1)).toMatchObject({
+      availablePorts: 98,
+    })
+  })
+})
+
+describe('refusals against what parity has acquitted', () => {
+  /** All of connect()'s parity, to one destination: clients that do not bind, or so it looks. */
+  const even = each(50, (at) => connection(2 * at, 7))
+  const odd = each(50, (at) => connection(2 * at + 1, at % 10))
+
+  test('close that too, where the rest does not explain them', () => {
+    const sockets = [...even, ...odd]
+    const before = each(2, () => ({ sockets: even }))
+    expect(play(before)[1]).toMatchObject({ availablePorts: 50, uncertainPorts: 0 })
+    const looks = each(4, () => ({ sockets, refused: [to(3)] }))
+    const seen = play([...before, ...looks])
+    expect(seen.map(({ availablePorts }) => (availablePorts ?? 0) > 0)).toEqual([
+      ...[true, true, true, true, true],
+      ...[false],
+    ])
+    expect(seen.at(-1)).toMatchObject({ uncertainPorts: 0, exactness: 'inferred' })
   })
 })
 

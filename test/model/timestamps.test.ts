@@ -21,7 +21,7 @@ interface Look {
   readonly expiresMs?: number
   readonly own?: number
   /** What live connections say by the last byte of the peer; the property is missing where nobody may ask. */
-  readonly answers?: Readonly<Record<number, boolean>>
+  readonly answers?: Readonly<Record<number, boolean | 'mixed'>>
 }
 
 function timeWaits({ timeWaits, expiresMs = 50_000 }: Look, local?: readonly number[]) {
@@ -88,10 +88,10 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
     })
   })
 
-  test('are available where live connections have them', () => {
+  test('are available where live connections have them: inferred, since others may be of another machine', () => {
     const look = { timeWaits: waits, answers: { 9: true } }
     expect(play([...before, look]).at(-1)).toMatchObject({
-      ...{ availablePorts: 100, uncertainPorts: 0, reclaimablePorts: 50, exactness: 'exact' },
+      ...{ availablePorts: 100, uncertainPorts: 0, reclaimablePorts: 50, exactness: 'inferred' },
     })
   })
 
@@ -107,8 +107,37 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
   test('are held where live connections do not', () => {
     const look = { timeWaits: waits, answers: { 9: false } }
     expect(play([look])[0]).toMatchObject({
-      ...{ availablePorts: 50, uncertainPorts: 0, reclaimablePorts: 0, exactness: 'exact' },
+      ...{ availablePorts: 50, uncertainPorts: 0, reclaimablePorts: 0, exactness: 'inferred' },
     })
+  })
+
+  test('are available but uncertain where live connections differ, at once', () => {
+    const wanted = { availablePorts: 100, uncertainPorts: 50, exactness: 'inferred' }
+    const looks = [
+      ...before,
+      ...Array.from({ length: 48 }, () => ({ timeWaits: waits, answers: { 9: true } })),
+      ...Array.from({ length: 3 }, () => ({ timeWaits: waits, answers: { 9: 'mixed' as const } })),
+    ]
+    const told = play(looks)
+    expect(told.slice(3, 51).every(({ uncertainPorts }) => uncertainPorts === 0)).toBe(true)
+    for (const look of told.slice(51)) expect(look).toMatchObject(wanted)
+    expect(play([...before, { timeWaits: waits, answers: { 9: 'mixed' } }]).at(-1)).toMatchObject(
+      wanted,
+    )
+  })
+
+  test('are uncertain again where for minutes no connection lived that could tell', () => {
+    const once = { timeWaits: waits, answers: { 9: true } }
+    const never = Array.from({ length: 62 }, () => ({ timeWaits: waits, answers: {} }))
+    const told = play([...before, once, ...never])
+    expect(told.map(({ uncertainPorts }) => uncertainPorts)).toEqual([
+      ...[0, 0, 0],
+      ...Array.from({ length: 60 }, () => 0),
+      ...[50, 50, 50],
+    ])
+    // Asked again a minute before, and then every ten seconds.
+    const turns = told.flatMap(({ asked }, turn) => (asked.length > 0 ? [turn] : []))
+    expect(turns).toEqual([3, 51, 53, 55, 57, 59, 61, 63, 65])
   })
 
   test('are certain where the peer is this host', () => {
@@ -135,13 +164,13 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
 describe('live connections are asked', () => {
   test('one destination a sample, the one with the most ports first, and not again for minutes', () => {
     const look = { timeWaits: { 8: 20, 9: 30 }, answers: { 8: true, 9: false } }
-    const looks = play(Array.from({ length: 62 }, () => look))
+    const looks = play(Array.from({ length: 50 }, () => look))
     expect(looks.map(({ asked }) => asked)).toEqual([
       ...[[9], [8]],
-      ...Array.from({ length: 58 }, () => []),
+      ...Array.from({ length: 46 }, () => []),
       ...[[9], [8]],
     ])
-    expect(looks[4]).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'exact' })
+    expect(looks[4]).toMatchObject({ availablePorts: 70, uncertainPorts: 0, exactness: 'inferred' })
   })
 
   test('again soon where there was none', () => {

@@ -1,0 +1,93 @@
+// An address behind which machines with and without TCP timestamps stand. Live connections tell of the ones, and of the others
+// only refusals do: what the page says before and after, and what the kernel really grants.
+
+import { execFileSync } from 'node:child_process'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { whyNoBuckets } from '../kernel/bpf/permitted.ts'
+import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
+import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { readFreshPage } from '../support/netns/actor-page.ts'
+import { hasProgram } from '../support/program/tools.ts'
+
+const PORTS = 100
+const LIVE = 2
+const CLIENT = '10.79.0.1'
+const SERVER = { address: '10.79.0.2', port: 9100 }
+const CONNECT = { pool: 'tcp_connect' }
+/** Shorter than a TIME_WAIT. */
+const LEARNS_MS = 45_000
+
+const skipReason =
+  (await whyNoBuckets()) ?? whyNotTraced() ?? (hasProgram('ip') ? undefined : 'needs ip')
+let tracefs: TracefsPlace | undefined
+
+beforeAll(() => {
+  if (skipReason === undefined) tracefs = openTracefs()
+})
+afterAll(() => tracefs?.close())
+
+function join(client: Netns, server: Netns): void {
+  const [here, there] = [client, server].map(({ pid }) => String(pid)) as [string, string]
+  const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: 'pipe' })
+  const ends = ['m0', 'netns', here, 'type', 'veth', 'peer', 'name', 'm1', 'netns', there]
+  ip('link', 'add', ...ends)
+  for (const [pid, device, address] of [
+    [here, 'm0', CLIENT],
+    [there, 'm1', SERVER.address],
+  ] as const) {
+    const inside = (...args: readonly string[]) =>
+      execFileSync('nsenter', ['-t', pid, '-n', 'ip', ...args], { stdio: 'pipe' })
+    inside('addr', 'add', `${address}/24`, 'dev', device)
+    inside('link', 'set', device, 'up')
+  }
+}
+
+async function look(netns: Netns) {
+  const page = await readFreshPage(netns)
+  return {
+    available: page.value('ephemeral_port_pool_available_ports', CONNECT),
+    uncertain: page.value('ephemeral_port_pool_uncertain_ports', CONNECT),
+    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness,
+  }
+}
+
+test('refusals tell of the machines without timestamps', async (context) => {
+  if (skipReason !== undefined) return context.skip(skipReason)
+  await withNetns((server) =>
+    withNetns(async (client) => {
+      join(client, server)
+      await client.call('setSysctls', {
+        'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}`,
+        'net.ipv4.tcp_tw_reuse': 1,
+        'net.ipv4.tcp_tw_reuse_delay': 1,
+      })
+      const listening = await server.call('open', { bind: SERVER, listen: 1000 })
+      const listener = listening.sockets[0] ?? -1
+      const flags = ['--sample.interval=200ms', '--sample.cpu-budget=1', '--collector.buckets']
+      const counting = ['--collector.failures', `--path.tracefs=${tracefs?.place}`]
+      await client.call('startExporter', {
+        flags: [...flags, ...counting, '--detail.min-utilization=0'],
+      })
+      expect(await look(client)).toEqual({ available: 100, uncertain: 0, exactness: 'exact' })
+
+      await client.call('open', { connect: SERVER, count: LIVE })
+      await server.call('setSysctls', { 'net.ipv4.tcp_timestamps': 0 })
+      const opened = await client.call('open', { connect: SERVER, count: PORTS - LIVE })
+      const accepted = await server.call('accept', { listener, peers: opened.locals })
+      await client.call('close', { sockets: opened.sockets })
+      await server.call('close', { sockets: accepted })
+      await server.call('setSysctls', { 'net.ipv4.tcp_timestamps': 1 })
+      // Nothing has told yet: the page infers from the two that live, and says so.
+      await expect
+        .poll(() => look(client), { timeout: LEARNS_MS })
+        .toEqual({ available: PORTS - LIVE, uncertain: 0, exactness: 'inferred' })
+
+      const wanted = { truth: 0, available: 0, uncertain: 0, exactness: 'inferred' }
+      const tryOnce = async () => {
+        const { count } = await client.call('fill', { connect: SERVER, refusals: 3 })
+        return { truth: count, ...(await look(client)) }
+      }
+      await expect.poll(tryOnce, { timeout: LEARNS_MS }).toEqual(wanted)
+    }),
+  )
+})
