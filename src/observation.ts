@@ -104,6 +104,8 @@ export interface SocketBatch {
   readonly uid: Uint32Array
   /** Inode of the owner's cgroup v2 directory, 0 where unknown. */
   readonly cgroupId: Float64Array
+  /** Of sockets that listen or are only bound; 0 on all others, and where it is unknown. */
+  readonly inode: Uint32Array
 }
 
 /**
@@ -138,6 +140,8 @@ export interface NamespaceReading {
   readonly tcpBoundKnown: boolean
   /** Whether a port opens to connect() again when the socket goes whose bind() closed it (Linux 6.17.8). */
   readonly portsReopen: boolean
+  /** Whether TCP ports that applications chose can be told from those that bind(0) gave them. */
+  readonly tcpChoiceKnown: boolean
   /** Whether UDP ports that applications chose can be told. */
   readonly udpListenersKnown: boolean
   /** What tells who holds a socket: the column cgroupId, or where it says nothing uid; undefined where neither does. */
@@ -211,6 +215,7 @@ export function createSocketBatch(capacity: number): SocketBatch {
     expiresMs: new Uint32Array(capacity),
     uid: new Uint32Array(capacity),
     cgroupId: new Float64Array(capacity),
+    inode: new Uint32Array(capacity),
   }
 }
 

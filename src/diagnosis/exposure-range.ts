@@ -88,7 +88,7 @@ export const checkListeners: Check = (patient) => {
     known.reduce((sum, ports) => sum + ports, 0),
   )
   if (count === 0) {
-    const what = `nothing listens inside ${first}-${last} without being reserved`
+    const what = `no service listens inside ${first}-${last} on a port that is not reserved`
     return known.length < protocols.length ? [] : [createFinding(patient, 'ok', { what })]
   }
   const named = listeners.map(({ protocol, port, owner }) => `${protocol} ${port} (${owner})`)

@@ -52,7 +52,8 @@ function decodeSocket(view: DataView, at: number, end: number, batch: SocketBatc
 
   const row = batch.length
   const minisock = view.getUint8(at + 2) === TIMER_TIME_WAIT
-  batch.state[row] = stateCode(view.getUint8(at + 1), batch.protocol)
+  const state = stateCode(view.getUint8(at + 1), batch.protocol)
+  batch.state[row] = state
   batch.flags[row] = minisock ? FLAG.minisock : 0
   batch.localPort[row] = view.getUint16(at + 4, false)
   batch.remotePort[row] = view.getUint16(at + 6, false)
@@ -62,6 +63,8 @@ function decodeSocket(view: DataView, at: number, end: number, batch: SocketBatc
   batch.expiresMs[row] = minisock ? view.getUint32(at + 52, true) : 0
   batch.uid[row] = view.getUint32(at + 64, true)
   batch.cgroupId[row] = 0
+  const isWaiting = state === STATE.listen || state === STATE.bound
+  batch.inode[row] = isWaiting ? view.getUint32(at + 68, true) : 0
   decodeAttributes(view, at + DIAG_MESSAGE_BYTES, end, batch)
   batch.length = row + 1
 }

@@ -126,6 +126,14 @@ export function createRowDecoder(
     return timer === TIMER_TIME_WAIT ? Math.min(ticks * TICK_MS, MAX_U32) : -1
   }
 
+  /** What follows the user id. */
+  function readInode(): number {
+    skipSpaces()
+    readDecimal(MAX_U32, 'a timeout')
+    expectByte(SPACE, 'a space after the timeout')
+    return readDecimal(MAX_U32, 'an inode')
+  }
+
   return (bytes, from, to) => {
     line = bytes
     start = from
@@ -148,10 +156,11 @@ export function createRowDecoder(
     readHex(8, 'the retransmit counter')
     skipSpaces()
     batch.uid[row] = readDecimal(MAX_U32, 'a user id')
-    // What follows is of no use, but a row that ends here was cut.
+    // A row that ends here was cut.
     expectByte(SPACE, 'a space after the user id')
 
     const state = isUdp ? udpState(kernelState) : tcpState(kernelState)
+    batch.inode[row] = state === STATE.listen ? readInode() : 0
     batch.state[row] = state
     batch.expiresMs[row] = Math.max(0, expiresMs)
     batch.flags[row] =

@@ -106,8 +106,8 @@ export const namespaceFamilies: readonly Family[] = [
       'Always 1. Says which reader answered, how exact it is, and where the port range was ' +
       'learned.',
     details:
-      'exactness=exact: nothing that could change a number is hidden. exactness=inferred: which ' +
-      'connections were bound first is told by memory and by the parity of their ports, and ' +
+      'exactness=exact: nothing that could change a number is hidden. exactness=inferred: memory, the parity of ports, ' +
+      'refusals and other connections tell which connections were bound first and which TIME_WAITs can be recycled, and ' +
       'ephemeral_port_pool_uncertain_ports says what is left in doubt. exactness=upper_bound: the reader ' +
       'cannot see bound sockets, so that ephemeral_port_pool_available_ports is an upper bound. The ' +
       'range comes from the kernel (sysctl), from the spec of the pod (pod_spec), or is assumed ' +

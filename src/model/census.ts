@@ -53,6 +53,10 @@ export interface Listener {
   readonly ipv6Only: boolean
   /** Undefined where nothing tells owners. */
   readonly ownerId: number | undefined
+  /** Whether the application chose the port. */
+  readonly explicit: boolean
+  /** 0 where it is unknown. */
+  readonly inode: number
 }
 
 /** Who holds what, as indexes of `table`; what is not listed here stands in the column `owner` of the flows. */
@@ -268,6 +272,8 @@ function listenerOf(
     address: [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0],
     ipv6Only: ((batch.flags[row] ?? 0) & FLAG.ipv6Only) !== 0,
     ownerId: owner === undefined ? undefined : owners?.table.value(owner),
+    explicit: batch.explicit,
+    inode: batch.inode[row] ?? 0,
   }
 }
 

@@ -32,7 +32,7 @@ import {
   renderRelease,
   renderSettings,
 } from './rows.ts'
-import { advanceUdpServices, type UdpServices } from './services.ts'
+import { advanceServices, type Services } from './services.ts'
 import { type AskTimestamps, advanceTimestamps, type TimestampMemory } from './timestamps.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
 import { holdRefusedPorts } from './unseen-ports.ts'
@@ -57,7 +57,7 @@ export interface ModelState {
   readonly watch: Watch
   readonly closed: ClosedMemory
   readonly pools: PoolHistories
-  readonly services: UdpServices
+  readonly services: Services
   readonly timestamps: TimestampMemory
   /** Undefined where no socket is bound to a device, or nobody can list them. */
   readonly devices: DeviceMemory | undefined
@@ -224,7 +224,11 @@ export function createStep(options: ModelOptions): Step {
       read: context.readDevices,
       atSeconds: context.atSeconds,
     })
-    const services = advanceUdpServices(state?.services, census.listeners, context.atSeconds)
+    const services = advanceServices(state?.services, {
+      listeners: census.listeners,
+      tcpChoiceKnown: reading.tcpChoiceKnown,
+      atSeconds: context.atSeconds,
+    })
     const listening = listeningPorts(services.listeners, ports)
     const listeners = renderListeners(listening, options.top, owners?.nameOwner)
     return {
@@ -256,7 +260,7 @@ export function createStep(options: ModelOptions): Step {
           ports,
           inboundFlows: columns.inboundFlows,
           listening,
-          udpServicesKnown: reading.udpListenersKnown && services.known,
+          udpServicesKnown: reading.udpListenersKnown && services.udpKnown,
         }),
         blockedPorts: {
           listener: ports.blockedByListener,

@@ -90,6 +90,7 @@ export function openLoadedNetlink(libc: Libc, options: SourceOptions): Synchrono
         protocols: ['tcp', 'udp'],
         tcpBoundKnown: exactnessOf(capabilities) === 'exact',
         portsReopen,
+        tcpChoiceKnown: capabilities.portChoice,
         udpListenersKnown: capabilities.udpDiag && capabilities.portChoice,
         ownersBy: capabilities.cgroupId ? 'cgroup' : 'user',
         canProbe: true,

@@ -94,6 +94,7 @@ export function readDirectory(
     protocols: protocols.filter((protocol) => tables.includes(protocol)),
     tcpBoundKnown: false,
     portsReopen: false,
+    tcpChoiceKnown: false,
     udpListenersKnown: false,
     ownersBy: 'user',
     canProbe: false,

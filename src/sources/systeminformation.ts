@@ -81,6 +81,7 @@ export function createSystemInformationSource({
         protocols,
         tcpBoundKnown: false,
         portsReopen: false,
+        tcpChoiceKnown: false,
         udpListenersKnown: false,
         ownersBy: undefined,
         canProbe: false,

@@ -29,7 +29,7 @@ describe('diagnose()', () => {
       findings.map((one) => `${one.severity} ${one.namespaces.join()} ${one.what}`),
     ).toStrictEqual([
       "ok host TIME_WAIT withholds no destination's ports (tcp_tw_reuse=2, tcp_timestamps=1)",
-      'ok host nothing listens inside 32768-60999 without being reserved',
+      'ok host no service listens inside 32768-60999 on a port that is not reserved',
       'ok host the port range 32768-60999 has 28232 ports',
       'ok host netlink sees every socket that holds a port',
     ])

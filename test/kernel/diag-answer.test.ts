@@ -46,6 +46,7 @@ function expectRow(socket: WireSocket, protocol: 'tcp' | 'udp') {
     expiresMs: socket.timer === 3 ? socket.expiresMs : 0,
     uid: socket.uid,
     cgroupId: socket.cgroupId ?? 0,
+    inode: state === STATE.listen || state === STATE.bound ? 4242 : 0,
   }
 }
 
@@ -66,6 +67,7 @@ function readRows(datagrams: readonly Uint8Array[], protocol: 'tcp' | 'udp' = 't
         expiresMs: batch.expiresMs[row] ?? -1,
         uid: batch.uid[row] ?? -1,
         cgroupId: batch.cgroupId[row] ?? -1,
+        inode: batch.inode[row] ?? -1,
       })
     }
   }

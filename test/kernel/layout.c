@@ -71,6 +71,7 @@ int main(void) {
     FIELD(struct inet_diag_msg, id.idiag_if);
     FIELD(struct inet_diag_msg, idiag_expires);
     FIELD(struct inet_diag_msg, idiag_uid);
+    FIELD(struct inet_diag_msg, idiag_inode);
     end();
 
     begin("inet_diag_req_v2");

@@ -78,6 +78,7 @@ function buildSocket({ family, state, timer, attributes = [] }: Fields): Buffer 
   bytes.writeUInt32LE(7, field('id.idiag_if'))
   bytes.writeUInt32LE(54_321, field('idiag_expires'))
   bytes.writeUInt32LE(65_534, field('idiag_uid'))
+  bytes.writeUInt32LE(0xfedc_ba98, field('idiag_inode'))
   tail.copy(bytes, fixed)
   return bytes
 }
@@ -98,6 +99,7 @@ describe('decodeDatagram() reads inet_diag_msg as the headers lay it out', () =>
     expect([batch.localPort[0], batch.remotePort[0]]).toEqual([40_001, 443])
     expect([batch.device[0], batch.expiresMs[0], batch.uid[0]]).toEqual([7, 54_321, 65_534])
     expect(batch.flags[0]).toBe(FLAG.minisock)
+    expect(batch.inode[0]).toBe(0)
   })
 
   test('IPv4 in the first word of an address', () => {
@@ -123,6 +125,7 @@ describe('decodeDatagram() reads inet_diag_msg as the headers lay it out', () =>
     }
     const batch = decode(buildSocket({ family: 'AF_INET6', state: 10, timer: 0, attributes }))
     expect(batch.flags[0]).toBe(FLAG.ipv6Only)
+    expect(batch.inode[0]).toBe(0xfedc_ba98)
     expect(batch.cgroupId[0]).toBe(0x1_2345_6789)
   })
 

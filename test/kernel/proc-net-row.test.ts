@@ -62,7 +62,7 @@ describe('createRowDecoder() marks as IPv6-only', () => {
   /** A listener, an idle socket or a connection at that address, as the words of a little endian host. */
   function flagsOf(address: string, state: string): number | undefined {
     const batch = createSocketBatch(1)
-    const rest = '00000000:00000000 00:00000000 00000000     0 0'
+    const rest = '00000000:00000000 00:00000000 00000000     0 0 7'
     const row = bytesOf(`0: ${address}:9E34 ${WILDCARD}:0000 ${state} ${rest}`)
     createRowDecoder({ table: 'tcp6' }, batch)(row, 0, row.length)
     return batch.flags[0]
@@ -77,6 +77,18 @@ describe('createRowDecoder() marks as IPv6-only', () => {
     ['what ends like one, too', '0100000000000000FFFF00000100007F'],
   ])('a listener at %s', (_what, address) => {
     expect(flagsOf(address, '0A')).toBe(FLAG.ipv6Only)
+  })
+
+  test('a listener has an inode, and a connection needs none', () => {
+    const decode = (state: string, inode: string) => {
+      const batch = createSocketBatch(1)
+      const rest = `00000000:00000000 00:00000000 00000000     0        0 ${inode}`
+      const row = bytesOf(`0: ${WILDCARD}:9E34 ${WILDCARD}:0000 ${state} ${rest}`)
+      createRowDecoder({ table: 'tcp6' }, batch)(row, 0, row.length)
+      return batch.inode[0]
+    }
+    expect([decode('0A', '4242 1 0000'), decode('01', '4242 1 0000')]).toEqual([4242, 0])
+    expect(() => decode('0A', '')).toThrow('an inode')
   })
 
   test('neither the wildcard, nor an IPv4 address, nor a connection', () => {

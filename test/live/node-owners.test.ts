@@ -72,6 +72,9 @@ describe('owners of ports', () => {
         }
         // The program looks for directories when it sees the first socket of one, and then not for some seconds.
         for (const path of [unit('web'), unit('short'), paths.pod, paths.cgroup]) cgroups.make(path)
+        // Before anybody looks, so that it is a service at once.
+        move(actor, unit('web'))
+        await listen(actor, LISTENER)
         move(actor, paths.container)
         await withNodeExporter(FLAGS, async ({ readFreshOf, readSnapshot }) => {
           await readFreshOf(netns)
@@ -80,9 +83,7 @@ describe('owners of ports', () => {
             move(actor, path)
             return connect(actor, count)
           }
-          // Before the kernel may choose its port for a connection.
           move(actor, unit('web'))
-          await listen(actor, LISTENER)
           const ofUnit = await connect(actor, 20)
           await actor.call('open', { protocol: 'udp', bind: { ...SERVER, port: 0 }, count: 4 })
           await hold(unit('short'), 3)

@@ -116,6 +116,8 @@ test('thousands of listeners on the addresses of one port each accept what comes
         protocol: 'tcp',
         port: 40_000,
         address: address(2 * at),
+        explicit: true,
+        inode: at,
         ipv6Only: false,
         ownerId: 1,
       }

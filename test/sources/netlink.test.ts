@@ -94,23 +94,32 @@ describe('openNetlinkSource()', () => {
   })
 
   onLinux.each([
-    { lacks: {}, exactness: 'exact', tcpBoundKnown: true, udpListenersKnown: true },
+    {
+      lacks: {},
+      exactness: 'exact',
+      tcpBoundKnown: true,
+      tcpChoiceKnown: true,
+      udpListenersKnown: true,
+    },
     {
       lacks: { udpDiag: false },
       exactness: 'exact',
       tcpBoundKnown: true,
+      tcpChoiceKnown: true,
       udpListenersKnown: false,
     },
     {
       lacks: { boundIdle: false },
       exactness: 'upper_bound',
       tcpBoundKnown: false,
+      tcpChoiceKnown: true,
       udpListenersKnown: true,
     },
     {
       lacks: { portChoice: 'blind' as const },
       exactness: 'upper_bound',
       tcpBoundKnown: false,
+      tcpChoiceKnown: false,
       udpListenersKnown: false,
     },
   ])('claims no more than the kernel tells when it lacks $lacks', async ({ lacks, ...claims }) => {

@@ -42,6 +42,7 @@ describe('createProcfsSource()', () => {
       activeOpens: 7,
       tcpBoundKnown: false,
       portsReopen: false,
+      tcpChoiceKnown: false,
       udpListenersKnown: false,
     })
     expect(describeRows(batches)).toEqual([

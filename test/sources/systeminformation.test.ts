@@ -68,6 +68,7 @@ describe('createSystemInformationSource() on Linux', () => {
       activeOpens: undefined,
       tcpBoundKnown: false,
       portsReopen: false,
+      tcpChoiceKnown: false,
       udpListenersKnown: false,
     })
     expect(describeRows(batches)).toEqual([

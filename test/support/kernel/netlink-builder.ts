@@ -13,6 +13,8 @@ export interface WireSocket {
   device: number
   expiresMs: number
   uid: number
+  /** Default 4242. */
+  inode?: number
   v6only: boolean | undefined
   cgroupId: number | undefined
 }
@@ -82,7 +84,7 @@ export function buildSocket(socket: WireSocket, sequence: number, type = 20): nu
     ...u32(7),
     ...u32(9),
     ...u32(socket.uid),
-    ...u32(4242),
+    ...u32(socket.inode ?? 4242),
     ...buildAttribute(8, [0]),
     ...(socket.v6only === undefined ? [] : buildAttribute(11, [socket.v6only ? 1 : 0])),
     ...(socket.cgroupId === undefined

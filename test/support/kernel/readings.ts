@@ -74,6 +74,7 @@ export function createReading(
     protocols: ['tcp', 'udp'],
     tcpBoundKnown: true,
     portsReopen: true,
+    tcpChoiceKnown: true,
     udpListenersKnown: true,
     ownersBy: 'cgroup',
     canProbe: true,
