@@ -126,7 +126,9 @@ describe('the page about a NAT', () => {
       await lab.nat.call('connect', { to: SERVER, from, timeoutMs: CONNECT_MS })
       const read = (flags: readonly string[]) =>
         withNodeExporter([...NAT_FLAGS, ...flags], async ({ until, readFreshOf }) => {
-          await until((page) => page.find('ephemeral_port_netns_success', { netns: lab.netns }))
+          // The risk comes last: it needs more than one sample.
+          const at = { netns: lab.netns, pool: 'udp' }
+          await until((page) => page.find('ephemeral_port_exhaustion_risk_ratio', at))
           // Without the help of families that only namespaces of others have.
           const samplesOf = async (netns: string) =>
             (await readFreshOf(netns)).text
