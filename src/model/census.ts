@@ -16,11 +16,10 @@ import {
 import {
   clearOwners,
   createNumberTable,
-  FIXED,
   type NumberTable,
+  noteHolder,
   OWNERLESS,
   type OwnersBy,
-  outclaims,
   takeOwner,
 } from './owners/ids.ts'
 import { isReclaimable, TIME_WAIT_MS } from './reuse.ts'
@@ -290,13 +289,6 @@ function resetOwners(owners: Omit<CensusOwners, 'by'>, by: OwnersBy): CensusOwne
   owners.tcpHolder.fill(OWNERLESS)
   owners.udpHolder.fill(OWNERLESS)
   return { ...owners, by }
-}
-
-function noteHolder(table: NumberTable, holder: Uint32Array, port: number, owner: number): void {
-  const rival = (holder[port] ?? OWNERLESS) & ~FIXED
-  if (rival === OWNERLESS || outclaims(port, table.value(owner), table.value(rival))) {
-    holder[port] = owner | FIXED
-  }
 }
 
 function prefersOwner(table: NumberTable, owner: number, other: number): boolean {

@@ -94,13 +94,7 @@ describe('openNetlinkSource()', () => {
   })
 
   onLinux.each([
-    {
-      lacks: {},
-      exactness: 'exact',
-      tcpBoundKnown: true,
-      tcpChoiceKnown: true,
-      udpListenersKnown: true,
-    },
+    { lacks: {}, exactness: 'exact', tcpBoundKnown: true, udpListenersKnown: true },
     {
       lacks: { udpDiag: false },
       exactness: 'exact',

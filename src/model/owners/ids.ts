@@ -159,3 +159,16 @@ export function outclaims(port: number, id: number, rival: number): boolean {
   const difference = claimOn(port, hashNumber(id)) - claimOn(port, hashNumber(rival))
   return difference > 0 || (difference === 0 && id > rival)
 }
+
+/** Notes an owner of a socket that closes the port, unless another has the higher claim on it. */
+export function noteHolder(
+  table: NumberTable,
+  holder: Uint32Array,
+  port: number,
+  owner: number,
+): void {
+  const rival = (holder[port] ?? OWNERLESS) & ~FIXED
+  if (rival === OWNERLESS || outclaims(port, table.value(owner), table.value(rival))) {
+    holder[port] = owner | FIXED
+  }
+}

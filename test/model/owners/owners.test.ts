@@ -180,7 +180,8 @@ describe('step() tells the unknown from the ownerless', () => {
 
   test('nothing at all where nothing tells, or nobody asked', () => {
     const nobody = { owners: undefined, listeners: [{ owner: 'unknown' }] }
-    const dumps = [tcp([connection, { ...connection, ...listener, localPort: 40007 }])]
+    const service = { ...connection, ...listener, localPort: 40007 }
+    const dumps = [tcp([connection]), tcp([service], true)]
     const asked = () => expect.unreachable()
     for (const state of [
       look(dumps, { ownersBy: undefined }, { asked }),
@@ -225,7 +226,7 @@ describe('step() names the owners of listeners', () => {
   })
 
   test('or calls them unknown', () => {
-    const state = look([tcp([at(40001, 5), at(40002, 1), at(40003, 900)])])
+    const state = look([tcp([at(40001, 5), at(40002, 1), at(40003, 900)], true)])
     expect(state.listeners.map(({ port, owner }) => `${port} ${owner}`)).toEqual([
       '40001 5.service',
       '40002 unknown',
@@ -246,9 +247,9 @@ describe('step() names the owners of listeners', () => {
   test('of several at one port the one that the port counts for', () => {
     const ids = [5, 6, 7, 8, 9, 10, 11]
     const sockets = ids.map((id, last) => ({ ...at(40001, id), local: [127, 0, 0, last] }))
-    const [only] = look([tcp(sockets)]).listeners
-    expect(rowsOf(look([tcp(sockets)]))).toEqual([`tcp ${only?.owner} 1`])
-    expect(look([tcp(sockets.toReversed())]).listeners).toEqual([only])
+    const [only] = look([tcp(sockets, true)]).listeners
+    expect(rowsOf(look([tcp(sockets, true)]))).toEqual([`tcp ${only?.owner} 1`])
+    expect(look([tcp(sockets.toReversed(), true)]).listeners).toEqual([only])
   })
 
   test('and counts for them what they accepted, when they are gone and only TIME_WAIT is left', () => {
