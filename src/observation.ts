@@ -83,7 +83,7 @@ export interface SocketBatch {
   protocol: Protocol
   /**
    * True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). Says nothing
-   * of TCP sockets that listen or are only bound.
+   * of TCP sockets that are only bound.
    */
   explicit: boolean
   /** Rows in use. */

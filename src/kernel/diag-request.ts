@@ -22,13 +22,13 @@ export const STATE_BIT_LISTEN = 1 << 10
 const STATE_BIT_BOUND_IDLE = 1 << 13
 /** States of sockets with a peer. */
 export const CONNECTED_STATES = ALL_STATES & ~(STATE_BIT_LISTEN | STATE_BIT_BOUND_IDLE)
-/** All but TIME_WAIT, of which no listing tells that the application chose the port. */
-export const CHOICE_STATES = ALL_STATES & ~(1 << 6)
+/** Listeners are asked for apart, and of TIME_WAITs no listing tells that the application chose the port. */
+export const CHOICE_OR_IDLE_STATES = ALL_STATES & ~STATE_BIT_LISTEN & ~(1 << 6)
 const INET_DIAG_REQ_BYTECODE = 1
 
 /**
  * Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. Or those the application
- * chose together with those of idle sockets, which listen or are only bound, whoever chose them.
+ * chose together with those of sockets without a remote port, whoever chose them.
  */
 export type PortChoice = 'auto' | 'explicit' | 'any' | 'explicit_or_idle'
 

@@ -9,10 +9,11 @@ import {
   AF_INET,
   AF_INET6,
   ALL_STATES,
-  CHOICE_STATES,
+  CHOICE_OR_IDLE_STATES,
   CONNECTED_STATES,
   type DumpFilter,
   type DumpQuestion,
+  STATE_BIT_LISTEN,
 } from '../kernel/diag-request.ts'
 import { type Libc, openLibc } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES } from '../kernel/netlink-channel.ts'
@@ -124,8 +125,9 @@ const EACH_CHOICE: readonly Asked[] = [
 ]
 /** To find the sockets that are only bound the kernel walks through all others, so that it is asked for them once. */
 const IDLE_ONCE: readonly Asked[] = [
-  { choice: 'explicit_or_idle', states: CHOICE_STATES },
-  { choice: 'auto', states: CONNECTED_STATES },
+  { choice: 'explicit', states: STATE_BIT_LISTEN },
+  { choice: 'explicit_or_idle', states: CHOICE_OR_IDLE_STATES },
+  { choice: 'auto', states: CONNECTED_STATES | STATE_BIT_LISTEN },
 ]
 /** What is asked besides when connections were left out. Others are listed again, which the model counts once. */
 const LEFT_OUT: Asked = { choice: 'explicit', states: CONNECTED_STATES }
@@ -133,8 +135,8 @@ const LEFT_OUT: Asked = { choice: 'explicit', states: CONNECTED_STATES }
 /**
  * The dumps that together list every socket in the range once. AUTO and NOT AUTO are disjoint and complete; taking
  * "explicit" for what one dump lists and the other lacks misreads sockets that die in between
- * (docs/development/port-model.md#the-truth-test). Of an idle TCP socket nobody has to know who chose its port. UDP is
- * not among them where the kernel has no udp_diag; /proc shows the same UDP sockets.
+ * (docs/development/port-model.md#the-truth-test). Of a socket that is only bound nobody has to know who chose its
+ * port. UDP is not among them where the kernel has no udp_diag; /proc shows the same UDP sockets.
  */
 export function planDumps(capabilities: Capabilities, ipv6: boolean): readonly PlannedDump[] {
   const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET]

@@ -33,6 +33,7 @@ const HEADER = at('nlmsghdr', 'size')
 const SOCKID_BYTES = at('inet_diag_msg', 'idiag_expires') - at('inet_diag_msg', 'id.idiag_sport')
 const SEQUENCE = 0x01020304
 const range = { first: 0x1234, last: 0xabcd }
+const RANGE = ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE']
 
 function buildHeader(length: number, type: string): Buffer {
   const bytes = Buffer.alloc(length)
@@ -182,16 +183,10 @@ describe('encodeDumpRequest() writes what the headers lay out', () => {
   })
 
   test.each([
-    ['any', ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE']],
-    ['auto', ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE', 'INET_DIAG_BC_AUTO']],
-    [
-      'explicit',
-      ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE', 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_JMP'],
-    ],
-    [
-      'explicit_or_idle',
-      ['INET_DIAG_BC_S_GE', 'INET_DIAG_BC_S_LE', 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_D_LE'],
-    ],
+    ['any', RANGE],
+    ['auto', [...RANGE, 'INET_DIAG_BC_AUTO']],
+    ['explicit', [...RANGE, 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_JMP']],
+    ['explicit_or_idle', [...RANGE, 'INET_DIAG_BC_AUTO', 'INET_DIAG_BC_D_LE']],
   ] as const)('the instructions of the filter %s', (choice, names) => {
     const program = Buffer.from(encodeFilter(range, choice))
     const size = at('inet_diag_bc_op', 'size')

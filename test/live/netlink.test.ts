@@ -6,13 +6,14 @@ import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type Capabilities, probeCapabilities } from '../../src/kernel/capabilities.ts'
-import { CONNECTED_STATES, encodeDumpRequest, encodeFilter } from '../../src/kernel/diag-request.ts'
+import { encodeDumpRequest, encodeFilter } from '../../src/kernel/diag-request.ts'
 import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import type { PortRange } from '../../src/observation.ts'
-import { type PlannedDump, planDumps } from '../../src/sources/netlink.ts'
+import { planDumps } from '../../src/sources/netlink.ts'
 import {
   buildRequest,
   countStrays,
+  nameDump,
   type Survey,
   surveyDump,
 } from '../support/kernel/diag-survey.ts'
@@ -33,7 +34,7 @@ const everything: Capabilities = {
 }
 
 interface Dump extends Survey {
-  /** For example `tcp inet auto`, or `tcp legacy auto connected` where idle sockets are not asked for. */
+  /** For example `tcp inet auto`, or `tcp legacy auto not bound` where sockets that are only bound are not asked for. */
   readonly name: string
 }
 
@@ -100,12 +101,6 @@ function surveyPlans(libc: Libc): ReadonlyMap<string, Dump> {
   )
 }
 
-function nameDump({ question, choice, states }: PlannedDump): string {
-  const family = question.kind === 'family' && question.family === 2 ? 'inet' : 'inet6'
-  const walk = question.kind === 'legacy' ? 'tcp legacy' : `${question.protocol} ${family}`
-  return `${walk} ${choice}${states === CONNECTED_STATES ? ' connected' : ''}`
-}
-
 /** AUTO put behind the program of the range, whose rejection now lands on the end of it all: that accepts. */
 function joinWrongly(range: PortRange): number[] {
   const inRange = encodeFilter(range, 'any')
@@ -170,7 +165,10 @@ describe('the dumps of a namespace with thousands of sockets', () => {
     expect(everything['tcp inet'].datagrams).toBeGreaterThan(10)
   })
 
-  const tcpChoices = ['auto', 'explicit', 'auto connected', 'explicit_or_idle']
+  const tcpChoices = [
+    ...['auto', 'explicit'],
+    ...['explicit listen', 'explicit_or_idle', 'auto not bound'],
+  ]
   const names = [
     ...['legacy', 'inet', 'inet6'].flatMap((walk) => tcpChoices.map((one) => `tcp ${walk} ${one}`)),
     'udp inet auto',
@@ -209,9 +207,12 @@ describe('the dumps of a namespace with thousands of sockets', () => {
       if (skipReason !== undefined) return context.skip(skipReason)
       const all = await findings()
       const first = dumpOf(all, `${name} explicit_or_idle`)
-      const auto = dumpOf(all, `${name} auto connected`)
-      expect(sorted(auto.rows, first.rows)).toEqual(inRange(all.everything[name].rows))
-      expect(auto.rows.filter((row) => first.rows.includes(row))).toEqual([])
+      const listen = dumpOf(all, `${name} explicit listen`)
+      const auto = dumpOf(all, `${name} auto not bound`)
+      const rows = [...first.rows, ...listen.rows]
+      expect(sorted(auto.rows, rows)).toEqual(inRange(all.everything[name].rows))
+      expect(auto.rows.filter((row) => rows.includes(row))).toEqual([])
+      expect(listen.rows.every((row) => row.includes(' listen '))).toBe(true)
       const connected = ({ rows }: Dump) => rows.filter((row) => !/ (listen|bound) /.test(row))
       expect(connected(first)).toEqual(connected(dumpOf(all, `${name} explicit`)))
     },

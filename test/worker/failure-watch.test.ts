@@ -72,7 +72,7 @@ describe('read()', () => {
   test('opens the recorder of that name once, in the place it is told', () => {
     const { read: take } = createWatch(true, '/mnt/tracing')
     const recorded = [take([]), take([])]
-    expect(open.mock.calls).toEqual([[{ places: ['/mnt/tracing'], name: 'ours', procfs }]])
+    expect(open.mock.calls).toEqual([[{ places: ['/mnt/tracing'], name: 'ours' }]])
     expect(recorded[1]).toEqual({
       instancePath: '/ours',
       reading: buildReading([]),
@@ -80,7 +80,7 @@ describe('read()', () => {
       named: [],
     })
     createWatch().read([])
-    expect(open.mock.lastCall).toEqual([{ places: undefined, name: 'ours', procfs }])
+    expect(open.mock.lastCall).toEqual([{ places: undefined, name: 'ours' }])
   })
 
   test('gives keys that mean the same to the next worker, whatever the id', () => {

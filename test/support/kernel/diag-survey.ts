@@ -2,9 +2,11 @@
 
 import { decodeDatagram } from '../../../src/kernel/diag-answer.ts'
 import { createDumpBatch, openDiagChannel } from '../../../src/kernel/diag-channel.ts'
+import { CONNECTED_STATES, STATE_BIT_LISTEN } from '../../../src/kernel/diag-request.ts'
 import type { Libc } from '../../../src/kernel/libc.ts'
 import type { NetlinkChannel } from '../../../src/kernel/netlink-channel.ts'
 import type { PortRange, Protocol } from '../../../src/observation.ts'
+import type { PlannedDump } from '../../../src/sources/netlink.ts'
 import { describeRows } from '../../kernel/rows.ts'
 
 export interface Survey {
@@ -82,4 +84,14 @@ export function buildRequest(
   bytes.writeUInt32LE(0x3ffe, 20)
   bytes.set(attribute, 72)
   return bytes
+}
+
+const AUTO_STATES = CONNECTED_STATES | STATE_BIT_LISTEN
+
+/** For example `tcp inet auto`, `tcp legacy explicit listen`. */
+export function nameDump({ question, choice, states }: PlannedDump): string {
+  const family = question.kind === 'family' && question.family === 2 ? 'inet' : 'inet6'
+  const walk = question.kind === 'legacy' ? 'tcp legacy' : `${question.protocol} ${family}`
+  if (states === STATE_BIT_LISTEN) return `${walk} ${choice} listen`
+  return `${walk} ${choice}${states === AUTO_STATES ? ' not bound' : ''}`
 }
