@@ -153,7 +153,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
         tested?.isPresumed !== true &&
         unknownReuse === undefined &&
         !input.isReuseInferred &&
-        !refusals.isMarked,
+        !refusals.isProof,
       uncertainPorts: (worst) =>
         boundKnown
           ? countDoubtful(doubt, ports, settings) +

@@ -62,7 +62,12 @@ const LEFT_RATIO = 0.02
 export function applyRefusals(
   before: RefusalMemory | undefined,
   input: RefusalsInput,
-): { readonly memory: RefusalMemory; readonly isMarked: boolean } {
+): {
+  readonly memory: RefusalMemory
+  readonly isMarked: boolean
+  /** Whether refusals have proved that not all is known, and be it that nothing explains them. */
+  readonly isProof: boolean
+} {
   const { atSeconds, opened, refused } = input
   const [older] = before?.opened ?? []
   const openedSince = opened === undefined || older === undefined ? Infinity : opened - older
@@ -71,6 +76,7 @@ export function applyRefusals(
   const now = new Map(refused.map((one) => [nameOf(one), one]))
   const refusals: Refusal[] = []
   let isMarked = false
+  let isProof = false
   for (const [name, { source, destination }] of new Map([...now, ...earlier])) {
     const known = earlier.get(name)
     const standing = judge(input, { source, destination })
@@ -78,11 +84,13 @@ export function applyRefusals(
     const { claimedPorts, ownPorts } = standing
     const isRefuted = known !== undefined && ownPorts > known.mostPorts
     const mostPorts = Math.max(ownPorts, known?.mostPorts ?? 0)
-    const isProof = now.has(name) && openedSince < Math.min(claimedPorts, known?.claimedPorts ?? 0)
-    const samples = isRefuted ? 0 : (known?.samples ?? 0) + (isProof ? 1 : 0)
-    const lastAtSeconds = isProof || known === undefined ? atSeconds : known.atSeconds
+    const isTold = now.has(name) && openedSince < Math.min(claimedPorts, known?.claimedPorts ?? 0)
+    const samples = isRefuted ? 0 : (known?.samples ?? 0) + (isTold ? 1 : 0)
+    const lastAtSeconds = isTold || known === undefined ? atSeconds : known.atSeconds
     if (atSeconds - lastAtSeconds >= BELIEVED_SECONDS) continue
-    const isClosing = samples >= LEAST_SAMPLES && standing.close()
+    const isEnough = samples >= LEAST_SAMPLES
+    const isClosing = isEnough && standing.close()
+    if (isEnough) isProof = true
     if (isClosing) isMarked = true
     refusals.push({
       ...{ source, destination, samples, claimedPorts, mostPorts, isClosing },
@@ -90,7 +98,7 @@ export function applyRefusals(
     })
   }
   const openedBefore = before?.opened.at(-1)
-  return { memory: { refusals, opened: [openedBefore, opened] }, isMarked }
+  return { memory: { refusals, opened: [openedBefore, opened] }, isMarked, isProof }
 }
 
 /** The destinations because of whose refusals something was closed, as keys of the flow table. */

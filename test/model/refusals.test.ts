@@ -113,6 +113,15 @@ describe('refusals of a destination that has ports left', () => {
     expect(play(nearly)[4]).toMatchObject({ availablePorts: 2, uncertainPorts: 0 })
   })
 
+  test('leave nothing exact, even where nothing in sight explains them', () => {
+    const seen = play(each(6, () => ({ sockets: [], refused: [to(3)] })))
+    expect(seen.map(({ availablePorts }) => availablePorts)).toEqual(each(6, () => 100))
+    expect(seen.map(({ exactness }) => exactness)).toEqual([
+      ...['exact', 'exact', 'exact', 'exact'],
+      ...['inferred', 'inferred'],
+    ])
+  })
+
   test('are refuted by a destination that gets more ports than it had', () => {
     const growing = each(9, (turn) => ({
       sockets: [...spread, ...each(turn + 1, (at) => connection(10 * at, 3))],
