@@ -8,7 +8,7 @@ export const CROWD_RANGE = { first: 40_000, last: 43_999 }
 const OUTSIDE = { first: 20_000, last: 23_999 }
 
 /** How many sockets of the range have a port that the kernel chose. */
-export const crowdAuto = { tcp: 1500 + 500 + 300 + 100, udp4: 600, udp6: 300 }
+export const crowdAuto = { tcp: 1500 + 500 + 300 + 100 + 20, udp4: 600, udp6: 300 }
 /** The ports that applications chose: both ends of the range among them. */
 export const crowdExplicit = {
   tcp: [CROWD_RANGE.first, ...span(42_000, 42_249), CROWD_RANGE.last],
@@ -42,7 +42,7 @@ export async function openCrowd(netns: Netns): Promise<void> {
   await openPorts(netns, span(42_000, 42_149), '127.0.0.1', 'tcp')
   await openPorts(netns, span(42_150, 42_199), '::1', 'tcp')
   for (const port of span(42_200, 42_249)) {
-    await open({ bind: { address: '127.0.0.1', port }, listen: 1 })
+    await open({ bind: { address: port < 42_240 ? '127.0.0.1' : '::1', port }, listen: 1 })
   }
   await openPorts(netns, span(42_000, 42_059), '127.0.0.1', 'udp')
   await openPorts(netns, span(42_100, 42_129), '::1', 'udp')
@@ -54,6 +54,7 @@ export async function openCrowd(netns: Netns): Promise<void> {
   await open({ connect: server, count: 1500 })
   await open({ connect: server6, count: 500 })
   await open({ bind: { address: '127.0.0.1', port: 0 }, count: 300 })
+  await open({ bind: { address: '127.0.0.1', port: 0 }, listen: 1, count: 20 })
   await open({ protocol: 'udp', connect: { address: '127.0.0.1', port: 53 }, count: 400 })
   await open({ protocol: 'udp', bind: { address: '0.0.0.0', port: 0 }, count: 200 })
   await open({ protocol: 'udp', bind: { address: '::1', port: 0 }, count: 300 })
