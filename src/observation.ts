@@ -109,8 +109,8 @@ export interface SocketBatch {
 }
 
 /**
- * How much a number may claim: `upper_bound` when bound-idle or explicitly bound ports cannot be seen, `inferred` when it
- * was inferred from memory and parity which connections were bound. A reading never says `inferred`, the model does.
+ * How much a number may claim: `upper_bound` when bound-idle or explicitly bound ports cannot be seen, `inferred` when
+ * memory, parity, refusals or other connections told what no listing shows. A reading never says so, the model does.
  */
 export type Exactness = 'exact' | 'inferred' | 'upper_bound'
 /** What reads sockets, the most exact one first: label values and the choices of --source. */
