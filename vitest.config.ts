@@ -25,8 +25,9 @@ const unit = {
 export default defineConfig({
   test: {
     reporters: ['default', createSkipReporter(), ...json],
-    // Live tests wait for the kernel more than they compute: two processors are busy with four files.
-    maxWorkers: 4,
+    // Live tests wait for the kernel more than they compute: two processors are busy with four files, or with three where the
+    // proofs are longer.
+    maxWorkers: process.env.CI === 'true' ? 3 : 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
