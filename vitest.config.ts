@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
+import { isDeep } from './test/support/program/depth.ts'
 import { LongestFirst } from './test/support/program/longest-first.ts'
 import { createSkipReporter } from './test/support/program/skip-reporter.ts'
 
@@ -27,7 +28,7 @@ export default defineConfig({
     reporters: ['default', createSkipReporter(), ...json],
     // Live tests wait for the kernel more than they compute: two processors are busy with four files, or with three where the
     // proofs are longer.
-    maxWorkers: process.env.CI === 'true' ? 3 : 4,
+    maxWorkers: isDeep ? 3 : 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {

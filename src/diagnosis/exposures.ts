@@ -23,7 +23,7 @@ const checkExactness: Check = (patient) => {
     if (uncertainPorts === 0) {
       return [
         createFinding(patient, 'ok', {
-          what: 'memory, parity and other connections tell what the listing hides',
+          what: 'memory, parity and other connections leave no port in doubt',
         }),
       ]
     }

@@ -111,8 +111,8 @@ export const rangeFamilies: readonly Family[] = [
     details:
       'A socket counts when it was there for a minute or more, so the number of UDP is absent in the first minute. ' +
       'Sockets of TCP that listened before the first sample count at once, and those on a port that bind(0) gave ' +
-      'them never do, where the reader can tell. When such a service restarts, any client may take its port meanwhile. Reserve the ports ' +
-      'with net.ipv4.ip_local_reserved_ports. ephemeral_port_listener_info names them.',
+      'them never do, where the reader can tell. When such a service restarts, any client may take its port ' +
+      'meanwhile. Reserve the ports with net.ipv4.ip_local_reserved_ports. ephemeral_port_listener_info names them.',
     value: (use) => use.listeners,
   }),
 ]

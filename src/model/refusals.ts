@@ -53,11 +53,12 @@ const MOST_REFUSALS = 16
 const LEFT_RATIO = 0.02
 
 /**
- * Learns from refusals, and marks in the census as closed what is in doubt, where that alone explains them: hardly a port
+ * Learns from refusals, and marks in the census as closed what is in doubt, where it explains them: hardly a port
  * would be left to the destination. In doubt are also its TIME_WAITs, whatever its live connections say of timestamps, and
- * where the rest does not explain it, what parity has acquitted. A destination that gets more ports than it had refutes them: others were refused, such as
- * a client that confines itself to a slice of the range. A burst proves nothing either that took the ports and gave them back before the sockets were listed: then as
- * many connections were opened as there were ports.
+ * where the rest does not explain it, what parity has acquitted. A destination that gets more ports than it had refutes
+ * them: others were refused, such as a client that confines itself to a slice of the range. A burst proves nothing either
+ * that took the ports and gave them back before the sockets were listed: then as many connections were opened as there were
+ * ports.
  */
 export function applyRefusals(
   before: RefusalMemory | undefined,

@@ -125,15 +125,20 @@ function askOne(
     known.set(flows.findDestination(key), {
       ...{ key, hasTimestamps, askedAtSeconds: atSeconds, toldAtSeconds: atSeconds },
     })
-  for (const key of refuted) note(key, 'mixed')
+  for (const key of refuted) {
+    // The TIME_WAITs of a peer of which no connection has any are held already.
+    if (known.get(flows.findDestination(key))?.hasTimestamps !== false) note(key, 'mixed')
+  }
   const best = takeBest(ports, MOST_PEERS, createComparison(flows, [ports]))
-  const due = best.find((index) => {
+  const isDue = (index: number) => {
     const peer = known.get(index)
     if (peer === undefined) return true
     const isFresh =
       peer.hasTimestamps !== undefined && atSeconds - peer.toldAtSeconds < RENEW_SECONDS
     return !isFresh && atSeconds - peer.askedAtSeconds >= ASK_AGAIN_SECONDS
-  })
+  }
+  const askedAt = (index: number) => known.get(index)?.askedAtSeconds ?? -1
+  const [due] = best.filter(isDue).toSorted((left, right) => askedAt(left) - askedAt(right))
   if (ask !== undefined && due !== undefined) {
     const key = flows.keys().slice(due * KEY_WORDS, (due + 1) * KEY_WORDS)
     const answer = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })

@@ -40,7 +40,8 @@ export function shortenContainerId(id: string): string {
 const UNIT = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/
 
 /** Those of the runtimes themselves: what they have made below is the node's. */
-const RUNTIME_UNIT = /^(?:containerd|crio|docker|kubelet)\.service$|^runc-bpm-garden\.scope$/
+const RUNTIME_UNIT =
+  /^(?:containerd|crio|cri-docker|docker|kubelet|k3s(?:-[\w-]+)?|rke2-(?:agent|server))\.service$|^runc-bpm-garden\.scope$/
 
 /** What stands before an id, or as the directory above it. */
 const runtimes: Readonly<Record<string, ContainerRuntime>> = {

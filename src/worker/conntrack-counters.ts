@@ -2,15 +2,18 @@
 
 import type { ConntrackCounts } from '../kernel/conntrack-stat.ts'
 
-type CounterName = Exclude<keyof ConntrackCounts, 'entries'>
-
 /** Of one counter, as it was read last. */
 interface Counter {
   readonly cpus: readonly number[]
   readonly total: number
 }
 
-export type ConntrackCounters = { readonly [name in CounterName]: Counter | undefined }
+export interface ConntrackCounters {
+  readonly found: Counter
+  readonly insertFailed: Counter
+  readonly drop: Counter
+  readonly clashResolve: Counter | undefined
+}
 
 const WRAP = 2 ** 32
 
@@ -19,15 +22,12 @@ export function advanceCounters(
   before: ConntrackCounters | undefined,
   counts: ConntrackCounts,
 ): ConntrackCounters {
-  const advance = (name: CounterName) => {
-    const cpus = counts[name]
-    return cpus && advanceCounter(before?.[name], cpus)
-  }
+  const { found, insertFailed, drop, clashResolve } = counts
   return {
-    found: advance('found'),
-    insertFailed: advance('insertFailed'),
-    drop: advance('drop'),
-    clashResolve: advance('clashResolve'),
+    found: advanceCounter(before?.found, found),
+    insertFailed: advanceCounter(before?.insertFailed, insertFailed),
+    drop: advanceCounter(before?.drop, drop),
+    clashResolve: clashResolve && advanceCounter(before?.clashResolve, clashResolve),
   }
 }
 

@@ -170,9 +170,9 @@ function takeCounts(memory: NatMemory, counts: Conntrack | undefined): Conntrack
   const now: ConntrackState = {
     entries: counts.entries,
     limitEntries: counts.limit,
-    collisions: found?.total ?? 0,
-    insertFailed: insertFailed?.total ?? 0,
-    dropped: drop?.total ?? 0,
+    collisions: found.total,
+    insertFailed: insertFailed.total,
+    dropped: drop.total,
     clashesResolved: clashResolve?.total,
     translatesIpv6: source.translatesIpv6,
   }

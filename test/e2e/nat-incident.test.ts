@@ -42,9 +42,7 @@ const configuration = (target: string) => (ruleFiles: readonly string[]) =>
     ],
   })
 
-test('A NAT without ports fires an alert that names the destination and the pod, and none before and after', {
-  timeout: 240_000,
-}, async (ctx) => {
+test('A NAT without ports fires an alert that names the destination and the pod, and none before and after', async (ctx) => {
   if (!hasProgram('prometheus') && process.env.CI !== 'true') ctx.skip('needs prometheus')
   const reason = whyNoNatLab()
   if (reason !== undefined) return ctx.skip(reason)

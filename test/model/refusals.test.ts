@@ -95,6 +95,18 @@ describe('refusals of a destination that has ports left', () => {
     expect(play(looks)[4]).toMatchObject({ availablePorts: 0, uncertainPorts: 0 })
   })
 
+  test('leave a peer of which no connection has timestamps as it was', () => {
+    const ended = each(48, (at) => connection(at, 3, TIME_WAIT))
+    const sockets = [...ended, ...each(2, (at) => connection(48 + at, 3)), ...spread.slice(50)]
+    const look = { sockets, answer: false }
+    const refused = each(5, () => ({ ...look, refused: [to(3)] }))
+    const seen = play([look, look, ...refused, ...each(14, () => look)], { tcpTwReuse: 1 })
+    const before = seen[1]?.availablePorts ?? 0
+    expect(seen.slice(1).filter(({ availablePorts = 0 }) => availablePorts > before)).toEqual([])
+    expect(seen[6]?.availablePorts).toBe(0)
+    expect(seen.at(-1)?.availablePorts).toBe(before)
+  })
+
   test('are believed for a minute', () => {
     const refused = each(5, () => ({ sockets: spread, refused: [to(3)] }))
     const after = each(12, () => ({ sockets: spread }))

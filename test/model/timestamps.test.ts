@@ -179,6 +179,12 @@ describe('live connections are asked', () => {
     expect(asked).toEqual([[9], [], [9], [], [9]])
   })
 
+  test('all in turn where there was none of several', () => {
+    const look = { timeWaits: { 7: 10, 8: 20, 9: 30 }, answers: {} }
+    const looks = play([look, look, look, look, look], { gap: 20 })
+    expect(looks.map(({ asked }) => asked)).toEqual([[9], [8], [7], [9], [8]])
+  })
+
   test('not while nobody may ask, and what they said is kept', () => {
     const look = { timeWaits: { 9: 30 }, answers: { 9: false } }
     const looks = play([look, { timeWaits: {} }, { timeWaits: { 9: 30 } }])

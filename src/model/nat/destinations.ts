@@ -2,7 +2,7 @@
 
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
-import { type NatRange, sizeOf } from './ranges.ts'
+import { LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
 import { judgeSearch, PORT, type Search } from './search.ts'
 
 /** Row i of every column is destination i of the flow table. */
@@ -182,7 +182,8 @@ function groupFlows(flows: FlowTable): {
 /**
  * Of the ranges of one destination the one with the largest share of ports taken for good, or taken at all where that is the
  * same, or the smallest. Ports that are in two ranges may be of either rule: beside the range that most ports are in, one
- * that overlaps it counts only from a share on where its searches begin to matter.
+ * that overlaps it counts only from a share on where its searches begin to matter. So does one of low ports, where a single
+ * connection of a program that asks for such a port is no pool that fills.
  */
 function chooseFullest(
   rivals: readonly PortRange[],
@@ -196,7 +197,8 @@ function chooseFullest(
     const size = sizeOf(range)
     const share = (used[at] ?? 0) / size
     const isApart = most === undefined || areApart(range, most)
-    if (range !== most && !isApart && share < SEARCHED_SHARE) return
+    const isLow = LOW_NAT_RANGES.includes(range)
+    if (share < SEARCHED_SHARE && (isLow || (range !== most && !isApart))) return
     const taken = (hard[at] ?? 0) / size
     if (taken < hardShare || (taken === hardShare && share <= usedShare)) return
     fullest = range

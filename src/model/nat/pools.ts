@@ -100,11 +100,12 @@ export function modelNatPool(
       }),
     ]
   })
-  const closingPorts = columns.closing[worst?.member.index ?? -1] ?? 0
+  // Of the one that is named, since the page tells both together.
+  const closingPorts = columns.closing[named?.member.index ?? -1] ?? 0
   const { name, ...holdings } = judgeNatCause(
-    { livePorts: (worst?.hardPorts ?? 0) - closingPorts, closingPorts },
+    { livePorts: (named?.hardPorts ?? 0) - closingPorts, closingPorts },
     before?.cause,
-    () => (worst ? shareAmongClients(flows, worst.member.index, reading) : []),
+    () => (named ? shareAmongClients(flows, named.member.index, reading) : []),
   )
   return {
     state: { members, worst: named?.member.name, watch, cause: name },

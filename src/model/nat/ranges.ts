@@ -27,7 +27,7 @@ const MOST_RIVALS = 64
  */
 export const DEFAULT_NAT_RANGE: PortRange = { first: 1024, last: 65535 }
 /** The other classes: of clients with a port below 512, and below 1024. */
-const LOW_NAT_RANGES: readonly PortRange[] = [
+export const LOW_NAT_RANGES: readonly PortRange[] = [
   { first: 1, last: 511 },
   { first: 600, last: 1023 },
 ]

@@ -6,8 +6,8 @@
  *   floor FIRST LAST [idle-once]   one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until
  *                                  the end of the input
  *
- * With `idle-once` it asks as the exporter does: the first dump of TCP lists all sockets that listen or are only bound, so
- * that the second leaves them out, and the kernel looks for them once.
+ * With `idle-once` it asks for idle sockets once, nearly as the exporter does, which asks for listeners apart: the first dump
+ * of TCP lists all sockets that listen or are only bound, so that the second leaves them out.
  */
 #include <errno.h>
 #include <linux/inet_diag.h>

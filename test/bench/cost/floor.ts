@@ -19,7 +19,7 @@ export interface Floor {
   sample(): Promise<{ readonly cost: Cost; readonly rows: number }>
 }
 
-/** Asks plainly, or as the exporter does, for idle sockets once. Throws in plain words where there is no compiler. */
+/** Asks plainly, or for idle sockets once. Throws in plain words where there is no compiler. */
 export function openFloor(
   children: Children,
   range: PortRange,

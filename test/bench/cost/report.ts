@@ -19,7 +19,7 @@ export interface Check {
 
 export const FLOOR = 'floor: a C reader of plain dumps'
 /** Not the yardstick, which is to stay the same. */
-export const SAME = 'a C reader of the dumps of a sample'
+export const SAME = 'a C reader that asks for idle sockets once'
 export const SAMPLE = 'a sample: read and model'
 export const WALK = 'a walk over bind buckets'
 export const SS = '`ss -Htan`'

@@ -104,6 +104,15 @@ describe('the range of a destination', () => {
     })
   })
 
+  test('one connection from a low port makes the pool no smaller', () => {
+    const plain = [{ protocol: undefined, addresses: undefined, ports: undefined }]
+    const mount = connect(1, { from: 700, answers: '198.51.100.10:2049' })
+    for (const rules of [plain, undefined]) {
+      const nat = play([readingOf([...connect(200), ...mount], { rules })])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_512 - 200 })
+    }
+  })
+
   test.each([
     ['1-511', 1, 511],
     ['600-1023', 600, 424],

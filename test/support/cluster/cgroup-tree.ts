@@ -22,6 +22,7 @@ export async function withCgroupTree(
   { alone = false }: { readonly alone?: boolean } = {},
 ): Promise<void> {
   if (process.platform !== 'linux') return ctx.skip(`needs Linux, this is ${process.platform}`)
+  if (process.getuid?.() !== 0) return ctx.skip('needs root, to make cgroups')
   if (!hasProgram('flock')) return ctx.skip('needs flock of util-linux')
   const give = await takeLock(alone)
   try {

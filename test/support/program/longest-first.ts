@@ -17,7 +17,7 @@ const LONGEST = [
   'test/live/nat-search.test.ts',
   'test/live/kubernetes.test.ts',
   'test/live/probe.test.ts',
-  'test/live/udp-services.test.ts',
+  'test/live/services.test.ts',
   'test/live/failures-lives.test.ts',
   'test/live/diagnosis.test.ts',
   'test/live/nat-changes.test.ts',
