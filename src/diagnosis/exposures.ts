@@ -23,7 +23,7 @@ const checkExactness: Check = (patient) => {
     if (uncertainPorts === 0) {
       return [
         createFinding(patient, 'ok', {
-          what: 'memory, parity and other connections leave no port in doubt',
+          what: 'what the listing hides is inferred, and no port is known to be in doubt',
         }),
       ]
     }

@@ -66,13 +66,13 @@ export function describeExitStatus(): readonly (readonly [number, string])[] {
     [0, 'healthy'],
     [
       1,
-      `warning: tcp_connect or udp at ${warning.utilizationRatio * 100} % or more, risk ${warning.riskRatio} or more, ` +
+      `warning: any pool but tcp_bind at ${warning.utilizationRatio * 100} % or more, risk ${warning.riskRatio} or more, ` +
         'connect() slow, tcp_bind exhausted, or one of several namespaces could not be read although that is permitted; of ' +
         '"doctor" also any warning',
     ],
     [
       2,
-      `critical: tcp_connect or udp exhausted, tcp_bind exhausted by programs that bind, tcp_connect or udp at ${critical.utilizationRatio * 100} % or more, or risk ` +
+      `critical: any pool but tcp_bind exhausted or at ${critical.utilizationRatio * 100} % or more, tcp_bind exhausted by programs that bind, or risk ` +
         `${critical.riskRatio} or more with exhaustion expected within ${renderDuration(critical.etaSeconds)}`,
     ],
     [3, 'nothing could be read or written, or bad usage'],

@@ -57,7 +57,7 @@ export const exporterFamilies: readonly Family[] = [
     name: 'ephemeral_port_scrape_collector_success',
     type: 'gauge',
     help: 'Whether a collector succeeded in the last sample, 1 or 0.',
-    absent: 'for a collector that is switched off',
+    absent: 'for a collector that is switched off or was never permitted',
     labels: ['collector'],
     *samples(snapshot) {
       for (const { collector, success } of snapshot.collectors) {
@@ -69,7 +69,7 @@ export const exporterFamilies: readonly Family[] = [
     name: 'ephemeral_port_scrape_collector_duration_seconds',
     type: 'gauge',
     help: 'How long a collector took in the last sample.',
-    absent: 'for a collector that is switched off',
+    absent: 'for a collector that is switched off or was never permitted',
     labels: ['collector'],
     *samples(snapshot) {
       for (const { collector, durationSeconds } of snapshot.collectors) {

@@ -137,7 +137,8 @@ function askOne(
       peer.hasTimestamps !== undefined && atSeconds - peer.toldAtSeconds < RENEW_SECONDS
     return !isFresh && atSeconds - peer.askedAtSeconds >= ASK_AGAIN_SECONDS
   }
-  const askedAt = (index: number) => known.get(index)?.askedAtSeconds ?? -1
+  // One that was never asked comes before none whose answer is about to be dropped.
+  const askedAt = (index: number) => known.get(index)?.askedAtSeconds ?? atSeconds - RENEW_SECONDS
   const [due] = best.filter(isDue).toSorted((left, right) => askedAt(left) - askedAt(right))
   if (ask !== undefined && due !== undefined) {
     const key = flows.keys().slice(due * KEY_WORDS, (due + 1) * KEY_WORDS)

@@ -40,7 +40,7 @@ General:
 
   test('explains the exit status by the thresholds in force', () => {
     expect(help).toContain(
-      'Exit status of "status" and "doctor":\n  0  healthy\n  1  warning: tcp_connect or udp at 80 %',
+      'Exit status of "status" and "doctor":\n  0  healthy\n  1  warning: any pool but tcp_bind at 80 %',
     )
   })
 })

@@ -63,7 +63,7 @@ describe('describeExitStatus()', () => {
   test('explains the four values with the thresholds in force', () => {
     const meanings = describeExitStatus().map(([code, meaning]) => `${code} ${meaning}`)
     expect(meanings).toHaveLength(4)
-    expect(meanings[1]).toMatch(/^1 warning: tcp_connect or udp at 80 % or more, risk 0\.2/)
-    expect(meanings[2]).toMatch(/at 95 % or more, or risk 0\.7 or more .* within 15m$/)
+    expect(meanings[1]).toMatch(/^1 warning: any pool but tcp_bind at 80 % or more, risk 0\.2/)
+    expect(meanings[2]).toMatch(/at 95 % or more, tcp_bind .*, or risk 0\.7 or more .* within 15m$/)
   })
 })

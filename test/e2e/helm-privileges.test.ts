@@ -154,6 +154,18 @@ describe.each(helms)('$name', (helm) => {
     })
   })
 
+  test('leaves the tracefs of the node out of full where failures are not to be counted', () => {
+    const full = render({ privileges: 'full' })
+    const without = render({ privileges: 'full', collectors: { failures: false } })
+    expect(without).toEqual({
+      ...full,
+      mounts: full.mounts.filter(({ path }) => path !== tracefs.path),
+      args: full.args.map((arg) =>
+        arg === '--collector.failures' ? '--no-collector.failures' : arg,
+      ),
+    })
+  })
+
   test.each(['docs/rights.md', 'deploy/helm/ephemeral-port-exporter/README.md'])(
     'gives what the table in %s says, and no more',
     (readme) => {

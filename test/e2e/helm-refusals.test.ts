@@ -56,10 +56,6 @@ const contradictions: readonly (readonly [values: unknown, words: readonly strin
     { ...setns, collectors: { failures: true } },
     ["collectors.failures reads the node's tracefs, which needs privileges: full, not setns"],
   ],
-  [
-    { privileges: 'full', collectors: { failures: false } },
-    ['collectors.failures: false with privileges: full'],
-  ],
   [{ extraArgs: ['--netns=self'] }, ['extraArgs: --netns=self is for the chart to set; use netns']],
   [
     { extraArgs: ['--no-collector.owners'] },

@@ -1,4 +1,4 @@
-// What holds the ports of a NAT pool: the accounts of its worst destination -> heldPorts and cause.
+// What holds the ports of a NAT pool: the accounts of a destination -> heldPorts, or cause and clients.
 
 import {
   type Cause,
@@ -19,16 +19,26 @@ export type NatCause = 'nat_churn' | 'nat_connections'
 const MARGIN_RATIO = 0.1
 const MOST_OWNERS = 3
 
-/** `livePorts` and `closingPorts` are those that are not available; `before` is the cause that was named last. */
+/** Ports of a destination that are not available. */
+export interface NatHolding {
+  readonly livePorts: number
+  readonly closingPorts: number
+}
+
+/** All of these ports, by what holds them. */
+export function renderHeldPorts({ livePorts, closingPorts }: NatHolding): Pool['heldPorts'] {
+  const none = Object.fromEntries(holders.map((holder) => [holder, 0])) as Record<Holder, number>
+  return { ...none, established: livePorts, time_wait: closingPorts }
+}
+
+/** `before` is the cause that was named last. */
 export function judgeNatCause(
-  { livePorts, closingPorts }: { readonly livePorts: number; readonly closingPorts: number },
+  { livePorts, closingPorts }: NatHolding,
   before: NatCause | undefined,
   owners: () => readonly OwnerShare[],
-): Pick<Pool, 'heldPorts' | 'cause'> & { readonly name: NatCause | undefined } {
-  const none = Object.fromEntries(holders.map((holder) => [holder, 0])) as Record<Holder, number>
-  const heldPorts = { ...none, established: livePorts, time_wait: closingPorts }
+): Pick<Pool, 'cause'> & { readonly name: NatCause | undefined } {
   const total = livePorts + closingPorts
-  if (total === 0) return { heldPorts, cause: undefined, name: undefined }
+  if (total === 0) return { cause: undefined, name: undefined }
   const ahead: NatCause = closingPorts > livePorts ? 'nat_churn' : 'nat_connections'
   const lead = Math.abs(closingPorts - livePorts)
   const name = before !== undefined && lead <= MARGIN_RATIO * total ? before : ahead
@@ -37,7 +47,7 @@ export function judgeNatCause(
     ports: name === 'nat_churn' ? closingPorts : livePorts,
     owners: owners(),
   }
-  return { heldPorts, cause, name }
+  return { cause, name }
 }
 
 /** The clients with the most ports to one destination, those of one name together. */

@@ -10,7 +10,7 @@ import { type PoolNow, utilization } from '../pools.ts'
 import { type Member, type RankedMember, rankDestinations } from '../ranking.ts'
 import { nameTrack } from '../tracks.ts'
 import { advanceWatch, type Watch } from '../watch.ts'
-import { judgeNatCause, type NatCause, shareAmongClients } from './cause.ts'
+import { judgeNatCause, type NatCause, renderHeldPorts, shareAmongClients } from './cause.ts'
 import type { NameClient } from './clients.ts'
 import {
   judgeDestinations,
@@ -100,16 +100,17 @@ export function modelNatPool(
       }),
     ]
   })
-  // Of the one that is named, since the page tells both together.
-  const closingPorts = columns.closing[named?.member.index ?? -1] ?? 0
-  const { name, ...holdings } = judgeNatCause(
-    { livePorts: (named?.hardPorts ?? 0) - closingPorts, closingPorts },
-    before?.cause,
-    () => (named ? shareAmongClients(flows, named.member.index, reading) : []),
+  const heldBy = (one: Candidate | undefined) => {
+    const closingPorts = columns.closing[one?.member.index ?? -1] ?? 0
+    return { livePorts: (one?.hardPorts ?? 0) - closingPorts, closingPorts }
+  }
+  // Of the one that is named, since the page tells it beside its clients.
+  const { name, cause } = judgeNatCause(heldBy(named), before?.cause, () =>
+    named ? shareAmongClients(flows, named.member.index, reading) : [],
   )
   return {
     state: { members, worst: named?.member.name, watch, cause: name },
-    holdings,
+    holdings: { heldPorts: renderHeldPorts(heldBy(worst)), cause },
     pool: createPool(protocol, { worst, named, widestPorts }),
     failureRatio: worst?.failureProbability ?? 0,
     destinations: rows,

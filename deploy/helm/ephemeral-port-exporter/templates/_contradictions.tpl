@@ -53,12 +53,8 @@
 - hostNetwork: false needs setns.ptrace: the node's own namespace is then entered through /proc/1/ns/net
 {{- end }}
 {{- end }}
-{{- if and (kindIs "bool" $v.collectors.failures) (ne $v.collectors.failures (eq $v.privileges "full")) }}
-{{- if $v.collectors.failures }}
+{{- if and (eq (toString $v.collectors.failures) "true") (ne $v.privileges "full") }}
 - collectors.failures reads the node's tracefs, which needs privileges: full, not {{ $v.privileges }}
-{{- else }}
-- collectors.failures: false with privileges: full, whose only gain over setns is that collector; choose privileges: setns
-{{- end }}
 {{- end }}
 {{- $profile := default dict (get $v.containerSecurityContext "appArmorProfile") }}
 {{- if and (include "epe.appArmorUnconfined" .) $profile }}

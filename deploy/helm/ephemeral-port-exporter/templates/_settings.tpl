@@ -9,7 +9,7 @@
 {{- end }}
 
 {{- define "epe.failures" -}}
-{{- if eq .Values.privileges "full" }}true{{ end }}
+{{- if and (eq .Values.privileges "full") (ne (toString .Values.collectors.failures) "false") }}true{{ end }}
 {{- end }}
 
 {{- define "epe.kubernetes" -}}
