@@ -67,7 +67,7 @@ export interface CensusOwners {
    * none.
    */
   readonly tcpHolder: Uint32Array
-  /** The same of the UDP sockets. */
+  /** By port number, as tcpHolder: of the UDP sockets. */
   readonly udpHolder: Uint32Array
 }
 

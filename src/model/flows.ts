@@ -29,7 +29,7 @@ export interface FlowTable {
   flowCount(): number
   /** The index of the destination whose key stands in `key`, added when new. */
   destination(key: Uint32Array): number
-  /** The same without adding: -1 when it is not there. */
+  /** The index of the destination whose key stands in `key`, -1 when it is not there. */
   findDestination(key: Uint32Array): number
   /** Notes a flow, which counts once flows are settled. */
   addFlow(destination: number, port: number, use: FlowUse): void

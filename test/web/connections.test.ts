@@ -59,7 +59,8 @@ test('a client that opens connections without end loses its own, and nobody else
   expect(await ask(scraper)).toBe('HTTP/1.1 200 OK')
 })
 
-test('what is idle goes before a request under way', async () => {
+/** A server for three connections with a request under way, which `end` answers and gives what the client was told. */
+async function startAsking() {
   let answer = () => {}
   const port = await start((_request, response) => {
     answer = () => response.end('late')
@@ -67,30 +68,29 @@ test('what is idle goes before a request under way', async () => {
   const asking = await open(port)
   asking.write(REQUEST)
   await expect.poll(() => answer.name).toBe('answer')
+  const end = () => {
+    const said = text(asking)
+    answer()
+    asking.end()
+    return said
+  }
+  return { port, end }
+}
+
+test('what is idle goes before a request under way', async () => {
+  const { port, end } = await startAsking()
   const idle = [await open(port), await open(port), await open(port)]
   await expect.poll(() => idle.map((socket) => socket.destroyed)).toEqual([true, false, false])
-  const said = text(asking)
-  answer()
-  asking.end()
-  expect(await said).toContain('late')
+  expect(await end()).toContain('late')
 })
 
 test('many clients with one connection each do not end a request under way', async () => {
-  let answer = () => {}
-  const port = await start((_request, response) => {
-    answer = () => response.end('late')
-  }, 3)
-  const asking = await open(port)
-  asking.write(REQUEST)
-  await expect.poll(() => answer.name).toBe('answer')
+  const { port, end } = await startAsking()
   const others: Socket[] = []
   for (let host = 2; host < 12; host++) others.push(await open(port, `127.0.0.${host}`))
   await expect.poll(() => others.filter((socket) => socket.destroyed).length).toBe(8)
   expect(others.slice(-2).map((socket) => socket.destroyed)).toEqual([false, false])
-  const said = text(asking)
-  answer()
-  asking.end()
-  expect(await said).toContain('late')
+  expect(await end()).toContain('late')
 })
 
 test('of requests under way the one that began first is ended', async () => {

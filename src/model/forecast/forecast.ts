@@ -162,7 +162,7 @@ function restTrack(
   return { key, livePorts, meanPorts: taken + (mean - taken) * kept, sinceSeconds }
 }
 
-/** Those of the reading, those that are watched though they are idle, and one nobody uses. */
+/** Lists the tracks of the reading, those that are watched though they are idle, and one that nobody uses. */
 function listTracks(
   before: ForecastState | undefined,
   input: ForecastInput,

@@ -137,7 +137,7 @@ export function takeCourse(inputs: readonly number[]): number {
   return Math.max(...COURSES.map((index) => inputs[index] ?? 0))
 }
 
-/** The same for the trend of the hour, which alone tells what is far. */
+/** Takes the forecast of the trend of the hour, which alone tells what is far. */
 export function takeFarCourse(inputs: readonly number[]): number {
   return inputs[HOUR_TREND] ?? 0
 }
