@@ -3,7 +3,7 @@
 import type { Cause, Holder, PoolName } from '../snapshot.ts'
 import type { Census } from './census.ts'
 import { type DestinationColumns, findTwin } from './destinations.ts'
-import { type FlowTable, KEY_WORDS } from './flows.ts'
+import { copyKey } from './flows.ts'
 import { createHeldCounter, type Held } from './held-ports.ts'
 import { type OwnerMemory, weighOwners } from './owners/memory.ts'
 import type { NameOwner } from './owners/rows.ts'
@@ -88,7 +88,7 @@ function recallOwners(
   worst: number,
 ): ReadonlyMap<number, number> | undefined {
   if (owners === undefined || groups.closing === 0) return undefined
-  const key = worst < 0 ? undefined : keyOf(census.flows, worst)
+  const key = worst < 0 ? undefined : copyKey(census.flows, worst)
   const weights = new Map<number, number>()
   for (const destination of owners.memory.destinations) {
     if (key !== undefined && destination.key.some((word, at) => word !== key[at])) continue
@@ -97,8 +97,4 @@ function recallOwners(
     }
   }
   return weights
-}
-
-function keyOf(flows: FlowTable, index: number): Uint32Array {
-  return flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
 }

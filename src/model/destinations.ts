@@ -4,7 +4,7 @@
 import { isIpv4, V4_MAPPED } from './addresses.ts'
 import { type Census, type Listener, PORTS } from './census.ts'
 import { increment } from './columns.ts'
-import { type FlowTable, HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
+import { copyKey, type FlowTable, HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
 import { createKeyTable } from './key-table.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
@@ -214,7 +214,7 @@ function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: n
 
 /** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */
 export function findTwin(flows: FlowTable, index: number): number {
-  const key = flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
+  const key = copyKey(flows, index)
   if (key[KEY_DEVICE] === 0) return -1
   key[KEY_DEVICE] = 0
   return flows.findDestination(key)

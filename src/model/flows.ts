@@ -213,6 +213,11 @@ function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
   columns.explicit[index] = use.explicit ? 1 : 0
 }
 
+/** Copies the key of a destination, KEY_WORDS words: what the table holds itself is overwritten by the next sample. */
+export function copyKey(flows: FlowTable, index: number): Uint32Array {
+  return flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
+}
+
 /** Mixes what differs most often into an index of the recent ones. */
 function mixKey(key: Uint32Array): number {
   const mixed = (key[7] ?? 0) ^ (key[3] ?? 0) ^ ((key[KEY_REMOTE_PORT] ?? 0) << 16)

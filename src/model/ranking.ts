@@ -4,7 +4,7 @@
 import type { Destination } from '../snapshot.ts'
 import { renderAddress, renderEndpoint } from './addresses.ts'
 import type { DestinationColumns } from './destinations.ts'
-import { type FlowTable, KEY_DEVICE, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+import { copyKey, type FlowTable, KEY_DEVICE, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
 
 /** A destination with a row. Plain data that outlives the census. */
 export interface Member {
@@ -61,7 +61,7 @@ export function rankDestinations(
 }
 
 export function enterDestination(flows: FlowTable, index: number): RankedMember {
-  const key = flows.keys().slice(index * KEY_WORDS, (index + 1) * KEY_WORDS)
+  const key = copyKey(flows, index)
   return { key, name: nameDestination(key), outside: 0, index }
 }
 

@@ -4,7 +4,7 @@
 import type { NetSettings } from '../observation.ts'
 import { isLoopback } from './addresses.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
-import { HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+import { copyKey, HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
 import { createComparison, takeBest } from './ranking.ts'
 
 /** Asks live connections to a destination: true where all have timestamps, false where none, undefined where none lives. */
@@ -141,7 +141,7 @@ function askOne(
   const askedAt = (index: number) => known.get(index)?.askedAtSeconds ?? atSeconds - RENEW_SECONDS
   const [due] = best.filter(isDue).toSorted((left, right) => askedAt(left) - askedAt(right))
   if (ask !== undefined && due !== undefined) {
-    const key = flows.keys().slice(due * KEY_WORDS, (due + 1) * KEY_WORDS)
+    const key = copyKey(flows, due)
     const answer = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
     const peer = known.get(due)
     const isKept = answer === undefined && peer !== undefined
