@@ -173,6 +173,13 @@ test('the runbooks of the dashboards are those of the alerts', () => {
   }
 })
 
+test('every alert can be reached from a panel', () => {
+  const urls = DASHBOARDS.flatMap((name) => listPanels(readDashboard(name))).flatMap(
+    ({ links = [] }) => links.map(({ url }) => url),
+  )
+  for (const { alert } of listAlerts()) expect(urls).toContain(`${RUNBOOKS}${alert}.md`)
+})
+
 test('the page of a namespace can be reached from each table of the overview that names one', () => {
   const overview = readDashboard('ephemeral-port-overview.json')
   const linked = listPanels(overview).filter((panel) =>

@@ -143,6 +143,8 @@ describe('the chart', () => {
   test('passes every switch of a collector that the program has', () => {
     const collectors = optionNames.flatMap((name) => /^collector\.(.*)$/.exec(name)?.[1] ?? [])
     expect(Object.keys(at(values, 'collectors')).toSorted()).toEqual(collectors.toSorted())
+    const [row = ''] = /^\| `collectors\.\*`.*$/m.exec(read(CHART, 'README.md')) ?? []
+    for (const name of collectors) expect(row).toContain(name)
   })
 
   test('has the version of the program', () => {
