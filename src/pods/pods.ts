@@ -94,8 +94,9 @@ function takeContainers(status: JsonObject): Record<string, string> {
   return containers
 }
 
-/** Takes at most one address of each family (core/v1 PodStatus). */
+/** Takes at most one address of each family (core/v1 PodStatus). A pod that has ended keeps its own while others use it. */
 function takeAddresses(status: JsonObject): string[] {
+  if (status.phase === 'Succeeded' || status.phase === 'Failed') return []
   return asObjects(status.podIPs).flatMap(({ ip }) => takeText(ip) ?? [])
 }
 

@@ -59,6 +59,9 @@ describe('parsePodList()', () => {
     const status = { podIPs: [{ ip: '10.244.1.7' }, { ip: 'fd00::7' }, {}, 'no'] }
     expect(parseOne(pod({ status }))?.addresses).toEqual(['10.244.1.7', 'fd00::7'])
     expect(parseOne(pod({ status, spec: { hostNetwork: true } }))?.addresses).toEqual([])
+    for (const phase of ['Succeeded', 'Failed']) {
+      expect(parseOne(pod({ status: { ...status, phase } }))?.addresses).toEqual([])
+    }
   })
 
   test('understands a sysctl when it is written with slashes', () => {
