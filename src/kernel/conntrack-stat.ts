@@ -67,14 +67,10 @@ function parseCounter(name: string, text: string): number {
 
 /**
  * net.netfilter.nf_conntrack_max, the same for all namespaces. `sysRoot` is /proc/sys or what stands for it. Undefined
- * where there is no conntrack.
+ * where there is no conntrack, and where nothing limits it: 0 says so (net/netfilter/nf_conntrack_core.c, resolve_conntrack),
+ * and older kernels take a negative one for a number that nobody reaches.
  */
 export function readConntrackLimit(sysRoot: string): number | undefined {
-  const path = `${sysRoot}/net/netfilter/nf_conntrack_max`
-  const text = readProcFile(path)?.trim()
-  if (text === undefined) return undefined
-  if (!/^\d+$/.test(text)) {
-    throw new DecodeError(`Cannot parse ${path}: got ${JSON.stringify(text.slice(0, 40))}`, 0)
-  }
-  return Number(text)
+  const text = readProcFile(`${sysRoot}/net/netfilter/nf_conntrack_max`)?.trim() ?? ''
+  return /^[1-9]\d*$/.test(text) ? Number(text) : undefined
 }

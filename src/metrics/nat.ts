@@ -166,7 +166,7 @@ export const natFamilies: readonly Family[] = [
   perConntrack({
     name: 'ephemeral_port_conntrack_limit_entries',
     type: 'gauge',
-    help: 'Entries that a namespace may have: net.netfilter.nf_conntrack_max.',
+    help: 'Entries that a namespace may have: net.netfilter.nf_conntrack_max. Absent where that is 0, which is no limit.',
     value: (state) => state.limitEntries,
   }),
 ]
