@@ -2,7 +2,7 @@
 // Mirrors include/uapi/linux/if_link.h and rtnetlink.h. Needs no right.
 //
 //   struct ifinfomsg (16)
-//   4  s32 index
+//   4  s32 index    8  u32 flags
 
 import { DecodeError, type Device } from '../observation.ts'
 import type { Libc } from './libc.ts'
@@ -24,6 +24,7 @@ const NETLINK_ROUTE = 0
 const RTM_NEWLINK = 16
 const RTM_GETLINK = 18
 const IFINFO_BYTES = 16
+const IFF_UP = 1
 const IFLA_IFNAME = 3
 const IFLA_MASTER = 10
 const IFLA_LINKINFO = 18
@@ -146,7 +147,9 @@ function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Links)
       }
     }
   }
-  const tunnelPort = decodePort(view, data, tunnelPortOf[kind])
+  // The kernel listens for a device while that is up; whoever may make devices could else hide a port behind one.
+  const isUp = (view.getUint32(start + 8, true) & IFF_UP) !== 0
+  const tunnelPort = isUp ? decodePort(view, data, tunnelPortOf[kind]) : undefined
   links.set(keyOf(view.getInt32(start + 4, true)), { name, master, kind, tunnelPort })
 }
 

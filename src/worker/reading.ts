@@ -158,8 +158,8 @@ export function createReading({
 
   /** Looked up now and then, where a UDP socket has been on its port for long enough to be a tunnel's. */
   function tunnelPortsOf({ last }: Watched, atSeconds: number): ReadonlySet<number> | undefined {
-    const hasService = last.state?.listeners.some(({ protocol }) => protocol === 'udp') ?? false
-    if (!hasService) return undefined
+    const udp = last.state?.protocols.find(({ protocol }) => protocol === 'udp')
+    if ((udp?.listeners ?? 0) === 0) return undefined
     if (atSeconds - (last.tunnels?.readAtSeconds ?? -Infinity) >= TUNNELS_SECONDS) {
       last.tunnels = { readAtSeconds: atSeconds, ports: peers?.tunnelPorts() }
     }

@@ -17,10 +17,15 @@ test('readTunnelPorts() finds the port of a real tunnel', async (context) => {
   await withNetns(async ({ pid }) => {
     const look = () => [...inNetnsOf(libc, pid, () => readTunnelPorts(libc))]
     expect(look()).toEqual([])
-    const args = [`--net=/proc/${pid}/ns/net`, 'ip', 'link', 'add', ...VXLAN.split(' ')]
-    const { status, stderr, error } = spawnSync('nsenter', args, { encoding: 'utf8' })
+    const link = (change: string) =>
+      spawnSync('nsenter', [`--net=/proc/${pid}/ns/net`, 'ip', 'link', ...change.split(' ')], {
+        encoding: 'utf8',
+      })
+    const { status, stderr, error } = link(`add ${VXLAN}`)
     if (status !== 0)
       return context.skip(`ip link add ${VXLAN}: ${error?.message ?? stderr.trim()}`)
+    expect(look()).toEqual([])
+    expect(link('set vx0 up').status).toBe(0)
     expect(look()).toEqual([40_007])
   })
 })

@@ -23,13 +23,14 @@ interface Link {
   readonly name: string
   readonly master?: number
   readonly kind?: string
+  readonly isUp?: boolean
   /** Type and value of an attribute of its kind. */
   readonly data?: readonly [type: number, value: readonly number[]]
 }
 
-function link({ index, name, master, kind, data }: Link): number[] {
+function link({ index, name, master, kind, isUp = true, data }: Link): number[] {
   return message(16, [
-    ...[0, 0, 1, 0, index, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ...[0, 0, 1, 0, index, 0, 0, 0, isUp ? 0x43 : 0x42, 0, 0, 0, 0, 0, 0, 0],
     ...attribute(3, text(name)),
     ...(master === undefined ? [] : attribute(10, [master, 0, 0, 0])),
     // With the flag of a nested attribute, as newer kernels send it.
@@ -85,7 +86,7 @@ test('readDevices() finds the loopback device', async (context) => {
   expect(readDevices(await openLibc(), [1]).get(1)).toEqual({ name: 'lo', vrf: false })
 })
 
-test('dumpTunnelPorts() lists the UDP ports of tunnels, and of nothing else', () => {
+test('dumpTunnelPorts() lists the UDP ports of tunnels that are up, and of nothing else', () => {
   const tunnel = (index: number, kind: string, data: readonly [number, readonly number[]]) =>
     link({ index, name: `t${index}`, kind, data })
   const answer = [
@@ -95,6 +96,7 @@ test('dumpTunnelPorts() lists the UDP ports of tunnels, and of nothing else', ()
     tunnel(4, 'vlan', [15, [0x9c, 0x44]]),
     tunnel(5, 'vxlan', [15, [7]]),
     tunnel(6, 'vxlan', [1, [0x9c, 0x46]]),
+    link({ index: 7, name: 'down', kind: 'vxlan', isUp: false, data: [15, [0x9c, 0x47]] }),
     done,
   ]
   const channel = createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))

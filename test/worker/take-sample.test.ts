@@ -111,6 +111,36 @@ describe('takeSample()', () => {
     expect(marked).toEqual([1, 0, 1])
   })
 
+  test('looks for tunnels where the kernel may hold a UDP port, whether or not listeners have rows', async () => {
+    const tunnel = { ...plainSocket, state: 7, remotePort: 0 }
+    const udp = () =>
+      createReading(replayDumps([{ protocol: 'udp', explicit: true, sockets: [tunnel] }]))
+    let [now, looks] = [0, 0]
+    const clock = () => now
+    const source = {
+      ...{ reader: 'netlink' as const, synchronous: false as const, traits: {} },
+      read: async () => udp(),
+    }
+    const takeSample = createSampling(
+      source,
+      createStep({ ...plainStepOptions, listeners: false }),
+      { unixSeconds: clock, monotonicSeconds: clock, cpuSeconds: clock },
+      {
+        ...{ prober: undefined, buckets: undefined },
+        peers: {
+          asker: () => undefined,
+          devices: () => new Map(),
+          tunnelPorts: () => {
+            looks++
+            return new Set<number>()
+          },
+        },
+      },
+    )
+    for (; now <= 120; now += 30) await takeSample()
+    expect(looks).toBe(1)
+  })
+
   test.each([
     ['a refused read', new SourceError('permission', 'Cannot read'), 'permission'],
     ['garbled bytes', new DecodeError('Cannot decode', 7), 'malformed'],

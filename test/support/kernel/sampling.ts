@@ -12,7 +12,7 @@ import { createTakeSample } from '../../../src/worker/take-sample.ts'
 type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly Namespace[] }
 
 /** What a sample asks beside the source. */
-export interface Asked extends Pick<ReadingOptions, 'prober' | 'buckets'> {
+export interface Asked extends Pick<ReadingOptions, 'prober' | 'buckets' | 'peers'> {
   readonly nameOwnersOf?: NodeNames['nameOwnersOf']
 }
 
@@ -22,7 +22,7 @@ export function createSampling(
   source: Source,
   step: Step,
   clocks: SampleClocks,
-  { prober, buckets, nameOwnersOf }: Asked = NOTHING_ASKED,
+  { prober, buckets, peers, nameOwnersOf }: Asked = NOTHING_ASKED,
 ): () => Promise<WholeSample> {
   const names = createNodeNames({
     procfs: '/proc',
@@ -39,6 +39,7 @@ export function createSampling(
     failureWatch: undefined,
     prober,
     buckets,
+    peers,
     detailMinUtilization: 0.2,
   })
   return async () => {
