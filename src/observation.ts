@@ -15,6 +15,8 @@ export interface NetSettings {
   readonly range: PortRange
   /** net.ipv4.ip_local_reserved_ports, ascending and disjoint; may reach beyond the range. */
   readonly reserved: readonly PortRange[]
+  /** The same as the text that it was parsed of: where it is the same text, nothing has changed. */
+  readonly reservedText: string
   /** False where no IPv6 socket can exist: the wildcard :: then is no constraint. */
   readonly ipv6: boolean
   /** net.ipv4.tcp_tw_reuse; undefined where unknown, and then nothing counts as reclaimable. */

@@ -69,8 +69,10 @@ export interface Settings {
   readonly lastPort: number
   /** Reserved ports inside the range. */
   readonly reservedPorts: number
-  /** All of ip_local_reserved_ports, ascending, inclusive; may reach beyond the range. */
+  /** The first 100 ranges of ip_local_reserved_ports, ascending, inclusive; may reach beyond the range. */
   readonly reservedRanges: readonly { readonly first: number; readonly last: number }[]
+  /** Ranges of ip_local_reserved_ports above those: a list may have 32,767. */
+  readonly reservedRangesLeftOut: number
   readonly usablePorts: number
   readonly tcpTwReuse: number | undefined
   readonly tcpTimestamps: number | undefined

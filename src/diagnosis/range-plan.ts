@@ -2,6 +2,7 @@
 
 import type { Namespace, NamespaceState, Settings } from '../snapshot.ts'
 import { joinPorts, type Ports } from './commands.ts'
+import { listReserved } from './own-port.ts'
 import { renderNumber } from './words.ts'
 
 /** What Kubernetes hands out for services of type NodePort unless told otherwise. */
@@ -26,10 +27,10 @@ export interface RangePlan {
   readonly buys: string
 }
 
-/** Undefined where the range is not known, or is about as large as it can be. */
+/** Undefined where the range or what is reserved is not known as a whole, or where the range is about as large as it can be. */
 export function planRange({ netnsKind }: Namespace, state: NamespaceState): RangePlan | undefined {
   const { settings, rangeOrigin } = state
-  if (rangeOrigin === 'default') return undefined
+  if (rangeOrigin === 'default' || settings.reservedRangesLeftOut > 0) return undefined
   const { firstPort, lastPort, usablePorts } = settings
   for (const range of candidates) {
     const added = subtract(range, { first: firstPort, last: lastPort })
@@ -50,12 +51,13 @@ export function mayHaveNodePorts(kind: Namespace['netnsKind']): boolean {
 }
 
 /** Whether the range hands out NodePorts. */
-export function swallowsNodePorts({ firstPort, lastPort, reservedRanges }: Settings): boolean {
+export function swallowsNodePorts(settings: Settings): boolean {
+  const { firstPort, lastPort } = settings
   const range = {
     first: Math.max(firstPort, NODE_PORTS.first),
     last: Math.min(lastPort, NODE_PORTS.last),
   }
-  return range.first <= range.last && countUsable(range, joinPorts(reservedRanges)) > 0
+  return range.first <= range.last && countUsable(range, joinPorts(listReserved(settings))) > 0
 }
 
 function renderGain(before: number, after: number): string {

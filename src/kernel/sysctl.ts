@@ -20,8 +20,10 @@ const FIXED_TW_REUSE_DELAY_MS = 1000
 export function readNetSettings(sysRoot: string): NetSettings {
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
   const hasReuseDelay = existsSync(`${sysRoot}/net/ipv4/tcp_tw_reuse_delay`)
+  const ports = readPortSettings(sysRoot)
   return {
-    ...readPortSettings(sysRoot),
+    ...ports,
+    reserved: parseReservedPorts(ports.reservedText),
     ipv6: canHoldIpv6(sysRoot),
     // With a delay that cannot be read nobody knows what may be reused.
     tcpTwReuse:
@@ -37,12 +39,15 @@ export function readNetSettings(sysRoot: string): NetSettings {
   }
 }
 
-/** The two settings that matter most; throws as readNetSettings(). */
-export function readPortSettings(sysRoot: string): Pick<NetSettings, 'range' | 'reserved'> {
+/**
+ * The two settings that matter most; throws as readNetSettings(), but does not parse the reserved ports: whoever may set them
+ * can make a list of 32,767 ranges, which takes 20 ms to parse.
+ */
+export function readPortSettings(sysRoot: string): Pick<NetSettings, 'range' | 'reservedText'> {
   return {
     range: readPortRange(sysRoot),
     // A kernel without the file (before 2.6.35) can reserve nothing.
-    reserved: parseReservedPorts(readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? ''),
+    reservedText: (readProcFile(`${sysRoot}/net/ipv4/ip_local_reserved_ports`) ?? '').trim(),
   }
 }
 

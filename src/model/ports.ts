@@ -1,7 +1,7 @@
 // Ports of one namespace: census -> what the three pools have left, whatever the destination
 // (docs/development/port-model.md#the-model).
 
-import type { NetSettings, PortRange } from '../observation.ts'
+import type { NetSettings } from '../observation.ts'
 import { type Census, EXPIRY_SECONDS, PORTS, USE } from './census.ts'
 import { increment } from './columns.ts'
 
@@ -103,9 +103,8 @@ export function countPorts(census: Census, settings: NetSettings): Ports {
 }
 
 /** A text that is another whenever the ports that can be handed out may be others. */
-export function nameRange({ range, reserved }: NetSettings): string {
-  const name = ({ first, last }: PortRange) => `${first}-${last}`
-  return [range, ...reserved].map(name).join(' ')
+export function nameRange({ range, reservedText }: NetSettings): string {
+  return `${range.first}-${range.last} ${reservedText}`
 }
 
 function usablePorts({ range, reserved }: NetSettings): Uint8Array {

@@ -20,12 +20,16 @@ import type { RankedMember } from './ranking.ts'
 
 const RELEASE_WITHIN_SECONDS = [1, 5, 15, 30, 60]
 
+/** Whoever may set the list can make one of 32,767 ranges, and a Snapshot has it for each namespace. */
+const MOST_RESERVED_RANGES = 100
+
 export function renderSettings(settings: NetSettings, ports: Ports): Settings {
   return {
     firstPort: settings.range.first,
     lastPort: settings.range.last,
     reservedPorts: ports.reserved,
-    reservedRanges: settings.reserved,
+    reservedRanges: settings.reserved.slice(0, MOST_RESERVED_RANGES),
+    reservedRangesLeftOut: Math.max(0, settings.reserved.length - MOST_RESERVED_RANGES),
     usablePorts: ports.udp.capacity,
     tcpTwReuse: settings.tcpTwReuse,
     tcpTimestamps: settings.tcpTimestamps,

@@ -173,6 +173,7 @@ export function createStep(options: ModelOptions): Step {
     }
 
     const histories: PoolHistories = {}
+    const range = nameRange(settings)
     const modelled = now.map(({ pool, input }): Omit<Pool, 'heldPorts' | 'cause'> => {
       const reuseDelaySeconds = pool.pool === 'tcp_connect' ? takeReuseDelay(settings) : undefined
       const advanced = advancePool(
@@ -182,7 +183,7 @@ export function createStep(options: ModelOptions): Step {
           ...input,
           atSeconds: context.atSeconds,
           capacityPorts: pool.capacityPorts,
-          range: nameRange(settings),
+          range,
           reuseDelaySeconds,
         },
         options,

@@ -9,11 +9,11 @@ import { type NamespaceReading, type NetSettings, SourceError } from '../observa
 import type { Source } from '../sources/source.ts'
 import type { NetNamespace } from './net-namespace.ts'
 
-/** Which ports the kernel may choose. */
-export type PortSettings = Pick<NetSettings, 'range' | 'reserved'>
+/** Which ports the kernel may choose, the reserved ones not parsed. */
+export type PortSettings = Pick<NetSettings, 'range' | 'reservedText'>
 
 /** The port settings of a namespace as its pod's spec has them, for want of the kernel's word. */
-export type SpecSettings = Partial<PortSettings>
+export type SpecSettings = Partial<Pick<NetSettings, 'range' | 'reserved' | 'reservedText'>>
 
 export interface Namespaces {
   /** Those there are now. Throws SourceError or DecodeError when that cannot be found out. */
@@ -28,13 +28,13 @@ export interface Namespaces {
    */
   readPortSettings(namespace: NetNamespace): PortSettings | undefined
   /**
-   * Calls `use` with a reading, which is valid until it returns. Throws SourceError or DecodeError when the namespace
-   * cannot be read; what `use` throws passes through.
+   * Calls `use` with a reading, which is valid until it returns. `readSpec` tells what its pod's spec says where the settings
+   * cannot be read. Throws SourceError or DecodeError when the namespace cannot be read; what `use` throws passes through.
    */
   read<T>(
     namespace: NetNamespace,
     use: (reading: NamespaceReading) => T,
-    spec?: SpecSettings,
+    readSpec?: () => SpecSettings | undefined,
   ): T | Promise<T>
   /**
    * What conntrack counts there, without any right; undefined where there is none, or where it cannot be looked at. Throws

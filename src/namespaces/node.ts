@@ -87,14 +87,14 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
         )
       })
     },
-    read(namespace, use, spec) {
+    read(namespace, use, readSpec) {
       const readHere = entering?.read ?? readEnteredNamespace
       if (namespace.own) return use(readHere())
       const result = callInside(namespace, () => use(readHere()))
       if (!(result instanceof SourceError)) return result.value
       const [pid] = namespace.pids
       if (pid === undefined || result.reason !== 'permission') throw result
-      return use(readForeign(`${procfs}/${pid}/net`, namespace, spec))
+      return use(readForeign(`${procfs}/${pid}/net`, namespace, readSpec?.()))
     },
     conntrack(namespace) {
       const [pid] = namespace.pids

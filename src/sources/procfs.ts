@@ -67,7 +67,7 @@ export interface Directory {
   /** Reads the settings; undefined where they cannot be read. */
   readonly settings: (() => NetSettings) | undefined
   /** What its pod's spec says of a namespace whose settings cannot be read. */
-  readonly spec?: Partial<Pick<NetSettings, 'range' | 'reserved'>> | undefined
+  readonly spec?: Partial<Pick<NetSettings, 'range' | 'reserved' | 'reservedText'>> | undefined
 }
 
 /**
@@ -175,6 +175,7 @@ function defaultSettings(ipv6: boolean): NetSettings {
   return {
     range: DEFAULT_RANGE,
     reserved: [],
+    reservedText: '',
     ipv6,
     tcpTwReuse: undefined,
     tcpTwReuseDelayMs: 1000,

@@ -133,6 +133,7 @@ function portableSettings(range: PortRange): NetSettings {
   return {
     range,
     reserved: [],
+    reservedText: '',
     ipv6: true,
     tcpTwReuse: undefined,
     tcpTwReuseDelayMs: 1000,

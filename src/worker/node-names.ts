@@ -282,7 +282,10 @@ function readSpec({ portRange, reservedPorts }: Pod): SpecSettings {
   return {
     ...(portRange !== undefined && unlessMalformed(() => ({ range: parsePortRange(portRange) }))),
     ...(reservedPorts !== undefined &&
-      unlessMalformed(() => ({ reserved: parseReservedPorts(reservedPorts) }))),
+      unlessMalformed(() => ({
+        reserved: parseReservedPorts(reservedPorts),
+        reservedText: reservedPorts,
+      }))),
   }
 }
 

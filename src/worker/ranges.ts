@@ -1,15 +1,20 @@
 // Port settings of namespaces whose sockets are not listed now: namespaces, and what pods say -> who may choose from other
-// ports than was known. A look costs 0.1 ms.
+// ports than was known. A look costs 0.1 ms, and as much as 6 ms where somebody wants it to: looks have an allowance.
 
-import type { Namespaces, SpecSettings } from '../namespaces/namespaces.ts'
+import { parseReservedPorts } from '../kernel/sysctl.ts'
+import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { PortRange } from '../observation.ts'
-import type { NamespaceState } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
 import { judgeFailure } from './read-failure.ts'
 import type { Watched } from './watched.ts'
 
 export interface RangeWatch {
-  /** Ports it may choose from; for one that was never read those of its range, which need not be the default one. */
+  /** Call it once a sample. What looks cost too much in it they owe to the next ones. */
+  renewAllowance(): void
+  /**
+   * Ports it may choose from; for one that was never read those of its range, which need not be the default one. Undefined
+   * where that is not known, or nothing is left for a look.
+   */
   countUsable(one: Watched): number | undefined
   /**
    * Finds those of the namespaces that wait because they can hold few ports whose ports have changed since they were read. A
@@ -22,70 +27,87 @@ export interface RangeWatch {
 export interface RangeWatchOptions {
   readonly namespaces: Pick<Namespaces, 'readPortSettings'>
   readonly names: Pick<NodeNames, 'specOf'>
-  readonly clocks: { readonly monotonicSeconds: () => number }
+  readonly clocks: { readonly monotonicSeconds: () => number; readonly cpuSeconds: () => number }
 }
 
+/** CPU seconds that looks may cost in one sample: 250 new namespaces are looked at in each. */
+const ALLOWED_SECONDS = 0.025
 /** How many that are not new are looked at in one sample. */
 const LOOKED_AT_IN_TURN = 40
 /** However busy the machine, a runtime has written the sysctls of a new namespace by then. */
 const NEW_SECONDS = 60
 
 export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOptions): RangeWatch {
-  /** Where they may not be looked at, they are what the spec of the pod says, which may come to be known later. */
-  function look({ identity: { namespace, pod } }: Watched): SpecSettings | 'failed' | undefined {
-    const inSpec = names.specOf(pod)
+  /** CPU seconds that are left. */
+  let left = 0
+
+  function charge<T>(look: () => T): T {
+    const before = clocks.cpuSeconds()
     try {
-      return namespaces.readPortSettings(namespace) ?? inSpec
-    } catch (error) {
-      return judgeFailure(error).reason === 'permission' ? inSpec : 'failed'
+      return look()
+    } finally {
+      left -= clocks.cpuSeconds() - before
     }
   }
 
-  function isChanged(one: Watched): boolean {
-    const seen = look(one)
-    // Reading will say why.
-    if (seen === 'failed') return true
-    return seen !== undefined && differs(seen, one.last.state)
+  function isChanged({ identity, last: { ports } }: Watched): boolean {
+    try {
+      const seen = namespaces.readPortSettings(identity.namespace)
+      if (seen === undefined) return false
+      return (
+        seen.range.first !== ports?.range.first ||
+        seen.range.last !== ports.range.last ||
+        seen.reservedText !== ports.reservedText
+      )
+    } catch (error) {
+      // Of any other failure reading will say why.
+      return judgeFailure(error).reason !== 'permission'
+    }
   }
 
-  /** Compares what only the spec tells; it takes no look. */
-  function isSpecChanged({ identity: { pod }, last: { state } }: Watched): boolean {
-    if (state === undefined || state.rangeOrigin === 'sysctl') return false
-    const inSpec = names.specOf(pod)
-    return inSpec !== undefined && differs(inSpec, state)
+  /** Where they may not be looked at, they are what the spec of the pod says, which may come to be known later. */
+  function lookFirst({ identity: { namespace, pod } }: Watched): number | undefined {
+    try {
+      const seen = namespaces.readPortSettings(namespace)
+      if (seen !== undefined) return countOpen(seen.range, parseReservedPorts(seen.reservedText))
+    } catch (error) {
+      if (judgeFailure(error).reason !== 'permission') return undefined
+    }
+    const { range, reserved = [] } = names.specOf(pod) ?? {}
+    return range && countOpen(range, reserved)
   }
 
   return {
+    renewAllowance() {
+      left = Math.min(left + ALLOWED_SECONDS, ALLOWED_SECONDS)
+    },
     countUsable(one) {
       const { state } = one.last
       if (state !== undefined || one.identity.namespace.own) return state?.settings.usablePorts
-      const seen = look(one)
-      if (typeof seen !== 'object' || seen.range === undefined) return undefined
-      return countOpen(seen.range, seen.reserved ?? [])
+      return left > 0 ? charge(() => lookFirst(one)) : undefined
     },
     findChanged(waiting) {
       const now = clocks.monotonicSeconds()
       const isNew = ({ identity }: Watched) => now - identity.firstSeenSeconds < NEW_SECONDS
-      const turn = waiting
-        .filter((one) => !isNew(one))
-        .sort((a, b) => a.last.rangeAtSeconds - b.last.rangeAtSeconds)
-        .slice(0, LOOKED_AT_IN_TURN)
-      const looked = new Set([...waiting.filter(isNew), ...turn])
-      for (const one of looked) one.last.rangeAtSeconds = now
-      return waiting.filter((one) => isSpecChanged(one) || (looked.has(one) && isChanged(one)))
+      const byTurn = waiting.toSorted((a, b) => a.last.rangeAtSeconds - b.last.rangeAtSeconds)
+      const turn = new Set(byTurn.filter((one) => !isNew(one)).slice(0, LOOKED_AT_IN_TURN))
+      const changed = new Set(waiting.filter(isSpecNew))
+      // Whoever makes looks dear waits for the others, and they do not wait for it.
+      for (const one of byTurn.filter((one) => isNew(one) || turn.has(one))) {
+        if (left <= 0) break
+        one.last.rangeAtSeconds = now
+        if (charge(() => isChanged(one))) changed.add(one)
+      }
+      return [...changed]
     },
   }
 }
 
-function differs({ range, reserved }: SpecSettings, state: NamespaceState | undefined): boolean {
-  if (state === undefined) return true
-  const { firstPort, lastPort, reservedRanges } = state.settings
-  if (range !== undefined && (range.first !== firstPort || range.last !== lastPort)) return true
-  return reserved !== undefined && nameRanges(reserved) !== nameRanges(reservedRanges)
-}
-
-function nameRanges(ranges: readonly PortRange[]): string {
-  return ranges.map(({ first, last }) => `${first}-${last}`).join()
+/** Whether a spec with port settings has come to be known since it was read, and nothing else tells them. */
+function isSpecNew({ identity: { pod }, last }: Watched): boolean {
+  if (last.state === undefined || last.state.rangeOrigin === 'sysctl') return false
+  const isSet = pod?.portRange !== undefined || pod?.reservedPorts !== undefined
+  return isSet && pod !== last.pod
 }
 
 /** Ports of the range that are not reserved; `reserved` is disjoint. */

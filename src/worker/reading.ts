@@ -88,9 +88,10 @@ export function createReading({
     const { identity, last } = one
     const before = clocks.cpuSeconds()
     last.triedAtSeconds = clocks.monotonicSeconds()
-    const spec = names.specOf(identity.pod)
+    const { namespace, pod } = identity
+    const readSpec = () => names.specOf(pod)
     try {
-      await namespaces.read(identity.namespace, (reading) => advance(one, reading, watch), spec)
+      await namespaces.read(namespace, (reading) => advance(one, reading, watch), readSpec)
       last.failure = undefined
     } catch (error) {
       last.failure = judgeFailure(error)
@@ -145,6 +146,9 @@ export function createReading({
     last.readAtSeconds = atSeconds
     last.refused = []
     last.rangeAtSeconds = atSeconds
+    const { range, reservedText } = reading.settings
+    last.ports = { range, reservedText }
+    last.pod = identity.pod
     if (ambiguousPorts !== undefined) {
       probing?.testPorts(memory, isResolved ? unseenPorts : ambiguousPorts)
     }
@@ -206,8 +210,9 @@ export function createReading({
       const isLaterThan = (seconds: number) => () =>
         clocks.monotonicSeconds() - startedAtSeconds > seconds
       const isLate = isLaterThan(LATE_SECONDS)
-      const due = sortByUrgency(list)
       const allowances = allow(budgetSeconds)
+      ranges.renewAllowance()
+      const due = sortByUrgency(list)
       const changed = ranges.findChanged(due.turn)
       const queues = queueUp([...due.now, ...changed])
       const readOne = (one: Watched) => read(one, watch)

@@ -1,6 +1,7 @@
 // One namespace from sample to sample: who it is, what was read of it last, and what was published of it.
 
 import type { ModelState } from '../model/step.ts'
+import type { PortSettings } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { Pod, ProbeOpens } from '../sample.ts'
 import type {
@@ -39,6 +40,9 @@ export interface LastRead {
   boundPorts: number | undefined
   model: ModelState | undefined
   state: NamespaceState | undefined
+  /** The port settings that the state is of, and the pod that was known then. */
+  ports: PortSettings | undefined
+  pod: Pod | undefined
   failure: Failure | undefined
   /** Undefined before the first read that succeeded. */
   readAtSeconds: number | undefined
@@ -97,6 +101,8 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       boundPorts: undefined,
       model: undefined,
       state: undefined,
+      ports: undefined,
+      pod: undefined,
       failure: undefined,
       readAtSeconds: undefined,
       triedAtSeconds: 0,

@@ -127,6 +127,7 @@ describe('readNetSettings()', () => {
         { first: 40100, last: 40109 },
         { first: 40200, last: 40200 },
       ],
+      reservedText: '40100-40109,40200',
       ipv6: true,
       tcpTwReuse: 2,
       tcpTwReuseDelayMs: 1000,
@@ -165,6 +166,7 @@ describe('readNetSettings()', () => {
     expect(readNetSettings(root)).toEqual({
       range: { first: 40000, last: 40999 },
       reserved: [],
+      reservedText: '',
       ipv6: false,
       tcpTwReuse: undefined,
       tcpTwReuseDelayMs: 1000,

@@ -227,7 +227,11 @@ describe('the parity of ports', () => {
   test('acquits none of those that were there when the range became another', () => {
     const auto = [...even(20, 9), ...behind]
     const moved = { ...settings, range: { first: FIRST - 1, last: FIRST + PORTS - 1 } }
-    const reserved = { ...settings, reserved: [{ first: FIRST + 99, last: FIRST + 99 }] }
+    const reserved = {
+      ...settings,
+      reserved: [{ first: FIRST + 99, last: FIRST + 99 }],
+      reservedText: `${FIRST + 99}`,
+    }
     for (const other of [moved, reserved]) {
       const looks = [{ auto, settings: other }, { auto }, { auto }, { auto: [] }, { auto }]
       const told = play(looks).map(({ uncertainPorts }) => uncertainPorts)

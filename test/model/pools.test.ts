@@ -43,6 +43,7 @@ const settings: fc.Arbitrary<NetSettings> = fc.record({
     { first: 40005, last: 40005 },
   ),
   reserved: fc.constantFrom([], [{ first: 40003, last: 40004 }], [{ first: 1, last: 40000 }]),
+  reservedText: fc.constant(''),
   ipv6: fc.boolean(),
   tcpTwReuse: fc.constantFrom(0, 1, 2),
   tcpTwReuseDelayMs: fc.constantFrom(1, 1000, 25000),

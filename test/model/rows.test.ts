@@ -31,12 +31,20 @@ test('renderSettings() tells the range and what of it can be handed out, and del
     lastPort: 40_019,
     reservedPorts: 2,
     reservedRanges: [{ first: 40_003, last: 40_004 }],
+    reservedRangesLeftOut: 0,
     usablePorts: 18,
     tcpTwReuse: 1,
     tcpTimestamps: 1,
     tcpTwReuseDelaySeconds: 1.5,
     tcpMaxTwBuckets: 65_536,
   })
+  const long = Array.from({ length: 32_767 }, (_, at) => ({ first: 2 * at + 1, last: 2 * at + 1 }))
+  const { reservedRanges, reservedRangesLeftOut } = renderSettings(
+    { ...settings, reserved: long },
+    ports,
+  )
+  expect(reservedRanges).toEqual(long.slice(0, 100))
+  expect(reservedRangesLeftOut).toBe(32_667)
   const unknown = { ...settings, tcpTwReuseDelayKnown: false }
   expect(renderSettings(unknown, ports).tcpTwReuseDelaySeconds).toBeUndefined()
 })

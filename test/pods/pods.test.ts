@@ -55,6 +55,16 @@ describe('parsePodList()', () => {
     })
   })
 
+  test('keeps the longest list of reserved ports there can be, and none that is longer', () => {
+    const reservedOf = (value: string) => {
+      const sysctls = [{ name: 'net.ipv4.ip_local_reserved_ports', value }]
+      return parseOne(pod({ spec: { securityContext: { sysctls } } }))?.reservedPorts
+    }
+    const longest = Array.from({ length: 32_767 }, (_, at) => 2 * at + 1).join()
+    expect(reservedOf(longest)).toBe(longest)
+    expect(reservedOf('1,'.repeat(100_001))).toBeUndefined()
+  })
+
   test('keeps the addresses of its own, not those that it shares with its node', () => {
     const status = { podIPs: [{ ip: '10.244.1.7' }, { ip: 'fd00::7' }, {}, 'no'] }
     expect(parseOne(pod({ status }))?.addresses).toEqual(['10.244.1.7', 'fd00::7'])

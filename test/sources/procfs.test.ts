@@ -134,6 +134,7 @@ describe('createProcfsSource()', () => {
       settings: {
         range: { first: 32768, last: 60999 },
         reserved: [],
+        reservedText: '',
         ipv6: false,
         tcpTwReuse: undefined,
       },

@@ -139,7 +139,12 @@ describe('createSystemInformationSource() elsewhere', () => {
     ])
     expect(reading).toMatchObject({
       netns: 'host',
-      settings: { range: { first: 49152, last: 65535 }, reserved: [], ipv6: true },
+      settings: {
+        range: { first: 49152, last: 65535 },
+        reserved: [],
+        reservedText: '',
+        ipv6: true,
+      },
       protocols: ['tcp', 'udp'],
     })
     expect(describeRows(reading.batches)).toHaveLength(3)

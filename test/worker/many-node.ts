@@ -58,7 +58,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
     },
     readPortSettings: ({ id }) => {
       if (node.rangeRefusal) throw node.rangeRefusal
-      return { range: rangeOf(id), reserved: [] }
+      return { range: rangeOf(id), reservedText: '' }
     },
     ...untracked,
     read: ({ id }, use) => {

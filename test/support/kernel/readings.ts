@@ -31,6 +31,7 @@ export const plainStepOptions = {
 export const plainSettings: NetSettings = {
   range: { first: 40000, last: 40019 },
   reserved: [],
+  reservedText: '',
   ipv6: true,
   tcpTwReuse: 0,
   tcpTwReuseDelayMs: 1000,

@@ -44,6 +44,7 @@ export function buildSettings(part: Partial<Settings> = {}): Settings {
     lastPort,
     reservedPorts,
     reservedRanges: [],
+    reservedRangesLeftOut: 0,
     usablePorts: lastPort - firstPort + 1 - reservedPorts,
     tcpTwReuse: 2,
     tcpTimestamps: 1,

@@ -112,6 +112,7 @@ export const sampleState = buildState({
   settings: buildSettings({
     reservedPorts: 11,
     reservedRanges: [{ first: 40_000, last: 40_010 }],
+    reservedRangesLeftOut: 0,
     tcpMaxTwBuckets: 65_536,
     autobindReuse: 0,
     portStepWidth: 1,
