@@ -96,8 +96,8 @@ export interface Sample {
   readonly cpuSeconds: number
   /** Failed allocations, where they are recorded. */
   readonly recorded: Recorded | undefined
-  /** Names that were given in this sample, by lasting key. */
-  readonly named: readonly GivenName[]
+  /** All names, by lasting key; undefined where they are what they were. */
+  readonly named: readonly GivenName[] | undefined
   readonly opens: ProbeOpens
   /** What the names of pods and of their containers are still wanted of. */
   readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }

@@ -85,12 +85,13 @@ export interface NameRegister {
   retain(ids: ReadonlyMap<number, unknown>): void
 }
 
-export function createNameRegister(): NameRegister {
+/** Creates the register; it gives no name for which `isKept` says that it is kept for somebody. */
+export function createNameRegister(isKept: (name: string) => boolean = () => false): NameRegister {
   const holders = new Map<string, number>()
   return {
     give(id, name) {
       let given = name
-      for (let n = 2; holders.has(given); n++) given = `${name}~${n}`
+      for (let n = 2; holders.has(given) || isKept(given); n++) given = `${name}~${n}`
       holders.set(given, id)
       return given
     },

@@ -67,7 +67,7 @@ export function startSupervisor(
   /** Why the running worker will have ended, as far as is known. */
   let cause = ''
   let pods: Extract<ToWorker, { type: 'pods' }> | undefined
-  let given = new Map<string, GivenName[1]>()
+  let given: readonly GivenName[] = []
   let opens: ProbeOpens = []
   let deadline: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
@@ -76,7 +76,7 @@ export function startSupervisor(
     const workerData: WorkerData = {
       options,
       descriptors: createDescriptorLedger(),
-      given: [...given],
+      given,
       opens,
     }
     const started = new Worker(entry, { workerData, resourceLimits })
@@ -106,7 +106,7 @@ export function startSupervisor(
       events.opened(message)
     } else {
       deaths = 0
-      noteNames(message.sample)
+      given = message.sample.named ?? given
       // A worker that could not list the namespaces yet knows of none.
       if (message.sample.opens.length > 0) opens = message.sample.opens
       events.sampled(message.sample)
@@ -126,13 +126,6 @@ export function startSupervisor(
     deaths++
     events.died(cause, backoffMs)
     restart = setTimeout(startWorker, backoffMs)
-  }
-
-  /** Keeps the entries of namespaces that are still there, and adds the new ones. */
-  function noteNames({ named, namespaces }: Sample): void {
-    if (named.length === 0) return
-    const present = new Set(namespaces.map((one) => (typeof one === 'string' ? one : one.netns)))
-    given = new Map([...given, ...named].filter(([, { netns }]) => present.has(netns)))
   }
 
   function post(message: ToWorker): void {

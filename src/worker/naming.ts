@@ -8,11 +8,18 @@ import { shortenLabel } from '../owners/label.ts'
 import type { GivenName } from '../sample.ts'
 import type { NetnsName } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
+import type { WatchList } from './watch-list.ts'
 import { type Identity, isLasting, lastingKeyOf, makerOf, type Watched } from './watched.ts'
 
 export interface Naming {
-  /** Names those of which something is known by now; returns the names it gave, by lasting key. */
-  nameAll(watched: ReadonlyMap<number, Watched>, nowSeconds: number): readonly GivenName[]
+  /**
+   * Names those of which something is known by now. Returns all names by lasting key, those that earlier workers gave to
+   * namespaces that still wait for them included; undefined where they are what they were, and while nobody sees who is there.
+   */
+  nameAll(
+    list: Pick<WatchList, 'all' | 'blind'>,
+    nowSeconds: number,
+  ): readonly GivenName[] | undefined
 }
 
 /** Leaves room for the `~2` of a second one. */
@@ -23,8 +30,12 @@ export function createNaming(
   names: Pick<NodeNames, 'podNames'>,
   given: readonly GivenName[] = [],
 ): Naming {
-  const register = createNameRegister()
+  /** Those of earlier workers that are still to be given. */
   const left = new Map(given)
+  const register = createNameRegister((name) =>
+    [...left.values()].some(({ netns }) => netns === name),
+  )
+  let told: ReadonlyMap<string, NetnsName> = new Map(given)
 
   /** Takes the name out: it belongs to one namespace. */
   function takeGiven(key: string | undefined): NetnsName | undefined {
@@ -52,9 +63,10 @@ export function createNaming(
   }
 
   return {
-    nameAll(watched, nowSeconds) {
+    nameAll({ all: watched, blind }, nowSeconds) {
       register.retain(watched)
-      const named: GivenName[] = []
+      const present = indexByLastingKey(watched.values())
+      if (!blind) for (const key of left.keys()) if (!present.has(key)) left.delete(key)
       const due = [...watched]
         .filter(([, one]) => !isUnread(one) && isNameDue(one.identity))
         .toSorted(([, left], [, right]) => Number(isForgeable(left)) - Number(isForgeable(right)))
@@ -67,11 +79,30 @@ export function createNaming(
         if (name === undefined) continue
         if (identity.name !== undefined) register.take(identity.name.netns)
         identity.name = { ...name, netns: register.give(id, name.netns) }
-        if (key !== undefined) named.push([key, identity.name])
       }
-      return named
+      if (blind) return undefined
+      const before = told
+      const names = [...present].map(([key, { name }]) => [key, name] as const)
+      told = new Map([...left, ...names.filter(isNamed)])
+      return isSame(told, before) ? undefined : [...told]
     },
   }
+}
+
+function indexByLastingKey(all: Iterable<Watched>): ReadonlyMap<string, Identity> {
+  const lasting = [...all].filter(({ identity }) => isLasting(identity.namespace))
+  return new Map(lasting.map(({ identity }) => [lastingKeyOf(identity), identity]))
+}
+
+function isNamed(entry: readonly [string, NetnsName | undefined]): entry is GivenName {
+  return entry[1] !== undefined
+}
+
+function isSame(
+  left: ReadonlyMap<string, NetnsName>,
+  right: ReadonlyMap<string, NetnsName>,
+): boolean {
+  return left.size === right.size && [...left].every(([key, name]) => right.get(key) === name)
 }
 
 function isUnread({ last }: Watched): boolean {

@@ -48,7 +48,7 @@ export function createTakeSample(
     list.choose({ most: mostNamespaces, isFailing: reading.isFailing })
     watch.discovered()
     const { firstSeconds, postponed } = await reading.readDue(list, budgetSeconds, watch)
-    const named = naming.nameAll(list.all, now)
+    const named = naming.nameAll(list, now)
     await natWatch?.read(list.shown, budgetSeconds)
     names.retain(list.all)
     const recorded = failureWatch?.read(list.all.values())

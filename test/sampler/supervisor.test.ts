@@ -117,6 +117,29 @@ describe('startSupervisor()', () => {
     ])
   })
 
+  test('tells each worker the names that the one before told last, whatever rows it had', async () => {
+    const { supervisor, until } = start(
+      `${opens} let samples = 0; port.on('message', ({ type }) => {
+        if (type !== 'sample') return;
+        if (++samples === 2) throw new Error('a bug');
+        const { given: was } = workerData;
+        const named = was.length === 0 ? [['own', { netns: 'host', netnsKind: 'host' }]] : undefined;
+        port.postMessage({ type: 'sampled', sample: { named, namespaces: [], opens: [], was } });
+      });`,
+    )
+    const told: (string | undefined)[] = []
+    for (let life = 0; life < 3; life++) {
+      await until(3 * life + 1)
+      supervisor.requestSample(0.1)
+      told.push((await until(3 * life + 2)).at(-1))
+      supervisor.requestSample(0.1)
+      await until(3 * life + 3)
+      vi.advanceTimersByTime(1000)
+    }
+    const kept = '[["own",{"netns":"host","netnsKind":"host"}]]'
+    expect(told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])).toEqual(['[]', kept, kept])
+  })
+
   test('ends a worker that does not answer in time, and starts another', async () => {
     const { supervisor, until } = start(`${opens} port.on('message', () => { for (;;); });`)
     await until(1)

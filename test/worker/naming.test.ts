@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createNaming } from '../../src/worker/naming.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
@@ -13,9 +13,14 @@ function watch(id: number, makerUid?: number): Watched {
   return one
 }
 
+const listOf = (all: readonly Watched[], blind = false) => ({
+  all: new Map(all.map((one) => [one.identity.namespace.id, one])),
+  blind,
+})
+
 const nameAll = (all: readonly Watched[]) => {
   const naming = createNaming({ podNames: () => 'never' })
-  naming.nameAll(new Map(all.map((one) => [one.identity.namespace.id, one])), 100)
+  naming.nameAll(listOf(all), 100)
   return all.map(({ identity }) => identity.name?.netns)
 }
 
@@ -50,4 +55,53 @@ test('a name that is too long for a label is cut, and a second one of it is call
   expect(second).toBe(`${first}~2`)
   expect(other).toMatch(/^container\/x{223}~[0-9a-f]{16}$/)
   expect(other).not.toBe(first)
+})
+
+describe('names that earlier workers gave', () => {
+  /** The same namespaces as the next worker meets them: read or not. */
+  const meet = (cookies: readonly bigint[], read: readonly bigint[] = cookies) =>
+    cookies.map((cookie) => {
+      const one = watch(Number(cookie))
+      one.identity.namespace = { ...one.identity.namespace, cookie }
+      if (!read.includes(cookie)) one.last.failure = undefined
+      return one
+    })
+  const namesOf = (all: readonly Watched[]) => all.map(({ identity }) => identity.name?.netns)
+  const podNames = () => 'never' as const
+
+  test('are kept through worker after worker, whichever is read first, until the namespace has gone', () => {
+    const first = createNaming({ podNames })
+    const given = first.nameAll(listOf(meet([2n, 3n])), 100)
+    expect(given?.map(([, { netns }]) => netns)).toEqual([name, `${name}~2`])
+
+    // This one reads the second only, and dies.
+    const second = createNaming({ podNames }, given)
+    const met = meet([2n, 3n], [3n])
+    const left = second.nameAll(listOf(met), 100) ?? given
+    expect(namesOf(met)).toEqual([undefined, `${name}~2`])
+    expect(left?.length).toBe(2)
+
+    // This one meets a new one of that name before it reads the old ones.
+    const third = createNaming({ podNames }, left)
+    expect(third.nameAll(listOf([], true), 100)).toBeUndefined()
+    const [a, b, c] = meet([2n, 3n, 4n], [4n])
+    const all = [a, b, c].filter((one) => one !== undefined)
+    third.nameAll(listOf(all), 100)
+    for (const one of all) one.last.failure = { reason: 'vanished', message: '' }
+    expect(third.nameAll(listOf(all), 105)?.length).toBe(3)
+    expect(namesOf(all)).toEqual([name, `${name}~2`, `${name}~3`])
+    expect(third.nameAll(listOf(all), 110)).toBeUndefined()
+
+    const rest = all.slice(1)
+    expect(third.nameAll(listOf(rest), 115)?.map(([, { netns }]) => netns)).toEqual(namesOf(rest))
+  })
+
+  test('are free once their namespace has gone while no worker was there', () => {
+    const given = createNaming({ podNames }).nameAll(listOf(meet([2n])), 100)
+    const next = createNaming({ podNames }, given)
+    const met = meet([3n])
+    next.nameAll(listOf(met), 100)
+    expect(next.nameAll(listOf(met), 105)).toBeUndefined()
+    expect(namesOf(met)).toEqual([name])
+  })
 })
