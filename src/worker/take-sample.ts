@@ -51,7 +51,9 @@ export function createTakeSample(
     const named = naming.nameAll(list, now)
     await natWatch?.read(list.shown, budgetSeconds)
     names.retain(list.all)
-    const recorded = failureWatch?.read(list.all.values())
+    // A worker that has never seen who is there cannot say that nobody is. The kernel keeps the failures meanwhile.
+    const counting = list.all.size === 0 ? undefined : failureWatch
+    const recorded = counting?.read(list.all.values())
     noteFailing(list.all.values(), recorded, now)
     const namespaces = publishAll(list.shown, options.detailMinUtilization)
     // First, so that this less the durations is never later than the sample began.
@@ -71,7 +73,7 @@ export function createTakeSample(
           durationSeconds: durations.discover + durations.read + durations.model,
         },
         ...names.collectors(),
-        ...[failureWatch, buckets, prober, natWatch].flatMap((one) => one?.collector() ?? []),
+        ...[counting, buckets, prober, natWatch].flatMap((one) => one?.collector() ?? []),
       ],
       absences: [
         ...nameAbsence('failures', failureWatch?.absence()),

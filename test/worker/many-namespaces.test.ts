@@ -168,6 +168,16 @@ describe('takeSample() of many namespaces', () => {
     expect(namespaces[1]?.state?.pools[0]?.riskRatio).toBeDefined()
   })
 
+  test('a worker that could not list the namespaces yet does not say that nobody is there', async () => {
+    const { node, sample } = createNode([1, 2])
+    node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')
+    expect((await sample()).recorded).toBeUndefined()
+    node.listing = undefined
+    expect((await sample()).recorded).toBeDefined()
+    node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')
+    expect((await sample()).recorded).toBeDefined()
+  })
+
   test('series of a vanished namespace go at once, and its name is free', async () => {
     const { node, sample } = createNode([1, 2])
     await sample()

@@ -115,12 +115,14 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
       let failures: readonly string[] = []
       let namespaces: Namespace[] = []
       let leftOut: Sample['leftOut'] = { namespaces: 0, postponed: 0 }
+      let recorded: Sample['recorded']
       let durations: Sample['durations'] = { discover: 0, read: 0, model: 0, other: 0 }
       for (let time = 0; time < times; time++) {
         now += 5
         const sample = await takeSample(budgetSeconds)
         failures = sample.failures
         leftOut = sample.leftOut
+        recorded = sample.recorded
         durations = sample.durations
         namespaces = sample.namespaces.flatMap((one) =>
           typeof one === 'string' ? (said.get(one) ?? []) : one,
@@ -130,6 +132,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
       return {
         failures,
         leftOut,
+        recorded,
         durations,
         namespaces,
         names: namespaces.map(({ netns }) => netns),
