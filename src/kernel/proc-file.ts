@@ -15,13 +15,13 @@ const SECOND_READ_BYTES = 512 * 1024
 
 /**
  * Reads a whole file, or returns undefined when there is none. Throws SourceError when it may not or cannot be read.
- * `expectedBytes` is more than it usually has: a small buffer costs less.
+ * Bytes that are no UTF-8 are U+FFFD. `expectedBytes` is more than it usually has: a small buffer costs less.
  */
 export function readProcFile(path: string, expectedBytes = FIRST_READ_BYTES): string | undefined {
   return unlessMissing(path, () => {
     for (const size of [expectedBytes, SECOND_READ_BYTES]) {
       const bytes = readOnce(path, Buffer.allocUnsafe(size))
-      if (bytes.length < size) return bytes.toString('latin1')
+      if (bytes.length < size) return bytes.toString('utf8')
     }
     throw new SourceError('malformed', `Cannot read ${path}: it is longer than 512 KiB`)
   })

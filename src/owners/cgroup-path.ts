@@ -121,7 +121,7 @@ function readPlaces(path: string): Places {
 function findHolder(around: readonly string[]): Holder | undefined {
   const names = around.map((part) => part.replace(/^_/, ''))
   const container = findContainer(around, 0)
-  const users = names.find((name) => /^user-\d+\.slice$|^user@.*\.service$/.test(name))
+  const users = names.find((name) => /^user-\d+\.slice$|^user@.*\.service$/s.test(name))
   const unitAt = names.findIndex((name) => UNIT.test(name) && !RUNTIME_UNIT.test(name))
   const isUser = users !== undefined
   if (container !== undefined && (unitAt < 0 || container.at <= unitAt)) {
@@ -137,7 +137,7 @@ function findHolder(around: readonly string[]): Holder | undefined {
  */
 export function parseProcCgroup(text: string): string | undefined {
   const lines = text.split('\n').flatMap((line) => {
-    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/s.exec(line) ?? []
     // The kernel marks the cgroup of a process that outlived it (kernel/cgroup/cgroup.c:proc_cgroup_show).
     return path === undefined ? [] : [{ controllers, path: path.replace(/ \(deleted\)$/, '') }]
   })
@@ -178,7 +178,7 @@ function expandSystemdForm(part: string): string[] {
 /** `pod<uid>`, `kubepods-burstable-pod<uid, underscores for dashes>.slice`, also below a prefix such as kind's `kubelet-`. */
 function parsePodUid(part: string): string | undefined {
   const match =
-    /^(?:.+-)?pod([0-9a-f]{32}|[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\2){3}[0-9a-f]{12})(?:\.slice)?$/i
+    /^(?:.+-)?pod([0-9a-f]{32}|[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\2){3}[0-9a-f]{12})(?:\.slice)?$/is
   return match.exec(part)?.[1]?.toLowerCase().replaceAll('_', '-')
 }
 
@@ -191,7 +191,7 @@ interface Container {
 function findContainer(parts: readonly string[], from: number): Container | undefined {
   for (let at = from; at < parts.length; at++) {
     const [, prefix, containerId] =
-      /^(?:(.+)-)?([0-9a-f]{64})(?:\.scope)?$/.exec(parts[at] ?? '') ?? []
+      /^(?:(.+)-)?([0-9a-f]{64})(?:\.scope)?$/s.exec(parts[at] ?? '') ?? []
     const above = parts[at - 1] ?? ''
     // crio-conmon-<id>.scope and libpod-conmon-<id>.scope hold the container's monitor, not the container.
     const isMonitor = prefix !== undefined && /(?:^|-)conmon$/.test(prefix)
@@ -215,7 +215,7 @@ function findContainer(parts: readonly string[], from: number): Container | unde
 function findUnit(parts: readonly string[]): string | undefined {
   const unit = findFirstUnit(parts)
   if (unit === undefined) return undefined
-  if (!/^user@.*\.service$/.test(unit.name)) return unit.name
+  if (!/^user@.*\.service$/s.test(unit.name)) return unit.name
   const inner = findFirstUnit(unit.below)
   return inner === undefined || inner.isSlice ? unit.name : `${unit.name}/${inner.name}`
 }

@@ -1,5 +1,6 @@
 // The cgroup v2 tree: a socket's cgroup id -> path of the directory below the mount. A socket's id is the inode number of
-// its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices.
+// its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices. A name may be
+// any bytes: the walk has one character for each, and a path is told as /proc/<pid>/cgroup is read.
 
 import { opendirSync, statSync } from 'node:fs'
 import { refusal } from '../kernel/proc-file.ts'
@@ -48,6 +49,7 @@ const PIECE = 128
 
 interface Directory {
   readonly id: number
+  /** One character for each byte. */
   readonly path: string
 }
 
@@ -106,7 +108,7 @@ export function createCgroupTree({
   function see(current: Walk, { id, path }: Directory): void {
     current.seen++
     const before = known.get(id)
-    if (before === undefined) known.set(id, { path, seenBy: current.number })
+    if (before === undefined) known.set(id, { path: decodePath(path), seenBy: current.number })
     else before.seenBy = current.number
   }
 
@@ -145,6 +147,14 @@ export function createCgroupTree({
   }
 }
 
+function encodePath(root: string, path: string): Buffer {
+  return Buffer.concat([Buffer.from(root), Buffer.from(path, 'latin1')])
+}
+
+function decodePath(path: string): string {
+  return Buffer.from(path, 'latin1').toString('utf8')
+}
+
 /** A directory that has others in it. */
 interface Branch {
   readonly path: string
@@ -166,7 +176,7 @@ function walkFairly(root: string, most: number): () => Directory | undefined {
   let isStarted = false
 
   function look(path: string, parent: Branch | undefined): Directory | undefined {
-    const found = unlessRefused(path, () => statSync(root + path))
+    const found = unlessRefused(path, () => statSync(encodePath(root, path)))
     if (found === undefined || found.dev !== device) return undefined
     // kernfs counts subdirectories as links (fs/kernfs/inode.c:kernfs_refresh_inode): not listing the files of the leaves
     // makes the walk three times as fast. Filesystems that do not count say 1.
@@ -177,7 +187,8 @@ function walkFairly(root: string, most: number): () => Directory | undefined {
 
   function take(branch: Branch): Directory | undefined {
     const { path, branches } = branch
-    const names = unlessRefused(path, () => (branch.names ??= listNames(root + path, most))) ?? []
+    const names =
+      unlessRefused(path, () => (branch.names ??= listNames(encodePath(root, path), most))) ?? []
     for (let name = names.pop(); name !== undefined; name = names.pop()) {
       const directory = look(`${path}/${name}`, branch)
       if (directory !== undefined) return directory
@@ -205,9 +216,9 @@ function createBranch(path: string): Branch {
 }
 
 /** Names of the first subdirectories: a walk does not see more. */
-function listNames(path: string, most: number): string[] {
+function listNames(path: Buffer, most: number): string[] {
   const names: string[] = []
-  const directory = opendirSync(path, { bufferSize: PIECE })
+  const directory = opendirSync(path, { bufferSize: PIECE, encoding: 'latin1' })
   try {
     while (names.length < most) {
       const entry = directory.readSync()

@@ -135,7 +135,8 @@ export function readProgram(procfs: string, pid: number): Program | undefined {
 /** The real user of a process: the owner of its directory is root's where it does not want to be looked at. */
 export function readRealUid(procfs: string, pid: number): number | undefined {
   const status = unlessGone(() => readProcFile(`${procfs}/${pid}/status`))
-  const uid = /^Uid:\t(\d+)/m.exec(status ?? '')?.[1]
+  // The kernel escapes no end of a line in the name of the program but this one (fs/proc/array.c:proc_task_name).
+  const uid = /\nUid:\t(\d+)/.exec(status ?? '')?.[1]
   return uid === undefined ? undefined : Number(uid)
 }
 

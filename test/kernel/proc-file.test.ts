@@ -58,10 +58,10 @@ describe('readProcFile()', () => {
     )
   })
 
-  test('reads bytes as they are, one character each', () => {
+  test('reads UTF-8, and bytes that are none as U+FFFD', () => {
     const path = join(directory, 'file')
-    writeFileSync(path, Uint8Array.of(0x41, 0xff, 0xc3))
-    expect(readProcFile(path)).toBe('A\u00ff\u00c3')
+    writeFileSync(path, Uint8Array.of(0x41, 0xc3, 0xb6, 0xff, 0xc3))
+    expect(readProcFile(path)).toBe('Aö\ufffd\ufffd')
   })
 })
 

@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { readProcFile } from '../../src/kernel/proc-file.ts'
+import { parseProcCgroup } from '../../src/owners/cgroup-path.ts'
 import { type CgroupTreeOptions, createCgroupTree } from '../../src/owners/cgroup-tree.ts'
 
 let root = ''
@@ -42,6 +44,26 @@ describe('refresh()', () => {
     expect(tree.resolve(statSync(`${root}/a/b`).ino)).toBe('/a/b')
     expect(tree.resolve(statSync(root).ino)).toBe('/')
     expect(tree.resolve(statSync(`${root}/cgroup.controllers`).ino)).toBeUndefined()
+  })
+
+  test('names directories of any bytes as /proc/<pid>/cgroup is read, and what is in them', () => {
+    const names = [
+      Buffer.from('größe'),
+      Buffer.from('\u2028\u009b\r日本'),
+      Buffer.from('caf\xe9 \xff', 'latin1'),
+    ]
+    for (const name of names) {
+      const { tree } = createTree()
+      const path = Buffer.concat([Buffer.from(`${root}/`), name])
+      const inside = Buffer.concat([path, Buffer.from('/in')])
+      mkdirSync(inside, { recursive: true })
+      const told = `/${name.toString()}`
+      tree.refresh([statSync(path).ino, statSync(inside).ino])
+      expect(tree.resolve(statSync(path).ino)).toBe(told)
+      expect(tree.resolve(statSync(inside).ino)).toBe(`${told}/in`)
+      writeFileSync(`${root}/cgroup`, Buffer.concat([Buffer.from('0::/'), name, Buffer.from('\n')]))
+      expect(parseProcCgroup(readProcFile(`${root}/cgroup`) ?? '')).toBe(told)
+    }
   })
 
   test('walks only for ids that it has never looked for', () => {

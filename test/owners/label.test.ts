@@ -18,6 +18,11 @@ describe('shortenLabel()', () => {
     expect(cut).toHaveLength(256)
   })
 
+  test('has no control character of C1, and keeps every letter', () => {
+    expect(shortenLabel('/a\u009b2J\u0085größe')).toBe('/a\\x9b2J\\x85größe')
+    expect(shortenLabel('\u009b'.repeat(65))).toHaveLength(256)
+  })
+
   test('keeps names apart that begin or end alike', () => {
     const names = ['a', 'b'].flatMap((end) => [
       `${'x'.repeat(300)}${end}`,

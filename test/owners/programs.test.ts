@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, opendirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createProgramFinder } from '../../src/owners/programs.ts'
+import { createProgramFinder, readProgram, readRealUid } from '../../src/owners/programs.ts'
 
 vi.mock('node:fs', async (importOriginal) => {
   const fs = await importOriginal<typeof import('node:fs')>()
@@ -146,5 +146,15 @@ test('counts the descriptors of a real process, listed in pieces', async () => {
     expect(finder.find([process.ppid, process.pid], [shareOf('mine', 2_400)])).toEqual([])
   } finally {
     for (const handle of handles) fs.closeSync(handle)
+  }
+})
+
+test('a program is called what its name says in UTF-8, and its user is not what its name says', () => {
+  for (const name of ['größe', 'a\rUid:\t0', 'a\u2028Uid:\t0']) {
+    mkdirSync(`${procfs}/7`, { recursive: true })
+    writeFileSync(`${procfs}/7/comm`, `${name}\n`)
+    writeFileSync(`${procfs}/7/status`, `Name:\t${name}\nUmask:\t0022\nUid:\t1000\t0\t0\t0\n`)
+    expect(readProgram(procfs, 7)).toEqual({ pid: 7, program: name })
+    expect(readRealUid(procfs, 7)).toBe(1000)
   }
 })
