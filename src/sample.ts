@@ -92,7 +92,7 @@ export interface Sample {
   readonly failures: readonly FailureReason[]
   readonly collectors: Snapshot['collectors']
   readonly absences: Snapshot['absences']
-  /** CPU time that the sample cost its thread, the first look at new namespaces apart. */
+  /** CPU time that the sample cost its thread, first reads of new namespaces apart as far as they fit into one budget. */
   readonly cpuSeconds: number
   /** Failed allocations, where they are recorded. */
   readonly recorded: Recorded | undefined

@@ -79,7 +79,7 @@ export function createTakeSample(
         ...nameAbsence('failures', failureWatch?.absence()),
         ...nameAbsence('buckets', buckets?.absence),
       ],
-      cpuSeconds: clocks.cpuSeconds() - cpuBefore - firstSeconds,
+      cpuSeconds: clocks.cpuSeconds() - cpuBefore - Math.min(firstSeconds, budgetSeconds),
       recorded,
       named,
       opens: listProbeOpens(list.all.values()),

@@ -168,6 +168,14 @@ describe('takeSample() of many namespaces', () => {
     expect(namespaces[1]?.state?.pools[0]?.riskRatio).toBeDefined()
   })
 
+  test('first reads cost the interval nothing up to one budget, and the rest of what they cost', async () => {
+    const { node, sample } = createNode(upTo(21))
+    expect((await sample()).cpuSeconds).toBeCloseTo(READ_SECONDS, 9)
+    node.ids = [1, ...upTo(201).map((id) => id + 1000)]
+    // 63 of them are read for 2.5 budgets of 0.1 s, and our own.
+    expect((await sample()).cpuSeconds).toBeCloseTo(64 * READ_SECONDS - 0.1, 9)
+  })
+
   test('a worker that could not list the namespaces yet does not say that nobody is there', async () => {
     const { node, sample } = createNode([1, 2])
     node.listing = new SourceError('exhausted', 'Cannot list the processes: EMFILE')

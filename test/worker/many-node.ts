@@ -115,6 +115,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
       let failures: readonly string[] = []
       let namespaces: Namespace[] = []
       let leftOut: Sample['leftOut'] = { namespaces: 0, postponed: 0 }
+      let cpuSeconds = 0
       let recorded: Sample['recorded']
       let durations: Sample['durations'] = { discover: 0, read: 0, model: 0, other: 0 }
       for (let time = 0; time < times; time++) {
@@ -123,6 +124,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
         failures = sample.failures
         leftOut = sample.leftOut
         recorded = sample.recorded
+        cpuSeconds = sample.cpuSeconds
         durations = sample.durations
         namespaces = sample.namespaces.flatMap((one) =>
           typeof one === 'string' ? (said.get(one) ?? []) : one,
@@ -133,6 +135,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
         failures,
         leftOut,
         recorded,
+        cpuSeconds,
         durations,
         namespaces,
         names: namespaces.map(({ netns }) => netns),
