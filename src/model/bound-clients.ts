@@ -1,8 +1,8 @@
 // Whether the connections in doubt look as if their clients bind before they connect, which fills the pool of bind() while the
 // kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports alone.
 
-import { type Census, PORTS } from './census.ts'
-import { increment } from './columns.ts'
+import type { Census } from './census.ts'
+import { increment, PORTS } from './columns.ts'
 import type { Ports } from './ports.ts'
 
 export interface BoundClientsInput {

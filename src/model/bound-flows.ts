@@ -3,9 +3,10 @@
 // Only these connections keep a port closed to connect(), and only until the last of them has gone
 // (docs/development/port-model.md#what-listings-do-not-tell).
 
-import { type Census, PORTS, USE } from './census.ts'
-import { createInboundTest } from './destinations.ts'
+import { type Census, USE } from './census.ts'
+import { PORTS } from './columns.ts'
 import { HOLD, KEY_WORDS } from './flows.ts'
+import { createInboundTest } from './listeners.ts'
 
 /** How a connection came to hold a port that is closed because of it. */
 export const ORIGIN = {
@@ -58,16 +59,15 @@ export function createBoundFlowsMemory(): (
   const mark = new Uint32Array(MOST_ROWS)
 
   return (census, before, atSeconds) => {
-    const keys = census.flows.keys()
-    const columns = census.flows.columns()
+    const { flows, accepted, portUse } = census
     const believed =
       before !== undefined && before.count > 0 && atSeconds - before.atSeconds <= BELIEVED_SECONDS
         ? before
         : undefined
     let count = 0
     left.fill(0)
-    const hasListeners = census.listeners.some(({ protocol }) => protocol === 'tcp')
-    if (believed === undefined && !hasListeners && !census.hasExplicitFlows) {
+    const listeners = census.listeners.filter(({ protocol }) => protocol === 'tcp')
+    if (believed === undefined && listeners.length === 0 && !census.hasExplicitFlows) {
       return { left, flows: { atSeconds, count, port: port.slice(0, 0), mark: mark.slice(0, 0) } }
     }
     head.fill(0)
@@ -80,8 +80,6 @@ export function createBoundFlowsMemory(): (
     }
     missing.set(rows)
 
-    const isMinisock = (flow: number) => columns.hold[flow] !== HOLD.live
-
     function keep(local: number, kept: number): void {
       if (count === MOST_ROWS) return
       port[count] = local
@@ -89,48 +87,61 @@ export function createBoundFlowsMemory(): (
     }
 
     /** The remembered mark of a flow that is the same connection as then; 0 where there is none. */
-    function recall(flow: number, local: number): number {
-      const hash = census.flows.hashOf(columns.destination[flow] ?? 0) & HASH_MASK
+    function recall(local: number, hash: number, minisock: boolean, explicit: boolean): number {
       for (let row = head[local] ?? 0; row > 0; row = next[row - 1] ?? 0) {
         // As a signed number, which takes no memory.
         const found = (believed?.mark[row - 1] ?? 0) | 0
         if (((found ^ hash) & HASH_MASK) !== 0) continue
-        const minisock = isMinisock(flow)
         // A live connection never follows a minisock, and the kernel lists a live explicit one as explicit.
         if ((found & MINISOCK) !== 0 && !minisock) return 0
         const origin = found & ORIGIN_MASK
-        if (origin === ORIGIN.explicit && !minisock && columns.explicit[flow] === 0) return 0
-        return hash | (minisock ? MINISOCK : 0) | origin
+        if (origin === ORIGIN.explicit && !minisock && !explicit) return 0
+        return (hash & HASH_MASK) | (minisock ? MINISOCK : 0) | origin
       }
       return 0
     }
 
-    function note(flow: number, origin: number): void {
-      const local = columns.port[flow] ?? 0
-      const known = rows[local] ?? 0
-      if (known >= MOST_PER_PORT) return
-      rows[local] = known + 1
-      const hash = census.flows.hashOf(columns.destination[flow] ?? 0) & HASH_MASK
-      keep(local, hash | (isMinisock(flow) ? MINISOCK : 0) | origin)
+    /** Keeps a flow that is remembered. Of any other the port may still have room, which is returned. */
+    function advance(local: number, hash: number, minisock: boolean, explicit: boolean): boolean {
+      const remembered = missing[local] === 0 ? 0 : recall(local, hash, minisock, explicit)
+      if (remembered === 0) return (rows[local] ?? 0) < MOST_PER_PORT
+      missing[local] = (missing[local] ?? 0) - 1
+      left[local] = (left[local] ?? 0) | (1 << (remembered & ORIGIN_MASK))
+      keep(local, remembered)
+      return false
     }
 
-    const accepted = createInboundTest(census.listeners)
-    const { portUse } = census
-    const flowCount = census.flows.flowCount()
+    function note(local: number, hash: number, minisock: boolean, origin: number): void {
+      rows[local] = (rows[local] ?? 0) + 1
+      keep(local, (hash & HASH_MASK) | (minisock ? MINISOCK : 0) | origin)
+    }
+
+    const { destination, port: ports, hold, explicit: chosen } = flows.columns()
+    const keys = flows.keys()
+    const accepts = createInboundTest(listeners)
+    const flowCount = flows.flowCount()
     for (let flow = 0; flow < flowCount; flow++) {
-      const local = columns.port[flow] ?? 0
-      const use = portUse[local] ?? 0
-      const remembered = missing[local] === 0 ? 0 : recall(flow, local)
-      if (remembered !== 0) {
-        missing[local] = (missing[local] ?? 0) - 1
-        left[local] = (left[local] ?? 0) | (1 << (remembered & ORIGIN_MASK))
-        keep(local, remembered)
-      } else if (columns.explicit[flow] === 1) {
-        note(flow, ORIGIN.explicit)
-      } else if ((use & USE.listener) !== 0 && (rows[local] ?? 0) < MOST_PER_PORT) {
-        const at = (columns.destination[flow] ?? 0) * KEY_WORDS
-        if (accepted(keys, at, local)) note(flow, ORIGIN.accepted)
+      const local = ports[flow] ?? 0
+      const to = destination[flow] ?? 0
+      const explicit = chosen[flow] === 1
+      const isListening = ((portUse[local] ?? 0) & USE.listener) !== 0
+      if (missing[local] === 0 && !explicit && !isListening) continue
+      const hash = flows.hashOf(to)
+      const minisock = hold[flow] !== HOLD.live
+      if (!advance(local, hash, minisock, explicit)) continue
+      if (explicit) note(local, hash, minisock, ORIGIN.explicit)
+      else if (isListening && accepts(keys, to * KEY_WORDS, local)) {
+        note(local, hash, minisock, ORIGIN.accepted)
       }
+    }
+    const { port: acceptedPorts, hold: acceptedHold } = accepted.columns()
+    const acceptedCount = accepted.count()
+    for (let row = 0; row < acceptedCount; row++) {
+      const local = acceptedPorts[row] ?? 0
+      if (missing[local] === 0 && (rows[local] ?? 0) === MOST_PER_PORT) continue
+      const minisock = acceptedHold[row] !== HOLD.live
+      const hash = accepted.hashOf(row)
+      if (advance(local, hash, minisock, false)) note(local, hash, minisock, ORIGIN.accepted)
     }
 
     return {

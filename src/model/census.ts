@@ -2,17 +2,19 @@
 // where one batch ends and the next begins.
 
 import { FLAG, type NetSettings, type SocketBatch, STATE, socketStates } from '../observation.ts'
+import { type AcceptedFlows, createAcceptedFlows } from './accepted-flows.ts'
 import { isIpv4 } from './addresses.ts'
-import { increment } from './columns.ts'
+import { increment, PORTS } from './columns.ts'
 import {
   createFlowTable,
   type FlowTable,
   type FlowUse,
   HOLD,
-  KEY_DEVICE,
-  KEY_REMOTE_PORT,
   KEY_WORDS,
+  type PreferOwner,
+  takeKey,
 } from './flows.ts'
+import { createInboundTest, type InboundTest, type Listener, takeListener } from './listeners.ts'
 import {
   clearOwners,
   createNumberTable,
@@ -44,20 +46,6 @@ export const USE = {
   hidden: 256,
 } as const
 
-export interface Listener {
-  readonly protocol: 'tcp' | 'udp'
-  readonly port: number
-  readonly address: readonly [number, number, number, number]
-  /** IPV6_V6ONLY: takes no IPv4 connection. */
-  readonly ipv6Only: boolean
-  /** Undefined where nothing tells owners. */
-  readonly ownerId: number | undefined
-  /** Whether the application chose the port. */
-  readonly explicit: boolean
-  /** 0 where it is unknown. */
-  readonly inode: number
-}
-
 /** Who holds what, as indexes of `table`; what is not listed here stands in the column `owner` of the flows. */
 export interface CensusOwners {
   readonly by: OwnersBy
@@ -81,7 +69,10 @@ export interface Census {
   readonly portExpirySeconds: Uint8Array
   /** False where the reader cannot tell when TIME_WAIT ends. */
   readonly expiryKnown: boolean
+  /** The connections, but for those of `accepted`. */
   readonly flows: FlowTable
+  /** Those that a listener has accepted, to whose destinations there is no other. */
+  readonly accepted: AcceptedFlows
   /** Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither. */
   readonly hasExplicitFlows: boolean
   readonly hasReclaimableFlows: boolean
@@ -98,9 +89,10 @@ type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   readonly key: Uint32Array
   readonly flow: FlowUse
   readonly tunnelPorts: ReadonlySet<number> | undefined
+  /** Of the TCP listeners so far; undefined while it has to be made anew. */
+  accepts: InboundTest | undefined
 }
 
-export const PORTS = 65536
 /** Entries of an expiry schedule: one a second of TIME_WAIT. */
 export const EXPIRY_SECONDS = TIME_WAIT_MS / 1000
 
@@ -117,7 +109,10 @@ export function createCensusTaker(
   tunnelPorts?: ReadonlySet<number> | undefined,
 ) => Census {
   const noted = owners ? createOwners() : undefined
-  const flows = createFlowTable(noted && ((left, right) => prefersOwner(noted.table, left, right)))
+  const preferOwner: PreferOwner | undefined =
+    noted && ((left, right) => prefersOwner(noted.table, left, right))
+  const flows = createFlowTable(preferOwner)
+  const accepted = createAcceptedFlows(preferOwner)
   const devices = createNumberTable()
   const portUse = new Uint16Array(PORTS)
   const portExpirySeconds = new Uint8Array(PORTS)
@@ -126,6 +121,7 @@ export function createCensusTaker(
 
   return (settings, batches, ownersBy, tunnelPorts) => {
     flows.clear()
+    accepted.clear()
     devices.clear()
     portUse.fill(0)
     portExpirySeconds.fill(0)
@@ -136,6 +132,7 @@ export function createCensusTaker(
       portExpirySeconds,
       expiryKnown: true,
       flows,
+      accepted,
       hasExplicitFlows: false,
       hasReclaimableFlows: false,
       listeners: [],
@@ -145,11 +142,13 @@ export function createCensusTaker(
       key,
       flow,
       tunnelPorts,
+      accepts: undefined,
     }
     for (const batch of batches) {
       if (batch.protocol === 'udp') countUdp(draft, batch)
       else countTcp(draft, batch)
     }
+    accepted.settle(flows)
     flows.settleFlows()
     countFlowStates(draft)
     return draft
@@ -172,13 +171,13 @@ function countUdp(draft: Draft, batch: SocketBatch): void {
     const by = isListening && draft.tunnelPorts?.has(port) ? 'kernel' : owners?.by
     const owner = owners && by && takeOwner(owners.table, by, batch, row)
     if (owners && owner) noteHolder(owners.table, owners.udpHolder, port, owner)
-    if (isListening) draft.listeners.push(listenerOf(draft, batch, row, owner))
+    if (isListening) draft.listeners.push(takeListener(batch, row, ownerIdOf(draft, owner)))
   }
 }
 
 /** The columns stand in variables: this runs once for each socket of the host. */
 function countTcp(draft: Draft, batch: SocketBatch): void {
-  const { owners, portUse, flows, flow, key, settings } = draft
+  const { owners, portUse, flows, accepted, flow, key, settings } = draft
   const { first, last } = settings.range
   const { localPort, remotePort, state: states, flags, device: devices, explicit, length } = batch
   for (let row = 0; row < length; row++) {
@@ -189,7 +188,8 @@ function countTcp(draft: Draft, batch: SocketBatch): void {
     if (state !== STATE.timeWait) bits |= USE.tcpLive
     if (state === STATE.listen) bits |= USE.listener
     else if (explicit || state === STATE.bound) bits |= USE.bound
-    portUse[port] = (portUse[port] ?? 0) | bits
+    const use = portUse[port] ?? 0
+    portUse[port] = use | bits
     const device = devices[row] ?? 0
     if (device !== 0) draft.devices.index(device)
     const owner = owners && takeOwner(owners.table, owners.by, batch, row)
@@ -199,7 +199,10 @@ function countTcp(draft: Draft, batch: SocketBatch): void {
 
     if (state === STATE.listen || state === STATE.bound || remotePort[row] === 0) {
       increment(draft.tcpStates, state)
-      if (state === STATE.listen) draft.listeners.push(listenerOf(draft, batch, row, owner))
+      if (state === STATE.listen) {
+        draft.listeners.push(takeListener(batch, row, ownerIdOf(draft, owner)))
+        draft.accepts = undefined
+      }
       continue
     }
     const minisock = ((flags[row] ?? 0) & FLAG.minisock) !== 0
@@ -210,8 +213,12 @@ function countTcp(draft: Draft, batch: SocketBatch): void {
     flow.explicit = explicit
     if (explicit) draft.hasExplicitFlows = true
     if (state === STATE.timeWait) noteTimeWait(draft, batch, row, minisock)
-    takeKey(batch, row, key)
-    flows.addFlow(flows.destination(key), port, flow)
+    const isListening = !explicit && (use & USE.listener) !== 0
+    if (isListening && isInbound(draft, batch, row)) accepted.add(batch, row, flow)
+    else {
+      takeKey(batch, row, key, 0)
+      flows.addFlow(flows.destination(key), port, flow)
+    }
   }
 }
 
@@ -229,25 +236,22 @@ function noteTimeWait(draft: Draft, batch: SocketBatch, row: number, minisock: b
 
 /** Counted at the end, because of two rows for one socket only the stronger is to count. */
 function countFlowStates(draft: Draft): void {
-  const { state } = draft.flows.columns()
-  for (let index = 0; index < draft.flows.flowCount(); index++) {
-    increment(draft.tcpStates, state[index] ?? STATE.unknown)
-  }
+  const { flows, accepted, tcpStates } = draft
+  countStates(tcpStates, flows.columns().state, flows.flowCount())
+  countStates(tcpStates, accepted.columns().state, accepted.count())
 }
 
-function takeKey(batch: SocketBatch, row: number, key: Uint32Array): void {
-  const { localAddress, remoteAddress } = batch
-  const at = row * 4
-  key[0] = localAddress[at] ?? 0
-  key[1] = localAddress[at + 1] ?? 0
-  key[2] = localAddress[at + 2] ?? 0
-  key[3] = localAddress[at + 3] ?? 0
-  key[4] = remoteAddress[at] ?? 0
-  key[5] = remoteAddress[at + 1] ?? 0
-  key[6] = remoteAddress[at + 2] ?? 0
-  key[7] = remoteAddress[at + 3] ?? 0
-  key[KEY_REMOTE_PORT] = batch.remotePort[row] ?? 0
-  key[KEY_DEVICE] = batch.device[row] ?? 0
+/**
+ * Whether one of the listeners so far has accepted it. The kernel lists listeners before connections: if it did not, some that
+ * were accepted would stand among the others, where the accounts tell them apart as well.
+ */
+function isInbound(draft: Draft, { localAddress, localPort }: SocketBatch, row: number): boolean {
+  draft.accepts ??= createInboundTest(draft.listeners.filter(({ protocol }) => protocol === 'tcp'))
+  return draft.accepts(localAddress, row * 4, localPort[row] ?? 0)
+}
+
+function countStates(counts: Uint32Array, states: Uint8Array, rows: number): void {
+  for (let row = 0; row < rows; row++) increment(counts, states[row] ?? STATE.unknown)
 }
 
 /**
@@ -258,22 +262,8 @@ function collidesWithIpv4(batch: SocketBatch, row: number): boolean {
   return ((batch.flags[row] ?? 0) & FLAG.ipv6Only) === 0 || isIpv4(batch.localAddress, row * 4)
 }
 
-function listenerOf(
-  { owners }: Draft,
-  batch: SocketBatch,
-  row: number,
-  owner: number | undefined,
-): Listener {
-  const words = batch.localAddress.subarray(row * 4, row * 4 + 4)
-  return {
-    protocol: batch.protocol,
-    port: batch.localPort[row] ?? 0,
-    address: [words[0] ?? 0, words[1] ?? 0, words[2] ?? 0, words[3] ?? 0],
-    ipv6Only: ((batch.flags[row] ?? 0) & FLAG.ipv6Only) !== 0,
-    ownerId: owner === undefined ? undefined : owners?.table.value(owner),
-    explicit: batch.explicit,
-    inode: batch.inode[row] ?? 0,
-  }
+function ownerIdOf({ owners }: Draft, owner: number | undefined): number | undefined {
+  return owner === undefined ? undefined : owners?.table.value(owner)
 }
 
 function createOwners(): Omit<CensusOwners, 'by'> {

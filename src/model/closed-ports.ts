@@ -5,8 +5,8 @@ import type { NamespaceReading, NetSettings } from '../observation.ts'
 import type { Destination } from '../snapshot.ts'
 import { lookBound } from './bound-clients.ts'
 import { type BoundFlows, createBoundFlowsMemory, ORIGIN } from './bound-flows.ts'
-import { type Census, type Listener, PORTS, USE } from './census.ts'
-import { highestOf } from './columns.ts'
+import { type Census, USE } from './census.ts'
+import { highestOf, PORTS } from './columns.ts'
 import { accountDestinations, type DestinationColumns, rememberListeners } from './destinations.ts'
 import {
   estimateHidden,
@@ -17,6 +17,7 @@ import {
   type PortTests,
   presumeClosed,
 } from './hidden-ports.ts'
+import type { Listener } from './listeners.ts'
 import { advanceParity, type ParityMemory, settleDoubt } from './parity.ts'
 import { BLOCKING, countPorts, type Ports } from './ports.ts'
 import { applyRefusals, type RefusalMemory } from './refusals.ts'

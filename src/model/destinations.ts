@@ -1,11 +1,10 @@
 // Pool 1 of docs/development/port-model.md#the-model: census and ports -> what each destination has taken of the ports
 // open to connect().
 
-import { isIpv4, V4_MAPPED } from './addresses.ts'
-import { type Census, type Listener, PORTS } from './census.ts'
-import { increment } from './columns.ts'
+import type { Census } from './census.ts'
+import { increment, PORTS } from './columns.ts'
 import { copyKey, type FlowTable, HOLD, KEY_DEVICE, KEY_WORDS } from './flows.ts'
-import { createKeyTable } from './key-table.ts'
+import { createInboundTest, type Listener } from './listeners.ts'
 import { BLOCKING, type Ports } from './ports.ts'
 
 /** Row i of every column is destination i of the census' flow table. */
@@ -68,7 +67,7 @@ export function accountDestinations(
   const takenLive = new Uint32Array(total)
   const reclaimable = new Uint32Array(total)
   const seen = new Uint8Array(total)
-  let inboundFlows = 0
+  let inboundFlows = census.accepted.count()
   let count = 0
 
   const { findFlow } = flows
@@ -158,58 +157,6 @@ export function rememberListeners(
 
 function nameListener({ port, address, ipv6Only }: Listener): string {
   return `${port} ${address.join()} ${ipv6Only}`
-}
-
-/** Which connections the listeners of a port accept: all, those of one family, or those to an address of `exact`. */
-const ACCEPTS = { all: 1, ipv6: 2, ipv4: 4, exact: 8 } as const
-/** Words of an address and its port. */
-const LISTENER_WORDS = 5
-
-/** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
-export function createInboundTest(
-  listeners: readonly Listener[],
-): (keys: Uint32Array, at: number, port: number) => boolean {
-  if (listeners.length === 0) return () => false
-  const accepting = new Uint8Array(PORTS)
-  const exact = createKeyTable(LISTENER_WORDS, sameListener)
-  const key = new Uint32Array(LISTENER_WORDS)
-  /** 1 + the index of the first listener on an address of the port: mostly there is no other. */
-  const firstExact = new Uint16Array(PORTS)
-  for (const { port, address, ipv6Only } of listeners) {
-    const kind = acceptedBy(address, ipv6Only)
-    accepting[port] = (accepting[port] ?? 0) | kind
-    if (kind !== ACCEPTS.exact) continue
-    key.set(address)
-    key[4] = port
-    const index = exact.index(key)
-    if (index + 1 < PORTS && firstExact[port] === 0) firstExact[port] = index + 1
-  }
-  return (keys, at, port) => {
-    const kinds = accepting[port] ?? 0
-    if (kinds === 0) return false
-    if ((kinds & (ACCEPTS.all | (isIpv4(keys, at) ? ACCEPTS.ipv4 : ACCEPTS.ipv6))) !== 0)
-      return true
-    if ((kinds & ACCEPTS.exact) === 0) return false
-    for (let word = 0; word < 4; word++) key[word] = keys[at + word] ?? 0
-    key[4] = port
-    const first = (firstExact[port] ?? 0) - 1
-    const isFirst = first >= 0 && sameListener(exact.keys(), first * LISTENER_WORDS, key, 0)
-    return isFirst || exact.find(key) >= 0
-  }
-}
-
-function acceptedBy(address: Listener['address'], ipv6Only: boolean): number {
-  const [word0, word1, word2, word3] = address
-  if (word0 !== 0 || word1 !== 0 || word3 !== 0) return ACCEPTS.exact
-  if (word2 === 0) return ipv6Only ? ACCEPTS.ipv6 : ACCEPTS.all
-  return word2 === V4_MAPPED ? ACCEPTS.ipv4 : ACCEPTS.exact
-}
-
-function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
-  for (let word = 0; word < LISTENER_WORDS; word++) {
-    if (left[at + word] !== right[from + word]) return false
-  }
-  return true
 }
 
 /** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */

@@ -3,6 +3,7 @@
 // a table lists it once.
 // Open addressing over typed arrays: 100,000 sockets make no object.
 
+import type { SocketBatch } from '../observation.ts'
 import { createKeyTable } from './key-table.ts'
 import { createSeededHash, createSeededPortHash } from './seeded-hash.ts'
 
@@ -74,14 +75,14 @@ export interface FlowColumns {
 /** Whether of two owners that one flow was listed with the first counts; any order, as long as it is a total one. */
 export type PreferOwner = (owner: number, other: number) => boolean
 
-const INITIAL_ROWS = 1024
+export const INITIAL_ROWS = 1024
 /** Slots a row, as in a key table. */
-const SLOTS_PER_ROW = 2
+export const SLOTS_PER_ROW = 2
 /** Destinations that are found again without their hash: a host has few, and its rows name them in any order. */
 const RECENT = 1024
 
 /** One for the whole process, so that what is remembered of a destination by its hash can be found again. */
-const hashKey = createSeededHash(KEY_WORDS)
+export const hashKey = createSeededHash(KEY_WORDS)
 
 /** Creates a table, which holds owners if it is told which of two to prefer. */
 export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
@@ -117,24 +118,6 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
     return index
   }
 
-  function growFlows(): void {
-    const grown = createColumns(columns.port.length * 2, owned)
-    grown.destination.set(columns.destination)
-    grown.port.set(columns.port)
-    grown.hold.set(columns.hold)
-    grown.state.set(columns.state)
-    grown.expirySeconds.set(columns.expirySeconds)
-    grown.explicit.set(columns.explicit)
-    grown.owner.set(columns.owner)
-    columns = grown
-  }
-
-  function isStronger(row: number, found: number): boolean {
-    const difference = strengthAt(columns, row) - strengthAt(columns, found)
-    if (difference !== 0 || preferOwner === undefined) return difference > 0
-    return preferOwner(columns.owner[row] ?? 0, columns.owner[found] ?? 0)
-  }
-
   return {
     clear() {
       destinations.clear()
@@ -150,7 +133,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
       columns.port[index] = port
       setUse(columns, index, use)
       if (owned) columns.owner[index] = use.owner
-      if (flows === columns.port.length) growFlows()
+      if (flows === columns.port.length) columns = growColumns(columns)
     },
     settleFlows() {
       const { length } = columns.port
@@ -167,7 +150,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
         if (found < 0) {
           if (flows < row) copyFlow(columns, flows, row)
           flowSlots[slot] = ++flows
-        } else if (isStronger(row, found)) copyFlow(columns, found, row)
+        } else if (isStronger(columns, row, found, preferOwner)) copyFlow(columns, found, row)
       }
     },
     findFlow: (destination, port) => (flowSlots[flowSlot(destination, port)] ?? 0) - 1,
@@ -177,7 +160,8 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
   }
 }
 
-function createColumns(rows: number, owned: boolean): FlowColumns {
+/** Creates columns of so many rows, with owners or without. */
+export function createColumns(rows: number, owned: boolean): FlowColumns {
   return {
     destination: new Uint32Array(rows),
     port: new Uint16Array(rows),
@@ -189,6 +173,31 @@ function createColumns(rows: number, owned: boolean): FlowColumns {
   }
 }
 
+/** Returns columns of twice as many rows, which begin with those that there are. */
+export function growColumns(columns: FlowColumns): FlowColumns {
+  const grown = createColumns(columns.port.length * 2, columns.owner.length > 0)
+  grown.destination.set(columns.destination)
+  grown.port.set(columns.port)
+  grown.hold.set(columns.hold)
+  grown.state.set(columns.state)
+  grown.expirySeconds.set(columns.expirySeconds)
+  grown.explicit.set(columns.explicit)
+  grown.owner.set(columns.owner)
+  return grown
+}
+
+/** Whether of two rows of one flow the first counts. */
+export function isStronger(
+  columns: FlowColumns,
+  row: number,
+  found: number,
+  preferOwner: PreferOwner | undefined,
+): boolean {
+  const difference = strengthAt(columns, row) - strengthAt(columns, found)
+  if (difference !== 0 || preferOwner === undefined) return difference > 0
+  return preferOwner(columns.owner[row] ?? 0, columns.owner[found] ?? 0)
+}
+
 /** A total order, so that the same rows in another order give the same flow. */
 function strengthAt(columns: FlowColumns, index: number): number {
   const hold = columns.hold[index] ?? 0
@@ -196,7 +205,8 @@ function strengthAt(columns: FlowColumns, index: number): number {
   return (hold << 16) | ((columns.expirySeconds[index] ?? 0) << 8) | state
 }
 
-function copyFlow(columns: FlowColumns, to: number, from: number): void {
+/** Copies a row onto another. */
+export function copyFlow(columns: FlowColumns, to: number, from: number): void {
   columns.destination[to] = columns.destination[from] ?? 0
   columns.port[to] = columns.port[from] ?? 0
   columns.hold[to] = columns.hold[from] ?? 0
@@ -206,11 +216,28 @@ function copyFlow(columns: FlowColumns, to: number, from: number): void {
   if (columns.owner.length > 0) columns.owner[to] = columns.owner[from] ?? 0
 }
 
-function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
+/** Notes in a row how the flow uses its port, but for its owner. */
+export function setUse(columns: FlowColumns, index: number, use: FlowUse): void {
   columns.hold[index] = use.hold
   columns.state[index] = use.state
   columns.expirySeconds[index] = use.expirySeconds
   columns.explicit[index] = use.explicit ? 1 : 0
+}
+
+/** Writes the key of a row's destination to `key`, from the word `at` on. */
+export function takeKey(batch: SocketBatch, row: number, key: Uint32Array, at: number): void {
+  const { localAddress, remoteAddress } = batch
+  const from = row * 4
+  key[at] = localAddress[from] ?? 0
+  key[at + 1] = localAddress[from + 1] ?? 0
+  key[at + 2] = localAddress[from + 2] ?? 0
+  key[at + 3] = localAddress[from + 3] ?? 0
+  key[at + 4] = remoteAddress[from] ?? 0
+  key[at + 5] = remoteAddress[from + 1] ?? 0
+  key[at + 6] = remoteAddress[from + 2] ?? 0
+  key[at + 7] = remoteAddress[from + 3] ?? 0
+  key[at + KEY_REMOTE_PORT] = batch.remotePort[row] ?? 0
+  key[at + KEY_DEVICE] = batch.device[row] ?? 0
 }
 
 /** Copies the key of a destination, KEY_WORDS words: what the table holds itself is overwritten by the next sample. */
@@ -224,8 +251,8 @@ function mixKey(key: Uint32Array): number {
   return (Math.imul(mixed, 0x9e3779b1) >>> 16) % RECENT
 }
 
-/** What differs most often comes first. */
-function sameKey(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
+/** Compares the keys of two destinations. What differs most often comes first. */
+export function sameKey(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
   return (
     left[at + 7] === right[from + 7] &&
     left[at + 8] === right[from + 8] &&

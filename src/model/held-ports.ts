@@ -2,7 +2,8 @@
 
 import { STATE } from '../observation.ts'
 import { type Holder, holders, type PoolName } from '../snapshot-pools.ts'
-import { type Census, PORTS, USE } from './census.ts'
+import { type Census, USE } from './census.ts'
+import { PORTS } from './columns.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { type FlowColumns, HOLD } from './flows.ts'
 import { FIXED, OWNERLESS } from './owners/ids.ts'

@@ -2,8 +2,8 @@
 // (docs/development/port-model.md#the-model).
 
 import type { NetSettings } from '../observation.ts'
-import { type Census, EXPIRY_SECONDS, PORTS, USE } from './census.ts'
-import { increment } from './columns.ts'
+import { type Census, EXPIRY_SECONDS, USE } from './census.ts'
+import { increment, PORTS } from './columns.ts'
 
 /** What a pool has left that knows no destination: bind(0), and UDP altogether. */
 export interface BindPorts {

@@ -8,9 +8,10 @@ import type {
   ProtocolUse,
   Settings,
 } from '../snapshot.ts'
-import type { Census, Listener } from './census.ts'
+import type { Census } from './census.ts'
 import { sumOf } from './columns.ts'
 import type { DestinationColumns } from './destinations.ts'
+import type { Listener } from './listeners.ts'
 import { outclaims, UNKNOWN_ID } from './owners/ids.ts'
 import { nameListener } from './owners/owners.ts'
 import type { NameOwner } from './owners/rows.ts'

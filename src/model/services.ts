@@ -2,7 +2,7 @@
 // A resolver chooses random UDP ports by itself, and a server of passive FTP or a test run listens on TCP ports for seconds.
 // They look the same and are gone soon. A port that bind(0) gave is none that somebody relies on.
 
-import type { Listener } from './census.ts'
+import type { Listener } from './listeners.ts'
 
 interface Seen {
   readonly inode: number

@@ -1,9 +1,9 @@
 // Probe steps of tables whose keys somebody has chosen, counted by the hashes that the table has given them.
 
 import { describe, expect, test } from 'vitest'
-import { createInboundTest } from '../../src/model/destinations.ts'
 import { KEY_WORDS } from '../../src/model/flows.ts'
 import { createKeyTable } from '../../src/model/key-table.ts'
+import { createInboundTest } from '../../src/model/listeners.ts'
 import { createNumberTable } from '../../src/model/owners/ids.ts'
 
 const KEYS = 12_000

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Listener } from '../../src/model/census.ts'
+import type { Listener } from '../../src/model/listeners.ts'
 import { advanceServices, type Services } from '../../src/model/services.ts'
 
 interface Socket {

@@ -1,9 +1,10 @@
 // Who holds the ports of one namespace: memory x census -> rows, and the memory for the next sample.
 
 import type { OwnerName, OwnerRow } from '../../snapshot.ts'
-import type { Census, CensusOwners, Listener } from '../census.ts'
+import type { Census, CensusOwners } from '../census.ts'
 import type { DestinationColumns } from '../destinations.ts'
 import { type FlowTable, KEY_WORDS } from '../flows.ts'
+import type { Listener } from '../listeners.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
 import { claimOn, KERNEL_ID, OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'

@@ -1,6 +1,8 @@
 // Which owner each used port counts for: census, ports and what is remembered -> ports by owner id, for each protocol.
 
-import { type Census, type CensusOwners, type Listener, PORTS, USE } from '../census.ts'
+import { type Census, type CensusOwners, USE } from '../census.ts'
+import { PORTS } from '../columns.ts'
+import type { Listener } from '../listeners.ts'
 import type { Ports } from '../ports.ts'
 import { shareOut } from '../share-out.ts'
 import { claimOn, FIXED, hashNumber, OWNERLESS, OWNERLESS_ID, outclaims } from './ids.ts'
