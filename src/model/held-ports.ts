@@ -152,20 +152,22 @@ function rankFlow({ rank, owner }: Ranking, columns: FlowColumns, flow: number):
 /** The ports that connect() cannot have: closed to all, then those that the worst destination has taken. */
 function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held {
   const tally = createTally(context)
-  const { census, ports } = context
+  const { census, ports, firstPort, lastPort } = context
+  const { portUse } = census
   // Where connections close no port, none of them can own one that is closed.
   const connected = ports.blockedByBound > 0 ? all : undefined
   let blocked = ports.blockedByListener + ports.blockedByBound
-  for (let port = context.firstPort; blocked > 0 && port <= context.lastPort; port++) {
-    const use = census.portUse[port] ?? 0
-    if ((use & BLOCKING) === 0 || !isCounted(context, port)) continue
+  for (let port = firstPort; blocked > 0 && port <= lastPort; port++) {
+    const use = portUse[port] ?? 0
+    if ((use & BLOCKING) === 0 || !isCounted(ports, port)) continue
     blocked--
     addBlocked(tally, context, port, connected)
   }
   if (context.worst < 0) return renderTally(tally)
-  for (let port = context.firstPort; port <= context.lastPort; port++) {
-    if (worst.rank[port] === NO_RANK || !isCounted(context, port)) continue
-    if (((census.portUse[port] ?? 0) & BLOCKING) === 0) addFlow(tally, worst, port, false)
+  const { rank } = worst
+  for (let port = firstPort; port <= lastPort; port++) {
+    if (rank[port] === NO_RANK || ((portUse[port] ?? 0) & BLOCKING) !== 0) continue
+    if (isCounted(ports, port)) addFlow(tally, worst, port, false)
   }
   return renderTally(tally)
 }
@@ -174,11 +176,12 @@ function countConnect(context: HeldContext, all: Ranking, worst: Ranking): Held 
 function countBind(context: HeldContext, all: Ranking): Held {
   const tally = createTally(context)
   const { census, ports, firstPort, lastPort, ipv6, boundInDoubt } = context
+  const { portUse } = census
   const collision = ipv6 ? USE.tcp : USE.tcpIpv4
   let left = ports.tcp.capacity - ports.tcp.available
   for (let port = firstPort; left > 0 && port <= lastPort; port++) {
-    const use = census.portUse[port] ?? 0
-    if ((use & collision) === 0 || !isCounted(context, port)) continue
+    const use = portUse[port] ?? 0
+    if ((use & collision) === 0 || !isCounted(ports, port)) continue
     left--
     if ((use & BLOCKING) !== 0) addBlocked(tally, context, port, all)
     else if (all.rank[port] === NO_RANK) add(tally, code.other, groupCode.open, OWNERLESS)
@@ -190,11 +193,13 @@ function countBind(context: HeldContext, all: Ranking): Held {
 function countUdp(context: HeldContext): Held {
   const { census, ports, firstPort, lastPort, ipv6 } = context
   const tally = createTally(context)
+  const { portUse } = census
+  const { usable } = ports
   const collision = ipv6 ? USE.udp : USE.udpIpv4
   let left = ports.udp.live
   for (let port = firstPort; left > 0 && port <= lastPort; port++) {
-    const use = census.portUse[port] ?? 0
-    if ((use & collision) === 0 || ports.usable[port] === 0) continue
+    const use = portUse[port] ?? 0
+    if ((use & collision) === 0 || usable[port] === 0) continue
     left--
     const holder = (use & USE.udpConnected) === 0 ? code.bound : code.established
     add(tally, holder, groupCode.udp, holderOf(census.owners?.udpHolder, port))
@@ -231,8 +236,8 @@ function holderOf(column: Uint32Array | undefined, port: number): number {
   return (column?.[port] ?? OWNERLESS) & ~FIXED
 }
 
-function isCounted({ ports }: HeldContext, port: number): boolean {
-  return ports.usable[port] !== 0 && port !== ports.neverVisited
+function isCounted({ usable, neverVisited }: Ports, port: number): boolean {
+  return usable[port] !== 0 && port !== neverVisited
 }
 
 function add({ holders, groups, owners }: Tally, holder: number, group: number, owner: number) {

@@ -68,11 +68,11 @@ export function createInboundTest(listeners: readonly Listener[]): InboundTest {
     if ((kinds & (ACCEPTS.all | (isIpv4(keys, at) ? ACCEPTS.ipv4 : ACCEPTS.ipv6))) !== 0)
       return true
     if ((kinds & ACCEPTS.exact) === 0) return false
+    const first = (firstExact[port] ?? 0) - 1
+    if (first >= 0 && sameAddress(exact.keys(), first * LISTENER_WORDS, keys, at)) return true
     for (let word = 0; word < 4; word++) key[word] = keys[at + word] ?? 0
     key[4] = port
-    const first = (firstExact[port] ?? 0) - 1
-    const isFirst = first >= 0 && sameListener(exact.keys(), first * LISTENER_WORDS, key, 0)
-    return isFirst || exact.find(key) >= 0
+    return exact.find(key) >= 0
   }
 }
 
@@ -84,8 +84,15 @@ function acceptedBy(address: Listener['address'], ipv6Only: boolean): number {
 }
 
 function sameListener(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
-  for (let word = 0; word < LISTENER_WORDS; word++) {
-    if (left[at + word] !== right[from + word]) return false
-  }
-  return true
+  return sameAddress(left, at, right, from) && left[at + 4] === right[from + 4]
+}
+
+/** What differs most often comes first. */
+function sameAddress(left: Uint32Array, at: number, right: Uint32Array, from: number): boolean {
+  return (
+    left[at + 3] === right[from + 3] &&
+    left[at + 2] === right[from + 2] &&
+    left[at + 1] === right[from + 1] &&
+    left[at] === right[from]
+  )
 }
