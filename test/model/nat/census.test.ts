@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { renderAddress, renderEndpoint } from '../../../src/model/addresses.ts'
+import { renderAddress, renderEndpoint, renderIpv4 } from '../../../src/model/addresses.ts'
 import { HOLD, KEY_WORDS } from '../../../src/model/flows.ts'
 import { createNatCensusTaker, type NatCensus } from '../../../src/model/nat/census.ts'
 import type { NatReading } from '../../../src/observation.ts'
@@ -59,6 +59,58 @@ describe('the census of a NAT', () => {
         ),
       ),
     ).toEqual([`${NAT} ${SERVER} 40000 live`, `${NAT} ${SERVER} 40007 live`])
+  })
+
+  test('asks for the connections of its addresses in either direction, where the kernel filters', () => {
+    const own = { client: `${NAT}:40007`, answers: '198.51.100.20:443', nat: `${NAT}:40007` }
+    const incoming = { client: SERVER, answers: `${NAT}:40500`, nat: SERVER }
+    const asked: string[] = []
+    const census = take({
+      ...readingOf([through('10.0.0.5:4000', 40_000)]),
+      others: (direction, addresses) => {
+        asked.push(`${direction} ${addresses.map(renderIpv4).join()}`)
+        return batchesOf([direction === 'reply' ? own : incoming])
+      },
+    })
+    expect(asked).toEqual([`reply ${NAT}`, `original ${NAT}`])
+    expect(listTaken(census)).toEqual([
+      `${NAT} 198.51.100.20:443 40007 live`,
+      `${NAT} ${SERVER} 40000 live`,
+      `${NAT} ${SERVER} 40500 live`,
+    ])
+  })
+
+  test('knows 4,096 addresses, those of its own connections included, and refuses more', () => {
+    const addresses = (count: number, from = 0) =>
+      Array.from({ length: count }, (_, at) => renderIpv4(addressOf('198.18.0.0') + from + at))
+    const theirs = (hosts: readonly string[]) =>
+      hosts.map((host) => ({ client: '10.0.0.5:4000', answers: SERVER, nat: `${host}:40000` }))
+    const own = (hosts: readonly string[]) =>
+      hosts.map((host) => ({ client: `${host}:1`, answers: SERVER, nat: `${host}:40000` }))
+    const ownTranslated = (hosts: readonly string[]) =>
+      own(hosts).map((entry) => ({ ...entry, sourceNat: true }))
+    const count = (entries: readonly Entry[], rules: NatReading['rules'] = []) =>
+      take(readingOf(entries, { rules })).addresses.length
+    const refusal = expect.objectContaining({
+      reason: 'unsupported',
+      message: 'Cannot tell the NAT pools apart: there are more than 4096 NAT addresses',
+    })
+    expect(count(theirs(addresses(4096)))).toBe(4096)
+    expect(() => count(theirs(addresses(4097)))).toThrow(refusal)
+    expect(() => count(ownTranslated(addresses(4097)))).toThrow(refusal)
+    const half = [...theirs(addresses(2048)), ...ownTranslated(addresses(2049, 2048))]
+    const masquerade = [{ protocol: undefined, addresses: undefined, ports: undefined }]
+    expect(count(half)).toBe(2048)
+    expect(count(half.slice(1), masquerade)).toBe(4096)
+    expect(() => count(half, masquerade)).toThrow(refusal)
+  })
+
+  test('gives a port that was listed of two clients to the lower address, whatever the order', () => {
+    const entries = ['10.0.0.4', '10.0.0.5'].map((host) => through(`${host}:4000`, 40_000))
+    for (const order of [entries, entries.toReversed()]) {
+      const { flows, clients } = take(readingOf(order))
+      expect(renderIpv4(clients.value(flows.tcp.columns().owner[0] ?? -1))).toBe('10.0.0.4')
+    }
   })
 
   test('finds a NAT that translates its own connections alone, where a rule does it', () => {

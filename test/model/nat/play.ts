@@ -1,5 +1,6 @@
 // Listings for tests of the NAT model, played one after another, and what the last of them said.
 
+import type { NameClient } from '../../../src/model/nat/clients.ts'
 import { createNatStep, type NatModelState } from '../../../src/model/nat/step.ts'
 import type { NatReading } from '../../../src/observation.ts'
 import type { NatState } from '../../../src/snapshot.ts'
@@ -34,7 +35,15 @@ export function shuffle(size: number): number[] {
   return order
 }
 
-export function play(readings: readonly NatReading[], changes: Partial<typeof options> = {}) {
+/** By default one address has a name. */
+const nameOne: NameClient = (address) =>
+  address === '10.0.0.1' ? { owner: 'shop/cart', ownerKind: 'pod' } : undefined
+
+export function play(
+  readings: readonly NatReading[],
+  changes: Partial<typeof options> = {},
+  nameClient = nameOne,
+) {
   const step = createNatStep({ ...options, ...changes })
   let state: NatModelState | undefined
   let nat: NatState | undefined
@@ -42,8 +51,7 @@ export function play(readings: readonly NatReading[], changes: Partial<typeof op
     const learned = step(state, reading, {
       atSeconds: 5 * at,
       unixSeconds: 1_700_000_000 + 5 * at,
-      nameClient: (address) =>
-        address === '10.0.0.1' ? { owner: 'shop/cart', ownerKind: 'pod' } : undefined,
+      nameClient,
     })
     state = learned?.state
     nat = learned?.nat

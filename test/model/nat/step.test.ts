@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { NatReading } from '../../../src/observation.ts'
 import { addressOf, type Entry, readingOf } from './conntrack.ts'
-import { connect, HUNDRED, NAT, play, poolOf, SERVER, shuffle } from './play.ts'
+import { connect, HUNDRED, NAT, play, poolOf, SERVER } from './play.ts'
 
 describe('the NAT of a namespace', () => {
   test('says nothing where nothing is translated', () => {
@@ -68,51 +68,6 @@ describe('the NAT of a namespace', () => {
     expect(poolOf(nat)?.worstDestination?.destination).toBe(SERVER)
   })
 
-  test('has the values of the worst destination, though another was named before', () => {
-    const rules = [
-      { protocol: undefined, addresses: undefined, ports: { first: 10_000, last: 11_999 } },
-    ]
-    const order = shuffle(2000)
-    const fill = (answers: string, count: number) =>
-      order.slice(0, count).flatMap((port) => connect(1, { from: 10_000 + port, answers }))
-    const [first, second] = ['198.51.100.1:443', '198.51.100.2:443']
-    const playBoth = (one: number, other: number) =>
-      play([
-        readingOf(fill(first, one), { rules }),
-        readingOf([...fill(first, one), ...fill(second, other)], { rules }),
-      ])
-    const alone = play([readingOf(fill(second, 1989), { rules })])
-    expect(alone?.failureProbabilities[0]?.ratio).toBeGreaterThan(0.2)
-    const both = playBoth(1974, 1989)
-    expect(both?.failureProbabilities).toEqual(alone?.failureProbabilities)
-    expect(poolOf(both)).toMatchObject({
-      availablePorts: 11,
-      worstDestination: { destination: second },
-    })
-    // Where the two are about as likely to fail the name stays, and the values are still those of the worse.
-    expect(poolOf(playBoth(1940, 1942))).toMatchObject({
-      availablePorts: 58,
-      worstDestination: { destination: first },
-    })
-  })
-
-  test('the worst destination is the one that fails most, however many ports it has left', () => {
-    const rules = [
-      { protocol: undefined, addresses: undefined, ports: { first: 10_000, last: 10_999 } },
-    ]
-    const block = connect(900, { from: 10_000 })
-    const order = shuffle(1000).slice(0, 985)
-    const spread = order.flatMap((port) =>
-      connect(1, { from: 10_000 + port, answers: '198.51.100.10:443' }),
-    )
-    const nat = play([readingOf([...block, ...spread], { rules })])
-    expect(nat?.failureProbabilities[0]?.ratio).toBeGreaterThan(0.3)
-    expect(poolOf(nat)).toMatchObject({
-      availablePorts: 100,
-      worstDestination: { destination: SERVER },
-    })
-  })
-
   test('a small range decides over a wide one that has more ports taken', () => {
     const other = '203.0.113.8'
     const nat = play(
@@ -136,11 +91,12 @@ describe('the NAT of a namespace', () => {
   })
 
   test('ranges that --top leaves out are counted', () => {
-    const entries = [1, 2, 3].flatMap((last) =>
+    const entries = [3, 1, 2].flatMap((last) =>
       connect(1).map((entry) => ({ ...entry, nat: entry.nat.replace(NAT, `203.0.113.20${last}`) })),
     )
     const nat = play([readingOf(entries)])
-    expect(nat?.ranges).toHaveLength(4)
+    const addresses = ['203.0.113.201', '203.0.113.202']
+    expect(nat?.ranges.map(({ source }) => source)).toEqual([...addresses, ...addresses])
     expect(nat?.truncated).toMatchObject({ ephemeral_port_nat_range_info: 2 })
   })
 
@@ -171,6 +127,63 @@ describe('the NAT of a namespace', () => {
       ephemeral_port_nat_client_used_ports: 1,
       ephemeral_port_nat_range_info: 0,
     })
+  })
+
+  test('a destination without ports of its range has no row, and one without connections loses it', () => {
+    const other = connect(50, { from: 40_040, answers: '198.51.100.10:443' })
+    const outside = connect(5, { from: 50_000, answers: '198.51.100.11:443' })
+    const nat = play([
+      readingOf([...connect(40), ...other, ...outside], { rules: HUNDRED }),
+      readingOf([...other, ...outside], { rules: HUNDRED }),
+    ])
+    expect(nat?.destinations).toEqual([
+      { protocol: 'tcp', source: NAT, destination: '198.51.100.10:443', usedPorts: 50 },
+    ])
+    expect(nat?.truncated.ephemeral_port_nat_destination_used_ports).toBe(0)
+  })
+
+  test('what has no row is counted for both protocols', () => {
+    const few = connect(7)
+    const udp = connect(7).map((entry) => ({ ...entry, protocol: 'udp' as const }))
+    const nat = play([readingOf([...few, ...udp], { rules: HUNDRED })])
+    expect(nat?.truncated.ephemeral_port_nat_destination_used_ports).toBe(2)
+    expect(nat?.pools.map(({ reclaimablePorts }) => reclaimablePorts)).toEqual([0, undefined])
+  })
+
+  test('a client keeps its row while it has few ports', () => {
+    const clientsOf = (count: number) =>
+      readingOf([...connect(60), ...connect(count, { from: 40_060, clients: 2 })], {
+        rules: HUNDRED,
+      })
+    const rows = play([clientsOf(20), clientsOf(4)])?.clients
+    expect(rows?.map(({ client, usedPorts }) => `${client} ${usedPorts}`)).toEqual([
+      '10.0.0.1 62',
+      '10.0.0.2 2',
+    ])
+  })
+
+  test('an address that translates no more has no range any more', () => {
+    const moved = connect(10).map((entry) => ({
+      ...entry,
+      nat: entry.nat.replace(NAT, '203.0.113.8'),
+    }))
+    const nat = play([readingOf(connect(10)), readingOf(moved)])
+    expect(nat?.ranges.map(({ source }) => source)).toEqual(['203.0.113.8', '203.0.113.8'])
+  })
+
+  test('the forecast sees a small range fill beside a wide one', () => {
+    const wide = connect(50, { from: 1024 }).map((entry) => ({
+      ...entry,
+      nat: entry.nat.replace(NAT, '203.0.113.8'),
+    }))
+    const rising = Array.from({ length: 12 }, (_, at) =>
+      readingOf([...wide, ...connect(20 + 4 * at)]),
+    )
+    const ranges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }] as never
+    const pool = poolOf(play(rising, { ranges }))
+    // 36 ports left at 0.8 a second.
+    expect(pool?.etaSeconds).toBeGreaterThan(30)
+    expect(pool?.etaSeconds).toBeLessThan(60)
   })
 
   test('a pool keeps its size while nothing is translated, and the forecast sees it coming', () => {
