@@ -167,6 +167,40 @@ describe('cause', () => {
     )
   })
 
+  test('takes the owners of its own destination, and those of all where bind() counts all', () => {
+    const player = createPlayer()
+    // Ports of the parity that connect() begins with.
+    const even = (count: number, first: number, part: Partial<WireSocket>) =>
+      many(count, 0, part).map((one, at) => ({ ...one, localPort: first + 2 * at }))
+    const both = (part: Partial<WireSocket>, more: Partial<WireSocket> = part) => [
+      { sockets: even(10, 40_060, { ...more, remote: [10, 0, 0, 8] }) },
+      { sockets: even(30, 40_000, part) },
+    ]
+    play(both({ cgroupId: 6 }, { cgroupId: 7 }), player)
+    const closed = play(both(timeWait), player)
+    expect(tell(closed)).toBe('churn 30: 6.service 30')
+    expect(tell(closed, 'tcp_bind')).toBe('churn 40: 6.service 30, 7.service 10')
+  })
+
+  test('is a leak of connect() where for minutes connections come and none goes', () => {
+    const player = createPlayer()
+    let state = play([], player)
+    for (let count = 1; count <= 30; count++) {
+      state = play([{ sockets: many(3 * count, 40_000) }], player)
+    }
+    expect(tell(state)).toBe('open_leak 90: 5.service 90')
+    expect(tell(state, 'tcp_bind')).toBe('many_connections 90: 5.service 90')
+  })
+
+  test('counts the connections without a device for a destination with one', () => {
+    const state = play([
+      { sockets: many(10, 40_000, { device: 3 }) },
+      { sockets: many(20, 40_010) },
+    ])
+    expect(poolOf(state, 'tcp_connect').heldPorts.established).toBe(30)
+    expect(tell(state)).toBe('many_connections 30: 5.service 30')
+  })
+
   test('changes only when another holds a tenth more', () => {
     const player = createPlayer()
     const mix = (open: number, halfClosed: number) =>

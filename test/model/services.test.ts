@@ -9,7 +9,7 @@ interface Socket {
   readonly explicit?: boolean
 }
 
-/** Samples as their time and the sockets that listen. */
+/** Samples as their time and the sockets that listen. Of UDP no dump tells who chose the port. */
 function play(
   samples: readonly (readonly [atSeconds: number, sockets: readonly Socket[]])[],
   { tcpChoiceKnown = true } = {},
@@ -17,7 +17,7 @@ function play(
   let before: Services | undefined
   return samples.map(([atSeconds, sockets]) => {
     const all = sockets.map(
-      ({ protocol = 'udp', inode = 0, explicit = true, port }): Listener => ({
+      ({ protocol = 'udp', inode = 0, explicit = protocol === 'tcp', port }): Listener => ({
         ...{ protocol, port, explicit, inode },
         ...{ address: [0, 0, 0, 0], ipv6Only: false, ownerId: undefined },
       }),

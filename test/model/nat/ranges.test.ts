@@ -44,6 +44,20 @@ describe('chooseNatRange()', () => {
         rivals: [ports(40_000, 40_099), ports(1024, 20_000)],
       },
     ],
+    ...[ports(40_000, 40_199), ports(39_900, 40_099), ports(50_000, 50_099)].map(
+      (other): [string, readonly NatRule[], object] => [
+        `two rules, one of ${other.first} to ${other.last}`,
+        [
+          { ...any, ports: other },
+          { ...any, ports: ports(40_000, 40_099) },
+        ],
+        {
+          ...ports(40_000, 40_099),
+          origin: 'smallest_rule',
+          rivals: [ports(40_000, 40_099), other],
+        },
+      ],
+    ),
     [
       'a rule whose ports a map decides',
       [{ ...any, ports: 'unknown' }],
@@ -91,6 +105,17 @@ describe('chooseNatRange()', () => {
     ],
   ])('%s', (_name, rules, expected) => {
     expect(choose(rules)).toEqual(expected)
+  })
+
+  test('of a hundred rules only the 64 with the fewest ports count', () => {
+    const sizes = Array.from({ length: 100 }, (_, at) => 100 - at)
+    const rules = sizes.map((size) => ({ ...any, ports: ports(40_000, 39_999 + size) }))
+    expect(choose(rules).rivals).toEqual(
+      sizes
+        .toReversed()
+        .slice(0, 64)
+        .map((size) => ports(40_000, 39_999 + size)),
+    )
   })
 
   test('an option wins over all rules, for its address alone', () => {
