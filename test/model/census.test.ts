@@ -11,6 +11,10 @@ const groups: Record<string, readonly number[]> = {
   '::1': [...new Array(15).fill(0), 1],
   'fd00::9': [0xfd, ...new Array(14).fill(0), 9],
   'fd00::a': [0xfd, ...new Array(14).fill(0), 10],
+  '2001:db8::': [0x20, 0x01, 0x0d, 0xb8, ...new Array(12).fill(0)],
+  '0:0:0:1::': [...new Array(7).fill(0), 1, ...new Array(8).fill(0)],
+  '::1:0:0': [...new Array(11).fill(0), 1, 0, 0, 0, 0],
+  '::ffff:0.0.0.0': [...new Array(10).fill(0), 0xff, 0xff, 0, 0, 0, 0],
   '::ffff:10.0.0.5': [...new Array(10).fill(0), 0xff, 0xff, 10, 0, 0, 5],
 }
 
@@ -41,6 +45,11 @@ describe('accountDestinations() takes a flow for inbound', () => {
     ['fd00::9', 'fd00::a', false],
     ['::1', 'fd00::9', false],
     ['::1', '10.0.0.5', false],
+    ['2001:db8::', 'fd00::9', false],
+    ['0:0:0:1::', 'fd00::9', false],
+    ['::1:0:0', '10.0.0.5', false],
+    ['::ffff:0.0.0.0', '10.0.0.5', true],
+    ['::ffff:0.0.0.0', 'fd00::9', false],
   ])('of a listener on %s at local address %s: %s', (listener, local, inbound) => {
     const { columns } = account(tcp(listen(listener), { ...connection, ...onAddress(local) }))
     expect([columns.inboundFlows, columns.count]).toEqual(inbound ? [1, 0] : [0, 1])

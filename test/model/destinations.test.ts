@@ -31,6 +31,21 @@ describe('accountDestinations() lets a destination with a device pay for its twi
     ).toEqual({ taken: [2, 1], firstHalf: [1, 0], live: [1, 0] })
   })
 
+  test('wherever the two stand in the dump', () => {
+    const plain = [on(40_001), on(40_002)]
+    expect(takenBy(...plain, on(40_000, bound(connection))).taken).toEqual([2, 3])
+  })
+
+  test('and is as much of a burden, unless it uses no port itself', () => {
+    const settings = { ...plainSettings, tcpTwReuse: 1 }
+    const plain = [on(40_001), on(40_002)]
+    const burdenOf = (socket: WireSocket) => [
+      ...account(tcp(...plain, on(40_000, bound(socket))), settings).columns.burden,
+    ]
+    expect(burdenOf(connection)).toEqual([2, 3])
+    expect(burdenOf(timeWait(1000))).toEqual([2, 0])
+  })
+
   test('but not of what its twin would let go at once', () => {
     const settings = { ...plainSettings, tcpTwReuse: 1 }
     const old = timeWait(1000)
@@ -66,6 +81,16 @@ describe('accountDestinations() counts', () => {
     )
     const { used, timeWait: waiting, taken } = columns
     expect([used[0], waiting[0], taken[0]]).toEqual([3, 1, 2])
+  })
+
+  test('no port as recyclable that a listener keeps from all', () => {
+    const listener = { ...connection, state: 10, remotePort: 0, local: [10, 9, 9, 9] }
+    const old = timeWait(1000)
+    const { columns } = account(tcp(on(40_001, old), on(40_001, listener), on(40_002, old)), {
+      ...plainSettings,
+      tcpTwReuse: 1,
+    })
+    expect(columns.reclaimable[0]).toBe(1)
   })
 
   test('nothing of reserved ports, whose destination it still knows', () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { advanceWatch, type Watch } from '../../src/model/watch.ts'
 import { createRandom } from '../bench/forecast/random.ts'
 import { connectByChance } from './connections.ts'
+import { type Ports, tableOf } from './flow-tables.ts'
 import { countPages, listMoments } from './forecast/forecast-play.ts'
 import { createLine, establish } from './step-play.ts'
 
@@ -82,5 +84,74 @@ describe('the forecast of many destinations', () => {
     expect(line.state()?.watch.biggest.length).toBeLessThanOrEqual(40)
     expect(line.state()?.watch.growing.length).toBeLessThanOrEqual(10)
     expect(line.state()?.watch.levels.live.length).toBeLessThanOrEqual(512)
+  })
+})
+
+describe('advanceWatch()', () => {
+  /** One sample after another, `gap` seconds apart: which destinations are followed, and which are left. */
+  function play(samples: readonly Ports[], gap = 5) {
+    let before: Watch | undefined
+    return samples.map((ports, at) => {
+      const { flows, columnOf } = tableOf(ports)
+      const taken = columnOf(ports)
+      const columns = { taken, takenLive: taken, used: taken, burden: taken }
+      const reading = { flows, columns, openPorts: PORTS, atSeconds: gap * at }
+      const { watch, members, left } = advanceWatch(before, reading)
+      before = watch
+      const nameOf = ({ key }: { readonly key: Uint32Array }) => key[7] ?? 0
+      return {
+        biggest: watch.biggest.map(nameOf),
+        growing: watch.growing.map(nameOf),
+        left: left.map(nameOf),
+        meanOf: (name: number) => members.find((one) => nameOf(one) === name)?.earlier?.meanPorts,
+      }
+    })
+  }
+  /** Destinations 1, 2 and so on, which take as many ports each. */
+  const crowd = (count: number, ports: number): Ports =>
+    Object.fromEntries(Array.from({ length: count }, (_, at) => [at + 1, ports]))
+
+  test('follows the twenty biggest, which stay among the first forty', () => {
+    const [first, second] = play([
+      { ...crowd(19, 100), 50: 90, 51: 80 },
+      { ...crowd(38, 100), 50: 90, 51: 80 },
+    ])
+    expect(first?.biggest).toEqual([...Array.from({ length: 19 }, (_, at) => at + 1), 50])
+    expect(second?.biggest).toContain(50)
+    expect(second?.biggest).not.toContain(51)
+  })
+
+  test.each([
+    [25, []],
+    [26, [50]],
+  ])(
+    'follows one of 10 ports that comes to %i, or not, as chance could do it: %o',
+    (to, growing) => {
+      const [, second] = play([
+        { ...crowd(45, 100), 50: 10 },
+        { ...crowd(45, 100), 50: to },
+      ])
+      expect(second?.growing).toEqual(growing)
+      expect(second?.meanOf(50)).toBe(growing.length > 0 ? 10 : undefined)
+    },
+  )
+
+  test('follows the ten that would be full first', () => {
+    const climbers = Array.from({ length: 12 }, (_, at) => [50 + at, 60 + at] as const)
+    const idle = Object.fromEntries(climbers.map(([name]) => [name, 10]))
+    const [, second] = play([
+      { ...crowd(45, 100), ...idle },
+      { ...crowd(45, 100), ...Object.fromEntries(climbers) },
+    ])
+    expect(second?.growing).toEqual([61, 60, 59, 58, 57, 56, 55, 54, 53, 52])
+  })
+
+  test('leaves one that grows no more at the third sample, and says so while it has connections', () => {
+    const steady = { ...crowd(45, 200), 50: 100 }
+    const looks = play([{ ...steady, 50: 10 }, steady, steady, steady, steady, steady], 120)
+    expect(looks.map(({ growing }) => growing)).toEqual([[], [50], [50], [50], [], []])
+    expect(looks.map(({ left }) => left)).toEqual([[], [], [], [], [50], []])
+    const gone = play([{ ...steady, 50: 10 }, steady, crowd(45, 200)], 120)
+    expect(gone[2]).toMatchObject({ growing: [], left: [] })
   })
 })
