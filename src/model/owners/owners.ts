@@ -7,7 +7,7 @@ import { type FlowTable, KEY_WORDS } from '../flows.ts'
 import type { Listener } from '../listeners.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
-import { claimOn, KERNEL_ID, OWNERLESS_ID, type OwnersBy, UNKNOWN_ID, uidOf } from './ids.ts'
+import { claimOn, KERNEL_ID, type OwnersBy, uidOf } from './ids.ts'
 import {
   advanceEnded,
   boundOwners,
@@ -181,7 +181,6 @@ function nameIds({ owners: { by }, nameOwners }: OwnersInput, ids: ReadonlySet<n
 function listIds({ table }: CensusOwners, memory: OwnerMemory): ReadonlySet<number> {
   const ids = new Set(listOwnerIds(memory))
   for (let owner = 0; owner < table.count(); owner++) ids.add(table.value(owner))
-  for (const none of [OWNERLESS_ID, UNKNOWN_ID]) ids.delete(none)
   return ids
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { NatReading } from '../../../src/observation.ts'
-import { type Entry, readingOf } from './conntrack.ts'
-import { connect, HUNDRED, play, poolOf, SERVER, shuffle } from './play.ts'
+import { addressOf, type Entry, readingOf } from './conntrack.ts'
+import { connect, HUNDRED, NAT, play, poolOf, SERVER, shuffle } from './play.ts'
 
 describe('the worst destination of a NAT pool', () => {
   test('has the values of the worst destination, though another was named before', () => {
@@ -104,5 +104,48 @@ describe('the worst destination of a NAT pool', () => {
       availablePorts: 560,
       worstDestination: { destination: SERVER },
     })
+  })
+})
+
+describe('the rows of a NAT pool', () => {
+  const ranges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }]
+  const wide = (count: number) =>
+    connect(count, { from: 1024, answers: '198.51.100.10:443' }).map((entry) => ({
+      ...entry,
+      nat: entry.nat.replace(NAT, '203.0.113.8'),
+    }))
+  const rowsOf = (entries: readonly Entry[], changes: object = { ranges }) =>
+    play([readingOf(entries)], changes)?.destinations.map(
+      ({ destination, usedPorts }) => `${destination} ${usedPorts}`,
+    )
+
+  test('begin with what takes the largest share of its own range', () => {
+    const rows = [`${SERVER} 50`, '198.51.100.10:443 700']
+    expect(rowsOf([...wide(700), ...connect(50)])).toEqual(rows)
+    expect(rowsOf([...wide(700), ...connect(50)], { ranges, top: 1 })).toEqual([
+      `${SERVER} 50`,
+      'other 700',
+    ])
+  })
+
+  test('leave out what is small in proportion, and what has fewer than eight ports', () => {
+    expect(rowsOf([...wide(100), ...connect(50)])).toEqual([`${SERVER} 50`, 'other 100'])
+    expect(rowsOf(connect(7))).toEqual(['other 7'])
+    expect(rowsOf([...connect(8), ...wide(1)])).toEqual([`${SERVER} 8`, 'other 1'])
+  })
+
+  test('go by the ports that are taken for good', () => {
+    const closed = connect(40, { from: 40_030, evictable: true, answers: '198.51.100.10:443' })
+    const open = connect(30, { answers: '198.51.100.10:443' })
+    expect(rowsOf([...closed, ...open, ...connect(60)], { ranges, top: 1 })).toEqual([
+      `${SERVER} 60`,
+      'other 70',
+    ])
+  })
+
+  test('warn of no failure where all that is closed may be evicted', () => {
+    const nat = play([readingOf(connect(100, { evictable: true }))], { ranges })
+    expect(poolOf(nat)?.availablePorts).toBe(100)
+    expect(nat?.failureProbabilities[0]?.ratio).toBeLessThan(0.001)
   })
 })

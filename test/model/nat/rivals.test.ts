@@ -57,6 +57,40 @@ describe('the range of a destination', () => {
       expect(poolOf(kept)).toMatchObject({ capacityPorts: 30, availablePorts: 0 })
     })
 
+    test.each([
+      [12, 60, 100],
+      [24, 60, 30],
+      [15, 50, 30],
+    ])('of closed connections alone, %i and %i, the range has %i ports', (few, many, size) => {
+      const rules = [of(40_000, 40_029), of(50_000, 50_099)]
+      const closed = [...connect(few), ...connect(many, { from: 50_000 })]
+      const nat = play([
+        readingOf(
+          closed.map((one) => ({ ...one, evictable: true })),
+          { rules },
+        ),
+      ])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: size, availablePorts: size })
+    })
+
+    test('connections from low ports fill their own range within that of a rule', () => {
+      const nat = play([readingOf(connect(200, { from: 700 }), { rules: [of(550, 1023), plain] })])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 424, availablePorts: 224 })
+    })
+
+    test('each of several destinations has the range of its own ports', () => {
+      const rules = [of(40_000, 40_029), of(50_000, 50_059)]
+      const to = (last: number) => ({ answers: `198.51.100.${last}:443` })
+      const all = [
+        ...connect(30, { from: 50_000, ...to(1) }),
+        ...connect(20, to(2)),
+        ...connect(40, { from: 50_010, ...to(3) }),
+      ]
+      const nat = play([readingOf(all, { rules })], { top: 3 })
+      expect(nat?.destinations.map(({ usedPorts }) => usedPorts)).toEqual([40, 20, 30])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 60, availablePorts: 20 })
+    })
+
     test.each<[string, readonly NatRule[]]>([
       ['another with ports', [of(40_000, 40_099), of(30_000, 60_000)]],
       ['one without ports', [plain, of(40_000, 40_099)]],

@@ -118,6 +118,18 @@ describe('step() counts each used port for one owner', () => {
     expect(rowsOf(look([tcp(twice)]))).toEqual(rowsOf(look([tcp(twice.toReversed())])))
   })
 
+  test('and leaves all that is said of destinations and pools as it was', () => {
+    const settings = { ...plainSettings, tcpTwReuse: 1 }
+    const old = spread(4, { ...timeWait, expiresMs: 1000 }, 40_010)
+    const dumps = [tcp([...spread(5, connection), ...old])]
+    const [told, plain] = [true, false].map((owners) =>
+      createPlayer({ owners }).play(createReading(replayDumps(dumps), settings)),
+    )
+    expect(told?.destinations).toEqual(plain?.destinations)
+    expect(told?.pools[0]).toMatchObject({ heldPorts: plain?.pools[0]?.heldPorts })
+    expect(told?.protocols).toEqual(plain?.protocols)
+  })
+
   test('of a name, whatever the number of ids that have it', () => {
     const nameOwner = (id: number) =>
       ({ owner: id < 7 ? 'web' : 'db', ownerKind: 'container' }) as const
