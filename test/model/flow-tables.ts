@@ -7,7 +7,7 @@ export type Ports = Readonly<Record<number, number>>
 
 /** Creates the table, with the destinations in the order in which they stand in `ports`. */
 export function tableOf(ports: Ports) {
-  const flows = createFlowTable()
+  const flows = createFlowTable((owner, other) => owner < other)
   const keyOf = (name: number) => {
     const key = new Uint32Array(KEY_WORDS)
     key[7] = name
