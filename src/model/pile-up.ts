@@ -12,7 +12,7 @@ export interface OpenCount {
 
 /** What one sample leaves for the next. */
 export interface PileUp {
-  /** Oldest first, no closer together than POINT_SECONDS but for the last. */
+  /** Oldest first. From each to the next but one are POINT_SECONDS or more, but for the last. */
   readonly points: readonly OpenCount[]
   /** Undefined until enough was seen to tell. */
   readonly pilingUp: boolean | undefined

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { advancePileUp, type PileUp } from '../../src/model/pile-up.ts'
 import type { NamespaceState, PoolName } from '../../src/snapshot.ts'
 import { wireSocket } from '../support/kernel/arbitrary-sockets.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
@@ -217,56 +216,5 @@ describe('cause', () => {
     expect(mix(45, 53)).toBe('many_connections')
     expect(mix(40, 55)).toBe('close_wait')
     expect(mix(48, 50)).toBe('close_wait')
-  })
-})
-
-describe('advancePileUp()', () => {
-  /** One sample every five seconds. */
-  function follow(counts: readonly (readonly [open: number, closing: number])[]) {
-    let pileUp: PileUp | undefined
-    return counts.map(([open, closing], at) => {
-      pileUp = advancePileUp(pileUp, { atSeconds: at * 5, open, closing }, 400)
-      return pileUp.pilingUp
-    })
-  }
-  const grow = (samples: number, each: number, closing = 0) =>
-    Array.from({ length: samples }, (_, at) => [at * each, closing] as const)
-
-  test('does not know before a minute', () => {
-    expect(follow(grow(12, 5)).every((one) => one === undefined)).toBe(true)
-  })
-
-  test('finds connections that are opened and not closed, and stays with it once they are all taken', () => {
-    const full = Array.from({ length: 300 }, () => [200, 0] as const)
-    const found = follow([...grow(41, 5), ...full])
-    expect(found[20]).toBe(true)
-    expect(found.at(-1)).toBe(true)
-  })
-
-  test('forgets it once a tenth is closed', () => {
-    const closed = Array.from({ length: 40 }, () => [100, 0] as const)
-    expect(follow([...grow(41, 5), ...closed]).at(-1)).toBe(false)
-  })
-
-  test('takes neither traffic, nor a burst at the start, nor noise for a leak', () => {
-    expect(follow(grow(60, 3, 200)).at(-1)).toBe(false)
-    expect(follow([[0, 0], ...Array.from({ length: 60 }, () => [300, 0] as const)]).at(-1)).toBe(
-      false,
-    )
-    const noise = Array.from({ length: 100 }, (_, at) => [100 + (at % 7), 0] as const)
-    expect(follow(noise).at(-1)).toBe(false)
-  })
-
-  test('finds a leak that takes an hour', () => {
-    const slow = Array.from({ length: 240 }, (_, at) => [Math.floor(at / 12), 0] as const)
-    expect(follow(slow).at(-1)).toBe(true)
-  })
-
-  test('keeps no more than its window asks for', () => {
-    let pileUp: PileUp | undefined
-    for (let at = 0; at < 5000; at++) {
-      pileUp = advancePileUp(pileUp, { atSeconds: at, open: at, closing: 0 }, 5000)
-      expect(pileUp.points.length).toBeLessThan(60)
-    }
   })
 })
