@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   choosePorts,
   estimateHidden,
+  keepUnchanged,
   levelShares,
   listAmbiguousPorts,
   noteTests,
@@ -112,6 +113,15 @@ describe('noteTests()', () => {
     expect([...noted(tests, {}, 70).keys()]).toEqual([40_000, 40_001])
     expect([...noted(tests, {}, 71).keys()]).toEqual([40_001])
   })
+})
+
+test('keepUnchanged() leaves out answers of other connections, and those older than a minute', () => {
+  const told = (testedAtSeconds: number) => ({ closed: true, testedAtSeconds })
+  const tests = new Map([100, 100, 90, 89].map((seconds, port) => [port, told(seconds)]))
+  const before = new Map([0, 1, 2, 3].map((port) => [port, 7]))
+  const now = new Map([...before, [1, 8]] as const)
+  const kept = keepUnchanged(tests, { before, now, nowSeconds: 150 })
+  expect([...kept.keys()]).toEqual([0, 2])
 })
 
 describe('estimateHidden()', () => {

@@ -153,11 +153,16 @@ describe('step() tells the unknown from the ownerless', () => {
   test.each([0, 1])('with cgroup id %s: the user of a live socket, TCP or UDP', (cgroupId) => {
     const nameOwner = (id: number, by: string) =>
       by === 'user' ? ({ owner: `uid ${id}`, ownerKind: 'user' } as const) : undefined
-    const sockets = [{ ...connection, cgroupId, uid: 1000 }]
+    const sockets = [0, 1000].map((uid) => ({
+      ...{ ...connection, cgroupId, uid, localPort: 40_000 + uid / 100 },
+    }))
     const dumps = [tcp(sockets), { protocol: 'udp', explicit: false, sockets } as const]
     const state = look(dumps, {}, { nameOwner })
-    expect(rowsOf(state)).toEqual(['tcp uid 1000 1', 'udp uid 1000 1'])
-    expect(rowsOf(look([tcp(sockets)]))).toEqual(['tcp *unknown 1'])
+    expect(rowsOf(state)).toEqual([
+      ...['tcp uid 0 1', 'tcp uid 1000 1'],
+      ...['udp uid 0 1', 'udp uid 1000 1'],
+    ])
+    expect(rowsOf(look([tcp(sockets.slice(1))]))).toEqual(['tcp *unknown 1'])
   })
 
   test('with an id that has no name: unknown, in one row', () => {
@@ -226,6 +231,13 @@ describe('step() asks once a sample for every name it may need', () => {
     player.wait(120)
     player.play(read([]))
     expect(asked[3]).toEqual(['cgroup'])
+  })
+
+  test('once only for users, where they are all that tells', () => {
+    const asked: unknown[] = []
+    const player = createPlayer({ asked: (by, ids) => asked.push([by, ...ids]) })
+    player.play(read([tcp([{ ...connection, uid: 1000 }])], { ownersBy: 'user' }))
+    expect(asked).toEqual([['user', 1000]])
   })
 })
 
