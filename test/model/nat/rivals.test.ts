@@ -79,16 +79,16 @@ describe('the range of a destination', () => {
     })
 
     test('each of several destinations has the range of its own ports', () => {
-      const rules = [of(40_000, 40_029), of(50_000, 50_059)]
+      const rules = [of(40_000, 40_029), of(50_000, 50_059), of(55_000, 55_099)]
       const to = (last: number) => ({ answers: `198.51.100.${last}:443` })
       const all = [
-        ...connect(30, { from: 50_000, ...to(1) }),
+        ...connect(40, { from: 50_000, ...to(1) }),
         ...connect(20, to(2)),
-        ...connect(40, { from: 50_010, ...to(3) }),
+        ...connect(70, { from: 55_000, ...to(3) }),
       ]
       const nat = play([readingOf(all, { rules })], { top: 3 })
-      expect(nat?.destinations.map(({ usedPorts }) => usedPorts)).toEqual([40, 20, 30])
-      expect(poolOf(nat)).toMatchObject({ capacityPorts: 60, availablePorts: 20 })
+      expect(nat?.destinations.map(({ usedPorts }) => usedPorts)).toEqual([70, 40, 20])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 100, availablePorts: 30 })
     })
 
     test.each<[string, readonly NatRule[]]>([
