@@ -45,6 +45,12 @@ export interface NatState {
   readonly truncated: Readonly<Record<string, number>>
 }
 
+/**
+ * Why packets were dropped in the last minutes, by the counters alone. `range_full`: each drop came with the same number of
+ * taken ports. `races_or_small_range`: drops came with fewer taken ports than drops. `unclear`: neither.
+ */
+export type DropSignature = 'range_full' | 'races_or_small_range' | 'unclear'
+
 /** What conntrack counts in a namespace, since it exists. */
 export interface ConntrackState {
   readonly entries: number
@@ -54,6 +60,8 @@ export interface ConntrackState {
   readonly insertFailed: number
   readonly dropped: number
   readonly clashesResolved: number | undefined
+  /** Undefined where nothing was dropped lately. */
+  readonly dropSignature: DropSignature | undefined
   /** Whether some rule may translate IPv6 sources, whose entries are not listed; undefined where rules may not be read. */
   readonly translatesIpv6: boolean | undefined
 }

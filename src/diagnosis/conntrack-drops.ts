@@ -15,13 +15,14 @@ export interface Course {
 }
 
 /**
- * Why packets were dropped. `exhausted`: most searches for a NAT port fail. `filling`: some of them do. `race`: two packets
- * took one free port. `race_or_small_range`: that, or a full range so small that its search meets no taken port.
+ * Why packets were dropped. `exhausted`: most searches for a NAT port fail. `exhausted_by_counters`: the same, in a range that
+ * no fresh listing shows. `filling`: some of them fail. `race`: two packets took one free port. `race_or_small_range`: that, or a full range so small that its search meets no taken port.
  * `unclear`: the counters fit several of these, or an entry that could not be stored. `table_full`: conntrack has as many
  * entries as it may have. `other`: none of all these.
  */
 export type DropCause =
   | 'exhausted'
+  | 'exhausted_by_counters'
   | 'filling'
   | 'race'
   | 'race_or_small_range'
@@ -31,6 +32,7 @@ export type DropCause =
 
 export interface Drops {
   readonly cause: DropCause
+  /** Since the sample before; 0 where only earlier samples had them. */
   readonly packets: number
   /** The pool behind it, where the listing of the later sample shows it. */
   readonly pool: NatPoolName | undefined
@@ -59,23 +61,32 @@ const CALM_LISTING_SECONDS = 75
 /** No pool has more ports than there are entries: below this share of the smallest range no search fails. */
 const CALM_RATIO = 0.2
 
-/** Empty where nothing was dropped, where a counter began anew, and where there is no sample before. */
+/**
+ * Where nothing was dropped, where a counter began anew, and where there is no sample before, only what the counters of the
+ * last minutes say.
+ */
 export function judgeDrops({ now, before, takenAtSeconds }: Course): readonly Drops[] {
   const grown = countGrowth(now, before)
-  if (grown === undefined || before === undefined) return []
+  if (grown === undefined || before === undefined || grown.insertFailed === 0) {
+    const lasting = isRangeFull(now)
+      ? [{ cause: 'exhausted_by_counters' as const, packets: 0, pool: undefined }]
+      : []
+    return [...lasting, ...judgeOthers(grown, now, before)]
+  }
+  return [judgeFailed(grown, { now, before, takenAtSeconds }), ...judgeOthers(grown, now, before)]
+}
+
+/** Drops that no failed search explains. */
+function judgeOthers(
+  grown: Growth | undefined,
+  now: Tracked,
+  before: Tracked | undefined,
+): readonly Drops[] {
+  if (grown === undefined) return []
   const others = grown.dropped - grown.insertFailed
-  return [
-    ...(grown.insertFailed > 0 ? [judgeFailed(grown, { now, before, takenAtSeconds })] : []),
-    ...(others > 0
-      ? [
-          {
-            cause: [now, before].some(isTableFull) ? ('table_full' as const) : ('other' as const),
-            packets: others,
-            pool: undefined,
-          },
-        ]
-      : []),
-  ]
+  if (others <= 0) return []
+  const isFull = isTableFull(now) || (before !== undefined && isTableFull(before))
+  return [{ cause: isFull ? 'table_full' : 'other', packets: others, pool: undefined }]
 }
 
 /** Races since the sample before that cost no packet; 0 where that is not known. */
@@ -113,23 +124,22 @@ function countGrowth({ conntrack: now }: Tracked, before: Tracked | undefined): 
 }
 
 /**
- * Only two listings tell a pool that fails, and only where both are of this time. Without such a pool they leave only races,
- * unless a range may be other than listed, or searches met as many taken ports as if all of them had failed. Packets that
+ * Two listings tell a pool that fails, where both are of this time. Or the counters of the last minutes do, of a range that
+ * is not listed. Without such a pool the listings leave only races, unless a range may be other than listed, or searches met as many taken ports as if all of them had failed. Packets that
  * `drop` does not count were no races: their entries could not be stored.
  */
 function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked }): Drops {
   const packets = grown.insertFailed
   const { now, before } = course
   const worst = areListingsFresh(course) ? worstPool(course) : undefined
-  if (worst !== undefined && worst.ratio >= FAILING_PROBABILITY) {
-    return {
-      cause: worst.ratio > EXHAUSTED_PROBABILITY ? 'exhausted' : 'filling',
-      packets,
-      pool: now.nat?.failureProbabilities.includes(worst) ? worst.pool : undefined,
-    }
-  }
-  const isNoPool = worst !== undefined || isCalm(course)
+  const { ratio = 0 } = worst ?? {}
+  const isRecent = worst !== undefined && now.nat?.failureProbabilities.includes(worst)
+  const pool = isRecent ? worst.pool : undefined
+  if (ratio > EXHAUSTED_PROBABILITY) return { cause: 'exhausted', packets, pool }
   const drops = (cause: DropCause): Drops => ({ cause, packets, pool: undefined })
+  if (isRangeFull(now)) return drops('exhausted_by_counters')
+  if (ratio >= FAILING_PROBABILITY) return { cause: 'filling', packets, pool }
+  const isNoPool = worst !== undefined || isCalm(course)
   if (packets > grown.dropped) return drops('unclear')
   // The rules of a sample's counters are those of the listing before it: the later ones are known where the first are not.
   const isIpv4 = now.conntrack?.translatesIpv6 === false
@@ -179,6 +189,10 @@ function leastCollisions({ nat }: Tracked): number {
 function smallestRange({ ranges }: NatState): number {
   if (ranges.length === 0) return 0
   return Math.min(...ranges.map(({ firstPort, lastPort }) => lastPort - firstPort + 1))
+}
+
+function isRangeFull({ conntrack }: Tracked): boolean {
+  return conntrack?.dropSignature === 'range_full'
 }
 
 function isTableFull({ conntrack }: Tracked): boolean {

@@ -28,6 +28,12 @@ const wordsOf: Readonly<Record<DropCause, Words>> = {
     why: 'Most searches for a free port of the NAT address fail, and the clients hang until they time out.',
     fix: 'Translate to more addresses, widen the range of the rule, or let the clients share connections.',
   },
+  exhausted_by_counters: {
+    severity: 'critical',
+    what: 'no NAT port was found for them, as the counters say',
+    why: 'Each drop of the last minutes came with the same number of taken ports, as it does where a range is full. No fresh listing shows which range that is.',
+    fix: 'List the entries by address and destination. CAP_NET_ADMIN lets the exporter do so, but for IPv6.',
+  },
   filling: {
     severity: 'warning',
     what: 'no NAT port was found for them, or threads raced for one',
@@ -113,8 +119,12 @@ function createDropFinding(patient: Patient, { cause, packets, pool }: Drops) {
     worst === undefined || (cause !== 'exhausted' && cause !== 'filling')
       ? ''
       : `, at worst to ${worst.destination} from ${worst.source}`
+  const dropped =
+    packets === 0
+      ? 'packets were dropped in the last minutes'
+      : `${renderCount(packets, 'packet was', 'packets were')} dropped since the sample before`
   return createFinding(patient, severity, {
-    what: `${renderCount(packets, 'packet was', 'packets were')} dropped since the sample before: ${what}${where}`,
+    what: `${dropped}: ${what}${where}`,
     why,
     fix,
   })

@@ -142,6 +142,23 @@ export const natFamilies: readonly Family[] = [
       'half full pool.',
     value: (state) => state.insertFailed,
   }),
+  defineFamily({
+    name: 'ephemeral_port_nat_drop_signature_info',
+    type: 'gauge',
+    help: 'Always 1. Why NAT dropped packets in the last minutes, as far as the counters of conntrack alone tell it.',
+    absent: 'where no packet of a new connection was dropped lately',
+    details:
+      'signature is range_full where each drop came with the same number of taken ports: most searches for a ' +
+      'NAT port fail. It is known after 20 samples with drops, and needs no right. races_or_small_range: ' +
+      'there were fewer taken ports than drops. unclear: neither, such as races beside many connections.',
+    labels: ['netns', 'signature'],
+    *samples(snapshot) {
+      for (const { netns, conntrack } of snapshot.namespaces) {
+        const signature = conntrack?.dropSignature
+        if (signature !== undefined) yield { labels: { netns, signature }, value: 1 }
+      }
+    },
+  }),
   perConntrack({
     name: 'ephemeral_port_nat_dropped_total',
     type: 'counter',

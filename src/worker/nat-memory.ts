@@ -1,5 +1,6 @@
 // What is remembered of conntrack and source NAT of one namespace, from sample to sample.
 
+import type { SignatureState } from '../model/nat/signature.ts'
 import type { NatModelState } from '../model/nat/step.ts'
 import type { ConntrackState, NatState } from '../snapshot.ts'
 import type { ConntrackMemory } from '../sources/conntrack.ts'
@@ -9,6 +10,8 @@ export interface NatMemory {
   conntrack: ConntrackState | undefined
   /** As they were read last, undefined before the first time. */
   counters: ConntrackCounters | undefined
+  /** Of the counters, undefined before the first time. */
+  signature: SignatureState | undefined
   model: NatModelState | undefined
   state: NatState | undefined
   readonly source: ConntrackMemory
@@ -24,6 +27,7 @@ export function startNatMemory(): NatMemory {
   return {
     conntrack: undefined,
     counters: undefined,
+    signature: undefined,
     model: undefined,
     state: undefined,
     source: {

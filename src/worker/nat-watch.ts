@@ -2,6 +2,7 @@
 // running out of ports, within the budget.
 
 import { smallestNatRange } from '../model/nat/ranges.ts'
+import { advanceSignature } from '../model/nat/signature.ts'
 import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
 import type { FailureReason } from '../observation.ts'
@@ -56,9 +57,9 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
   let problem: string | undefined
   let durationSeconds = 0
 
-  function count({ identity, last }: Watched): void {
+  function count({ identity, last }: Watched, now: number): void {
     try {
-      last.nat.conntrack = takeCounts(last.nat, namespaces.conntrack(identity.namespace))
+      last.nat.conntrack = takeCounts(last.nat, namespaces.conntrack(identity.namespace), now)
     } catch (error) {
       last.nat.conntrack = undefined
       note(judgeFailure(error))
@@ -130,7 +131,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       problem = undefined
       const due: Record<Purse, Watched[]> = { home: [], foreign: [] }
       for (const one of watched) {
-        count(one)
+        count(one, now)
         if (isDue(one, now)) due[isHome(one) ? 'home' : 'foreign'].push(one)
       }
       if (source !== undefined) {
@@ -162,18 +163,30 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
  * The counts, as the same object while nothing has changed. Undefined where nothing was ever tracked: the file is there in
  * every namespace, also where no rule needs conntrack.
  */
-function takeCounts(memory: NatMemory, counts: Conntrack | undefined): ConntrackState | undefined {
+function takeCounts(
+  memory: NatMemory,
+  counts: Conntrack | undefined,
+  atSeconds: number,
+): ConntrackState | undefined {
   const { conntrack: before, source } = memory
   memory.counters = counts && advanceCounters(memory.counters, counts)
-  if (counts === undefined || memory.counters === undefined) return undefined
+  if (counts === undefined || memory.counters === undefined) {
+    memory.signature = undefined
+    return undefined
+  }
   const { found, insertFailed, drop, clashResolve } = memory.counters
-  const now: ConntrackState = {
-    entries: counts.entries,
-    limitEntries: counts.limit,
+  const totals = {
     collisions: found.total,
     insertFailed: insertFailed.total,
     dropped: drop.total,
+  }
+  memory.signature = advanceSignature(memory.signature, totals, atSeconds)
+  const now: ConntrackState = {
+    ...totals,
+    entries: counts.entries,
+    limitEntries: counts.limit,
     clashesResolved: clashResolve?.total,
+    dropSignature: memory.signature.signature,
     translatesIpv6: source.translatesIpv6,
   }
   const { limitEntries: _limit, translatesIpv6: _rules, ...counted } = now

@@ -16,6 +16,7 @@ const QUIET: ConntrackState = {
   insertFailed: 0,
   dropped: 0,
   clashesResolved: 0,
+  dropSignature: undefined,
   translatesIpv6: false,
 }
 

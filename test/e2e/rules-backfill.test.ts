@@ -23,6 +23,7 @@ const QUIET = [
   'EphemeralPortProbeFailing (warning)',
   'EphemeralPortCollectorFailing (warning)',
   'EphemeralPortNatPortsExhausted (critical)',
+  'EphemeralPortNatPortsExhausted (warning)',
   'EphemeralPortNatPortsFillingUp (warning)',
   'EphemeralPortConntrackTableFull (warning)',
 ]

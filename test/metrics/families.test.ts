@@ -52,6 +52,7 @@ describe('families', () => {
       'gauge ephemeral_port_nat_last_read_timestamp_seconds{netns}',
       'counter ephemeral_port_nat_collisions_total{netns}',
       'counter ephemeral_port_nat_insert_failed_total{netns}',
+      'gauge ephemeral_port_nat_drop_signature_info{netns,signature}',
       'counter ephemeral_port_nat_dropped_total{netns}',
       'counter ephemeral_port_nat_clashes_resolved_total{netns}',
       'gauge ephemeral_port_conntrack_entries{netns}',
@@ -242,6 +243,7 @@ ephemeral_port_nat_range_info{netns="host",protocol="udp",source="203.0.113.7",f
 ephemeral_port_nat_last_read_timestamp_seconds{netns="host"} 1764000000.25
 ephemeral_port_nat_collisions_total{netns="host"} 48000
 ephemeral_port_nat_insert_failed_total{netns="host"} 31
+ephemeral_port_nat_drop_signature_info{netns="host",signature="unclear"} 1
 ephemeral_port_nat_dropped_total{netns="host"} 32
 ephemeral_port_nat_clashes_resolved_total{netns="host"} 2
 ephemeral_port_conntrack_entries{netns="host"} 1004

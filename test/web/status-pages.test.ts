@@ -145,6 +145,7 @@ describe('GET /namespaces/NAME', () => {
       insertFailed: 0,
       dropped: 7,
       clashesResolved: 0,
+      dropSignature: undefined,
       translatesIpv6: undefined,
     }
     const of = (part: Partial<typeof conntrack>) =>

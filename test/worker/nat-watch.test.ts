@@ -103,6 +103,7 @@ describe('the watch of NAT', () => {
       insertFailed: 0,
       dropped: 0,
       clashesResolved: 0,
+      dropSignature: undefined,
       translatesIpv6: undefined,
     })
     await sample([one])
@@ -113,6 +114,23 @@ describe('the watch of NAT', () => {
     world.counts.delete(1)
     await sample([one])
     expect(one.last.nat.conntrack).toBeUndefined()
+  })
+
+  test('tells a full range by the counters where it may not list', async () => {
+    const { world, add, sample } = setUp({ refusal: 'permission' })
+    const one = add(1, { entries: 150 })
+    for (let drops = 0, at = 0; at < 40; at++, drops += at % 4) {
+      const counters = { found: [68 * drops, 0], insertFailed: [drops, 0], drop: [drops, 0] }
+      world.counts.set(1, { ...COUNTS, entries: 150, ...counters })
+      await sample([one])
+    }
+    expect(one.last.nat.conntrack?.dropSignature).toBe('range_full')
+    // A namespace that has gone and come back begins anew.
+    world.counts.delete(1)
+    await sample([one])
+    world.counts.set(1, { ...COUNTS, entries: 150 })
+    await sample([one])
+    expect(one.last.nat.conntrack?.dropSignature).toBeUndefined()
   })
 
   test('adds up CPUs, and does not go back when the counter of one passes 32 bits', async () => {

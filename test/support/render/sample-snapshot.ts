@@ -212,6 +212,7 @@ export const sampleSnapshot = buildSnapshot({
         insertFailed: 31,
         dropped: 32,
         clashesResolved: 2,
+        dropSignature: 'unclear',
         translatesIpv6: false,
       },
       allocationFailures: {
