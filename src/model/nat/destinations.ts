@@ -2,7 +2,8 @@
 
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
-import { LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
+import { type NatRange, sizeOf } from './ranges.ts'
+import { type FittedRanges, fitRivals, keepFitted } from './rivals.ts'
 import { judgeSearch, PORT, type Search } from './search.ts'
 
 /** Row i of every column is destination i of the flow table. */
@@ -25,6 +26,8 @@ export interface NatColumns {
   readonly widestPorts: number
   /** The range of a destination; undefined where its NAT address translates nothing. */
   readonly rangeAt: (index: number) => PortRange | undefined
+  /** The ranges of destinations that another one fits than that of their address. */
+  readonly fitted: FittedRanges
 }
 
 export interface NatAccountContext {
@@ -33,13 +36,12 @@ export interface NatAccountContext {
   readonly clientCount: number
   /** Where no entry tells one. */
   readonly leastWidth: number
+  /** Those of the last listing. */
+  readonly fitted: FittedRanges
 }
 
 /** A destination or client with fewer ports has no row of its own, however small the range. */
 export const ROW_LEAST_PORTS = 8
-
-/** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
-export const SEARCHED_SHARE = 0.2
 
 /** The word of a destination's key that is its NAT address. */
 const KEY_ADDRESS = 3
@@ -52,7 +54,7 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   const first = new Uint32Array(total)
   const last = new Uint32Array(total)
   const addressRangeOf = (index: number) => rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
-  const fitting = fitRivals(flows, addressRangeOf)
+  const fitting = fitRivals(flows, addressRangeOf, context.fitted)
   const rangeAt = (index: number) => fitting.get(index) ?? addressRangeOf(index)
   let widestPorts = leastWidth
   for (let index = 0; index < total; index++) {
@@ -83,129 +85,10 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   }
   const taken = used.map((ports, index) => scale(ports - (soft[index] ?? 0), index))
   const burden = used.map((ports, index) => (ports < ROW_LEAST_PORTS ? ports : scale(ports, index)))
-  return { used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt }
-}
-
-/** The range of each destination whose ports show another one than that of its address. */
-function fitRivals(
-  flows: FlowTable,
-  addressRangeOf: (index: number) => NatRange | undefined,
-): ReadonlyMap<number, PortRange> {
-  const fitting = new Map<number, PortRange>()
-  const open = findOpen(flows, addressRangeOf)
-  if (open === undefined) return fitting
-  const { ends, order } = groupFlows(flows)
-  const { port, hold } = flows.columns()
-  for (let index = 0; index < ends.length; index++) {
-    if (open[index] === 0) continue
-    const { rivals = [] } = addressRangeOf(index) ?? {}
-    const used = new Uint32Array(rivals.length)
-    const hard = new Uint32Array(rivals.length)
-    for (let at = ends[index - 1] ?? 0; at < (ends[index] ?? 0); at++) {
-      const flow = order[at] ?? 0
-      const local = port[flow] ?? 0
-      for (let rival = 0; rival < rivals.length; rival++) {
-        const { first = 0, last = 0 } = rivals[rival] ?? {}
-        if (local < first || last < local) continue
-        used[rival] = (used[rival] ?? 0) + 1
-        if (hold[flow] !== HOLD.reclaimable) hard[rival] = (hard[rival] ?? 0) + 1
-      }
-    }
-    const fullest = chooseFullest(rivals, used, hard)
-    if (fullest !== undefined && fullest !== rivals[0]) fitting.set(index, fullest)
+  return {
+    ...{ used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt },
+    fitted: keepFitted(flows, fitting),
   }
-  return fitting
-}
-
-/**
- * 1 for each destination that may have another range than that of its address: some of its ports are outside of that, or
- * another range has ports of it. Undefined where there is none, as on most nodes.
- */
-function findOpen(
-  flows: FlowTable,
-  addressRangeOf: (index: number) => NatRange | undefined,
-): Uint8Array | undefined {
-  const open = new Uint8Array(flows.destinationCount())
-  const overlapping = new Map<NatRange, boolean>()
-  const isOverlapping = (range: NatRange): boolean => {
-    const [, ...others] = range.rivals ?? []
-    const known = overlapping.get(range) ?? others.some((other) => !areApart(range, other))
-    overlapping.set(range, known)
-    return known
-  }
-  let count = 0
-  const { destination, port } = flows.columns()
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    const index = destination[flow] ?? 0
-    if (open[index] === 1) continue
-    const range = addressRangeOf(index)
-    if (range?.rivals === undefined) continue
-    const local = port[flow] ?? 0
-    if (range.first <= local && local <= range.last && !isOverlapping(range)) continue
-    open[index] = 1
-    count++
-  }
-  return count > 0 ? open : undefined
-}
-
-function areApart(left: PortRange, right: PortRange): boolean {
-  return left.last < right.first || right.last < left.first
-}
-
-/** The flows of each destination, one destination after another: those of i begin where those of i - 1 end. */
-function groupFlows(flows: FlowTable): {
-  readonly ends: Uint32Array
-  readonly order: Uint32Array
-} {
-  const { destination } = flows.columns()
-  const count = flows.flowCount()
-  const counts = new Uint32Array(flows.destinationCount())
-  for (let flow = 0; flow < count; flow++) {
-    const index = destination[flow] ?? 0
-    counts[index] = (counts[index] ?? 0) + 1
-  }
-  let total = 0
-  const ends = counts.map((ports) => {
-    total += ports
-    return total - ports
-  })
-  const order = new Uint32Array(count)
-  for (let flow = 0; flow < count; flow++) {
-    const index = destination[flow] ?? 0
-    const at = ends[index] ?? 0
-    order[at] = flow
-    ends[index] = at + 1
-  }
-  return { ends, order }
-}
-
-/**
- * Of the ranges of one destination the one with the largest share of ports taken for good, or taken at all where that is the
- * same, or the smallest. Ports that are in two ranges may be of either rule: beside the range that most ports are in, one
- * that overlaps it counts only from a share on where its searches begin to matter. So does one of low ports, where a single
- * connection of a program that asks for such a port is no pool that fills.
- */
-function chooseFullest(
-  rivals: readonly PortRange[],
-  used: Uint32Array,
-  hard: Uint32Array,
-): PortRange | undefined {
-  const most = rivals[used.indexOf(Math.max(...used))]
-  let fullest = most
-  let [hardShare, usedShare] = [-1, -1]
-  rivals.forEach((range, at) => {
-    const size = sizeOf(range)
-    const share = (used[at] ?? 0) / size
-    const isApart = most === undefined || areApart(range, most)
-    const isLow = LOW_NAT_RANGES.includes(range)
-    if (share < SEARCHED_SHARE && (isLow || (range !== most && !isApart))) return
-    const taken = (hard[at] ?? 0) / size
-    if (taken < hardShare || (taken === hardShare && share <= usedShare)) return
-    fullest = range
-    hardShare = taken
-    usedShare = share
-  })
-  return fullest
 }
 
 /** Judges the search for a port for each of these destinations, by its range. */

@@ -12,13 +12,9 @@ import { nameTrack } from '../tracks.ts'
 import { advanceWatch, type Watch } from '../watch.ts'
 import { judgeNatCause, type NatCause, renderHeldPorts, shareAmongClients } from './cause.ts'
 import type { NameClient } from './clients.ts'
-import {
-  judgeDestinations,
-  type NatColumns,
-  ROW_LEAST_PORTS,
-  SEARCHED_SHARE,
-} from './destinations.ts'
+import { judgeDestinations, type NatColumns, ROW_LEAST_PORTS } from './destinations.ts'
 import { sizeOf } from './ranges.ts'
+import { type FittedRanges, SEARCHED_SHARE } from './rivals.ts'
 import { emptyHeadroom, type Search } from './search.ts'
 
 /** What one sample leaves of one protocol for the next. */
@@ -27,6 +23,7 @@ export interface NatProtocolState {
   readonly worst: Destination | undefined
   readonly watch: Watch
   readonly cause: NatCause | undefined
+  readonly fitted: FittedRanges
 }
 
 export interface NatPoolReading {
@@ -109,7 +106,7 @@ export function modelNatPool(
     named ? shareAmongClients(flows, named.member.index, reading) : [],
   )
   return {
-    state: { members, worst: named?.member.name, watch, cause: name },
+    state: { members, worst: named?.member.name, watch, cause: name, fitted: columns.fitted },
     holdings: { heldPorts: renderHeldPorts(heldBy(worst)), cause },
     pool: createPool(protocol, { worst, named, widestPorts }),
     failureRatio: worst?.failureProbability ?? 0,

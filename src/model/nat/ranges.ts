@@ -47,11 +47,9 @@ export function chooseNatRange(
   const fitting = (rules ?? []).filter(
     (rule) => (rule.protocol ?? protocol) === protocol && mayTranslateTo(rule, address),
   )
-  const isSame = (left: PortRange, right: PortRange) =>
-    left.first === right.first && left.last === right.last
   const named = fitting
     .map(portsOf)
-    .filter((range, at, ranges) => ranges.findIndex((one) => isSame(one, range)) === at)
+    .filter((range, at, ranges) => ranges.findIndex((one) => isSameRange(one, range)) === at)
     .toSorted((left, right) => sizeOf(left) - sizeOf(right) || left.first - right.first)
     .slice(0, MOST_RIVALS)
   const known = fitting.every(({ ports }) => ports !== 'unknown')
@@ -87,6 +85,10 @@ export function smallestOf(ranges: Iterable<PortRange>): number {
   let smallest = sizeOf(DEFAULT_NAT_RANGE)
   for (const range of ranges) smallest = Math.min(smallest, sizeOf(range))
   return smallest
+}
+
+export function isSameRange(left: PortRange, right: PortRange): boolean {
+  return left.first === right.first && left.last === right.last
 }
 
 export function sizeOf({ first, last }: PortRange): number {

@@ -67,6 +67,7 @@ export function createNatStep(options: NatOptions): NatStep {
         rangeOf,
         clientCount: census.clients.count(),
         leastWidth: smallestOf(ranges.values()),
+        fitted: state?.protocols[protocol].fitted ?? new Map(),
       })
       const now = modelNatPool(state?.protocols[protocol], {
         protocol,

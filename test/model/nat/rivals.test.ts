@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { NatRule } from '../../../src/observation.ts'
 import type { NatState } from '../../../src/snapshot.ts'
 import { addressOf, type Entry, readingOf } from './conntrack.ts'
-import { connect, HUNDRED, NAT, play, poolOf, SERVER } from './play.ts'
+import { connect, HUNDRED, NAT, play, poolOf, SERVER, shuffle } from './play.ts'
 
 describe('the range of a destination', () => {
   test('of two rules a destination has the range that its ports are in, else the smaller', () => {
@@ -138,12 +138,59 @@ describe('the range of a destination', () => {
     })
   })
 
+  test('ports that come and go in the smaller range by chance change nothing, and those of its own rule do', () => {
+    const of = (first: number, last: number): NatRule => {
+      return { protocol: 'tcp', addresses: undefined, ports: { first, last } }
+    }
+    const rules = [of(40_000, 40_029), of(39_000, 41_999)]
+    const order = shuffle(3000)
+    // A third of the wide range, other ports in each listing, so that the small one has 4 to 16 of them.
+    const chance = (listing: number) =>
+      order
+        .slice(97 * listing, 97 * listing + 1000)
+        .flatMap((port) => connect(1, { from: 39_000 + port }))
+    const at = (listing: number) => readingOf(chance(listing), { rules })
+    const listings = Array.from({ length: 20 }, (_, listing) => listing)
+    for (const one of listings) expect(poolOf(play([at(one)]))?.capacityPorts).toBe(3000)
+    expect(poolOf(play(listings.map(at)))).toMatchObject({ capacityPorts: 3000, riskRatio: 0 })
+
+    // Beside a hundred ports of the wide range its own clients have 5 ports of it, or 14 and then fewer.
+    const spread = Array.from({ length: 100 }, (_, at) => connect(1, { from: 39_000 + 10 * at })[0])
+    const own = (ports: number) =>
+      readingOf([...spread.filter((entry) => entry !== undefined), ...connect(ports)], { rules })
+    const sizeAfter = (...ports: number[]) => poolOf(play(ports.map(own)))?.capacityPorts
+    expect([sizeAfter(5), sizeAfter(14), sizeAfter(14, 5), sizeAfter(14, 1)]).toEqual([
+      3000, 30, 30, 3000,
+    ])
+  })
+
   test('one connection from a low port makes the pool no smaller', () => {
     const plain = [{ protocol: undefined, addresses: undefined, ports: undefined }]
     const mount = connect(1, { from: 700, answers: '198.51.100.10:2049' })
     for (const rules of [plain, undefined]) {
       const nat = play([readingOf([...connect(200), ...mount], { rules })])
       expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_512 - 200 })
+    }
+  })
+
+  test('a pool of low ports that grows is known from eight ports on, and is not about to fail', () => {
+    const rules = [{ protocol: undefined, addresses: undefined, ports: undefined }]
+    const at = (ports: number) =>
+      readingOf(
+        [...connect(300), ...connect(ports, { from: 600, answers: '198.51.100.10:2049' })],
+        {
+          rules,
+        },
+      )
+    const seen = (...ports: number[]) => poolOf(play(ports.map(at)))
+    expect(seen(7)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_212 })
+    expect(seen(8)).toMatchObject({ capacityPorts: 424, availablePorts: 416 })
+    expect(seen(8, 4)).toMatchObject({ capacityPorts: 424, availablePorts: 420 })
+    expect(seen(8, 3)).toMatchObject({ capacityPorts: 64_512, availablePorts: 64_212 })
+    // From 80 to 92 ports within five minutes: there are 332 left.
+    const growing = Array.from({ length: 60 }, (_, step) => 80 + Math.floor(step / 5))
+    for (const listings of [growing.slice(0, 28), growing]) {
+      expect(seen(...listings)?.riskRatio).toBeLessThan(0.1)
     }
   })
 
