@@ -3,7 +3,7 @@
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
 import { type NatRange, sizeOf } from './ranges.ts'
-import { type FittedRanges, fitRivals, keepFitted } from './rivals.ts'
+import { type FittedRanges, fitRivals } from './rivals.ts'
 import { judgeSearch, PORT, type Search } from './search.ts'
 
 /** Row i of every column is destination i of the flow table. */
@@ -26,7 +26,7 @@ export interface NatColumns {
   readonly widestPorts: number
   /** The range of a destination; undefined where its NAT address translates nothing. */
   readonly rangeAt: (index: number) => PortRange | undefined
-  /** The ranges of destinations that another one fits than that of their address. */
+  /** For the next listing. */
   readonly fitted: FittedRanges
 }
 
@@ -54,7 +54,7 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   const first = new Uint32Array(total)
   const last = new Uint32Array(total)
   const addressRangeOf = (index: number) => rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
-  const fitting = fitRivals(flows, addressRangeOf, context.fitted)
+  const { fitting, fitted } = fitRivals(flows, addressRangeOf, context.fitted)
   const rangeAt = (index: number) => fitting.get(index) ?? addressRangeOf(index)
   let widestPorts = leastWidth
   for (let index = 0; index < total; index++) {
@@ -87,7 +87,7 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
   const burden = used.map((ports, index) => (ports < ROW_LEAST_PORTS ? ports : scale(ports, index)))
   return {
     ...{ used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt },
-    fitted: keepFitted(flows, fitting),
+    fitted,
   }
 }
 

@@ -4,7 +4,7 @@ import type { PortRange } from '../../observation.ts'
 import { copyKey, type FlowTable, HOLD } from '../flows.ts'
 import { isSameRange, LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
 
-/** Ranges that the ports of destinations have shown, by the names of their keys. */
+/** Ranges that need less than others to be met again, by the names of the keys of their destinations. */
 export type FittedRanges = ReadonlyMap<string, PortRange>
 
 /** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
@@ -23,27 +23,20 @@ const STANDS_OUT = {
   holds: { share: SEARCHED_SHARE / 2, deviations: 2 },
 } as const
 
-/** Names the ranges for the next listing. */
-export function keepFitted(
-  flows: FlowTable,
-  fitting: ReadonlyMap<number, PortRange>,
-): FittedRanges {
-  return new Map([...fitting].map(([index, range]) => [nameKey(flows, index), range]))
-}
-
 function nameKey(flows: FlowTable, index: number): string {
   return copyKey(flows, index).join()
 }
 
-/** The range of each destination whose ports show another one than that of its address. `before` are those of the last listing. */
+/** Finds the range of each destination whose ports show another one than that of its address. */
 export function fitRivals(
   flows: FlowTable,
   addressRangeOf: (index: number) => NatRange | undefined,
   before: FittedRanges,
-): ReadonlyMap<number, PortRange> {
+): { readonly fitting: ReadonlyMap<number, PortRange>; readonly fitted: FittedRanges } {
   const fitting = new Map<number, PortRange>()
+  const fitted = new Map<string, PortRange>()
   const open = findOpen(flows, addressRangeOf)
-  if (open === undefined) return fitting
+  if (open === undefined) return { fitting, fitted }
   const { ends, order } = groupFlows(flows)
   const { port, hold } = flows.columns()
   for (let index = 0; index < ends.length; index++) {
@@ -62,10 +55,11 @@ export function fitRivals(
       }
     }
     const held = before.size > 0 ? before.get(nameKey(flows, index)) : undefined
-    const fullest = chooseFullest(rivals, used, hard, held)
-    if (fullest !== undefined && fullest !== rivals[0]) fitting.set(index, fullest)
+    const { range, isCommon } = chooseFullest(rivals, used, hard, held)
+    if (range !== rivals[0]) fitting.set(index, range)
+    if (!isCommon) fitted.set(nameKey(flows, index), range)
   }
-  return fitting
+  return { fitting, fitted }
 }
 
 /**
@@ -133,14 +127,14 @@ function groupFlows(flows: FlowTable): {
 /**
  * Of the ranges of one destination the one with the largest share of ports taken for good, or taken at all where that is the
  * same, or the smallest. Ports that are in two ranges may be of either rule: beside a range that more ports are in, one that
- * overlaps it must stand out. `held` is the range of the last listing.
+ * overlaps it must stand out. `held` is the one that was kept of the last listing. A common one need not be kept.
  */
 function chooseFullest(
   rivals: readonly PortRange[],
   used: Uint32Array,
   hard: Uint32Array,
   held: PortRange | undefined,
-): PortRange | undefined {
+): { readonly range: PortRange; readonly isCommon: boolean } {
   const candidate = (at: number): Rival => {
     const range = rivals[at] ?? { first: 1, last: 1 }
     const [ports, size] = [used[at] ?? 0, sizeOf(range)]
@@ -159,7 +153,8 @@ function chooseFullest(
     if (one.hardShare === fullest.hardShare && one.share < fullest.share) continue
     if (isMet(one) && standsOut(one, most) && standsOut(one, fullest)) fullest = one
   }
-  return fullest.range
+  const { range } = fullest
+  return { range, isCommon: fullest === most && !LOW_NAT_RANGES.includes(range) }
 }
 
 interface Rival {
