@@ -47,7 +47,7 @@ export interface NatState {
 
 /**
  * Why packets were dropped in the last minutes, by the counters alone. `range_full`: each drop came with the same number of
- * taken ports. `races_or_small_range`: drops came with fewer taken ports than drops. `unclear`: neither.
+ * taken ports. `races_or_small_range`: now and then drops came, with fewer taken ports than drops. `unclear`: neither.
  */
 export type DropSignature = 'range_full' | 'races_or_small_range' | 'unclear'
 

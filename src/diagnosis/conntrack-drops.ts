@@ -145,7 +145,8 @@ function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked 
   const isIpv4 = now.conntrack?.translatesIpv6 === false
   const least = Math.min(leastCollisions(now), leastCollisions(before))
   if (isNoPool && isIpv4 && grown.collisions < packets * least) return drops('race')
-  return drops(grown.collisions < packets ? 'race_or_small_range' : 'unclear')
+  const isRare = now.conntrack?.dropSignature !== 'unclear'
+  return drops(grown.collisions < packets && isRare ? 'race_or_small_range' : 'unclear')
 }
 
 /** A listing is kept for minutes: one that both samples have says nothing of the time between them. */

@@ -149,8 +149,9 @@ export const natFamilies: readonly Family[] = [
     absent: 'where no packet of a new connection was dropped lately',
     details:
       'signature is range_full where each drop came with the same number of taken ports: most searches for a ' +
-      'NAT port fail. It is known after 20 samples with drops, and needs no right. races_or_small_range: ' +
-      'there were fewer taken ports than drops. unclear: neither, such as races beside many connections.',
+      'NAT port fail. It is known after 25 samples with drops, and needs no right. races_or_small_range: now ' +
+      'and then there were drops, with fewer taken ports than drops. unclear: neither, such as races beside ' +
+      'many connections.',
     labels: ['netns', 'signature'],
     *samples(snapshot) {
       for (const { netns, conntrack } of snapshot.namespaces) {

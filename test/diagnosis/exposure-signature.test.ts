@@ -30,6 +30,18 @@ describe('checkConntrack() of a signature', () => {
     for (const dropSignature of ['unclear', 'races_or_small_range'] as const) {
       expect(look({ facts: { dropSignature } })).toMatchObject({ severity: 'ok', found: [] })
     }
+    const races = { insertFailed: 3, collisions: 2 }
+    expect(look({ counts: races, facts: { dropSignature: 'races_or_small_range' } })).toMatchObject(
+      {
+        severity: 'ok',
+        found: dropped(3, 'threads raced for NAT ports, or a range of at most 32 ports is full'),
+      },
+    )
+    expect(look({ counts: races, facts: { dropSignature: 'unclear' } })).toMatchObject({
+      severity: 'warning',
+      doubted: ['host'],
+      found: dropped(3, 'threads raced for NAT ports, or no port was found'),
+    })
     const both = look({ counts: { ...counts, dropped: 12 }, facts })
     expect(both.found).toEqual([...dropped(10, counted), ...dropped(2, 'the reason is not known')])
   })

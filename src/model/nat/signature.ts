@@ -90,7 +90,8 @@ export function advanceSignature(
   if (quietCells === QUIET_CELLS) return { ...judged, sums: NOTHING, signature: undefined }
   if (quietCells > QUIET_CELLS) return { ...judged, signature: undefined }
   if (metByDrop !== undefined) return { ...judged, signature: 'range_full' }
-  const isRace = sums.met < sums.drops
+  // Races that go on and on are rarer than a small range that is full.
+  const isRace = sums.met < sums.drops && sums.dropping < DROPPING_CELLS.begins
   return { ...judged, signature: isRace ? 'races_or_small_range' : 'unclear' }
 }
 
