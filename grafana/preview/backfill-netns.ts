@@ -102,6 +102,7 @@ function* rangeRows({ number }: NetnsModel): Iterable<Row> {
   yield ['blocked_ports', { holder: 'listener' }, () => (listens(number) ? 1 : 0)]
   yield ['blocked_ports', { holder: 'bound' }, (moment) => moment.boundIdle]
   yield ['connections_opened_total', {}, (moment) => moment.opened]
+  yield ['time_wait_recycled_total', {}, () => 0]
   yield ['allocation_failures_total', { pool: 'tcp_connect' }, (moment) => moment.failed]
 }
 

@@ -77,6 +77,9 @@ interface Runbooks {
   readonly full: string
 }
 
+/** Of a pool that nothing but ports in doubt makes one to watch. */
+const IN_DOUBT = 'EphemeralPortPoolMayBeFull'
+
 const ofSockets: Runbooks = {
   exhausted: 'EphemeralPortExhausted',
   atRisk: 'EphemeralPortExhaustionPredicted',
@@ -107,7 +110,8 @@ export function diagnosePool(
   }: { readonly pool: Pool; readonly failedAllocations: number | undefined },
 ): PoolDiagnosis {
   const { verdict, severity } = judgeFailing(judgePool(reported), state, failedAllocations)
-  const pool = isOnlyInDoubt(verdict, reported) ? assumeBound(state, reported) : reported
+  const isInDoubt = isOnlyInDoubt(verdict, reported)
+  const pool = isInDoubt ? assumeBound(state, reported) : reported
   const { cause } = pool
   const usedPorts = pool.capacityPorts - pool.availablePorts
   const owner = renderOwner(namespace, cause?.owners[0])
@@ -136,7 +140,7 @@ export function diagnosePool(
     explanation: renderExplanation(state, pool),
     when: renderWhen(pool, failedAllocations),
     remedies: severity === 'ok' ? [] : listRemedies({ namespace, state, pool }),
-    runbookUrl: `${RUNBOOKS}${runbookOf(verdict, pool.pool)}.md`,
+    runbookUrl: `${RUNBOOKS}${isInDoubt ? IN_DOUBT : runbookOf(verdict, pool.pool)}.md`,
   }
 }
 

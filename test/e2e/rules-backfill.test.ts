@@ -18,6 +18,7 @@ const PAUSE_MS = 5000
 /** Nothing of the fleet is so unwell: here the metrics themselves must have data. */
 const QUIET = [
   'EphemeralPortExhausted (warning)',
+  'EphemeralPortPoolMayBeFull (warning)',
   'EphemeralPortSamplesStale (warning)',
   'EphemeralPortNamespaceUnreadable (warning)',
   'EphemeralPortProbeFailing (warning)',

@@ -1,12 +1,12 @@
 // An address behind which machines with and without TCP timestamps stand. Live connections tell of the ones, and of the others
 // only refusals do: what the page says before and after, and what the kernel really grants.
 
-import { execFileSync } from 'node:child_process'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { whyNoBuckets } from '../kernel/bpf/permitted.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { readFreshPage } from '../support/netns/actor-page.ts'
+import { joinByVeth } from '../support/netns/veth.ts'
 import { hasProgram } from '../support/program/tools.ts'
 
 const PORTS = 100
@@ -26,22 +26,6 @@ beforeAll(() => {
 })
 afterAll(() => tracefs?.close())
 
-function join(client: Netns, server: Netns): void {
-  const [here, there] = [client, server].map(({ pid }) => String(pid)) as [string, string]
-  const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: 'pipe' })
-  const ends = ['m0', 'netns', here, 'type', 'veth', 'peer', 'name', 'm1', 'netns', there]
-  ip('link', 'add', ...ends)
-  for (const [pid, device, address] of [
-    [here, 'm0', CLIENT],
-    [there, 'm1', SERVER.address],
-  ] as const) {
-    const inside = (...args: readonly string[]) =>
-      execFileSync('nsenter', ['-t', pid, '-n', 'ip', ...args], { stdio: 'pipe' })
-    inside('addr', 'add', `${address}/24`, 'dev', device)
-    inside('link', 'set', device, 'up')
-  }
-}
-
 async function look(netns: Netns) {
   const page = await readFreshPage(netns)
   return {
@@ -55,7 +39,7 @@ test('refusals tell of the machines without timestamps', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   await withNetns((server) =>
     withNetns(async (client) => {
-      join(client, server)
+      joinByVeth({ netns: client, address: CLIENT }, { netns: server, address: SERVER.address })
       await client.call('setSysctls', {
         'net.ipv4.ip_local_port_range': `40000 ${40_000 + PORTS - 1}`,
         'net.ipv4.tcp_tw_reuse': 1,

@@ -190,7 +190,7 @@ test('The inhibit rules name alerts that exist, and compare labels of a pool or 
     expect(equal).toEqual(expect.arrayContaining(TARGET))
     const aboutExporter = /ExporterDown|SamplesStale/.test(source_matchers.join())
     const aboutUnknown = target_matchers.includes('netns = "unknown"')
-    const aboutBind = target_matchers.includes('pool = "tcp_bind"')
+    const aboutBind = [...source_matchers, ...target_matchers].includes('pool = "tcp_bind"')
     expect(equal.includes('pool')).toBe(!aboutExporter && !aboutBind)
     expect(equal.includes('netns')).toBe(!aboutExporter && !aboutUnknown)
   }
