@@ -6,6 +6,7 @@ import { isLoopback } from './addresses.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
 import { copyKey, HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
 import { createComparison, takeBest } from './ranking.ts'
+import { advanceRecycling, type Recycling, type RecyclingMemory } from './recycling.ts'
 
 /** Asks live connections to a destination: true where all have timestamps, false where none, undefined where none lives. */
 export type AskTimestamps = (remote: {
@@ -30,6 +31,8 @@ export interface TimestampMemory {
   readonly changedAtSeconds: number | undefined
   /** When that was looked at for the first time: what it was before nobody knows. */
   readonly firstAtSeconds: number
+  /** Undefined where no TIME_WAIT looks recyclable. */
+  readonly recycling: RecyclingMemory | undefined
 }
 
 export interface TimestampsInput {
@@ -69,7 +72,8 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
   const changedAtSeconds = isChanged ? atSeconds : before?.changedAtSeconds
   const firstAtSeconds = before?.firstAtSeconds ?? atSeconds
   const memory = { peers: before?.peers ?? [], own, changedAtSeconds, firstAtSeconds }
-  const nothing = { memory, unknown: undefined, isInferred: false }
+  const forgetting = { ...memory, recycling: undefined }
+  const nothing = { memory: forgetting, unknown: undefined, isInferred: false }
   if (!census.hasReclaimableFlows) return nothing
 
   const { destination, hold, expirySeconds } = flows.columns()
@@ -91,7 +95,11 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
     if (ageSeconds > atSeconds - firstAtSeconds) older[to] = 1
   }
   if (!any) return nothing
-  const peers = askOne(input, ports, memory.peers)
+  const recycling = advanceRecycling({
+    ...{ census, settings, atSeconds, recyclable: ports },
+    before: before?.recycling,
+  })
+  const peers = askOne({ ...input, recycling }, ports, memory.peers)
   const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
   const unknown = new Uint8Array(flows.destinationCount())
   let isUnknown = false
@@ -111,12 +119,19 @@ export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
     const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
     if (isHeld) hold[flow] = HOLD.timeWait
   }
-  return { memory: { ...memory, peers }, unknown: isUnknown ? unknown : undefined, isInferred }
+  const next = { ...memory, peers, recycling: recycling.memory }
+  return { memory: next, unknown: isUnknown ? unknown : undefined, isInferred }
 }
 
 /** The peers of the destinations with the most reclaimable ports; one that is not known, or not any more, is asked. */
 function askOne(
-  { census: { flows }, atSeconds, ask, refuted }: TimestampsInput,
+  {
+    census: { flows },
+    atSeconds,
+    ask,
+    refuted,
+    recycling: { passedBy, recycled },
+  }: TimestampsInput & { readonly recycling: Recycling },
   ports: Uint32Array,
   before: readonly Peer[],
 ): readonly Peer[] {
@@ -129,6 +144,10 @@ function askOne(
     // The TIME_WAITs of a peer of which no connection has any are held already.
     if (known.get(flows.findDestination(key))?.hasTimestamps !== false) note(key, 'mixed')
   }
+  for (const key of recycled) {
+    if (known.get(flows.findDestination(key))?.hasTimestamps === false) note(key, 'mixed')
+  }
+  for (const key of passedBy) note(key, false)
   const best = takeBest(ports, MOST_PEERS, createComparison(flows, [ports]))
   const isDue = (index: number) => {
     const peer = known.get(index)
