@@ -42,15 +42,24 @@ const meaning: Readonly<Record<CauseName, string>> = {
   unknown: '',
 }
 
+/** What may hold the ports in doubt. */
+const guessed: Partial<Record<CauseName, string>> = {
+  churn: 'TIME_WAITs that cannot be recycled',
+  bind_before_connect: 'connections whose port was bound first',
+}
+
+/** Whether a cause stands for nothing but the ports in doubt. */
+export function isGuess({ cause, ports }: Pick<Cause, 'cause' | 'ports'>, pool: Pool): boolean {
+  return mayBeFull(pool) && guessed[cause] !== undefined && ports === pool.uncertainPorts
+}
+
 /** `400 of 400 ports are in CLOSE_WAIT`, of the whole pool. */
 export function renderHeld({ cause, ports }: Cause, pool: Pool): string {
   const { capacityPorts, heldPorts } = pool
   const halfClosed = cause === 'churn' && heldPorts.fin_wait > heldPorts.time_wait
   // Of a port in doubt the model says nothing but that.
-  const guessed =
-    mayBeFull(pool) && cause === 'bind_before_connect' && ports === pool.uncertainPorts
-  if (guessed)
-    return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} may be held by connections whose port was bound first`
+  if (isGuess({ cause, ports }, pool))
+    return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} may be held by ${guessed[cause]}`
   const how = halfClosed ? 'wait in FIN_WAIT for the other end to close' : held[cause]
   return `${renderNumber(ports)} of ${renderCount(capacityPorts, 'port')} ${how}`
 }

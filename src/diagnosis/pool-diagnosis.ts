@@ -8,7 +8,7 @@ import type {
   Pool,
   PoolName,
 } from '../snapshot.ts'
-import { renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
+import { isGuess, renderChurn, renderHeld, renderMeaning, renderOwner } from './cause-words.ts'
 import { listRemedies, type Remedy } from './remedies.ts'
 import {
   hidesSockets,
@@ -111,7 +111,7 @@ export function diagnosePool(
 ): PoolDiagnosis {
   const { verdict, severity } = judgeFailing(judgePool(reported), state, failedAllocations)
   const isInDoubt = isOnlyInDoubt(verdict, reported)
-  const pool = isInDoubt ? assumeBound(state, reported) : reported
+  const pool = isInDoubt ? assumeWorst(state, reported) : reported
   const { cause } = pool
   const usedPorts = pool.capacityPorts - pool.availablePorts
   const owner = renderOwner(namespace, cause?.owners[0])
@@ -150,14 +150,16 @@ function isOnlyInDoubt(verdict: Verdict, pool: Pool): boolean {
   return verdict === 'watch' && mayBeFull(pool) && pool.slow !== true && !isFull
 }
 
-/** The worst case of a pool that may be full: what is in doubt was bound before it connected. */
-function assumeBound(state: NamespaceState, pool: Pool): Pool {
+/**
+ * The worst case of a pool that may be full: what is in doubt was bound before it connected, or cannot be recycled where
+ * TIME_WAITs hold most ports.
+ */
+function assumeWorst(state: NamespaceState, pool: Pool): Pool {
   const connections = state.pools.find((one) => one.pool === 'tcp_bind')?.cause
+  const isWaiting = connections?.cause === 'churn' && (state.settings.tcpTwReuse ?? 0) > 0
+  const cause = isWaiting ? 'churn' : 'bind_before_connect'
   const ports = pool.uncertainPorts ?? 0
-  return {
-    ...pool,
-    cause: { cause: 'bind_before_connect', ports, owners: connections?.owners ?? [] },
-  }
+  return { ...pool, cause: { cause, ports, owners: connections?.owners ?? [] } }
 }
 
 /** Failures are no news of a destination elsewhere where the ports that fail may be held by what nobody sees. */
@@ -184,6 +186,11 @@ function renderExplanation(state: NamespaceState, pool: Pool): string {
   if (mayBeFull(pool) && cause?.cause === 'bind_before_connect') {
     parts.push(
       'The kernel does not list which those are: the exporter can tell with CAP_BPF and CAP_PERFMON, or with --collector.probe.',
+    )
+  }
+  if (cause?.cause === 'churn' && isGuess(cause, pool)) {
+    parts.push(
+      'The kernel recycles a TIME_WAIT only where the peer has TCP timestamps, which no listing shows. Counted failures tell.',
     )
   }
   if (slow && pool.availablePorts > 0) {

@@ -151,6 +151,7 @@ describe('diagnose()', () => {
     const told = diagnose(buildHost({ pools: [full] }), linux).pools[0]
     expect(told).toMatchObject({ verdict: 'watch', cause: { cause: 'churn', ports: 380 } })
     expect(told?.explanation).not.toContain('The kernel does not list')
+    expect(told?.explanation).not.toContain('The kernel recycles')
   })
 
   test('names the right that is missing where a remedy, or a fix, has no command', () => {

@@ -4,6 +4,7 @@ import type { Namespace } from '../../src/snapshot.ts'
 import {
   buildNamespace,
   buildPool,
+  buildSettings,
   buildSnapshot,
   buildState,
   linux,
@@ -47,4 +48,23 @@ describe('where sockets that are only bound cannot be seen', () => {
     })
     expect(look([blind('a', 20)])).toMatchObject({ severity: 'note', pools: [] })
   })
+})
+
+test('where TIME_WAITs hold most ports and may not be recyclable, that is what is in doubt', () => {
+  const connect = buildPool({ capacityPorts: 100, availablePorts: 99, uncertainPorts: 99 })
+  const cause = { cause: 'churn', ports: 99, owners: [] } as const
+  const bind = buildPool({ pool: 'tcp_bind', capacityPorts: 100, availablePorts: 0, cause })
+  const look = (tcpTwReuse: number) => {
+    const settings = buildSettings({ firstPort: 40_000, lastPort: 40_099, tcpTwReuse })
+    const state = buildState({ pools: [connect, bind], settings })
+    const namespaces = [buildNamespace({ state })]
+    const { pools } = diagnose(buildSnapshot({ namespaces }), linux)
+    return pools.find(({ pool }) => pool === 'tcp_connect')
+  }
+  const told = look(1)
+  expect(told?.because).toBe('99 of 100 ports may be held by TIME_WAITs that cannot be recycled')
+  expect(told?.explanation).toContain('recycles a TIME_WAIT only where the peer has TCP timestamps')
+  expect(told?.explanation).not.toContain('CAP_BPF')
+  expect(told?.runbookUrl).toContain('/EphemeralPortPoolMayBeFull.md')
+  expect(look(0)?.because).toContain('whose port was bound first')
 })
