@@ -16,7 +16,7 @@ import {
   plainSettings,
 } from '../support/netns/mix.ts'
 import { actions, hiddenActions, openListeners } from '../support/netns/mix-actions.ts'
-import { type Proof, type Proofs, proveAll } from '../support/netns/mix-proof.ts'
+import { fillBesideCanary, type Proof, type Proofs, proveAll } from '../support/netns/mix-proof.ts'
 import { depth, isDeep } from '../support/program/depth.ts'
 
 const FLAGS = [
@@ -69,7 +69,8 @@ async function runMix(seed: number, { kind, teller }: MixSet): Promise<Outcome> 
       if (teller === 'buckets') doubts.push(...listDoubts(page))
       return page
     }
-    const { proofs, contradictions } = await proveAll(netns, readFresh)
+    const fill = teller === 'probe' ? fillBesideCanary : undefined
+    const { proofs, contradictions } = await proveAll(netns, readFresh, fill)
     return { mix, proofs, contradictions: [...contradictions, ...doubts] }
   })
 }
