@@ -75,6 +75,9 @@ export const FLAG = {
   ipv6Only: 1,
   /** A timewait minisock: TIME_WAIT, or FIN_WAIT2 whose owner has gone. */
   minisock: 2,
+  /** Both sides sent TCP timestamps, or they did not: asked for now and then, never of a minisock. */
+  timestamps: 4,
+  noTimestamps: 8,
 } as const
 
 /**

@@ -17,6 +17,10 @@ import { align4, attributeEnd, attributeType, type DatagramEnd, walkDatagram } f
 export const DIAG_MESSAGE_BYTES = 72
 const V4_MAPPED = 0xffff
 const TIMER_TIME_WAIT = 3
+/** struct tcp_info: tcpi_options stands behind five bytes, its lowest bit is TCPI_OPT_TIMESTAMPS. */
+export const INET_DIAG_INFO = 2
+const OPTIONS_OFFSET = 5
+const TIMESTAMPS = 1
 const INET_DIAG_SKV6ONLY = 11
 const INET_DIAG_CGROUP_ID = 21
 
@@ -80,6 +84,10 @@ function decodeAttributes(view: DataView, start: number, end: number, batch: Soc
     } else if (type === INET_DIAG_CGROUP_ID && next >= offset + 12) {
       batch.cgroupId[row] =
         view.getUint32(offset + 4, true) + view.getUint32(offset + 8, true) * 2 ** 32
+    } else if (type === INET_DIAG_INFO && next > offset + 4 + OPTIONS_OFFSET) {
+      const hasTimestamps = (view.getUint8(offset + 4 + OPTIONS_OFFSET) & TIMESTAMPS) !== 0
+      const flag = hasTimestamps ? FLAG.timestamps : FLAG.noTimestamps
+      batch.flags[row] = (batch.flags[row] ?? 0) | flag
     }
     offset = align4(next)
   }

@@ -1,4 +1,5 @@
-// Whether a peer sends TCP timestamps: a dump of the live connections to one remote address and port, with INET_DIAG_INFO.
+// Which live connections have TCP timestamps: dumps with INET_DIAG_INFO, of all in the range or of those to one remote address
+// and port. And who listens: a peer that is this host sends timestamps when we do.
 // Mirrors include/uapi/linux/inet_diag.h (struct inet_diag_hostcond) and tcp.h (struct tcp_info, tcpi_options).
 // No dump tells it of a TIME_WAIT, which can be recycled only if they were negotiated
 // (docs/development/port-model.md#what-listings-do-not-tell).
@@ -9,27 +10,19 @@
 //   4  s32 port, -1 for any
 //   8  be32 address, one or four words
 
-import { type PortRange, STATE } from '../observation.ts'
-import { DIAG_MESSAGE_BYTES } from './diag-answer.ts'
-import { openDiagChannel } from './diag-channel.ts'
+import { createSocketBatch, FLAG, type PortRange, type SocketBatch, STATE } from '../observation.ts'
+import { decodeDatagram, INET_DIAG_INFO } from './diag-answer.ts'
+import { BATCH_ROWS, openDiagChannel } from './diag-channel.ts'
 import {
   AF_INET,
   AF_INET6,
   encodeDumpRequest,
   encodeFilter,
-  TCPDIAG_GETSOCK,
+  type RawFilter,
+  STATE_BIT_LISTEN,
 } from './diag-request.ts'
 import { type Libc, SystemError } from './libc.ts'
-import {
-  align4,
-  attributeEnd,
-  messageEnd,
-  messageErrno,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-  NLMSG_HEADER_BYTES,
-} from './netlink.ts'
-import type { NetlinkChannel } from './netlink-channel.ts'
+import { dumpDatagrams, type NetlinkChannel } from './netlink-channel.ts'
 import { refusable } from './refused-call.ts'
 
 /** A remote address as four words, IPv4 as ::ffff:a.b.c.d, and the port. */
@@ -39,14 +32,69 @@ export interface Remote {
 }
 
 const INET_DIAG_BC_D_COND = 8
-const INET_DIAG_INFO = 2
-const ATTRIBUTE_TYPE_MASK = 0x3fff
-/** tcpi_options stands behind five bytes; its lowest bit is TCPI_OPT_TIMESTAMPS. */
-const OPTIONS_OFFSET = 5
-const TIMESTAMPS = 1
 /** What has shaken hands and is not a minisock: those have no INET_DIAG_INFO. */
-const STATES = [STATE.established, STATE.finWait1, STATE.closeWait, STATE.lastAck, STATE.closing]
+const STATES = bitsOf([
+  STATE.established,
+  STATE.finWait1,
+  STATE.closeWait,
+  STATE.lastAck,
+  STATE.closing,
+])
+/** A FIN_WAIT2 is a minisock only once its owner has gone. */
+const ALL_LIVE_STATES = STATES | bitsOf([STATE.finWait2])
+const ASK_INFO = 1 << (INET_DIAG_INFO - 1)
+const ALL_PORTS = { first: 0, last: 65_535 }
 const SEQUENCE = 1
+
+function bitsOf(states: readonly number[]): number {
+  return states.reduce((bits, state) => bits | (1 << state), 0)
+}
+
+/**
+ * Shows `see` every live connection of the range, many at a time and always in the same batch, with FLAG.timestamps or
+ * FLAG.noTimestamps where the kernel tells. In the calling thread's namespace. Throws SourceError when the kernel refuses,
+ * DecodeError when the bytes are wrong.
+ */
+export function readTimestamps(
+  libc: Libc,
+  range: PortRange,
+  see: (batch: SocketBatch) => void,
+): void {
+  const program = encodeFilter(range, 'any')
+  readAll(libc, { program, states: ALL_LIVE_STATES, extensions: ASK_INFO }, see)
+}
+
+/** Shows `see` every TCP listener of the calling thread's namespace. Throws as readTimestamps() does. */
+export function readListeners(libc: Libc, see: (batch: SocketBatch) => void): void {
+  const program = encodeFilter(ALL_PORTS, 'any')
+  readAll(libc, { program, states: STATE_BIT_LISTEN, extensions: 0 }, see)
+}
+
+function readAll(libc: Libc, filter: RawFilter, see: (batch: SocketBatch) => void): void {
+  const channel = refusable('Cannot read timestamps from netlink', () => openDiagChannel(libc))
+  try {
+    dumpAll(channel, filter, see)
+  } finally {
+    channel.close()
+  }
+}
+
+function dumpAll(
+  channel: NetlinkChannel,
+  filter: RawFilter,
+  see: (batch: SocketBatch) => void,
+): void {
+  const batch = createSocketBatch(BATCH_ROWS)
+  const dump = {
+    request: encodeDumpRequest({ kind: 'legacy' }, filter, SEQUENCE),
+    what: 'live connections',
+    decode: (datagram: Uint8Array) => decodeDatagram(datagram, SEQUENCE, batch),
+  }
+  for (const _datagram of dumpDatagrams(channel, dump)) {
+    see(batch)
+    batch.length = 0
+  }
+}
 
 /**
  * Looks at the first live connections of the range to `remote` that the kernel lists, in the calling thread's namespace.
@@ -74,22 +122,26 @@ export function askPeerTimestamps(
   range: PortRange,
   remote: Remote,
 ): boolean | 'mixed' | undefined {
+  const batch = createSocketBatch(BATCH_ROWS)
   channel.send(encodePeerRequest(range, remote))
   for (;;) {
-    const datagram = channel.receive()
-    const { answers, done } = decodePeers(datagram)
-    const [first] = answers
-    if (first !== undefined) return answers.every((one) => one === first) ? first : 'mixed'
-    if (done) return undefined
+    const end = decodeDatagram(channel.receive(), SEQUENCE, batch)
+    if (typeof end === 'object') throw new SystemError('dump of peers', end.errno)
+    const told = batch.flags.subarray(0, batch.length).filter((flags) => flags !== 0)
+    const [first] = told
+    if (first !== undefined) {
+      return told.every((one) => one === first) ? first === FLAG.timestamps : 'mixed'
+    }
+    if (end === 'done') return undefined
+    batch.length = 0
   }
 }
 
 export function encodePeerRequest(range: PortRange, remote: Remote): Uint8Array {
-  const states = STATES.reduce((bits, state) => bits | (1 << state), 0)
   const program = encodePeerFilter(range, remote)
   return encodeDumpRequest(
     { kind: 'legacy' },
-    { program, states, extensions: 1 << (INET_DIAG_INFO - 1) },
+    { program, states: STATES, extensions: ASK_INFO },
     SEQUENCE,
   )
 }
@@ -118,38 +170,4 @@ function encodePeerFilter(range: PortRange, { address, port }: Remote): Uint8Arr
   whole.setUint16(2, program.length + 4, true)
   whole.setUint16(10, program.length - 8 + 4, true)
   return program
-}
-
-function decodePeers(datagram: Uint8Array): {
-  readonly answers: boolean[]
-  readonly done: boolean
-} {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
-  const answers: boolean[] = []
-  for (let offset = 0; offset < datagram.length; ) {
-    const end = messageEnd(view, offset, datagram.length)
-    const type = view.getUint16(offset + 4, true)
-    if (type === NLMSG_DONE || type === NLMSG_ERROR) {
-      const errno = messageErrno(view, offset, end)
-      if (errno !== 0) throw new SystemError('dump of peers', errno)
-      if (type === NLMSG_DONE) return { answers, done: true }
-    } else if (type === TCPDIAG_GETSOCK) {
-      const options = findOptions(view, offset + NLMSG_HEADER_BYTES + DIAG_MESSAGE_BYTES, end)
-      if (options !== undefined) answers.push((options & TIMESTAMPS) !== 0)
-    }
-    offset = Math.min(align4(end), datagram.length)
-  }
-  return { answers, done: false }
-}
-
-function findOptions(view: DataView, start: number, end: number): number | undefined {
-  for (let offset = start; offset < end; ) {
-    const next = attributeEnd(view, offset, end)
-    const type = view.getUint16(offset + 2, true) & ATTRIBUTE_TYPE_MASK
-    if (type === INET_DIAG_INFO && next > offset + 4 + OPTIONS_OFFSET) {
-      return view.getUint8(offset + 4 + OPTIONS_OFFSET)
-    }
-    offset = align4(next)
-  }
-  return undefined
 }

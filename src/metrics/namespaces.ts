@@ -28,7 +28,7 @@ export const namespaceFamilies: readonly Family[] = [
   }),
   perNamespace({
     name: 'ephemeral_port_tcp_timestamps',
-    help: 'net.ipv4.tcp_timestamps. Without timestamps (0) no TIME_WAIT is ever recycled.',
+    help: 'net.ipv4.tcp_timestamps. While it is 0 connections begin without timestamps, and their TIME_WAITs are never recycled.',
     absent: 'where it cannot be read',
     value: (state) => state.settings.tcpTimestamps,
   }),

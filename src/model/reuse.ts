@@ -6,15 +6,15 @@ import { isLoopback } from './addresses.ts'
 
 /** TCP_TIMEWAIT_LEN, include/net/tcp.h: fixed at compile time. */
 export const TIME_WAIT_MS = 60_000
-const LOOPBACK_IFINDEX = 1
+export const LOOPBACK_IFINDEX = 1
 
 /**
- * Whether a connect() to the same destination may take over the port of this row now. Assumes that the peer sent
- * timestamps too, which no dump shows.
+ * Whether a connect() to the same destination may take over the port of this row now. Assumes that the
+ * connection had TCP timestamps, which no dump of a TIME_WAIT shows: the kernel does not ask what the sysctl says by now.
  */
 export function isReclaimable(batch: SocketBatch, row: number, settings: NetSettings): boolean {
   if (batch.state[row] !== STATE.timeWait) return false
-  if (!settings.tcpTimestamps) return false
+  if (settings.tcpTimestamps === undefined) return false
   // A reader that does not know the age gives an upper bound: the TIME_WAIT may be old enough.
   const ageKnown = ((batch.flags[row] ?? 0) & FLAG.minisock) !== 0
   const ageMs = ageKnown ? TIME_WAIT_MS - (batch.expiresMs[row] ?? 0) : TIME_WAIT_MS

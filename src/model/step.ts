@@ -33,7 +33,7 @@ import {
   renderSettings,
 } from './rows.ts'
 import { advanceServices, type Services } from './services.ts'
-import { type AskTimestamps, advanceTimestamps, type TimestampMemory } from './timestamps.ts'
+import { createTimestamps, type TimestampMemory, type TimestampQuestions } from './timestamps.ts'
 import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
 import { holdRefusedPorts } from './unseen-ports.ts'
 import { advanceWatch, type Watch } from './watch.ts'
@@ -67,14 +67,12 @@ export interface ModelState {
 }
 
 /** What a step has to know of the sample besides the reading. */
-export interface SampleContext {
+export interface SampleContext extends TimestampQuestions {
   /** Seconds of a clock that never steps. */
   readonly atSeconds: number
   readonly unixSeconds: number
   /** Names owners. They are not known without it. */
   readonly nameOwners?: NameOwners
-  /** Undefined where live connections cannot be asked now. */
-  readonly askTimestamps?: AskTimestamps | undefined
   /** Destinations to which connect() was refused a port since the last sample; absent where nobody counts. */
   readonly refused?: readonly Destination[] | undefined
   /** Undefined where devices cannot be listed. */
@@ -104,6 +102,7 @@ export function createStep(options: ModelOptions): Step {
   const findClosed = createClosedPorts()
   const advanceOwners = options.owners ? createOwnersModel() : undefined
   const advanceCauses = createCauses()
+  const advanceTimestamps = createTimestamps()
 
   return (state, reading, context) => {
     const { settings, protocols } = reading
@@ -117,7 +116,7 @@ export function createStep(options: ModelOptions): Step {
       settings,
       before: state?.timestamps,
       atSeconds: context.atSeconds,
-      ask: context.askTimestamps,
+      questions: context,
       refuted: state === undefined ? [] : listClosing(state.closed.refusals),
     })
     const closed = findClosed({

@@ -1,10 +1,13 @@
 // Which TIME_WAITs tcp_tw_reuse can recycle: only those of connections that negotiated TCP timestamps, which no dump of a
-// TIME_WAIT shows. Live connections to the same destination tell: memory x census -> who is known, and what is to be held.
+// TIME_WAIT shows. What is known of our own side, and what live connections to the same destination tell: memory x census ->
+// who is known, and what is to be held.
 
 import type { NetSettings } from '../observation.ts'
 import { isLoopback } from './addresses.ts'
-import { type Census, EXPIRY_SECONDS } from './census.ts'
+import type { Census } from './census.ts'
 import { copyKey, HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+import { createInboundTest, type Listener, takeListener } from './listeners.ts'
+import { createOwnTimestamps, type OwnMemory, type ShowSockets, STAMPS } from './own-timestamps.ts'
 import { createComparison, takeBest } from './ranking.ts'
 import { advanceRecycling, type Recycling, type RecyclingMemory } from './recycling.ts'
 
@@ -13,6 +16,15 @@ export type AskTimestamps = (remote: {
   readonly address: readonly number[]
   readonly port: number
 }) => boolean | 'mixed' | undefined
+
+/** What can be asked now; undefined where nobody can, or where it is not time to: an answer costs a walk over all sockets. */
+export interface TimestampQuestions {
+  readonly askTimestamps?: AskTimestamps | undefined
+  /** Shows live connections of the range with FLAG.timestamps or FLAG.noTimestamps. */
+  readonly lookTimestamps?: ShowSockets | undefined
+  /** Shows all TCP listeners. */
+  readonly listListeners?: ShowSockets | undefined
+}
 
 interface Peer {
   readonly key: Uint32Array
@@ -23,14 +35,18 @@ interface Peer {
   readonly toldAtSeconds: number
 }
 
+interface Served {
+  /** Of destinations at which this host listens, as long as they have TIME_WAITs. */
+  readonly hashes: ReadonlySet<number>
+  /** When all listeners were listed for the last time. */
+  readonly listedAtSeconds: number
+}
+
 /** What one sample leaves for the next. */
 export interface TimestampMemory {
   readonly peers: readonly Peer[]
-  /** net.ipv4.tcp_timestamps of the last sample, and since when it is another than before; undefined: as far as is known. */
-  readonly own: number | undefined
-  readonly changedAtSeconds: number | undefined
-  /** When that was looked at for the first time: what it was before nobody knows. */
-  readonly firstAtSeconds: number
+  readonly own: OwnMemory
+  readonly served: Served
   /** Undefined where no TIME_WAIT looks recyclable. */
   readonly recycling: RecyclingMemory | undefined
 }
@@ -40,8 +56,7 @@ export interface TimestampsInput {
   readonly settings: NetSettings
   readonly before: TimestampMemory | undefined
   readonly atSeconds: number
-  /** Undefined where nobody can ask, or where it is not time to: an answer costs a walk over all sockets. */
-  readonly ask: AskTimestamps | undefined
+  readonly questions: TimestampQuestions
   /** Keys of destinations that were refused ports although what live connections say would leave them some. */
   readonly refuted: readonly Uint32Array[]
 }
@@ -63,64 +78,107 @@ const RENEW_SECONDS = 240
 /** Where no live connection was found one may be made soon. */
 const ASK_AGAIN_SECONDS = 10
 
-/** Holds the TIME_WAITs of the census that cannot be recycled. Asks at most once a call. */
-export function advanceTimestamps(input: TimestampsInput): TimestampsNow {
-  const { census, settings, before, atSeconds } = input
-  const { flows } = census
-  const own = settings.tcpTimestamps
-  const isChanged = before !== undefined && before.own !== own
-  const changedAtSeconds = isChanged ? atSeconds : before?.changedAtSeconds
-  const firstAtSeconds = before?.firstAtSeconds ?? atSeconds
-  const memory = { peers: before?.peers ?? [], own, changedAtSeconds, firstAtSeconds }
-  const forgetting = { ...memory, recycling: undefined }
-  const nothing = { memory: forgetting, unknown: undefined, isInferred: false }
-  if (!census.hasReclaimableFlows) return nothing
+const NOT_SERVED: Served = { hashes: new Set(), listedAtSeconds: -Infinity }
 
-  const { destination, hold, expirySeconds } = flows.columns()
-  const ports = new Uint32Array(flows.destinationCount())
-  /** 1 where some began before anybody looked. */
-  const older = new Uint8Array(ports.length)
-  let any = false
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    if (hold[flow] !== HOLD.reclaimable) continue
-    const ageSeconds = EXPIRY_SECONDS - (expirySeconds[flow] ?? 0)
-    if (changedAtSeconds !== undefined && ageSeconds > atSeconds - changedAtSeconds) {
-      // What began without timestamps never has them.
-      hold[flow] = HOLD.timeWait
-      continue
+/** Creates the function that holds the TIME_WAITs of a census that cannot be recycled. It asks each at most once a call. */
+export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
+  const advanceOwn = createOwnTimestamps()
+
+  return (input) => {
+    const { census, settings, before, atSeconds } = input
+    const { flows } = census
+    const { memory: own, stamps } = advanceOwn({
+      ...input,
+      before: before?.own,
+      look: input.questions.lookTimestamps,
+    })
+    const nothing = {
+      memory: { peers: before?.peers ?? [], own, served: NOT_SERVED, recycling: undefined },
+      ...{ unknown: undefined, isInferred: false },
     }
-    any = true
-    const to = destination[flow] ?? 0
-    ports[to] = (ports[to] ?? 0) + 1
-    if (ageSeconds > atSeconds - firstAtSeconds) older[to] = 1
+    if (!census.hasReclaimableFlows) return nothing
+
+    const { destination, hold } = flows.columns()
+    const ports = new Uint32Array(flows.destinationCount())
+    /** 1 where nobody knows of some whether our own side had timestamps. */
+    const unknown = new Uint8Array(ports.length)
+    let any = false
+    for (let flow = 0; flow < flows.flowCount(); flow++) {
+      if (hold[flow] !== HOLD.reclaimable) continue
+      const stamp = stamps?.[flow] ?? STAMPS.own
+      const hasNone = stamp === (own.isOn ? STAMPS.other : STAMPS.own)
+      if (hasNone) {
+        hold[flow] = HOLD.timeWait
+        continue
+      }
+      any = true
+      const to = destination[flow] ?? 0
+      ports[to] = (ports[to] ?? 0) + 1
+      if (stamp === STAMPS.unknown || !own.isOn) unknown[to] = 1
+    }
+    if (!any) return nothing
+    // Connections of today say nothing of those of a time when our own side had timestamps.
+    if (!own.isOn) return { ...nothing, unknown }
+    const served = findServed(input, ports)
+    const recycling = advanceRecycling({
+      ...{ census, settings, atSeconds, recyclable: ports },
+      before: before?.recycling,
+    })
+    const peers = askOne({ ...input, recycling }, ports, nothing.memory.peers)
+    const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
+    let isUnknown = false
+    let isInferred = false
+    ports.forEach((count, index) => {
+      if (count === 0) return
+      const peer = told.get(index)
+      const isServed = served.hashes.has(flows.hashOf(index))
+      if (typeof peer === 'boolean' && !isServed) isInferred = true
+      if (peer === false) {
+        unknown[index] = 0
+        return
+      }
+      if (peer !== true && (peer === 'mixed' || !isServed)) unknown[index] = 1
+      if (unknown[index] === 1) isUnknown = true
+    })
+    for (let flow = 0; flow < flows.flowCount(); flow++) {
+      const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
+      if (isHeld) hold[flow] = HOLD.timeWait
+    }
+    const memory = { peers, own, served, recycling: recycling.memory }
+    return { memory, unknown: isUnknown ? unknown : undefined, isInferred }
   }
-  if (!any) return nothing
-  const recycling = advanceRecycling({
-    ...{ census, settings, atSeconds, recyclable: ports },
-    before: before?.recycling,
-  })
-  const peers = askOne({ ...input, recycling }, ports, memory.peers)
-  const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
-  const unknown = new Uint8Array(flows.destinationCount())
-  let isUnknown = false
-  let isInferred = false
+}
+
+/**
+ * The destinations with reclaimable ports at which this host listens: it sends timestamps when we do. An address of this host
+ * alone proves nothing, because its NAT rules may send such connections elsewhere.
+ */
+function findServed(
+  { census: { flows }, before, atSeconds, questions: { listListeners: list } }: TimestampsInput,
+  ports: Uint32Array,
+): Served {
+  const keys = flows.keys()
+  const known = before?.served ?? NOT_SERVED
+  const isOld = list !== undefined && atSeconds - known.listedAtSeconds >= RENEW_SECONDS
+  const hashes = new Set<number>()
+  const asked: number[] = []
   ports.forEach((count, index) => {
-    if (count === 0) return
-    const peer = told.get(index)
-    const isOwn = isOwnPeer(flows.keys(), index)
-    if (typeof peer === 'boolean' && !isOwn) isInferred = true
-    if (peer === false) return
-    const isPeerKnown = peer === true || (peer === undefined && isOwn)
-    if (isPeerKnown && older[index] === 0) return
-    unknown[index] = 1
-    isUnknown = true
+    if (count === 0 || !isOwnAddress(keys, index)) return
+    const hash = flows.hashOf(index)
+    if (known.hashes.has(hash) && !isOld) hashes.add(hash)
+    else asked.push(index)
   })
-  for (let flow = 0; flow < flows.flowCount(); flow++) {
-    const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
-    if (isHeld) hold[flow] = HOLD.timeWait
+  if (asked.length === 0 || list === undefined) return { ...known, hashes }
+  const listeners: Listener[] = []
+  list((batch) => {
+    for (let row = 0; row < batch.length; row++) listeners.push(takeListener(batch, row, undefined))
+  })
+  const accepts = createInboundTest(listeners)
+  for (const index of asked) {
+    const at = index * KEY_WORDS
+    if (accepts(keys, at + 4, keys[at + KEY_REMOTE_PORT] ?? 0)) hashes.add(flows.hashOf(index))
   }
-  const next = { ...memory, peers, recycling: recycling.memory }
-  return { memory: next, unknown: isUnknown ? unknown : undefined, isInferred }
+  return { hashes, listedAtSeconds: isOld ? atSeconds : known.listedAtSeconds }
 }
 
 /** The peers of the destinations with the most reclaimable ports; one that is not known, or not any more, is asked. */
@@ -128,7 +186,7 @@ function askOne(
   {
     census: { flows },
     atSeconds,
-    ask,
+    questions: { askTimestamps: ask },
     refuted,
     recycling: { passedBy, recycled },
   }: TimestampsInput & { readonly recycling: Recycling },
@@ -180,8 +238,8 @@ function askOne(
   return [...best.flatMap((index) => known.get(index) ?? []), ...others].slice(0, MOST_PEERS)
 }
 
-/** Whether the other end is this host: it sends timestamps when we do. */
-function isOwnPeer(keys: Uint32Array, index: number): boolean {
+/** Whether the address of the other end is of this host. */
+function isOwnAddress(keys: Uint32Array, index: number): boolean {
   const at = index * KEY_WORDS
   if (isLoopback(keys, at) || isLoopback(keys, at + 4)) return true
   return [0, 1, 2, 3].every((word) => keys[at + word] === keys[at + 4 + word])

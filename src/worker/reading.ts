@@ -105,7 +105,10 @@ export function createReading({
     const { probeMemory: memory } = last
     const probing = reading.canProbe ? prober : undefined
     const reader = reading.canProbe ? buckets : undefined
-    const ask = reading.canProbe ? peers?.asker(reading.settings.range) : undefined
+    const { range, reservedText } = reading.settings
+    const ask = reading.canProbe ? peers?.asker(range) : undefined
+    const look = reading.canProbe ? peers?.looker(range) : undefined
+    const list = reading.canProbe ? peers?.lister() : undefined
     const nameOwners = names.nameOwnersOf(identity.namespace.id)
     let isResolved = false
     const testPorts = (doubt: PortDoubt): PortTests | undefined => {
@@ -132,6 +135,8 @@ export function createReading({
           unixSeconds: clocks.unixSeconds(),
           nameOwners: (by, ids) => watch.timeAside(() => nameOwners(by, ids)),
           askTimestamps: ask && ((remote) => watch.timeAside(() => ask(remote))),
+          lookTimestamps: look && ((see) => watch.timeAside(() => look(see))),
+          listListeners: list && ((see) => watch.timeAside(() => list(see))),
           refused: last.refused,
           readDevices: reading.canProbe
             ? (indexes) => watch.timeAside(() => peers?.devices(indexes))
@@ -146,7 +151,6 @@ export function createReading({
     last.readAtSeconds = atSeconds
     last.refused = []
     last.rangeAtSeconds = atSeconds
-    const { range, reservedText } = reading.settings
     last.ports = { range, reservedText }
     last.pod = identity.pod
     if (ambiguousPorts !== undefined) {

@@ -13,10 +13,13 @@ function message(type: number, body: readonly number[]): number[] {
   return [length, 0, 0, 0, type, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, ...body]
 }
 
+/** struct inet_diag_msg of an IPv4 socket. */
+const HEAD = [2, ...new Array(71).fill(0)]
+
 /** A socket with struct tcp_info, of which the sixth byte has the options. */
 function socket(options: number | undefined): number[] {
   const info = options === undefined ? [] : [12, 0, 2, 0, 1, 0, 0, 0, 0, options, 0, 0]
-  return message(18, [...new Array(72).fill(0), ...info])
+  return message(18, [...HEAD, ...info])
 }
 
 const done = message(3, [0, 0, 0, 0])
@@ -40,9 +43,8 @@ describe('askPeerTimestamps()', () => {
   })
 
   test('knows the options by their attribute, which old kernels cut before them', () => {
-    const head = new Array(72).fill(0)
-    const other = message(18, [...head, 12, 0, 3, 0, 1, 0, 0, 0, 0, 7, 0, 0])
-    const short = message(18, [...head, 9, 0, 2, 0, 1, 0, 0, 0, 0, 7, 0, 0])
+    const other = message(18, [...HEAD, 12, 0, 3, 0, 1, 0, 0, 0, 0, 7, 0, 0])
+    const short = message(18, [...HEAD, 9, 0, 2, 0, 1, 0, 0, 0, 0, 7, 0, 0])
     expect(answer([...other], done)).toBeUndefined()
     expect(answer([...short], done)).toBeUndefined()
     expect(answer(message(99, socket(7).slice(16)), done)).toBeUndefined()

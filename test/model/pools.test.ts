@@ -30,7 +30,10 @@ const clock = { atSeconds: 1000, unixSeconds: 1_700_000_000 }
 
 function model(dumps: readonly WireDump[], settings: NetSettings, perDatagram = 7): NamespaceState {
   const reading = createReading(replayDumps(dumps, perDatagram), settings)
-  return createStep(options)(undefined, reading, clock).namespace
+  const step = createStep(options)
+  // What began before anybody looked is another story.
+  const { state } = step(undefined, { ...reading, batches: [] }, clock)
+  return step(state, reading, clock).namespace
 }
 
 const pool = (state: NamespaceState, name: string) => state.pools.find((p) => p.pool === name)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { ShowSockets } from '../../src/model/own-timestamps.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import {
@@ -22,6 +23,8 @@ interface Look {
   readonly own?: number
   /** What live connections say by the last byte of the peer; the property is missing where nobody may ask. */
   readonly answers?: Readonly<Record<number, boolean | 'mixed'>>
+  /** Address at which this host listens; the property is missing where nobody may ask. */
+  readonly listens?: readonly number[]
 }
 
 function timeWaits({ timeWaits, expiresMs = 50_000 }: Look, local?: readonly number[]) {
@@ -44,6 +47,19 @@ function timeWaits({ timeWaits, expiresMs = 50_000 }: Look, local?: readonly num
   )
 }
 
+function showListener(local: readonly number[]): ShowSockets {
+  const listener: WireSocket = {
+    ...plainSocket,
+    ...{ local, localPort: 443, remote: [0, 0, 0, 0], remotePort: 0, state: 10 },
+  }
+  return (see) => {
+    for (const batch of replayDumps([{ protocol: 'tcp', explicit: true, sockets: [listener] }])) {
+      see(batch)
+    }
+    return true
+  }
+}
+
 /** One sample after another, `gap` seconds apart, and what was asked in each. */
 function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?: number[] } = {}) {
   const step = createStep(plainStepOptions)
@@ -54,13 +70,16 @@ function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?
       replayDumps([{ protocol: 'tcp', explicit: false, sockets: timeWaits(look, local) }]),
       { ...settings, tcpTimestamps: look.own ?? 1 },
     )
-    const { answers } = look
+    const { answers, listens } = look
     const taken = step(state, reading, {
       atSeconds: gap * turn,
       unixSeconds: 1_700_000_000,
       // All ports are tested: nothing else is in doubt.
       testPorts: ({ ambiguous }) =>
         new Map(ambiguous.map((port) => [port, { closed: false, testedAtSeconds: gap * turn }])),
+      // None of them lives.
+      lookTimestamps: () => true,
+      listListeners: listens && showListener(listens),
       askTimestamps:
         answers &&
         (({ address, port }) => {
@@ -80,7 +99,7 @@ function play(looks: readonly Look[], { gap = 5, local }: { gap?: number; local?
 describe('TIME_WAITs under tcp_tw_reuse', () => {
   const waits = { 9: 50 }
   /** Samples of the time before they began. */
-  const before = [{ timeWaits: {} }, { timeWaits: {} }, { timeWaits: {} }]
+  const before = [{ timeWaits: {} }, { timeWaits: {} }, { timeWaits: {} }] as const
 
   test('are available but uncertain while nobody knows of timestamps', () => {
     expect(play([{ timeWaits: waits }])[0]).toMatchObject({
@@ -95,11 +114,12 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
     })
   })
 
-  test('are uncertain where they began before anybody looked: our own timestamps may have been off', () => {
-    const look = { timeWaits: waits, answers: { 9: true } }
+  test('are uncertain where they ended before anybody looked: our own timestamps may have been off', () => {
+    const look = { timeWaits: waits, answers: { 9: true }, listens: [127, 0, 0, 1] }
+    const old = [50_000, 45_000, 40_000].map((expiresMs) => ({ ...look, expiresMs }))
     for (const local of [undefined, [127, 0, 0, 1]]) {
-      const looks = play([look, look, look, look], local && { local })
-      expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([50, 50, 0, 0])
+      const looks = play([...old, before[0], look], local && { local })
+      expect(looks.map(({ uncertainPorts }) => uncertainPorts)).toEqual([50, 50, 50, 0, 0])
       expect(looks[0]).toMatchObject({ availablePorts: 100, exactness: 'inferred' })
     }
   })
@@ -145,19 +165,45 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
       [127, 0, 0, 1],
       [10, 0, 0, 5],
     ]) {
-      expect(play([...before, { timeWaits: waits }], { local }).at(-1)).toMatchObject({
-        ...{ availablePorts: 100, uncertainPorts: 0, exactness: 'exact' },
-      })
+      for (const listens of [local, [0, 0, 0, 0]]) {
+        const look = { timeWaits: waits, listens }
+        // What was told is kept while nobody can ask.
+        const told = play([...before, look, { timeWaits: waits }], { local })
+        for (const one of told.slice(-2)) {
+          expect(one).toMatchObject({ availablePorts: 100, uncertainPorts: 0, exactness: 'exact' })
+        }
+      }
     }
   })
 
-  test('are held while they are older than our own timestamps', () => {
-    const off = { timeWaits: waits, own: 0 }
-    const on = { timeWaits: waits, answers: { 9: true } }
-    const looks = [off, { ...on, expiresMs: 40_000 }, { ...on, expiresMs: 35_000 }, on, on, on]
-    const told = play(looks).map(({ availablePorts }) => availablePorts)
-    // Those of the last samples are ten seconds old, and the change was seen five seconds after the start.
-    expect(told).toEqual([50, 50, 50, 100, 100, 100])
+  test('are uncertain where nobody listens at the address of this host: its NAT rules may lead elsewhere', () => {
+    const local = [10, 0, 0, 5]
+    for (const listens of [undefined, [10, 0, 0, 6], [127, 0, 0, 1]]) {
+      const look = { timeWaits: waits, ...(listens && { listens }) }
+      const want = { availablePorts: 100, uncertainPorts: 50, exactness: 'inferred' }
+      expect(play([...before, look], { local }).at(-1)).toMatchObject(want)
+    }
+  })
+
+  test('of an address of this host follow live connections, and are never exact without a listener', () => {
+    const local = [10, 0, 0, 5]
+    const [yes, no] = [true, false].map((answer) =>
+      play([...before, { timeWaits: waits, answers: { 5: answer }, listens: [10, 0, 0, 6] }], {
+        local,
+      }).at(-1),
+    )
+    expect(yes).toMatchObject({ availablePorts: 100, uncertainPorts: 0, exactness: 'inferred' })
+    expect(no).toMatchObject({ availablePorts: 50, uncertainPorts: 0, exactness: 'inferred' })
+  })
+
+  test('are uncertain once the listener has been gone for minutes', () => {
+    const local = [127, 0, 0, 1]
+    const there = { timeWaits: waits, listens: local }
+    const gone = { timeWaits: waits, listens: [127, 0, 0, 2] }
+    const looks = [...before, ...Array.from({ length: 100 }, (_, at) => (at < 40 ? there : gone))]
+    const told = play(looks, { local }).map(({ uncertainPorts }) => uncertainPorts)
+    expect(told.indexOf(50)).toBe(3 + 48)
+    expect(told.slice(51).every((uncertain) => uncertain === 50)).toBe(true)
   })
 })
 

@@ -129,6 +129,8 @@ describe('takeSample()', () => {
         ...{ prober: undefined, buckets: undefined },
         peers: {
           asker: () => undefined,
+          looker: () => undefined,
+          lister: () => undefined,
           devices: () => new Map(),
           tunnelPorts: () => {
             looks++

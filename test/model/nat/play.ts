@@ -11,7 +11,9 @@ export const SERVER = '198.51.100.9:443'
 export const HUNDRED = [
   { protocol: undefined, addresses: undefined, ports: { first: 40_000, last: 40_099 } },
 ]
-const options = { top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] }
+const options: Parameters<typeof createNatStep>[0] = {
+  ...{ top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] },
+}
 
 export const connect = (
   count: number,

@@ -17,6 +17,8 @@ export interface WireSocket {
   inode?: number
   v6only: boolean | undefined
   cgroupId: number | undefined
+  /** Whether it has TCP timestamps, for an answer with struct tcp_info. */
+  timestamps?: boolean
 }
 
 /** One of everything, for tests to change. */
@@ -86,6 +88,9 @@ export function buildSocket(socket: WireSocket, sequence: number, type = 20): nu
     ...u32(socket.uid),
     ...u32(socket.inode ?? 4242),
     ...buildAttribute(8, [0]),
+    ...(socket.timestamps === undefined
+      ? []
+      : buildAttribute(2, pad([1, 0, 0, 0, 0, socket.timestamps ? 7 : 6], 104))),
     ...(socket.v6only === undefined ? [] : buildAttribute(11, [socket.v6only ? 1 : 0])),
     ...(socket.cgroupId === undefined
       ? []
