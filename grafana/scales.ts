@@ -74,10 +74,10 @@ function lines(...steps: readonly (readonly [from: number, color: string])[]): S
 
 /** Past half a connect() may be slow; 80 % and 95 % are the alerts'. */
 export const utilizationScale = rising([0.5, YELLOW], [0.8, ORANGE], [0.95, RED])
-export const riskScale = rising([0.05, YELLOW], [0.2, ORANGE], [0.7, RED])
+export const riskScale = rising([0.05, YELLOW], [0.2, ORANGE], [0.75, RED])
 /** As lines in a graph: only where an alert is. */
 export const alertLines = lines([0.8, ORANGE], [0.95, RED])
-export const riskLines = lines([0.2, ORANGE], [0.7, RED])
+export const riskLines = lines([0.2, ORANGE], [0.75, RED])
 export const conntrackLines = lines([0.9, ORANGE])
 export const natFailureLines = lines([0.5, RED])
 export const anyIsBad = rising([1, RED])

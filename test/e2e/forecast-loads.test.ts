@@ -87,15 +87,14 @@ async function run(load: Load): Promise<Outcome> {
 
       const page = parsePage((await netns.call('get', { path: '/metrics' })).body)
       const pool = { netns: 'self', pool: 'tcp_connect' }
+      const usedRatio = page.value('ephemeral_port_pool_utilization_ratio', pool)
       looks.push({
         reading: { atSeconds: now },
+        usedRatio,
         riskRatio: page.find('ephemeral_port_exhaustion_risk_ratio', pool),
         etaSeconds: page.find('ephemeral_port_exhaustion_eta_seconds', pool),
       })
-      highestUtilization = Math.max(
-        highestUtilization,
-        page.value('ephemeral_port_pool_utilization_ratio', pool),
-      )
+      highestUtilization = Math.max(highestUtilization, usedRatio)
       await delay(TICK_MS)
     }
     return {

@@ -26,7 +26,7 @@ interface Look {
   readonly reading: { readonly atSeconds: number }
   readonly riskRatio: number | undefined
   readonly etaSeconds: number | undefined
-  readonly utilization: number
+  readonly usedRatio: number
 }
 
 async function look(netns: Netns, atSeconds: number): Promise<Look> {
@@ -36,7 +36,7 @@ async function look(netns: Netns, atSeconds: number): Promise<Look> {
     reading: { atSeconds },
     riskRatio: page.find('ephemeral_port_exhaustion_risk_ratio', pool),
     etaSeconds: page.find('ephemeral_port_exhaustion_eta_seconds', pool),
-    utilization: page.value('ephemeral_port_pool_utilization_ratio', pool),
+    usedRatio: page.value('ephemeral_port_pool_utilization_ratio', pool),
   }
 }
 
@@ -92,8 +92,8 @@ describe.concurrent('the forecast through the running exporter', () => {
     ctx.expect(listFirings(looks, EVALUATION_SECONDS, PLATEAU_SECONDS)).toEqual([])
     // It was a plateau, and the exporter knew what it was looking at.
     const last = looks.at(-1)
-    ctx.expect(last?.utilization).toBeGreaterThan(0.65)
-    ctx.expect(last?.utilization).toBeLessThan(0.85)
+    ctx.expect(last?.usedRatio).toBeGreaterThan(0.65)
+    ctx.expect(last?.usedRatio).toBeLessThan(0.85)
     ctx.expect(last?.riskRatio).toBeDefined()
   })
 

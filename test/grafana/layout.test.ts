@@ -71,12 +71,12 @@ test('graphs of the highest ten have room for ten names, and those of shares hav
       fieldConfig?.defaults.thresholds?.steps.map(({ value }) => value).slice(1),
     ])
   expect(Object.fromEntries(lines)).toEqual({
-    'Exhaustion risk, highest ten': [0.2, 0.7],
+    'Exhaustion risk, highest ten': [0.2, 0.75],
     'Pool utilization, highest ten': [0.8, 0.95],
     'Next connection fails, highest ten': [0.5],
     'Conntrack table, highest ten': [0.9],
     'Utilization and peaks': [0.8, 0.95],
-    'Exhaustion risk': [0.2, 0.7],
+    'Exhaustion risk': [0.2, 0.75],
   })
 })
 

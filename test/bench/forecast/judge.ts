@@ -27,7 +27,7 @@ export interface JudgedRun {
 
 export const EVALUATION_SECONDS = [15, 60] as const
 /** What the page could ask for. */
-export const PAGE_RISKS = [0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9] as const
+export const PAGE_RISKS = [0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9] as const
 
 export function judgeRun(family: string, run: FamilyRun, weights?: Weights): JudgedRun {
   const moments = replay(run, weights)

@@ -9,12 +9,15 @@ const rules = readFileSync(
   new URL('../../../deploy/prometheus/alerts.yaml', import.meta.url),
   'utf8',
 )
-const [RISK, CLEAR_RISK, ETA_SECONDS] = [
+const [RISK, CLEAR_RISK, ETA_SECONDS, USED_RATIO, FULL_RATIO] = [
   readThreshold('criticalRisk'),
   readThreshold('criticalRiskClear'),
   readThreshold('criticalEtaSeconds'),
+  readThreshold('criticalUtilization'),
+  readThreshold('criticalFullUtilization'),
 ]
-const FOR_SECONDS = 60
+/** The risk is averaged over what was scraped within that time, and must be known for so long. */
+const MEAN_SECONDS = 120
 /** A page is for something when the pool fails so soon after it. */
 const MEANT_SECONDS = 900
 /** The climb to a failure begins where this part of it is done. */
@@ -23,7 +26,7 @@ const BEGUN_RATIO = 0.1
 const FALL_RATIO = 0.1
 
 /** What was forecast at a moment. */
-type Look = Pick<Moment, 'riskRatio' | 'etaSeconds'> & {
+type Look = Pick<Moment, 'riskRatio' | 'etaSeconds' | 'usedRatio'> & {
   readonly reading: Pick<Reading, 'atSeconds'>
 }
 
@@ -39,21 +42,32 @@ export function listFirings(
   pageRisk = RISK,
 ): readonly Firing[] {
   const firings: Firing[] = []
-  let [pendingSince, from] = [Number.NaN, Number.NaN]
+  /** What each evaluation scraped of the risk. */
+  const scraped: (number | undefined)[] = []
+  const span = MEAN_SECONDS / everySeconds
+  let from = Number.NaN
   let next = 0
   let last: (typeof moments)[number] | undefined
   for (let at = 0; at <= endSeconds; at += everySeconds) {
     while ((moments[next]?.reading.atSeconds ?? Number.POSITIVE_INFINITY) <= at)
       last = moments[next++]
-    const { riskRatio = 0, etaSeconds = Number.POSITIVE_INFINITY } = last ?? {}
+    const { riskRatio = 0, etaSeconds = Number.POSITIVE_INFINITY, usedRatio = 0 } = last ?? {}
+    scraped.push(last?.riskRatio)
     if (!Number.isNaN(from)) {
       if (riskRatio >= CLEAR_RISK) continue
       firings.push({ fromSeconds: from, toSeconds: at })
       from = Number.NaN
     }
-    if (riskRatio < pageRisk || etaSeconds >= ETA_SECONDS) pendingSince = Number.NaN
-    else if (Number.isNaN(pendingSince)) pendingSince = at
-    if (at - pendingSince >= FOR_SECONDS) from = at
+    if (riskRatio < CLEAR_RISK) continue
+    const known = scraped.slice(-span).filter((one) => one !== undefined)
+    const mean = known.reduce((sum, one) => sum + one, 0) / Math.max(1, known.length)
+    const stays =
+      mean >= pageRisk &&
+      scraped.at(-1 - span) !== undefined &&
+      etaSeconds < ETA_SECONDS &&
+      usedRatio >= USED_RATIO
+    const isUrgent = riskRatio < 1 && riskRatio >= pageRisk && usedRatio >= FULL_RATIO
+    if (stays || isUrgent) from = at
   }
   if (!Number.isNaN(from)) firings.push({ fromSeconds: from, toSeconds: endSeconds })
   return firings

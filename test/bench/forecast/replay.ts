@@ -13,6 +13,8 @@ export interface Moment {
   readonly reading: Reading
   readonly riskRatio: number | undefined
   readonly etaSeconds: number | undefined
+  /** Of the worst destination. */
+  readonly usedRatio: number
 }
 
 export const ALERT_RATIO = 0.5
@@ -34,7 +36,8 @@ export function replay(run: Pick<Run, 'readings'>, weights?: Weights): readonly 
   return run.readings.map((reading) => {
     const next = advanceForecast(state, readForecast(reading), options)
     state = next.state
-    return { reading, ...next.forecast }
+    const available = Math.min(...reading.tracks.map((track) => track.availablePorts))
+    return { reading, ...next.forecast, usedRatio: 1 - available / reading.capacityPorts }
   })
 }
 

@@ -20,6 +20,8 @@ export interface Check {
 const BINS = [0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 1.01] as const
 const SURE = 0.9
 const PRECURSOR_SECONDS = 120
+/** How long before a failure a page may come. */
+const SEEN_SECONDS = [15, 60, 180, 300] as const
 
 export function renderPart(part: Part): string {
   const instants = part.runs.flatMap((run) => run.instants)
@@ -35,8 +37,8 @@ export function renderPart(part: Part): string {
     '| risk | instants | mean risk | failed within the horizon |\n| --- | --- | --- | --- |',
     ...BINS.slice(1).map((high, i) => renderBin(instants, BINS[i] ?? 0, high)),
     '',
-    '| page evaluated every | safe runs paged | false pages a day | failures with a precursor, missed | all failures missed | lead, median | lead, tenth | pages a run |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| page evaluated every | safe runs paged | false pages a day | failures with a precursor, missed | seen 15 s before | 1 min | 3 min | 5 min | all failures missed | pages a run |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...EVALUATION_SECONDS.map((seconds, i) =>
       renderPages(
         `${seconds} s`,
@@ -44,8 +46,8 @@ export function renderPart(part: Part): string {
       ),
     ),
     '',
-    '| page for a risk of | safe runs paged | false pages a day | failures with a precursor, missed | all failures missed | lead, median | lead, tenth | pages a run |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    '| page for a risk of | safe runs paged | false pages a day | failures with a precursor, missed | seen 15 s before | 1 min | 3 min | 5 min | all failures missed | pages a run |',
+    '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...PAGE_RISKS.map((risk, i) =>
       renderPages(
         `${risk}`,
@@ -144,9 +146,13 @@ function countPages(runs: readonly JudgedRun[], pick: (run: JudgedRun) => PageVe
       ) * 86_400,
     missed: takeRatio(foretold.filter(isMissed).length, foretold.length),
     missedOfAll: takeRatio(failures.filter(isMissed).length, failures.length),
-    leads: failures
-      .flatMap(({ leadSeconds }) => (leadSeconds === undefined ? [] : [leadSeconds]))
-      .sort((a, b) => a - b),
+    /** By SEEN_SECONDS, of those with a precursor. */
+    seen: SEEN_SECONDS.map((seconds) =>
+      takeRatio(
+        foretold.filter(({ leadSeconds = -1 }) => leadSeconds >= seconds).length,
+        foretold.length,
+      ),
+    ),
     firings: takeRatio(
       verdicts.reduce((sum, { firings }) => sum + firings, 0),
       verdicts.length,
@@ -155,15 +161,13 @@ function countPages(runs: readonly JudgedRun[], pick: (run: JudgedRun) => PageVe
 }
 
 function renderPages(name: string, one: ReturnType<typeof countPages>): string {
-  const lead = (share: number) => one.leads[Math.floor(share * one.leads.length)] ?? 0
   return [
     `| ${name}`,
     `${percent(one.safePaged)} of ${one.safe}`,
     one.falseADay.toFixed(1),
     `${percent(one.missed)} of ${one.foretold}`,
+    ...one.seen.map(percent),
     `${percent(one.missedOfAll)} of ${one.failures}`,
-    `${lead(0.5).toFixed(0)} s`,
-    `${lead(0.1).toFixed(0)} s`,
     `${one.firings.toFixed(2)} |`,
   ].join(' | ')
 }

@@ -10,7 +10,7 @@ import { CAPACITY_PORTS, leak, rateFor, requests, scenario, step } from './traff
 export type Demand =
   /** No page. */
   | { readonly kind: 'safe' }
-  /** A page that long before the first failure, had the rule no delay, that stays. */
+  /** A page so long before the first failure that stays. */
   | { readonly kind: 'gradual'; readonly leadSeconds: number }
   /** A risk of a half at most that long after the onset. */
   | { readonly kind: 'step'; readonly withinSeconds: number }
@@ -22,6 +22,10 @@ export interface NamedScenario {
 }
 
 const safe: Demand = { kind: 'safe' }
+/** What somebody needs to wake up, to look, and to widen the range or to restart what leaks. */
+const LEAK_SECONDS = 300
+/** A ramp of load is seen later than a leak, since it ends in any minute. */
+const RAMP_SECONDS = 240
 /** A range that somebody made small; chance weighs more in it. */
 const SMALL_PORTS = 1000
 
@@ -151,17 +155,17 @@ export const namedScenarios: readonly NamedScenario[] = [
   { name: 'step to 150 %', demand: { kind: 'step', withinSeconds: 15 }, create: stepTo(1.5, 25) },
   {
     name: 'leak of 5/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 270 },
+    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
     create: leakOn(0.5, 5),
   },
   {
     name: 'leak of 2/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: 270 },
+    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
     create: leakOn(0.5, 2),
   },
   {
     name: 'UDP leak of 6/s',
-    demand: { kind: 'gradual', leadSeconds: 540 },
+    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       const lookups = requests({ rate: () => 400, holdSeconds: 3 })
@@ -175,7 +179,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'second destination growing behind a steady first (65 %)',
-    demand: { kind: 'gradual', leadSeconds: 480 },
+    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
@@ -191,7 +195,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'linear ramp of arrivals from 30 % by 2 % a minute',
-    demand: { kind: 'gradual', leadSeconds: 300 },
+    demand: { kind: 'gradual', leadSeconds: RAMP_SECONDS },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({
