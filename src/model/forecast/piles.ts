@@ -12,8 +12,6 @@ export interface Piles {
   /** The lowest since the last peak ended, or the highest since the last trough did. */
   readonly turn: Peak
   readonly rising: boolean
-  /** Where the last rise began. */
-  readonly troughPorts: number
 }
 
 /** What the peaks say of the time until a moment. */
@@ -41,30 +39,18 @@ const DOUBTED_PEAKS = 1
 const NOT_DUE_ERRORS = 5
 
 export function advancePiles(piles: Piles | undefined, now: Peak, capacityPorts: number): Piles {
-  if (piles === undefined) return { ended: [], turn: now, rising: false, troughPorts: now.ports }
-  const { turn, rising, troughPorts } = piles
+  if (piles === undefined) return { ended: [], turn: now, rising: false }
+  const { turn, rising } = piles
   const ended = piles.ended.filter((one) => one.atSeconds > now.atSeconds - MEMORY_SECONDS)
   const most = Math.max(turn.ports, now.ports)
   const least = TURN_SHARE * capacityPorts + TURN_DEVIATIONS * Math.sqrt(most)
   if (rising ? now.ports >= turn.ports : now.ports <= turn.ports) {
-    return { ended, turn: now, rising, troughPorts: rising ? troughPorts : now.ports }
+    return { ended, turn: now, rising }
   }
-  if (Math.abs(now.ports - turn.ports) < least) return { ended, turn, rising, troughPorts }
-  if (!rising) return { ended, turn: now, rising: true, troughPorts }
+  if (Math.abs(now.ports - turn.ports) < least) return { ended, turn, rising }
+  if (!rising) return { ended, turn: now, rising: true }
   const peaks = [...ended, turn].slice(-MOST_PEAKS)
-  return { ended: peaks, turn: now, rising: false, troughPorts: now.ports }
-}
-
-/** How much of the way from where the rise began to the limit is done: 0 to 1. */
-export function takeProgress(
-  { troughPorts }: Piles,
-  capacityPorts: number,
-  usedPorts: number,
-): number {
-  return Math.min(
-    1,
-    Math.max(0, (usedPorts - troughPorts) / Math.max(1, capacityPorts - troughPorts)),
-  )
+  return { ended: peaks, turn: now, rising: false }
 }
 
 /** Until `horizonSeconds` from now. */

@@ -1,10 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  advancePiles,
-  type Piles,
-  takeProgress,
-  takeRepetition,
-} from '../../../src/model/forecast/piles.ts'
+import { advancePiles, type Piles, takeRepetition } from '../../../src/model/forecast/piles.ts'
 
 const CAPACITY = 1000
 const PERIOD = 100
@@ -37,15 +32,6 @@ describe('advancePiles()', () => {
       piles = advancePiles(piles, { ports: 500 + (i % 2) * 100, atSeconds: i * 5 }, CAPACITY)
     }
     expect(piles?.ended).toEqual([])
-  })
-
-  test('says how much of a climb is done', () => {
-    const start = advancePiles(undefined, { ports: 200, atSeconds: 0 }, CAPACITY)
-    const half = advancePiles(start, { ports: 600, atSeconds: 60 }, CAPACITY)
-    expect(takeProgress(half, CAPACITY, 600)).toBe(0.5)
-    expect(takeProgress(half, CAPACITY, 1000)).toBe(1)
-    const fallen = advancePiles(half, { ports: 100, atSeconds: 65 }, CAPACITY)
-    expect(takeProgress(fallen, CAPACITY, 100)).toBe(0)
   })
 })
 
