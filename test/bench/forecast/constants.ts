@@ -1,14 +1,17 @@
-// npx tsx test/bench/forecast/constants.ts: what each constant of the forecast earns. It is doubled and halved in a copy of the
-// sources, the weights are learned anew on each half of the families, and judged on the other -> a table of Brier scores.
-// BENCH_RUNS says how many runs of each family there are.
+// npx tsx test/bench/forecast/constants.ts: what each constant of the forecast decides. It is doubled in a copy of the sources, the
+// weights are learned anew on each half of the families, and judged on the other -> a table of Brier scores. BENCH_RUNS says how
+// many runs of each family there are.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { takeLearnedBrier } from './ablation.ts'
+import { simulateFamily, takeInterval } from './examples.ts'
+import { families, SPLIT_SEED, takeHalf } from './families.ts'
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 3)
-const ROOT = new URL('../../../', import.meta.url).pathname
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const COPIED = ['src', 'test/bench/forecast', 'package.json'] as const
 
 /** By file: those that are neither facts nor bounds of memory. */
@@ -29,41 +32,43 @@ const constants: Readonly<Record<string, readonly string[]>> = {
   signals: ['MOST_ERRORS', 'FULL_REACH', 'FULL_DOUBT'],
 }
 
-/** The Brier score over both halves with one constant multiplied. */
-async function measure(file: string, name: string, factor: number): Promise<number> {
+const halves = (['development', 'held out'] as const).map((half) =>
+  families
+    .filter((one) => takeHalf(one) === half)
+    .flatMap((family) =>
+      Array.from({ length: RUNS }, (_, run) =>
+        simulateFamily(family, `${SPLIT_SEED} lesson ${run}`, takeInterval(run)),
+      ),
+    ),
+)
+
+/** The Brier score over both halves with one constant doubled, or with none. */
+async function measure(file?: string, name?: string): Promise<string> {
   const copy = mkdtempSync(join(tmpdir(), 'forecast-constants-'))
   try {
     for (const path of COPIED) cpSync(join(ROOT, path), join(copy, path), { recursive: true })
-    const source = join(copy, 'src/model/forecast', `${file}.ts`)
-    const text = readFileSync(source, 'utf8')
-    const changed = text.replace(
-      new RegExp(`^const ${name} = ([\\d._]+)$`, 'm'),
-      (_, value: string) => `const ${name} = ${Number(value.replaceAll('_', '')) * factor}`,
-    )
-    if (changed === text && factor !== 1) throw new RangeError(`${file}.ts has no ${name}`)
-    writeFileSync(source, changed)
-    const load = (module: string) =>
-      import(pathToFileURL(join(copy, 'test/bench/forecast', module)).href)
-    const { families, takeHalf }: typeof import('./families.ts') = await load('families.ts')
-    const { drawLessons }: typeof import('./lessons.ts') = await load('lessons.ts')
-    const { takeLearnedBrier }: typeof import('./ablation.ts') = await load('ablation.ts')
-    const draw = (half: 'development' | 'held out') =>
-      drawLessons(
-        families.filter((one) => takeHalf(one) === half),
-        RUNS,
+    if (file !== undefined) {
+      const source = join(copy, 'src/model/forecast', `${file}.ts`)
+      const pattern = new RegExp(`(?<=^const ${name} = )[\\d._]+$`, 'm')
+      const text = readFileSync(source, 'utf8')
+      if (!pattern.test(text)) throw new RangeError(`${file}.ts has no ${name}`)
+      writeFileSync(
+        source,
+        text.replace(pattern, (value) => `${2 * Number(value.replace('_', ''))}`),
       )
-    return takeLearnedBrier([draw('development'), draw('held out')])
+    }
+    const examples = pathToFileURL(join(copy, 'test/bench/forecast/examples.ts')).href
+    const { listLessons }: typeof import('./examples.ts') = await import(examples)
+    return takeLearnedBrier(halves.map((runs) => runs.flatMap(listLessons))).toFixed(4)
   } finally {
     rmSync(copy, { recursive: true })
   }
 }
 
-const show = (brier: number) => brier.toFixed(4)
-console.log('| constant | doubled | halved |\n| --- | --- | --- |')
-console.log(`| none | ${show(await measure('trend', 'none', 1))} | |`)
+console.log('| doubled | Brier |\n| --- | --- |')
+console.log(`| none | ${await measure()} |`)
 for (const [file, names] of Object.entries(constants)) {
   for (const name of names) {
-    const [doubled, halved] = [await measure(file, name, 2), await measure(file, name, 0.5)]
-    console.log(`| ${name} (${file}.ts) | ${show(doubled)} | ${show(halved)} |`)
+    console.log(`| ${name} (${file}.ts) | ${await measure(file, name)} |`)
   }
 }
