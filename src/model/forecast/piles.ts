@@ -28,10 +28,9 @@ export interface Repetition {
 /** A turn is one of so large a share of the capacity, and of so many standard deviations of a Poisson count. */
 const TURN_SHARE = 0.05
 const TURN_DEVIATIONS = 5
-const MOST_PEAKS = 12
+/** So many are remembered, and a trend is drawn through them. */
+const MOST_PEAKS = 8
 const MEMORY_SECONDS = 7200
-/** Peaks that a trend is drawn through. */
-const TREND_PEAKS = 8
 /** The next peak differs by so much of the capacity, whatever the last ones did. */
 const LEAST_DEVIATION = 0.01
 /** So many more peaks are believed as much as doubted. */
@@ -55,11 +54,10 @@ export function advancePiles(piles: Piles | undefined, now: Peak, capacityPorts:
 
 /** Until `horizonSeconds` from now. */
 export function takeRepetition(
-  { ended }: Piles,
+  { ended: peaks }: Piles,
   capacityPorts: number,
   now: Peak,
 ): (horizonSeconds: number) => Repetition {
-  const peaks = ended.slice(-TREND_PEAKS)
   const count = peaks.length
   const [first, last] = [peaks[0], peaks.at(-1)]
   if (first === undefined || last === undefined) {

@@ -24,7 +24,7 @@ const constants: Readonly<Record<string, readonly string[]>> = {
     'CONTRARY_DEVIATIONS',
   ),
   courses: ['CHANGE_DOUBT', 'LEAST_DOUBT'],
-  piles: ['TURN_SHARE', 'TURN_DEVIATIONS', 'MOST_PEAKS', 'MEMORY_SECONDS', 'TREND_PEAKS'].concat(
+  piles: ['TURN_SHARE', 'TURN_DEVIATIONS', 'MOST_PEAKS', 'MEMORY_SECONDS'].concat(
     'LEAST_DEVIATION',
     'DOUBTED_PEAKS',
     'NOT_DUE_ERRORS',

@@ -19,9 +19,9 @@ function grow(heights: readonly number[]): Piles {
 }
 
 describe('advancePiles()', () => {
-  test('remembers how high each pile was that collapsed, the last twelve of two hours', () => {
+  test('remembers how high each pile was that collapsed, the last eight of two hours', () => {
     expect(grow([500, 600, 700]).ended.map(({ ports }) => ports)).toEqual([500, 600, 700])
-    expect(grow(new Array<number>(20).fill(500)).ended).toHaveLength(12)
+    expect(grow(new Array<number>(20).fill(500)).ended).toHaveLength(8)
     const late = advancePiles(grow([500, 600]), { ports: 0, atSeconds: 7301 }, CAPACITY)
     expect(late.ended.map(({ ports }) => ports)).toEqual([600])
   })
