@@ -14,7 +14,7 @@ const RUNS = Number(process.env.BENCH_RUNS ?? 3)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const COPIED = ['src', 'test/bench/forecast', 'package.json'] as const
 
-/** By file: those that are neither facts nor bounds of memory. */
+/** By file, as patterns: those that are neither facts nor bounds of memory. Of a list all numbers are doubled. */
 const constants: Readonly<Record<string, readonly string[]>> = {
   forecast: ['REST_SHARE', 'REST_SECONDS', 'REST_MEAN_SECONDS'],
   history: ['BEFORE_STEP_SECONDS'],
@@ -29,7 +29,7 @@ const constants: Readonly<Record<string, readonly string[]>> = {
     'DOUBTED_PEAKS',
     'NOT_DUE_ERRORS',
   ),
-  signals: ['MOST_ERRORS', 'FULL_REACH', 'FULL_DOUBT'],
+  signals: ['.SECONDS, MINUTE.*', 'MOST_ERRORS', 'FULL_REACH', 'FULL_DOUBT'],
 }
 
 const halves = (['development', 'held out'] as const).map((half) =>
@@ -49,12 +49,12 @@ async function measure(file?: string, name?: string): Promise<string> {
     for (const path of COPIED) cpSync(join(ROOT, path), join(copy, path), { recursive: true })
     if (file !== undefined) {
       const source = join(copy, 'src/model/forecast', `${file}.ts`)
-      const pattern = new RegExp(`(?<=^const ${name} = )[\\d._]+$`, 'm')
+      const pattern = new RegExp(`(?<=^const ${name} = \\[?)[\\d._]+(?:, [\\d._]+)*(?=\\]?$)`, 'm')
       const text = readFileSync(source, 'utf8')
       if (!pattern.test(text)) throw new RangeError(`${file}.ts has no ${name}`)
       writeFileSync(
         source,
-        text.replace(pattern, (value) => `${2 * Number(value.replace('_', ''))}`),
+        text.replace(pattern, (values) => values.replaceAll(/[\d._]+/g, double)),
       )
     }
     const examples = pathToFileURL(join(copy, 'test/bench/forecast/examples.ts')).href
@@ -64,6 +64,8 @@ async function measure(file?: string, name?: string): Promise<string> {
     rmSync(copy, { recursive: true })
   }
 }
+
+const double = (value: string) => String(2 * Number(value.replaceAll('_', '')))
 
 console.log('| doubled | Brier |\n| --- | --- |')
 console.log(`| none | ${await measure()} |`)
