@@ -84,7 +84,8 @@ export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOption
     countUsable(one) {
       const { state } = one.last
       if (state !== undefined || one.identity.namespace.own) return state?.settings.usablePorts
-      return left > 0 ? charge(() => lookFirst(one)) : undefined
+      // Half is for those of which something is known: the others are read soon.
+      return left > ALLOWED_SECONDS / 2 ? charge(() => lookFirst(one)) : undefined
     },
     findChanged(waiting) {
       const now = clocks.monotonicSeconds()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { diagnose } from '../../src/diagnosis/diagnose.ts'
+import { planRange } from '../../src/diagnosis/range-plan.ts'
 import type { NamespaceState, NetnsKind, Settings } from '../../src/snapshot.ts'
 import {
   buildHost,
@@ -181,4 +182,14 @@ describe('checkNodePorts()', () => {
     // What the Snapshot leaves out may be the last one.
     expect(nodePorts({ reservedRanges: all, reservedRangesLeftOut: 1 })).toEqual([])
   })
+})
+
+test('planRange() proposes no range while the Snapshot does not tell all that is reserved in it', () => {
+  const plan = (reservedRangesLeftOut: number) => {
+    const reservedRanges = [{ first: 32_768, last: 32_777 }]
+    const settings = { firstPort: 40_000, lastPort: 40_099, reservedRanges, reservedRangesLeftOut }
+    return planRange(buildNamespace(), buildState({ settings: buildSettings(settings) }))
+  }
+  expect(plan(0)?.usablePorts).toBe(28_222)
+  expect(plan(1)).toBeUndefined()
 })

@@ -178,12 +178,13 @@ describe('createRangeWatch()', () => {
     }
   })
 
-  test('takes no first look while nothing is left', () => {
+  test('takes no more first looks than leave half to the others, which they owe it to later', () => {
     let cpu = 0
+    let cost = 0.001
     const ranges = createRangeWatch({
       namespaces: {
         readPortSettings: () => {
-          cpu += 0.1
+          cpu += cost
           return { ...SPEC, reservedText: '' }
         },
       },
@@ -191,17 +192,23 @@ describe('createRangeWatch()', () => {
       clocks: { monotonicSeconds: () => 5, cpuSeconds: () => cpu },
     })
     const fresh = startWatching(buildNetNamespace(), 0)
-    const count = () => {
+    const read = startWatching(buildNetNamespace(), 0)
+    read.last.state = buildState()
+    const counts = () => {
       ranges.renewAllowance()
-      return [ranges.countUsable(fresh), ranges.countUsable(fresh)]
+      const usable = Array.from({ length: 100 }, () => ranges.countUsable(fresh))
+      return [usable.filter((ports) => ports === 100).length, ranges.findChanged([read]).length]
     }
-    // What the first cost too much is owed by the next samples.
-    expect([count(), count(), count(), count(), count()]).toEqual([
-      [100, undefined],
-      [undefined, undefined],
-      [undefined, undefined],
-      [undefined, undefined],
-      [100, undefined],
+    expect(counts()).toEqual([13, 1])
+    // What one costs too much is owed by the next samples.
+    cost = 0.095
+    expect([counts(), counts(), counts(), counts(), counts(), counts()]).toEqual([
+      [1, 0],
+      [0, 0],
+      [0, 0],
+      [0, 1],
+      [0, 0],
+      [0, 0],
     ])
   })
 })
