@@ -1,13 +1,13 @@
 // From sockets that the kernel lists to the names of those who hold them, with real cgroups and processes in them.
 
-import { readFileSync } from 'node:fs'
 import { expect, type TestContext, test } from 'vitest'
+import { readCgroupPath } from '../../src/failures/traced-threads.ts'
 import { probeCapabilities } from '../../src/kernel/capabilities.ts'
 import { createDumpBatch, dumpSockets, openDiagChannel } from '../../src/kernel/diag-channel.ts'
 import { AF_INET, ALL_STATES } from '../../src/kernel/diag-request.ts'
 import { type Libc, openLibc } from '../../src/kernel/libc.ts'
 import { STATE } from '../../src/observation.ts'
-import { parseCgroupPath, parseProcCgroup } from '../../src/owners/cgroup-path.ts'
+import { parseCgroupPath } from '../../src/owners/cgroup-path.ts'
 import { type CgroupTree, createCgroupTree } from '../../src/owners/cgroup-tree.ts'
 import { nameOwner } from '../../src/owners/owner.ts'
 import { withCgroupTree } from '../support/cluster/cgroup-tree.ts'
@@ -90,6 +90,7 @@ test.for([
     owner: { owner: 'ci.service', ownerKind: 'unit' },
   },
   { path: TOP, owner: { owner: TOP, ownerKind: 'cgroup' } },
+  { path: `${TOP}/größe`, owner: { owner: `${TOP}/größe`, ownerKind: 'cgroup' } },
 ] as const)(
   'every socket leads to the $owner.ownerKind $owner.owner',
   async ({ path, owner }, ctx) => {
@@ -110,8 +111,8 @@ test.for([
       expect(tree.refresh(idsOf(rows))).toBe('complete')
       expect(tree.resolve(id)).toBe(path)
       expect(ownersOf(tree, rows)).toEqual([owner])
-      // The kernel tells the same of the process.
-      expect(parseProcCgroup(readFileSync(`/proc/${holder.pid}/cgroup`, 'utf8'))).toBe(path)
+      // The kernel tells the same of the process, as failures are named.
+      expect(readCgroupPath('/proc', holder.pid)).toBe(path)
     })
   },
 )
