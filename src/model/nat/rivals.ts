@@ -143,18 +143,19 @@ function chooseFullest(
   }
   const isMet = ({ range, ports, phase }: Rival) =>
     !LOW_NAT_RANGES.includes(range) || ports >= LOW_LEAST_PORTS[phase]
-  const met = used.map((ports, at) => (isMet(candidate(at)) ? ports : 0))
+  const met = used.map((ports, at) => (ports > 0 && isMet(candidate(at)) ? ports : 0))
   const most = candidate(met.indexOf(Math.max(...met)))
   let fullest = most
   // The largest first, so that one within another is compared with that.
   for (let at = rivals.length - 1; at >= 0; at--) {
+    if (used[at] === 0) continue
     const one = candidate(at)
     if (one.hardShare < fullest.hardShare) continue
     if (one.hardShare === fullest.hardShare && one.share < fullest.share) continue
     if (isMet(one) && standsOut(one, most) && standsOut(one, fullest)) fullest = one
   }
   const { range } = fullest
-  return { range, isCommon: fullest === most && !LOW_NAT_RANGES.includes(range) }
+  return { range, isCommon: range === most.range && !LOW_NAT_RANGES.includes(range) }
 }
 
 interface Rival {
