@@ -21,7 +21,7 @@ const WITHOUT_NET_ADMIN = {
 const SIGNATURE = 'ephemeral_port_nat_drop_signature_info'
 const PORTS = 100
 const IPV6 = { client: 'fd77:1::2', server: { address: 'fd77:2::2', port: SERVER.port } } as const
-const WAIT_MS = 120_000
+const WAIT_MS = 240_000
 const skipReason = whyNoNatLab()
 
 const masquerade = (family: string) =>
@@ -93,7 +93,9 @@ describe('the counters of conntrack', () => {
                 }
                 // The last 32 tries of each search count nothing.
                 expect(grown('insert_failed')).toBeGreaterThanOrEqual(20)
-                expect(grown('collisions')).toBe((PORTS - 32) * grown('insert_failed'))
+                const met = grown('collisions') / (PORTS - 32) - grown('insert_failed')
+                // A sample may be taken in the middle of a search.
+                expect(Math.abs(met)).toBeLessThanOrEqual(1)
                 const { dropping, findings } = await readDiagnosis()
                 expect(dropping).toContain(netns)
                 expect(
