@@ -108,6 +108,18 @@ describe('heldPorts', () => {
       listener: 2,
     })
   })
+
+  test('count a port for the connection that holds it most firmly, whatever the order', () => {
+    const open = { sockets: many(10, 40_000) }
+    const left = { sockets: many(10, 40_000, { remote: [10, 0, 0, 8], state: TCP.closeWait }) }
+    for (const dumps of [
+      [open, left],
+      [left, open],
+    ]) {
+      const { heldPorts } = poolOf(play(dumps), 'tcp_bind')
+      expect(heldPorts).toMatchObject({ established: 10, close_wait: 0 })
+    }
+  })
 })
 
 describe('cause', () => {

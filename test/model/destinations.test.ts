@@ -33,7 +33,8 @@ describe('accountDestinations() lets a destination with a device pay for its twi
 
   test('wherever the two stand in the dump', () => {
     const plain = [on(40_001), on(40_002)]
-    expect(takenBy(...plain, on(40_000, bound(connection))).taken).toEqual([2, 3])
+    const own = [on(40_000, bound(connection)), on(40_001, bound(connection))]
+    expect(takenBy(...plain, ...own).taken).toEqual([2, 3])
   })
 
   test('and is as much of a burden, unless it uses no port itself', () => {

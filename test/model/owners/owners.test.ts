@@ -285,4 +285,14 @@ describe('step() names the owners of listeners', () => {
     player.play(read([]))
     expect(rowsOf(player.play(read([tcp([left])])))).toContain('tcp *none 1')
   })
+
+  test('also of several, in whatever order they were listed', () => {
+    const remote = { remote: [192, 168, 1, 77], remotePort: 55555 }
+    const listeners = [5, 6, 7, 8].map((id) => at(40001, id))
+    for (const order of [listeners, listeners.toReversed()]) {
+      const player = createPlayer()
+      const rows = rowsOf(player.play(read([tcp([...order, { ...connection, ...remote }])])))
+      expect(rowsOf(player.play(read([tcp([{ ...timeWait, ...remote }])])))).toEqual(rows)
+    }
+  })
 })
