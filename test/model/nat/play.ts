@@ -1,7 +1,7 @@
 // Listings for tests of the NAT model, played one after another, and what the last of them said.
 
 import type { NameClient } from '../../../src/model/nat/clients.ts'
-import { createNatStep, type NatModelState } from '../../../src/model/nat/step.ts'
+import { createNatStep, type NatModelState, type NatOptions } from '../../../src/model/nat/step.ts'
 import type { NatReading } from '../../../src/observation.ts'
 import type { NatState } from '../../../src/snapshot.ts'
 import type { Entry } from './conntrack.ts'
@@ -11,8 +11,11 @@ export const SERVER = '198.51.100.9:443'
 export const HUNDRED = [
   { protocol: undefined, addresses: undefined, ports: { first: 40_000, last: 40_099 } },
 ]
-const options: Parameters<typeof createNatStep>[0] = {
-  ...{ top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] },
+const options: NatOptions = {
+  top: 2,
+  peakWindowSeconds: 60,
+  forecastHorizonSeconds: 900,
+  ranges: [],
 }
 
 export const connect = (
@@ -43,7 +46,7 @@ const nameOne: NameClient = (address) =>
 
 export function play(
   readings: readonly NatReading[],
-  changes: Partial<typeof options> = {},
+  changes: Partial<NatOptions> = {},
   nameClient = nameOne,
 ) {
   const step = createNatStep({ ...options, ...changes })
