@@ -11,12 +11,26 @@ import type { PortRange } from '../../../src/observation.ts'
 import { type Children, ROOT, withDeadline } from './children.ts'
 import type { Cost } from './usage.ts'
 
-const SOURCE = join(ROOT, 'test/bench/cost/floor.c')
 const COMPILE_MS = 30_000
 const SAMPLE_MS = 20_000
 
 export interface Floor {
   sample(): Promise<{ readonly cost: Cost; readonly rows: number }>
+}
+
+/** Compiles a C file of this directory; `remove` deletes the program, which runs on without its file. Throws in plain words. */
+export function compile(name: string): { readonly program: string; readonly remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'ephemeral-port-bench-'))
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  const program = join(directory, 'program')
+  const source = join(ROOT, 'test/bench/cost', name)
+  const compiled = spawnSync('gcc', ['-O2', '-Wall', '-o', program, source], {
+    encoding: 'utf8',
+    timeout: COMPILE_MS,
+  })
+  if (compiled.status === 0) return { program, remove }
+  remove()
+  throw new Error(`Cannot compile ${name} with gcc: ${compiled.error ?? compiled.stderr}`)
 }
 
 /** Asks plainly, or for idle sockets once. Throws in plain words where there is no compiler. */
@@ -25,16 +39,8 @@ export function openFloor(
   range: PortRange,
   asks: 'plainly' | 'idle-once' = 'plainly',
 ): Floor {
-  const directory = mkdtempSync(join(tmpdir(), 'ephemeral-port-bench-'))
+  const { program, remove } = compile('floor.c')
   try {
-    const program = join(directory, 'floor')
-    const compiled = spawnSync('gcc', ['-O2', '-Wall', '-o', program, SOURCE], {
-      encoding: 'utf8',
-      timeout: COMPILE_MS,
-    })
-    if (compiled.status !== 0) {
-      throw new Error(`Cannot compile floor.c with gcc: ${compiled.error ?? compiled.stderr}`)
-    }
     const args = [range.first, range.last, ...(asks === 'plainly' ? [] : [asks])].map(String)
     const child = children.adopt(spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
     const lines = createInterface(child.stdout)
@@ -48,7 +54,6 @@ export function openFloor(
       },
     }
   } finally {
-    // The program runs on without its file.
-    rmSync(directory, { recursive: true, force: true })
+    remove()
   }
 }

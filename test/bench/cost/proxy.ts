@@ -1,5 +1,5 @@
-// npm run bench:proxy: what a sample of a proxy costs whose range is as wide as it gets, so that its listeners are inside and
-// each accepted connection is a destination of its own -> a table on the console. Ends with 1 when it costs more than the
+// npm run bench:proxy: what a sample of a proxy costs whose range is as wide as it gets, so that its listeners are inside and so
+// are all connections that they accept -> a table on the console. Ends with 1 when it costs more than the
 // limit, or could not be measured. Needs Linux, root and gcc.
 
 import { writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { type Rival, ROUNDS, race } from './race.ts'
 import { FLOOR, renderRace, SAMPLE, takeCpuRatio } from './report.ts'
 
 const RANGE = { first: 1024, last: 65_535 }
-/** Client sockets; with the accepted ends there are twice as many, half of them destinations. */
+/** Client sockets; with the accepted ends there are twice as many. */
 const CLIENTS = 30_000
 const WARM_UPS = 60
 const CPU_LIMIT = 1.15

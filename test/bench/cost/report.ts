@@ -122,7 +122,7 @@ function takeRatio(runs: readonly Run[], others: readonly Run[], of: keyof Cost)
 }
 
 /** NaN, which meets no limit, when there is nothing. */
-function takeMedian(values: readonly number[]): number {
+export function takeMedian(values: readonly number[]): number {
   const sorted = values.toSorted((left, right) => left - right)
   const middle = (sorted.length - 1) / 2
   return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2
@@ -132,7 +132,7 @@ function renderMs(ms: number): string {
   return `${ms < 10 ? ms.toFixed(2) : ms.toFixed(0)} ms`
 }
 
-function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [
     line(head),
