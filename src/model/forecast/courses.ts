@@ -27,28 +27,42 @@ export function lookAhead({ schedule }: Books, moments: readonly number[]): read
 
 /** Part of a change that a forecast of it may be wrong by. */
 const CHANGE_DOUBT = 0.2
+/** Two trends tell how they fade only when their middles are so far apart. */
+const LEAST_APART_SECONDS = 10
+/** What has faded to less than this part has faded. */
+const MOST_FADED = 20
 /** Of the capacity; nothing is known more exactly. */
 const LEAST_DOUBT = 0.002
+
+/** How long a trend goes on: 0 where its level stays, else the trend fades by so much a second, if at all. */
+export type Course = 'level' | { readonly fading: number }
 
 /** Ports in use minus capacity, over the error of that, at its worst up to each of the moments. */
 export function followTrend(
   { capacityPorts, usedPorts, schedule }: Books,
   trend: Trend,
   ahead: readonly Ahead[],
+  course: Course,
 ): readonly number[] {
   const life = schedule.lifetimeSeconds
+  const fading = course === 'level' ? 0 : course.fading
+  const rise = (at: number) => {
+    if (course === 'level') return 0
+    return fading * at < 1e-3 ? at : (1 - Math.exp(-fading * at)) / fading
+  }
   let worst = Number.NEGATIVE_INFINITY
   return ahead.map(({ seconds: at, remainingPorts }) => {
-    const live = Math.max(0, trend.livePorts + trend.liveSlope * at)
+    const live = Math.max(0, trend.livePorts + trend.liveSlope * rise(at))
     const recent = Math.min(at, life)
     const closing =
-      trend.demand - trend.livePorts + (trend.demandSlope - trend.liveSlope) * (at - recent / 2)
+      trend.demand - trend.livePorts + (trend.demandSlope - trend.liveSlope) * rise(at - recent / 2)
     const used = live + (Math.max(0, closing) / life) * recent + remainingPorts
     const change = CHANGE_DOUBT * (used - usedPorts)
+    const reach = course === 'level' ? 0 : rise(at) + trend.middleSeconds
     const variance =
       trend.variance +
       change ** 2 +
-      (trend.slopeDeviation * (at + trend.middleSeconds)) ** 2 +
+      (trend.slopeDeviation * reach) ** 2 +
       (LEAST_DOUBT * capacityPorts) ** 2 +
       1
     worst = Math.max(worst, (used - capacityPorts) / Math.sqrt(variance))
@@ -64,6 +78,14 @@ export function takeDoubt(
 ): readonly number[] {
   const free = Math.max(1, books.capacityPorts - books.usedPorts)
   return moments.map((at) => Math.min(2, (trend.slopeDeviation * at) / free))
+}
+
+/** How fast a trend fades, per second: from the slope of a longer time to that of a shorter one. */
+export function takeFading(longer: Trend, shorter: Trend): number {
+  const apart = longer.middleSeconds - shorter.middleSeconds
+  const [before, now] = [longer.demandSlope, shorter.demandSlope]
+  if (apart < LEAST_APART_SECONDS || before <= 0 || now >= before) return 0
+  return Math.log(before / Math.max(now, before / MOST_FADED)) / apart
 }
 
 export function followPeaks(

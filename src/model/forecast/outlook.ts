@@ -1,13 +1,7 @@
 // The forecast of one track: what is known of it -> risk within the horizon and time to the first failure.
 
 import { takeRisk, type Weights } from './risk.ts'
-import {
-  type SignalParts,
-  type Signals,
-  takeCourse,
-  takeFarCourse,
-  takeSignals,
-} from './signals.ts'
+import { type SignalParts, takeCourse, takeDoubted, takeFarCourse, takeSignals } from './signals.ts'
 
 export interface Outlook {
   readonly riskRatio: number
@@ -37,17 +31,17 @@ export function takeOutlook(parts: SignalParts, horizonSeconds: number, weights:
   if (signals === undefined) return { riskRatio: 0, known: false, etaSeconds: undefined }
   const end = moments.indexOf(horizonSeconds) + 1
   const near = moments.filter((at) => at <= Math.max(horizonSeconds, LEARNED_SECONDS))
-  const risks = signals.slice(0, near.length).map((one) => takeRisk(weights, one))
+  const risks = near.map((_, i) => takeRisk(weights, signals[i] ?? []))
   return {
     riskRatio: Math.max(...risks.slice(0, end)),
-    known: parts.watchedSeconds >= LEARN_SECONDS || (signals[end - 1]?.doubt ?? 0) < 1,
+    known: parts.watchedSeconds >= LEARN_SECONDS || takeDoubted(signals[end - 1] ?? []) < 1,
     etaSeconds: takeEta(moments, signals, findCrossing(moments, risks, LIKELY_RATIO)),
   }
 }
 
 function takeEta(
   moments: readonly number[],
-  signals: readonly Signals[],
+  signals: readonly (readonly number[])[],
   likelySeconds: number | undefined,
 ): number | undefined {
   if (likelySeconds !== undefined) {

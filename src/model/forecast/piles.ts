@@ -12,6 +12,8 @@ export interface Piles {
   /** The lowest since the last peak ended, or the highest since the last trough did. */
   readonly turn: Peak
   readonly rising: boolean
+  /** Where the last rise began. */
+  readonly troughPorts: number
 }
 
 /** What the peaks say of the time until a moment. */
@@ -28,9 +30,10 @@ export interface Repetition {
 /** A turn is one of so large a share of the capacity, and of so many standard deviations of a Poisson count. */
 const TURN_SHARE = 0.05
 const TURN_DEVIATIONS = 5
-/** So many are remembered, and a trend is drawn through them. */
-const MOST_PEAKS = 8
+const MOST_PEAKS = 12
 const MEMORY_SECONDS = 7200
+/** Peaks that a trend is drawn through. */
+const TREND_PEAKS = 8
 /** The next peak differs by so much of the capacity, whatever the last ones did. */
 const LEAST_DEVIATION = 0.01
 /** So many more peaks are believed as much as doubted. */
@@ -38,26 +41,39 @@ const DOUBTED_PEAKS = 1
 const NOT_DUE_ERRORS = 5
 
 export function advancePiles(piles: Piles | undefined, now: Peak, capacityPorts: number): Piles {
-  if (piles === undefined) return { ended: [], turn: now, rising: false }
-  const { turn, rising } = piles
+  if (piles === undefined) return { ended: [], turn: now, rising: false, troughPorts: now.ports }
+  const { turn, rising, troughPorts } = piles
   const ended = piles.ended.filter((one) => one.atSeconds > now.atSeconds - MEMORY_SECONDS)
   const most = Math.max(turn.ports, now.ports)
   const least = TURN_SHARE * capacityPorts + TURN_DEVIATIONS * Math.sqrt(most)
   if (rising ? now.ports >= turn.ports : now.ports <= turn.ports) {
-    return { ended, turn: now, rising }
+    return { ended, turn: now, rising, troughPorts: rising ? troughPorts : now.ports }
   }
-  if (Math.abs(now.ports - turn.ports) < least) return { ended, turn, rising }
-  if (!rising) return { ended, turn: now, rising: true }
+  if (Math.abs(now.ports - turn.ports) < least) return { ended, turn, rising, troughPorts }
+  if (!rising) return { ended, turn: now, rising: true, troughPorts }
   const peaks = [...ended, turn].slice(-MOST_PEAKS)
-  return { ended: peaks, turn: now, rising: false }
+  return { ended: peaks, turn: now, rising: false, troughPorts: now.ports }
+}
+
+/** How much of the way from where the rise began to the limit is done: 0 to 1. */
+export function takeProgress(
+  { troughPorts }: Piles,
+  capacityPorts: number,
+  usedPorts: number,
+): number {
+  return Math.min(
+    1,
+    Math.max(0, (usedPorts - troughPorts) / Math.max(1, capacityPorts - troughPorts)),
+  )
 }
 
 /** Until `horizonSeconds` from now. */
 export function takeRepetition(
-  { ended: peaks }: Piles,
+  { ended }: Piles,
   capacityPorts: number,
   now: Peak,
 ): (horizonSeconds: number) => Repetition {
+  const peaks = ended.slice(-TREND_PEAKS)
   const count = peaks.length
   const [first, last] = [peaks[0], peaks.at(-1)]
   if (first === undefined || last === undefined) {

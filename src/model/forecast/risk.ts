@@ -1,7 +1,7 @@
 // From signals to a probability: a small network whose weights were learned on simulated loads (weights.ts). By its form more
 // danger never lowers the risk: the weights of dangers, and those of the hidden sums, are not negative.
 
-import { type Signals, takeReach } from './signals.ts'
+import { takeReach } from './signals.ts'
 
 export interface Weights {
   /** One row for each hidden sum: its constant, then the weight of each input. */
@@ -11,9 +11,9 @@ export interface Weights {
 }
 
 /** Probability that an allocation fails by the moment that the inputs speak of. */
-export function takeRisk(weights: Weights, signals: Signals): number {
-  const reach = takeReach(signals)
-  return reach === 0 ? 0 : reach * takeProbability(weights, signals.inputs)
+export function takeRisk(weights: Weights, inputs: readonly number[]): number {
+  const reach = takeReach(inputs)
+  return reach === 0 ? 0 : reach * takeProbability(weights, inputs)
 }
 
 export function takeProbability({ hidden, output }: Weights, inputs: readonly number[]): number {

@@ -137,7 +137,7 @@ export function takeLevel(shorter: Trend, longer?: Trend): Trend {
     return longer
   }
   const livePorts = Math.max(0, shorter.livePorts - shorter.liveSlope * shorter.middleSeconds)
-  return { ...shorter, demand, livePorts, demandSlope: 0, liveSlope: 0, slopeDeviation: 0 }
+  return { ...shorter, demand, livePorts, demandSlope: 0, liveSlope: 0 }
 }
 
 /** Newest first; times are before now, so negative. */

@@ -10,10 +10,13 @@ const NAMES: readonly string[] = [...DANGERS, ...CIRCUMSTANCES]
 const parts: readonly { readonly name: string; readonly inputs: RegExp | undefined }[] = [
   { name: 'nothing', inputs: undefined },
   { name: 'levels of the demand', inputs: /^level/ },
-  { name: 'trends', inputs: /^trend of/ },
+  { name: 'trends', inputs: /^(bent )?trend/ },
+  { name: 'bent trends', inputs: /^bent/ },
   { name: 'trend of the hour', inputs: /^trend of the hour/ },
   { name: 'peaks', inputs: /peaks$/ },
-  { name: 'share in use', inputs: /^share/ },
+  { name: 'share in use and climb', inputs: /^(share|part)/ },
+  { name: 'demand beyond use and habit', inputs: /^demand/ },
+  { name: 'doubt', inputs: /^doubt/ },
 ]
 
 /** Brier over the instants of both halves, each judged with what was learned of the other one. */

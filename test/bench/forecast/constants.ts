@@ -23,8 +23,9 @@ const constants: Readonly<Record<string, readonly string[]>> = {
   trend: ['MEMORY_SECONDS', 'STEP_SHARE', 'STEP_LEAST_SPANS', 'MOST_STEPS', 'FEW_SPANS'].concat(
     'CONTRARY_DEVIATIONS',
   ),
-  courses: ['CHANGE_DOUBT', 'LEAST_DOUBT'],
+  courses: ['CHANGE_DOUBT', 'LEAST_DOUBT', 'LEAST_APART_SECONDS', 'MOST_FADED'],
   piles: ['TURN_SHARE', 'TURN_DEVIATIONS', 'MOST_PEAKS', 'MEMORY_SECONDS'].concat(
+    'TREND_PEAKS',
     'LEAST_DEVIATION',
     'DOUBTED_PEAKS',
     'NOT_DUE_ERRORS',

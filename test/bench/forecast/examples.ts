@@ -78,13 +78,13 @@ export function listLessons(run: FamilyRun): readonly ReachedLesson[] {
         takeSignals(listParts(one.state, one.track, pool), HORIZONS),
       )
       HORIZONS.forEach((horizonSeconds, i) => {
-        const row = rows?.[i]
+        const inputs = rows?.[i]
         const until = reading.atSeconds + horizonSeconds
         const known = until >= failedAtSeconds || until <= ended
-        if (row === undefined || !known) return
+        if (inputs === undefined || !known) return
         const weight = horizonSeconds === HORIZON_SECONDS ? JUDGED_WEIGHT : 1
         const failed = failedAtSeconds <= until
-        lessons.push({ inputs: row.inputs, failed, weight, reach: takeReach(row) })
+        lessons.push({ inputs, failed, weight, reach: takeReach(inputs) })
       })
     }
   }

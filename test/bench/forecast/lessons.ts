@@ -8,7 +8,7 @@ import type { Family } from './family.ts'
 import { learn } from './network.ts'
 import { createRandom } from './random.ts'
 
-const COURSE = { hidden: 3, passes: 20, decay: 1e-3, dangers: DANGERS.length }
+const COURSE = { hidden: 5, passes: 20, decay: 1e-3, dangers: DANGERS.length }
 
 export function drawLessons(families: readonly Family[], runs: number): readonly ReachedLesson[] {
   return families.flatMap((family) =>

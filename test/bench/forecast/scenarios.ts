@@ -24,8 +24,8 @@ export interface NamedScenario {
 const safe: Demand = { kind: 'safe' }
 /** What somebody needs to wake up, to look, and to widen the range or to restart what leaks. */
 const LEAK_SECONDS = 300
-/** A ramp of load is seen later than a leak, since it ends in any minute. */
-const RAMP_SECONDS = 240
+/** In the noise of a busy load a leak is seen later, and a ramp might end in any minute. */
+const BUSY_SECONDS = 240
 /** A range that somebody made small; chance weighs more in it. */
 const SMALL_PORTS = 1000
 
@@ -155,12 +155,12 @@ export const namedScenarios: readonly NamedScenario[] = [
   { name: 'step to 150 %', demand: { kind: 'step', withinSeconds: 15 }, create: stepTo(1.5, 25) },
   {
     name: 'leak of 5/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
+    demand: { kind: 'gradual', leadSeconds: BUSY_SECONDS },
     create: leakOn(0.5, 5),
   },
   {
     name: 'leak of 2/s on a busy pool (50 %)',
-    demand: { kind: 'gradual', leadSeconds: LEAK_SECONDS },
+    demand: { kind: 'gradual', leadSeconds: BUSY_SECONDS },
     create: leakOn(0.5, 2),
   },
   {
@@ -195,7 +195,7 @@ export const namedScenarios: readonly NamedScenario[] = [
   },
   {
     name: 'linear ramp of arrivals from 30 % by 2 % a minute',
-    demand: { kind: 'gradual', leadSeconds: RAMP_SECONDS },
+    demand: { kind: 'gradual', leadSeconds: BUSY_SECONDS },
     create: (random) => {
       const onsetSeconds = 300 + random.between(0, 5)
       return scenario({

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { advancePiles, type Piles, takeRepetition } from '../../../src/model/forecast/piles.ts'
+import {
+  advancePiles,
+  type Piles,
+  takeProgress,
+  takeRepetition,
+} from '../../../src/model/forecast/piles.ts'
 
 const CAPACITY = 1000
 const PERIOD = 100
@@ -19,9 +24,9 @@ function grow(heights: readonly number[]): Piles {
 }
 
 describe('advancePiles()', () => {
-  test('remembers how high each pile was that collapsed, the last eight of two hours', () => {
+  test('remembers how high each pile was that collapsed, the last twelve of two hours', () => {
     expect(grow([500, 600, 700]).ended.map(({ ports }) => ports)).toEqual([500, 600, 700])
-    expect(grow(new Array<number>(20).fill(500)).ended).toHaveLength(8)
+    expect(grow(new Array<number>(20).fill(500)).ended).toHaveLength(12)
     const late = advancePiles(grow([500, 600]), { ports: 0, atSeconds: 7301 }, CAPACITY)
     expect(late.ended.map(({ ports }) => ports)).toEqual([600])
   })
@@ -32,6 +37,15 @@ describe('advancePiles()', () => {
       piles = advancePiles(piles, { ports: 500 + (i % 2) * 100, atSeconds: i * 5 }, CAPACITY)
     }
     expect(piles?.ended).toEqual([])
+  })
+
+  test('says how much of a climb is done', () => {
+    const start = advancePiles(undefined, { ports: 200, atSeconds: 0 }, CAPACITY)
+    const half = advancePiles(start, { ports: 600, atSeconds: 60 }, CAPACITY)
+    expect(takeProgress(half, CAPACITY, 600)).toBe(0.5)
+    expect(takeProgress(half, CAPACITY, 1000)).toBe(1)
+    const fallen = advancePiles(half, { ports: 100, atSeconds: 65 }, CAPACITY)
+    expect(takeProgress(fallen, CAPACITY, 100)).toBe(0)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { takeFading } from '../../../src/model/forecast/courses.ts'
 import type { Point } from '../../../src/model/forecast/points.ts'
 import { takeTrend } from '../../../src/model/forecast/trend.ts'
 import { createRandom } from '../../bench/forecast/random.ts'
@@ -81,5 +82,13 @@ describe('takeTrend()', () => {
     const ratio = (chosen?.slopeDeviation ?? 0) / (alone?.slopeDeviation ?? 1)
     expect(ratio).toBeGreaterThan(1.5)
     expect(ratio).toBeLessThan(2.5)
+  })
+
+  test('fades when its newer part is slower', () => {
+    const points = draw(600, (at) => 1000 * (1 - Math.exp(-at / 200)))
+    const [longer, shorter] = [takeTrend(points, 600, KNOWN), takeTrend(points, 180, KNOWN)]
+    if (!longer || !shorter) throw new Error('There is no trend')
+    expect(takeFading(longer, shorter)).toBeGreaterThan(1 / 400)
+    expect(takeFading(shorter, longer)).toBe(0)
   })
 })
