@@ -258,6 +258,7 @@ export function poolsSection(): Section {
           },
         ],
         dashed: ' unused',
+        runbook: 'EphemeralPortPoolMayBeFull',
         dotted: ' (reclaimable|uncertain)',
         poolColors: true,
       }),

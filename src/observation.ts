@@ -13,9 +13,8 @@ export interface PortRange {
 export interface NetSettings {
   /** net.ipv4.ip_local_port_range, which governs IPv6 as well. */
   readonly range: PortRange
-  /** net.ipv4.ip_local_reserved_ports, ascending and disjoint; may reach beyond the range. */
+  /** net.ipv4.ip_local_reserved_ports, ascending and disjoint, and its text; may reach beyond the range. */
   readonly reserved: readonly PortRange[]
-  /** The same as the text that it was parsed of: where it is the same text, nothing has changed. */
   readonly reservedText: string
   /** False where no IPv6 socket can exist: the wildcard :: then is no constraint. */
   readonly ipv6: boolean
