@@ -254,6 +254,7 @@ async function openSampler(
     ...config.collectors,
     platform: process.platform,
     ownPort,
+    serving: config.command === 'serve',
     kubernetes: config.collectors.kubernetes && !isSingle(config),
     failuresAsked: config.collectors.failures === true,
     // A counter of one sample says nothing.

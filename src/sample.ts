@@ -23,6 +23,8 @@ export interface WorkerOptions {
   readonly cgroup: string | undefined
   readonly platform: string
   readonly ownPort: number | undefined
+  /** Whether the process stays, so that it leads into its own namespace. */
+  readonly serving: boolean
   /** False: only the namespace that the source sees by itself. */
   readonly everyNamespace: boolean
   /** Namespaces that are read and shown at most. */

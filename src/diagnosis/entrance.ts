@@ -17,31 +17,46 @@ export interface Entrance {
 const UNSAFE_NAME = 'No command is offered: the name of the namespace cannot be typed safely.'
 const UNSEEN_PROCESS =
   'A command for it takes CAP_SYS_PTRACE: without that the exporter does not see which namespace a process is in.'
+const NO_PROCESS =
+  'No command is offered: no process is known that leads from the node into the namespace of the exporter.'
 
 export function openEntrance(namespace: Namespace): Entrance {
   const { netnsKind, entrance, inode } = namespace
   const { name, pid } = entrance
-  const byName = name !== undefined && isNameSafe(name) ? ['ip', 'netns', 'exec', name] : undefined
+  const isNamed = name !== undefined && isNameSafe(name)
+  let enter: readonly string[] | undefined
   // A process leads into its namespace whatever it is called; a name outlives the processes.
-  if (byName !== undefined && (netnsKind === 'named' || pid === undefined)) {
-    return {
-      runScript: (script) => renderCommand([...byName, 'sh', '-c', script]),
-      missing: undefined,
-    }
+  if (isNamed && (netnsKind === 'named' || pid === undefined)) enter = ['ip', 'netns', 'exec', name]
+  else if (pid !== undefined) enter = ['nsenter', '-t', String(pid), '-n']
+  // The line is typed in the host's namespace.
+  else if (netnsKind === 'host') enter = []
+  if (inode === undefined || enter === undefined) {
+    return { runScript: () => undefined, missing: explainMissing(namespace) }
   }
-  // Without another process in it the own namespace is where the line is typed, or the script ends.
-  const isOwn = netnsKind === 'host' || netnsKind === 'self'
-  if (inode === undefined || (pid === undefined && !isOwn)) {
-    const missing = pid === undefined && name !== undefined ? UNSAFE_NAME : UNSEEN_PROCESS
-    return { runScript: () => undefined, missing }
-  }
-  // Another process may have that number by now, or where the line is typed: the script looks where it has come to.
-  const byPid = pid === undefined ? [] : ['nsenter', '-t', String(pid), '-n']
-  const guard = `[ "$(readlink /proc/self/ns/net)" = "net:[${inode}]" ] || exit 1`
+  const words = [...enter, 'sh', '-c']
+  const guard = `${renderTest(inode, enter[0] === 'ip' ? entrance.madeSeconds : undefined)} || ${REFUSE}`
   return {
-    runScript: (script) => renderCommand([...byPid, 'sh', '-c', `${guard}; ${script}`]),
+    runScript: (script) => renderCommand([...words, `${guard}; ${script}`]),
     missing: undefined,
   }
+}
+
+function explainMissing({ netnsKind, entrance: { name, pid } }: Namespace): string {
+  if (pid !== undefined) return UNSEEN_PROCESS
+  if (name !== undefined) return UNSAFE_NAME
+  return netnsKind === 'self' ? NO_PROCESS : UNSEEN_PROCESS
+}
+
+/**
+ * Another process may have that number by now, or where the line is typed, and another namespace that name: the script looks
+ * where it has come to, and says so. Silence would read as an empty list.
+ */
+const REFUSE = '{ echo Another namespace, nothing done >&2; exit 1; }'
+
+/** The kernel gives a freed inode to the next namespace, whose file is then younger. */
+function renderTest(inode: number, madeSeconds: number | undefined): string {
+  if (madeSeconds === undefined) return `[ "$(readlink /proc/self/ns/net)" = "net:[${inode}]" ]`
+  return `[ "$(stat -Lc %i-%Z /proc/self/ns/net)" = ${inode}-${madeSeconds} ]`
 }
 
 /** ip-netns(8) takes a leading dash for an option. */

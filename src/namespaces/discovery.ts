@@ -39,7 +39,7 @@ export interface Discovery {
 export function createDiscovery(options: DiscoveryOptions): Discovery {
   const { procfs, inspect } = options
   const scan = createProcessScan(options)
-  const self = readSelf(procfs)
+  const self = readOwnPid(procfs)
   const listNamedFiles = createNamedFiles(options.netnsDirectory)
   const named = createNamedViews(inspect)
   let known: InodeIndex<Known> = indexByInodes([])
@@ -92,7 +92,7 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 }
 
 /** The number of this process in that procfs; undefined where it is not in it. */
-function readSelf(procfs: string): number | undefined {
+export function readOwnPid(procfs: string): number | undefined {
   try {
     return Number(readlinkSync(`${procfs}/self`))
   } catch {
@@ -130,6 +130,7 @@ function describe(
     bornSeconds,
     processAgeSeconds: watched && uptimeSeconds - watched.startSeconds,
     names: files.map(({ name }) => name),
+    madeSeconds: files[0]?.madeSeconds,
     entrances: [
       ...files.map(({ path }) => path),
       ...pids.slice(0, MOST_PIDS_TRIED).map((pid) => entranceOf(procfs, pid)),

@@ -8,6 +8,8 @@ export interface NamedFile {
   readonly path: string
   /** Inode of the namespace, as in /proc/<pid>/ns/net. */
   readonly inode: number
+  /** When the namespace was made, in whole Unix seconds, as stat(1) prints the change of the file. */
+  readonly madeSeconds: number
   /** Tells this namespace from an earlier one of the same name and inode: a kept file is made when its namespace is. */
   readonly key: string
 }
@@ -46,10 +48,18 @@ export function createNamedFiles(
       const known = before.get(name)
       if (known !== undefined && trusted && isHeld(known)) return [known]
       const path = `${directory}/${name}`
-      const { ino, dev, ctimeMs } = lookAt(path) ?? {}
+      const { ino, dev, ctimeMs = 0 } = lookAt(path) ?? {}
       // Left behind, or mounted where we cannot see it: an empty regular file.
       if (ino === undefined || dev !== device) return []
-      return [{ name, path, inode: ino, key: `${path} ${ino} ${ctimeMs}` }]
+      return [
+        {
+          name,
+          path,
+          inode: ino,
+          madeSeconds: Math.floor(ctimeMs / 1000),
+          key: `${path} ${ino} ${ctimeMs}`,
+        },
+      ]
     })
     return files
   }

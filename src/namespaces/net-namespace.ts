@@ -23,6 +23,8 @@ export interface NetNamespace {
   readonly bornSeconds: number | undefined
   /** What iproute2 or a runtime calls it, if anything. */
   readonly names: readonly string[]
+  /** When the namespace was made, by the file of the first name; whole Unix seconds. */
+  readonly madeSeconds?: number | undefined
   /** Files that setns() may be given, the one that takes the least rights first. */
   readonly entrances: readonly string[]
 }

@@ -14,10 +14,16 @@ const STILL_RISKY = 0.25
 const LEAVE_RATIO = 0.75
 const WIDEST_NAT_PORTS = sizeOf(DEFAULT_NAT_RANGE)
 
+export interface PublishingOptions {
+  readonly detailMinUtilization: number
+  /** The process that stays in its own namespace; undefined where none does, or none that the node knows by its number. */
+  readonly ownPid?: number | undefined
+}
+
 /** Lists the rows in the order of the page, and notes what was published. */
 export function publishAll(
   watched: Iterable<Watched>,
-  detailMinUtilization: number,
+  { detailMinUtilization, ownPid }: PublishingOptions,
 ): Sample['namespaces'] {
   const rows: {
     readonly netns: string
@@ -27,7 +33,7 @@ export function publishAll(
   for (const one of watched) {
     const { published } = one
     published.detailed = isDetailed(one, detailMinUtilization)
-    const row = describeNamespace(one)
+    const row = describeNamespace(one, ownPid)
     if (row === undefined) continue
     const { own } = one.identity.namespace
     rows.push({ netns: row.netns, own, row: row === published.row ? row.netns : row })
@@ -51,13 +57,14 @@ function isDetailed({ identity, last, published }: Watched, minUtilization: numb
 }
 
 /** Undefined while it has no name, or nothing was learned of it yet. */
-function describeNamespace(one: Watched): Namespace | undefined {
+function describeNamespace(one: Watched, ownPid: number | undefined): Namespace | undefined {
   const { identity, last, published } = one
   const { name, namespace, pod } = identity
   if (name === undefined || (last.state === undefined && last.failure === undefined)) {
     return undefined
   }
-  if (published.row !== undefined && isPublished(one, published.row)) return published.row
+  const entrance = entranceOf(namespace, name.netnsKind === 'self' ? ownPid : undefined)
+  if (published.row !== undefined && isPublished(one, published.row, entrance)) return published.row
   return {
     ...name,
     inode: namespace.inode,
@@ -65,7 +72,7 @@ function describeNamespace(one: Watched): Namespace | undefined {
     podUid: identity.podUid,
     pod: pod && { namespace: pod.namespace, name: pod.name },
     oldest: oldestOf(one),
-    entrance: { name: namespace.names[0], pid: namespace.pids[0] },
+    entrance,
     programs: last.failure === undefined ? last.programs : NO_PROGRAMS,
     detailed: published.detailed,
     ...(last.failure === undefined && last.state !== undefined
@@ -79,6 +86,14 @@ function describeNamespace(one: Watched): Namespace | undefined {
     allocationFailures: undefined,
     probes: probesOf(last),
   }
+}
+
+/** Other processes come first: this one is replaced at each restart. */
+function entranceOf(
+  { names, madeSeconds, pids }: Watched['identity']['namespace'],
+  ownPid: number | undefined,
+): Namespace['entrance'] {
+  return { name: names[0], madeSeconds, pid: pids[0] ?? ownPid }
 }
 
 /** A number says nothing to anybody: the program may. */
@@ -104,7 +119,11 @@ function probesOf({ failure, probeMemory }: LastRead): Namespace['probes'] {
 }
 
 /** Whether nothing has changed since that row was published. */
-function isPublished({ identity, last, published }: Watched, row: Namespace): boolean {
+function isPublished(
+  { identity, last, published }: Watched,
+  row: Namespace,
+  { name, madeSeconds, pid }: Namespace['entrance'],
+): boolean {
   return (
     identity.name?.netns === row.netns &&
     last.failure === row.failure &&
@@ -113,8 +132,9 @@ function isPublished({ identity, last, published }: Watched, row: Namespace): bo
         last.nat.conntrack === row.conntrack &&
         last.nat.state === row.nat)) &&
     published.detailed === row.detailed &&
-    identity.namespace.names[0] === row.entrance.name &&
-    identity.namespace.pids[0] === row.entrance.pid &&
+    name === row.entrance.name &&
+    madeSeconds === row.entrance.madeSeconds &&
+    pid === row.entrance.pid &&
     probesOf(last) === row.probes &&
     identity.pod?.name === row.pod?.name &&
     identity.oldest?.program === (row.oldest ?? identity.oldest)?.program

@@ -5,18 +5,17 @@ import type { Destination } from '../snapshot.ts'
 import type { FailureWatch } from './failure-watch.ts'
 import { createNaming } from './naming.ts'
 import type { NatWatch } from './nat-watch.ts'
-import { publishAll } from './publishing.ts'
+import { type PublishingOptions, publishAll } from './publishing.ts'
 import { createReading, type ReadingOptions } from './reading.ts'
 import { createStopwatch } from './stopwatch.ts'
 import { createWatchList } from './watch-list.ts'
 import { lastingKeyOf, listProbeOpens, type Watched } from './watched.ts'
 
-export interface SampleOptions extends ReadingOptions {
+export interface SampleOptions extends ReadingOptions, PublishingOptions {
   /** Undefined where failures are not counted. */
   readonly failureWatch: FailureWatch | undefined
   /** Undefined where what is translated is not watched. */
   readonly natWatch?: NatWatch | undefined
-  readonly detailMinUtilization: number
   /** Namespaces that are read and shown at most; all where that is not said. */
   readonly mostNamespaces?: number
   /** Names that earlier workers gave. */
@@ -55,7 +54,7 @@ export function createTakeSample(
     const counting = list.all.size === 0 ? undefined : failureWatch
     const recorded = counting?.read(list.all.values())
     noteFailing(list.all.values(), recorded, now)
-    const namespaces = publishAll(list.shown, options.detailMinUtilization)
+    const namespaces = publishAll(list.shown, options)
     // First, so that this less the durations is never later than the sample began.
     const takenAtSeconds = clocks.unixSeconds()
     const durations = watch.stop()

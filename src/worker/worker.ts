@@ -7,6 +7,7 @@ import { type Libc, openLibc } from '../kernel/libc.ts'
 import { renderIpv4 } from '../model/addresses.ts'
 import { createNatStep } from '../model/nat/step.ts'
 import { createStep } from '../model/step.ts'
+import { readOwnPid } from '../namespaces/discovery.ts'
 import { openNamespaces } from '../namespaces/open-namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import type { FromWorker, ToWorker, WorkerData } from '../sample.ts'
@@ -87,6 +88,7 @@ if (opened !== undefined) {
         })
       : undefined,
     peers: entersNamespaces && libc !== undefined ? createPeers(libc, monotonicSeconds) : undefined,
+    ownPid: options.serving ? findLeadingPid(options.procfs) : undefined,
     given,
     opens: new Map(opens),
   })
@@ -105,6 +107,12 @@ if (opened !== undefined) {
 /** Without netlink nothing is listed that could be named. */
 function listAddresses(libc: Libc | undefined): readonly string[] {
   return libc === undefined ? [] : readInterfaceAddresses(libc, MOST_ADDRESSES).map(renderIpv4)
+}
+
+/** Undefined where this is PID 1: that is a container's, and on the node another process has the number. */
+function findLeadingPid(procfs: string): number | undefined {
+  const pid = readOwnPid(procfs)
+  return pid === 1 ? undefined : pid
 }
 
 async function loadLibc(): Promise<Libc> {

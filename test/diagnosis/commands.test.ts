@@ -11,16 +11,18 @@ import { openEntrance } from '../../src/diagnosis/entrance.ts'
 import { quoteWord, renderCommand } from '../../src/diagnosis/shell.ts'
 import type { Namespace } from '../../src/snapshot.ts'
 import { buildNamespace } from '../support/netns/namespace.ts'
-import { inHost } from '../support/render/cli-snapshot.ts'
+import { inHost, refuse } from '../support/render/cli-snapshot.ts'
 
 const named = (name: string) =>
   openEntrance(
     buildNamespace({
       netns: `named/${name}`,
       netnsKind: 'named',
-      entrance: { name, pid: undefined },
+      inode: 7,
+      entrance: { name, madeSeconds: 1000, pid: undefined },
     }),
   )
+const isThatOne = `[ "$(stat -Lc %i-%Z /proc/self/ns/net)" = 7-1000 ] ${refuse}`
 const nobody = { name: undefined, pid: undefined }
 const evil = [
   "x'; touch /tmp/owned; '",
@@ -69,8 +71,10 @@ describe('quoteWord()', () => {
 
 describe('openEntrance()', () => {
   test('enters a named namespace by its name, whatever the name is', () => {
-    expect(named('payments').runScript('ss -tn')).toBe("ip netns exec payments sh -c 'ss -tn'")
-    expect(named("a'b").runScript('ss')).toBe("ip netns exec 'a'\\''b' sh -c ss")
+    expect(named('payments').runScript('ss -tn')).toBe(
+      `ip netns exec payments sh -c '${isThatOne}; ss -tn'`,
+    )
+    expect(named("a'b").runScript('ss')).toBe(`ip netns exec 'a'\\''b' sh -c '${isThatOne}; ss'`)
   })
 
   test.each(['-all', 'a\nreboot', '\u001b]0;x\u0007'])('leads nowhere for the name %j', (name) => {
@@ -81,7 +85,7 @@ describe('openEntrance()', () => {
   test('takes a process where a name is not safe', () => {
     const part = { netnsKind: 'named', entrance: { name: '-all', pid: 7 } } as const
     expect(openEntrance(buildNamespace(part)).runScript('ss')).toMatch(
-      /^nsenter -t 7 -n sh -c '\[ .* \|\| exit 1; ss'$/,
+      /^nsenter -t 7 -n sh -c '\[ .* exit 1; }; ss'$/,
     )
   })
 
@@ -98,6 +102,12 @@ describe('openEntrance()', () => {
     ['no process', { netnsKind: 'inode', entrance: nobody }, /CAP_SYS_PTRACE/],
     ['no inode to recognize it by', { inode: undefined }, /CAP_SYS_PTRACE/],
     [
+      'a name and no inode',
+      { netnsKind: 'named', inode: undefined, entrance: { name: 'blue', pid: 7 } },
+      /CAP_SYS_PTRACE/,
+    ],
+    ['none but the own process', { netnsKind: 'self', entrance: nobody }, /no process is known/],
+    [
       'a name that nobody should type',
       { netnsKind: 'named', entrance: { name: 'a\nb', pid: undefined } },
       /cannot be typed safely/,
@@ -108,14 +118,12 @@ describe('openEntrance()', () => {
     expect(entrance.missing).toMatch(missing)
   })
 
-  test('has the own namespace entered by nobody where no other process is in it', () => {
-    for (const netnsKind of ['host', 'self'] as const) {
-      const { runScript, missing } = openEntrance(
-        buildNamespace({ netnsKind, entrance: nobody, inode: 1 }),
-      )
-      const { status } = spawnSync('sh', ['-c', runScript('echo owned >/dev/stderr') ?? ''])
-      expect([status, missing]).toEqual([1, undefined])
-    }
+  test('leads from the node to the host by staying there, and says where it is not the host', () => {
+    const { runScript, missing } = openEntrance(buildNamespace({ entrance: nobody, inode: 1 }))
+    const line = runScript('echo owned') ?? ''
+    const { status, stdout, stderr } = spawnSync('sh', ['-c', line], { encoding: 'utf8' })
+    expect([status, stdout, stderr]).toEqual([1, '', 'Another namespace, nothing done\n'])
+    expect(missing).toBeUndefined()
   })
 })
 
@@ -133,7 +141,9 @@ describe('renderRangeCommand()', () => {
   test('reserves before it widens, so that no connection comes first', () => {
     const nodePorts = [{ first: 30_000, last: 32_767 }]
     const line = renderRangeCommand(named('a'), { first: 16_384, last: 65_535 }, nodePorts) ?? ''
-    expect(line).toMatch(/^ip netns exec a sh -c '.*30000-32767" && sysctl -w .*="16384 65535"'$/)
+    expect(line).toMatch(
+      /^ip netns exec a sh -c '\[ .*30000-32767" && sysctl -w .*="16384 65535"'$/,
+    )
   })
 })
 

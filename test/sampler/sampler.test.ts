@@ -11,6 +11,7 @@ const worker: WorkerOptions = {
   procfs: '/proc',
   cgroup: undefined,
   everyNamespace: true,
+  serving: true,
   mostNamespaces: 500,
   detailMinUtilization: 0.2,
   owners: true,

@@ -62,6 +62,15 @@ describe('takeSample()', () => {
     )
   })
 
+  test('says that the process which stays in its own namespace leads there', async () => {
+    const [found] = (
+      await createScript([quiet], { prober: undefined, buckets: undefined, ownPid: 42 })()
+    ).namespaces
+    expect(found).toMatchObject({ netns: 'self', entrance: { pid: 42 } })
+    const [alone] = (await createScript([quiet])()).namespaces
+    expect(alone).toMatchObject({ netns: 'self', entrance: { pid: undefined } })
+  })
+
   test('counts a walk for names of owners neither as the model nor as reading sockets', async () => {
     let now = 1000
     const source = {

@@ -14,6 +14,7 @@ type WholeSample = Omit<Sample, 'namespaces'> & { readonly namespaces: readonly 
 /** What a sample asks beside the source. */
 export interface Asked extends Pick<ReadingOptions, 'prober' | 'buckets' | 'peers'> {
   readonly nameOwnersOf?: NodeNames['nameOwnersOf']
+  readonly ownPid?: number
 }
 
 const NOTHING_ASKED: Asked = { prober: undefined, buckets: undefined }
@@ -22,7 +23,7 @@ export function createSampling(
   source: Source,
   step: Step,
   clocks: SampleClocks,
-  { prober, buckets, peers, nameOwnersOf }: Asked = NOTHING_ASKED,
+  { prober, buckets, peers, nameOwnersOf, ownPid }: Asked = NOTHING_ASKED,
 ): () => Promise<WholeSample> {
   const names = createNodeNames({
     procfs: '/proc',
@@ -41,6 +42,7 @@ export function createSampling(
     buckets,
     peers,
     detailMinUtilization: 0.2,
+    ownPid,
   })
   return async () => {
     const sample = await takeSample(0.1)

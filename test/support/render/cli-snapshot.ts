@@ -124,10 +124,13 @@ export function findBySettings(settings: Partial<Settings>, facts?: HostFacts) {
   return findAll({ settings: buildSettings(settings) }, facts)
 }
 
+/** What a line does in another namespace than the one it is for. */
+export const refuse = '|| { echo Another namespace, nothing done >&2; exit 1; }'
+
 /** The line that runs a script in the namespace of buildNamespace(), and in no other. */
 export function inHost(script: string): string {
   return (
     'nsenter -t 4711 -n sh -c ' +
-    `'[ "$(readlink /proc/self/ns/net)" = "net:[4026531840]" ] || exit 1; ${script}'`
+    `'[ "$(readlink /proc/self/ns/net)" = "net:[4026531840]" ] ${refuse}; ${script}'`
   )
 }
