@@ -6,6 +6,7 @@ import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { readBuild } from './build.ts'
 import { renderHelp } from './cli/help.ts'
+import { isListenerTrusted } from './cli/listener.ts'
 import { renderReport, reportExitCode } from './cli/report.ts'
 import { askExporter } from './cli/running-exporter.ts'
 import { describeTerminal, takeScreen } from './cli/terminal.ts'
@@ -194,7 +195,12 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
     else screen.show(text)
   }
   const ask = async (): Promise<number | undefined> => {
-    const question = { addresses: config.listenAddresses, version: build.version }
+    const question = {
+      addresses: config.listenAddresses,
+      version: build.version,
+      isTrusted: (port: number) =>
+        isListenerTrusted(port, { platform: process.platform, uid: process.geteuid?.() }),
+    }
     const answer = asksToSample(process.argv.slice(2)) ? undefined : await askExporter(question)
     if (answer === undefined) return undefined
     show(answer.snapshot, `from the exporter at ${answer.address}`)

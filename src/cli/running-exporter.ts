@@ -2,6 +2,7 @@
 
 import { get } from 'node:http'
 import type { Build, Snapshot } from '../snapshot.ts'
+import { isSnapshot } from './snapshot-shape.ts'
 
 export interface ExporterAnswer {
   readonly snapshot: Snapshot
@@ -13,19 +14,23 @@ export interface ExporterQuestion {
   readonly addresses: readonly { readonly host: string | undefined; readonly port: number }[]
   /** What another version calls by the same name may be something else. */
   readonly version: string
+  /** Whether who listens on that port of this machine is to be believed. */
+  readonly isTrusted: (port: number) => boolean
 }
 
-const TIMEOUT_MS = 1000
+/** For the whole answer: a listener that never comes to an end holds nobody up. */
+const DEADLINE_MS = 3000
 const MOST_BYTES = 64 * 1024 * 1024
 /** What listens on every address listens on these. */
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
 
 /**
- * Undefined where none answers, or one of another version, or one that wants TLS or a password; and where it knows nothing of
- * any namespace, since its samples do not come any more.
+ * Undefined where none answers, or one of another version or another user, or one that wants TLS or a password; where the
+ * answer is no Snapshot; and where it knows nothing of any namespace, since its samples do not come any more.
  */
 export async function askExporter(question: ExporterQuestion): Promise<ExporterAnswer | undefined> {
   for (const { host, port } of question.addresses) {
+    if (!question.isTrusted(port)) continue
     const name = everywhere.includes(host) ? '127.0.0.1' : (host ?? '')
     const text = await fetchText({ host: name, port, path: '/api/v1/snapshot' })
     const snapshot = text === undefined ? undefined : readSnapshot(text, question.version)
@@ -37,8 +42,9 @@ export async function askExporter(question: ExporterQuestion): Promise<ExporterA
 
 function readSnapshot(text: string, version: string): Snapshot | undefined {
   try {
-    const answer = JSON.parse(text) as { build?: Build; snapshot?: Snapshot }
-    return answer.build?.version === version ? answer.snapshot : undefined
+    const answer = JSON.parse(text) as { build?: Build; snapshot?: unknown } | null
+    const { build, snapshot } = answer ?? {}
+    return build?.version === version && isSnapshot(snapshot) ? snapshot : undefined
   } catch (error) {
     if (error instanceof SyntaxError) return undefined
     throw error
@@ -50,8 +56,9 @@ function fetchText(options: {
   readonly port: number
   readonly path: string
 }): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(DEADLINE_MS)
   return new Promise((resolve) => {
-    const request = get({ ...options, timeout: TIMEOUT_MS, agent: false }, (response) => {
+    const request = get({ ...options, signal, agent: false }, (response) => {
       const chunks: Buffer[] = []
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
@@ -64,7 +71,6 @@ function fetchText(options: {
       )
       response.on('error', () => resolve(undefined))
     })
-    request.on('timeout', () => request.destroy())
     request.on('error', () => resolve(undefined))
     request.on('close', () => resolve(undefined))
   })

@@ -1,0 +1,54 @@
+// Somebody else listens where the exporter would: `status` believes root, whoever runs it, and the unit, and nobody else.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { expect, test } from 'vitest'
+import { findFreePort } from '../support/program/free-port.ts'
+import { withProgram } from '../support/program/program.ts'
+
+const STRANGER = 12_345
+/** Says who asked, and nothing that is of use. */
+const SERVER = `
+  const server = require('node:http').createServer((request, response) => {
+    console.log(request.url)
+    response.end('{}')
+  })
+  server.listen(Number(process.argv[1]), '127.0.0.1', () => console.log('listening'))
+`
+
+/** What `status` said, and what the listener was asked. */
+async function askBeside(uid: number) {
+  const port = await findFreePort()
+  const listener = spawn(process.execPath, ['-e', SERVER, String(port)], {
+    uid,
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let heard = ''
+  listener.stdout.on('data', (chunk) => {
+    heard += chunk
+  })
+  try {
+    await once(listener.stdout, 'data')
+    const args = ['status', `--web.listen-address=127.0.0.1:${port}`]
+    return await withProgram(args, async (program) => {
+      await program.ended()
+      return { origin: program.stdout().split('\n')[1] ?? '', heard }
+    })
+  } finally {
+    listener.kill()
+  }
+}
+
+test('asks no other user, and takes a sample', async (ctx) => {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return ctx.skip('needs root')
+  const { origin, heard } = await askBeside(STRANGER)
+  expect(origin).toMatch(/, sampled by this command$/)
+  expect(heard).toBe('listening\n')
+})
+
+test('asks its own user, and takes a sample where the answer is none', async () => {
+  const { origin, heard } = await askBeside(process.getuid?.() ?? 0)
+  expect(origin).toMatch(/, sampled by this command$/)
+  expect(heard).toBe('listening\n/api/v1/snapshot\n')
+})
