@@ -13,8 +13,8 @@ interface Connection {
   since: number
 }
 
-/** Connections of one client by their port. */
-type Client = Map<number, Connection>
+/** The connections of one remote address. */
+type Client = Set<Connection>
 
 export interface ConnectionLimits {
   /** Connections held together. */
@@ -29,19 +29,23 @@ export function createConnectionLimit({
   answerMs,
 }: ConnectionLimits): (server: Server) => void {
   const clients = new Map<string, Client>()
+  const byEnds = new Map<string, Connection>()
   let count = 0
   let events = 0
 
   function open(socket: Socket): void {
-    const { remoteAddress = '', remotePort = 0 } = socket
-    const client = clients.get(remoteAddress) ?? new Map<number, Connection>()
+    const { remoteAddress = '' } = socket
+    const ends = nameEnds(socket)
+    const client = clients.get(remoteAddress) ?? new Set<Connection>()
     clients.set(remoteAddress, client)
     const connection = { socket, requests: 0, since: events++ }
-    client.set(remotePort, connection)
+    client.add(connection)
+    byEnds.set(ends, connection)
     count++
     socket.once('close', () => {
       count--
-      if (client.get(remotePort) === connection) client.delete(remotePort)
+      client.delete(connection)
+      if (byEnds.get(ends) === connection) byEnds.delete(ends)
       if (client.size === 0 && clients.get(remoteAddress) === client) clients.delete(remoteAddress)
     })
     if (count > most) closeOne(connection)
@@ -57,16 +61,16 @@ export function createConnectionLimit({
     let one: Connection | undefined
     for (const client of clients.values()) {
       if (client.size < biggest) continue
-      for (const other of client.values()) {
+      for (const other of client) {
         if (other !== newest && (one === undefined || goesBefore(other, one))) one = other
       }
     }
     one?.socket.destroy()
   }
 
-  /** Of a connection with TLS the request has another socket object, with the same port at the other end. */
+  /** Of a connection with TLS the request has another socket object, with the same ends. */
   function note({ socket }: IncomingMessage, response: ServerResponse): void {
-    const connection = clients.get(socket.remoteAddress ?? '')?.get(socket.remotePort ?? 0)
+    const connection = byEnds.get(nameEnds(socket))
     const late = setTimeout(() => socket.destroy(), answerMs)
     if (connection !== undefined) {
       connection.requests++
@@ -84,6 +88,11 @@ export function createConnectionLimit({
     server.on('connection', open)
     server.prependListener('request', note)
   }
+}
+
+/** Both ends: a client may connect from one port to every address that is listened on. */
+function nameEnds({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`
 }
 
 function goesBefore(one: Connection, other: Connection): boolean {

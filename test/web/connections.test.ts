@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { type RunningServer, startServer } from '../../src/web/listen.ts'
+import { findFreePort } from '../support/program/free-port.ts'
 
 const running: RunningServer[] = []
 const sockets: Socket[] = []
@@ -18,16 +19,22 @@ async function start(
   app: RequestListener,
   mostConnections: number,
   answerMs = 60_000,
+  host = '127.0.0.1',
 ): Promise<number> {
-  const address = { host: '127.0.0.1', port: 0, text: '127.0.0.1:0' }
+  const address = { host, port: 0, text: `${host}:0` }
   const server = await startServer(app, [address], { mostConnections, answerMs })
   running.push(server)
   return server.addresses[0]?.port ?? 0
 }
 
 /** One connection of a client at that address of loopback. */
-async function open(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', localAddress })
+async function open(
+  port: number,
+  localAddress = '127.0.0.1',
+  { host = '127.0.0.1', localPort }: { host?: string; localPort?: number } = {},
+): Promise<Socket> {
+  const ends = { port, host, localAddress }
+  const socket = connect(localPort === undefined ? ends : { ...ends, localPort })
   socket.on('error', () => {})
   sockets.push(socket)
   await once(socket, 'connect')
@@ -51,6 +58,24 @@ test('a client that opens connections without end loses its own, and nobody else
   const greedy: Socket[] = []
   for (let count = 0; count < 20; count++) {
     const socket = await open(port, '127.0.0.3')
+    expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
+    greedy.push(socket)
+  }
+  await expect.poll(() => greedy.filter((socket) => socket.destroyed).length).toBe(16)
+  expect(greedy.slice(-4).every((socket) => !socket.destroyed)).toBe(true)
+  expect(await ask(scraper)).toBe('HTTP/1.1 200 OK')
+})
+
+test('nor does one that comes from a single port to many addresses', async (ctx) => {
+  // Other systems have one address of loopback.
+  if (process.platform !== 'linux') return ctx.skip('needs 127.0.0.0/8')
+  const port = await start(answerOk, 5, 60_000, '0.0.0.0')
+  const scraper = await open(port, '127.0.0.2')
+  expect(await ask(scraper)).toBe('HTTP/1.1 200 OK')
+  const localPort = await findFreePort()
+  const greedy: Socket[] = []
+  for (let count = 1; count <= 20; count++) {
+    const socket = await open(port, '127.0.0.1', { host: `127.1.0.${count}`, localPort })
     expect(await ask(socket)).toBe('HTTP/1.1 200 OK')
     greedy.push(socket)
   }
