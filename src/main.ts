@@ -27,7 +27,7 @@ import { type Sampler, type SamplerEvents, startSampler } from './sampler/sample
 import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
 import { createApp } from './web/app.ts'
-import { ListenError, startServer } from './web/listen.ts'
+import { ListenError, type RunningServer, startServer } from './web/listen.ts'
 import type { Protection } from './web/protection/protection.ts'
 
 const EXIT_OK = 0
@@ -64,10 +64,21 @@ async function main(): Promise<void> {
 
 /** Listens, samples and serves until a signal ends it. */
 async function serve(config: Config, build: Build): Promise<void> {
+  let server: RunningServer | undefined
+  let pods: PodNames | undefined
+  let sampler: Sampler | undefined
+  // First: where the program is PID 1, as in a container, a signal that nobody handles is ignored.
+  const stop = () => {
+    setTimeout(() => process.exit(EXIT_OK), STOP_DEADLINE_MS).unref()
+    pods?.stop()
+    void Promise.all([server?.close(), sampler?.stop()]).then(() => process.exit(EXIT_OK))
+  }
+  process.once('SIGTERM', stop)
+  process.once('SIGINT', stop)
+
   const log = createLog({ ...config.log, write: (line) => process.stderr.write(line) })
   const protection = await openProtection(config, log)
-  const pods = openPods(config, log, (...told) => sampler?.tellPods(...told))
-  let sampler: Sampler | undefined
+  pods = openPods(config, log, (...told) => sampler?.tellPods(...told))
   let ports: readonly number[] = []
   const diagnoser = createDiagnoser(() => ({ platform: process.platform, listenPorts: ports }))
   const app = createApp({
@@ -81,7 +92,7 @@ async function serve(config: Config, build: Build): Promise<void> {
     healthy: () => true,
     onError: (error) => log.error('Request failed', { error }),
   })
-  const server = await startServer(protection?.guard(app) ?? app, config.listenAddresses, {
+  server = await startServer(protection?.guard(app) ?? app, config.listenAddresses, {
     createSecure: protection?.createSecure,
     onError: (error) => log.error('Listening failed', { error }),
   }).catch((error: unknown) => {
@@ -89,14 +100,6 @@ async function serve(config: Config, build: Build): Promise<void> {
     complain(error.message)
     return process.exit(EXIT_BAD_USAGE)
   })
-
-  const stop = () => {
-    setTimeout(() => process.exit(EXIT_OK), STOP_DEADLINE_MS).unref()
-    pods?.stop()
-    void Promise.all([server.close(), sampler?.stop()]).then(() => process.exit(EXIT_OK))
-  }
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
 
   ports = server.addresses.map(({ port }) => port)
   log.info('Listening', { addresses: server.addresses.map(renderAddress).join(' ') })
@@ -198,8 +201,7 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
     const question = {
       addresses: config.listenAddresses,
       version: build.version,
-      isTrusted: (port: number) =>
-        isListenerTrusted(port, { platform: process.platform, uid: process.geteuid?.() }),
+      isTrusted: (port: number) => isListenerTrusted(port, process),
     }
     const answer = asksToSample(process.argv.slice(2)) ? undefined : await askExporter(question)
     if (answer === undefined) return undefined

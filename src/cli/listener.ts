@@ -5,12 +5,15 @@ import { readFileSync, readlinkSync } from 'node:fs'
 export interface Asker {
   /** As Node names it. */
   readonly platform: string
-  /** Effective user id, undefined where there is none. */
-  readonly uid: number | undefined
+  /** Tells the effective user id; undefined where there is none. */
+  readonly geteuid?: (() => number) | undefined
+}
+
+export interface ListenerFiles {
   /** Reads a file of /proc. Throws where there is none. */
-  readonly readText?: (path: string) => string
+  readonly readText: (path: string) => string
   /** Reads a symbolic link. Throws where there is none. */
-  readonly readLink?: (path: string) => string
+  readonly readLink: (path: string) => string
 }
 
 const ROOT = 0
@@ -23,8 +26,12 @@ const UNIT_USER = 'ephemeral-port-exporter'
  * Whether somebody listens there, and nobody but root, the asker, or the user that systemd makes for the unit. Always true
  * on other platforms than Linux: they do not tell, and no command is printed there.
  */
-export function isListenerTrusted(port: number, asker: Asker): boolean {
-  const { platform, uid: own, readText = readFile, readLink = readlinkSync } = asker
+export function isListenerTrusted(
+  port: number,
+  { platform, geteuid }: Asker,
+  { readText, readLink }: ListenerFiles = { readText: readFile, readLink: readlinkSync },
+): boolean {
+  const own = geteuid?.()
   if (platform !== 'linux') return true
   const tables = ['tcp', 'tcp6'].map((name) => orEmpty(() => readText(`/proc/self/net/${name}`)))
   const uids = tables.flatMap((table) => listUids(table, port))

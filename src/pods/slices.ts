@@ -14,7 +14,7 @@ export interface SlicesOptions {
   readonly pause?: () => Promise<void>
 }
 
-/** Throws PodListError as parsePodList() does. A text that is no plain list of objects is parsed as a whole. */
+/** Throws PodListError as parsePodList() does. A text that is no plain list is parsed as a whole. */
 export async function parsePodListInSlices(
   text: string,
   {
@@ -55,8 +55,8 @@ const STEP_CHARACTERS = 65_536
 const ITEMS_KEY = /^"items"\s*:\s*$/
 
 /**
- * Yields the text of each object in the array `items` of the outermost object, and nothing now and then within a long one.
- * Returns the text without them, or undefined where it is not as simple as that.
+ * Yields the text of each object and each list in the array `items` of the outermost object, and nothing now and then within
+ * a long one. Returns the text with null in the place of each, or undefined where it is not as simple as that.
  */
 function* splitItems(text: string): Generator<string, string | undefined, void> {
   const token = /["{}[\]]/g
@@ -65,37 +65,34 @@ function* splitItems(text: string): Generator<string, string | undefined, void> 
   let itemsAt = -1
   let itemsEndAt = -1
   let itemAt = 0
-  let lastEndAt = 0
+  const kept: string[] = []
+  let keptFrom = 0
   let pausedAt = 0
   for (let found = token.exec(text); found !== null; found = token.exec(text)) {
     const at = found.index
     const isInItems = itemsAt >= 0 && itemsEndAt < 0
     if (found[0] === '"') {
       if (depth === 1) keyAt = at
-      if (depth === 2 && isInItems) return undefined
       const end = endOfString(text, at)
       if (end < 0) return undefined
       token.lastIndex = end
     } else if (found[0] === '{' || found[0] === '[') {
       if (depth === 2 && isInItems) {
-        const between = text.slice(lastEndAt, at)
-        const isFirst = lastEndAt === itemsAt
-        if (found[0] !== '{' || between.trim() !== (isFirst ? '' : ',')) return undefined
+        kept.push(text.slice(keptFrom, at), 'null')
         itemAt = at
       }
       if (depth === 1 && found[0] === '[' && ITEMS_KEY.test(text.slice(keyAt, at))) {
         if (itemsAt >= 0) return undefined
         itemsAt = at + 1
-        lastEndAt = itemsAt
       }
       depth++
     } else {
       depth--
       if (isInItems && depth === 2) {
-        lastEndAt = at + 1
-        yield text.slice(itemAt, lastEndAt)
+        keptFrom = at + 1
+        yield text.slice(itemAt, keptFrom)
       } else if (isInItems && depth === 1) {
-        if (found[0] !== ']' || text.slice(lastEndAt, at).trim() !== '') return undefined
+        if (found[0] !== ']') return undefined
         itemsEndAt = at
       }
     }
@@ -104,7 +101,7 @@ function* splitItems(text: string): Generator<string, string | undefined, void> 
       yield ''
     }
   }
-  return itemsEndAt < 0 ? undefined : text.slice(0, itemsAt) + text.slice(itemsEndAt)
+  return itemsEndAt < 0 ? undefined : kept.join('') + text.slice(keptFrom)
 }
 
 /** The index behind the closing quote of the string that begins at `at`, -1 where there is none. */

@@ -114,6 +114,8 @@ export function createApp(options: AppOptions): Express {
 
   // NB: express knows an error handler by its four parameters.
   app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
+    const status = statusOf(error)
+    if (status < 500) return sendText(response, status, 'Bad request')
     options.onError?.(error)
     if (response.headersSent) return next(error) // cuts the connection, so that half a page is no page
     for (const name of ['Content-Encoding', 'Vary']) response.removeHeader(name)
@@ -129,6 +131,12 @@ export function createApp(options: AppOptions): Express {
   }
 
   return app
+}
+
+/** Of an error that express made of the request itself, such as a path with a malformed percent sequence; else 500. */
+function statusOf(error: unknown): number {
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
+  return status >= 400 && status < 500 ? status : 500
 }
 
 function refuseMethod(request: Request, response: Response): void {

@@ -9,10 +9,10 @@ function row(uid: number, { port = '2794', state = '0A', address = '0100007F' } 
   return `   0: ${address}:${port} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000 ${uid}        0 7 1 0`
 }
 
-function ask(rows: { tcp?: string[]; tcp6?: string[] }, uid: number | undefined = 1000): boolean {
-  return isListenerTrusted(10_132, {
-    platform: 'linux',
-    uid,
+const asker = { platform: 'linux', geteuid: () => 1000 }
+
+function ask(rows: { tcp?: string[]; tcp6?: string[] }): boolean {
+  return isListenerTrusted(10_132, asker, {
     readText: (path) => {
       const found = rows[path.endsWith('tcp6') ? 'tcp6' : 'tcp']
       if (found === undefined) throw new Error('ENOENT')
@@ -52,12 +52,11 @@ describe('isListenerTrusted()', () => {
   ])('does not believe %s', (_name, rows) => expect(ask(rows)).toBe(false))
 
   test('knows nobody by a missing user id', () => {
-    const nobody = { platform: 'linux', uid: undefined, readLink: () => '' }
-    const readText = () => row(1001)
-    expect(isListenerTrusted(10_132, { ...nobody, readText })).toBe(false)
+    const files = { readText: () => row(1001), readLink: () => '' }
+    expect(isListenerTrusted(10_132, { platform: 'linux' }, files)).toBe(false)
   })
 
   test('cannot tell on other platforms', () => {
-    expect(isListenerTrusted(10_132, { platform: 'darwin', uid: 501 })).toBe(true)
+    expect(isListenerTrusted(10_132, { platform: 'darwin', geteuid: () => 501 })).toBe(true)
   })
 })

@@ -5,9 +5,10 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/program/free-port.ts'
-import { type Program, withProgram } from '../support/program/program.ts'
+import { type Program, waitFor, withProgram } from '../support/program/program.ts'
 
 const skipReason = process.platform === 'linux' ? undefined : 'needs Linux'
 const START_MS = 120_000
@@ -113,6 +114,22 @@ describe('the command status', () => {
     )
   })
 })
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  '%s before it listens ends it as later',
+  async (signal) => {
+    const script = fileURLToPath(new URL('../support/program/never-listens.cjs', import.meta.url))
+    await withProgram(
+      ['--web.listen-address=127.0.0.1:1'],
+      async (program) => {
+        await waitFor(async () => program.stderr().includes('would listen') || undefined)
+        program.child.kill(signal)
+        expect((await program.ended()).status).toBe(0)
+      },
+      { env: { NODE_OPTIONS: `--require ${script}` } },
+    )
+  },
+)
 
 test('SIGTERM while sample follows sample ends the program in time', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)

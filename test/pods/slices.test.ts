@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { PodListError } from '../../src/pods/answer.ts'
 import { parsePodList } from '../../src/pods/pods.ts'
 import { parsePodListInSlices } from '../../src/pods/slices.ts'
@@ -39,6 +39,9 @@ describe('parsePodListInSlices() finds what parsePodList() finds', () => {
       listOf([{ ...one, note: '}]"\\", {"items":[' }, two]),
     ],
     ['items that are no objects', listOf([null, one, 7, 'x', [two], two])],
+    ['a number before an item', listOf([1, two]).replace('1,', '1')],
+    ['a number behind an item', listOf([two, 1]).replace(',1]', '1]')],
+    ['lists that are not closed as they were opened', listOf([[one], two]).replace('}]', ']}')],
     ['items within items', listOf([{ ...one, items: [two] }])],
     ['items twice', `${listOf([one]).slice(0, -1)},"items":[]}`],
     ['a part of a list', listOf([one]).replace('{}', '{"continue":"x"}')],
@@ -70,18 +73,29 @@ describe('parsePodListInSlices() finds what parsePodList() finds', () => {
   })
 })
 
-test('a long list is parsed in many slices, between which others have their turn', async () => {
-  const items = Array.from({ length: 400 }, (_, at) => ({
-    ...podObject({ uid: `uid-${at}` }),
-    padding: 'x'.repeat(20_000),
-  }))
-  let pauses = 0
-  const pods = await parsePodListInSlices(listOf(items), {
-    sliceMs: 0,
-    pause: async () => {
-      pauses++
-    },
-  })
-  expect(pods).toHaveLength(400)
-  expect(pauses).toBeGreaterThanOrEqual(400)
-})
+test.each<[string, unknown[]]>([
+  ['objects alone', []],
+  ['one item that is none', [1]],
+  ['items of every kind', [null, 'x', [], [{}], true]],
+])(
+  'a long list of %s is parsed in slices, between which others have their turn',
+  async (_what, odd) => {
+    const items = Array.from({ length: 400 }, (_, at) => ({
+      ...podObject({ uid: `uid-${at}` }),
+      padding: 'x'.repeat(20_000),
+    }))
+    let pauses = 0
+    const parse = vi.spyOn(JSON, 'parse')
+    const pods = await parsePodListInSlices(listOf([...items, ...odd]), {
+      sliceMs: 0,
+      pause: async () => {
+        pauses++
+      },
+    })
+    const longest = Math.max(...parse.mock.calls.map(([text]) => text.length))
+    parse.mockRestore()
+    expect(pods).toHaveLength(400)
+    expect(longest).toBeLessThan(30_000)
+    expect(pauses).toBeGreaterThanOrEqual(400)
+  },
+)

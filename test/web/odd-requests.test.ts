@@ -35,6 +35,17 @@ test.each(['/%', '/%ff', '/metrics%', '/%2e%2e/metrics', '//metrics', '/metrics%
   },
 )
 
+test.each(['/namespaces/%FF', '/namespaces/%', '/namespaces/pod/a%zz/b', '/namespaces/%C0%80'])(
+  'GET %s is the fault of whoever asks, and no failure',
+  async (path) => {
+    const errors: unknown[] = []
+    const app = createSampleApp({ onError: (error) => errors.push(error) })
+    const raw = await exchange(app, `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    expect(raw.toString()).toMatch(/^HTTP\/1\.1 400 [\s\S]*\r\n\r\nBad request\n$/)
+    expect(errors).toEqual([])
+  },
+)
+
 test.each([
   ['a header that never ends', `GET /metrics HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}`, 431],
   ['no HTTP', 'hello\r\n\r\n', 400],

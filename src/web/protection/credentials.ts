@@ -21,6 +21,8 @@ export interface Attempt {
 export interface CredentialOptions {
   /** Compares a password with a bcrypt hash, off this thread. */
   readonly matches: (password: string, hash: string) => Promise<boolean>
+  /** How much of a core wrong passwords may take: a rest follows each. */
+  readonly share: number
   readonly nowMs?: () => number
   readonly sleep?: (ms: number) => Promise<void>
 }
@@ -30,8 +32,6 @@ const REMEMBERED = 100
 /** Questions that may wait. The last is answered before a scraper gives up, with hashes of cost 10. */
 const MOST_WAITING = 16
 const MOST_WAITING_OF_CLIENT = 4
-/** A wrong password is followed by a rest this many times as long, so that guessing takes a quarter of a core at most. */
-const REST_RATIO = 3
 
 interface Question {
   readonly client: string
@@ -42,6 +42,7 @@ interface Question {
 /** An answer that is known is given at once, without a promise. */
 export function createCredentialCheck({
   matches,
+  share,
   nowMs = () => performance.now(),
   sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 }: CredentialOptions): (attempt: Attempt) => Verdict | Promise<Verdict> {
@@ -110,7 +111,7 @@ export function createCredentialCheck({
     if (restMs > 0) await sleep(restMs)
     const startMs = nowMs()
     const equal = await matches(password, hash)
-    if (!equal) restUntilMs = nowMs() + REST_RATIO * (nowMs() - startMs)
+    if (!equal) restUntilMs = nowMs() + (1 / share - 1) * (nowMs() - startMs)
     return equal
   }
 

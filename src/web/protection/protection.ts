@@ -7,7 +7,7 @@ import { createCredentialCheck } from './credentials.ts'
 import { createGuard } from './guard.ts'
 import { type LiveWebConfigEvents, openLiveWebConfig } from './live-web-config.ts'
 import { createSecureServer } from './secure-server.ts'
-import { createCheckByCost } from './slow-hashes.ts'
+import { createCheckByCost, shares } from './slow-hashes.ts'
 import type { Outcome } from './web-config.ts'
 
 export interface Protection {
@@ -39,8 +39,8 @@ export function openProtection(
   const { live } = opened
   const { config } = live.current()
   const check = createCheckByCost({
-    usual: createCredentialCheck({ matches }),
-    slow: createCredentialCheck({ matches: matchesSlowly }),
+    usual: createCredentialCheck({ matches, share: shares.usual }),
+    slow: createCredentialCheck({ matches: matchesSlowly, share: shares.slow }),
   })
   return {
     guard: (app) =>

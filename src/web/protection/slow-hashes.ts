@@ -9,6 +9,9 @@ export const HIGHEST_USUAL_COST = 14
 /** Above this cost it takes minutes to years of a core, which anybody could ask for who knows the name. */
 export const HIGHEST_COMPARED_COST = 20
 
+/** Guessing takes a quarter of a core at most, and nobody with a usual hash waits for one that takes long. */
+export const shares = { usual: 0.2, slow: 0.05 } as const
+
 /** The cost of a bcrypt hash, from 4 to 31: the number of rounds is two to that power. */
 export function costOf(hash: string): number {
   return Number(hash.slice(4, 6))

@@ -23,6 +23,7 @@ function createCheck({ tookMs = 0, matches = compare } = {}) {
   const slept: number[] = []
   let now = 0
   const check = createCredentialCheck({
+    share: 0.25,
     matches: async (password, hash) => {
       asked.push([password, hash])
       now += tookMs

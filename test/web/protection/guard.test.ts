@@ -26,7 +26,7 @@ function guarded(
   const errors: unknown[] = []
   const guard = createGuard(app as Parameters<typeof createGuard>[0], {
     current: typeof config === 'function' ? config : () => ({ ...open, ...config }),
-    check: createCredentialCheck({ matches }),
+    check: createCredentialCheck({ matches, share: 0.2 }),
     onError: (error) => errors.push(error),
   })
   return { guard, errors }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createCredentialCheck } from '../../../src/web/protection/credentials.ts'
-import { createCheckByCost } from '../../../src/web/protection/slow-hashes.ts'
+import { createCheckByCost, shares } from '../../../src/web/protection/slow-hashes.ts'
 
 const hashOf = (cost: number) => `$2y$${String(cost).padStart(2, '0')}$${'a'.repeat(53)}`
 const basic = (name: string, password: string) =>
@@ -15,6 +15,7 @@ function createCheck(users: Readonly<Record<string, number>>) {
   })
   const check = createCheckByCost({
     usual: createCredentialCheck({
+      share: shares.usual,
       sleep: async () => {},
       matches: async (password, hash) => {
         asked.push(`usual ${hash.slice(4, 6)}`)
@@ -22,6 +23,7 @@ function createCheck(users: Readonly<Record<string, number>>) {
       },
     }),
     slow: createCredentialCheck({
+      share: shares.slow,
       matches: async (password, hash) => {
         asked.push(`slow ${hash.slice(4, 6)}`)
         await slowEnds
@@ -46,6 +48,32 @@ describe('createCheckByCost()', () => {
     expect(await late).toBe('admitted')
     // What is known needs no comparison any more.
     expect(ask('costly', 'right')).toBe('admitted')
+  })
+
+  test('lets guesses at hashes of both kinds take a quarter of a core together', async () => {
+    let usedRatio = 0
+    for (const share of Object.values(shares)) {
+      let [now, busy] = [0, 0]
+      const check = createCredentialCheck({
+        share,
+        matches: async () => {
+          now += 100
+          busy += 100
+          return false
+        },
+        nowMs: () => now,
+        sleep: async (ms) => {
+          now += ms
+        },
+      })
+      const users = new Map([['alice', hashOf(10)]])
+      const guess = (password: number) =>
+        check({ authorization: basic('alice', `${password}`), users, client: 'c' })
+      for (let password = 0; password < 100; password++) await guess(password)
+      // The rest after the last guess is still to come.
+      usedRatio += (busy - 100) / (now - 100)
+    }
+    expect(usedRatio).toBeCloseTo(0.25, 6)
   })
 
   test('compares an unknown name with what there is, and a hash that takes minutes never', async () => {
