@@ -1,6 +1,6 @@
 // Somebody else listens where the exporter would: `status` believes root, whoever runs it, and the unit, and nobody else.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { findFreePort } from '../support/program/free-port.ts'
@@ -42,6 +42,8 @@ async function askBeside(uid: number) {
 
 test('asks no other user, and takes a sample', async (ctx) => {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return ctx.skip('needs root')
+  const { status } = spawnSync(process.execPath, ['-e', ''], { uid: STRANGER, cwd: '/' })
+  if (status !== 0) return ctx.skip('needs a Node that every user may run')
   const { origin, heard } = await askBeside(STRANGER)
   expect(origin).toMatch(/, sampled by this command$/)
   expect(heard).toBe('listening\n')
