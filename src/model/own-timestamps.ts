@@ -91,7 +91,7 @@ export function createOwnTimestamps(): (input: OwnInput) => OwnNow {
     } else {
       stamps.fill(STAMPS.own, 0, flows)
       recall(census, known, { atSeconds, head, stamps })
-      if (isChanged) turn(census, atSeconds - known.atSeconds, stamps)
+      if (isChanged) turn(census, { isOn, passedSeconds: atSeconds - known.atSeconds, stamps })
       if (isChanged && look) seeLive(census, isOn, look, stamps)
     }
     const rest = isKnown ? collect(census, stamps) : undefined
@@ -179,14 +179,18 @@ function slotOf(mark: number, port: number): number {
 }
 
 /** The sysctl has changed: what followed it does not any more, and the reverse. */
-function turn({ flows }: Census, passedSeconds: number, stamps: Uint8Array): void {
+function turn(
+  { flows }: Census,
+  now: { readonly isOn: boolean; readonly passedSeconds: number; readonly stamps: Uint8Array },
+): void {
+  const { isOn, passedSeconds, stamps } = now
   const { state, expirySeconds } = flows.columns()
   for (let flow = 0; flow < flows.flowCount(); flow++) {
     if (stamps[flow] === STAMPS.unknown) continue
     const isWaiting = state[flow] === STATE.timeWait
     const leastAgeSeconds = EXPIRY_SECONDS - (expirySeconds[flow] ?? 0) - 1
-    // It may have begun since the last sample, before the change or after it.
-    if (isWaiting && leastAgeSeconds <= passedSeconds) stamps[flow] = STAMPS.unknown
+    // It may have begun since the last sample, before they were switched on or after that.
+    if (isOn && isWaiting && leastAgeSeconds <= passedSeconds) stamps[flow] = STAMPS.unknown
     else stamps[flow] = stamps[flow] === STAMPS.own ? STAMPS.other : STAMPS.own
   }
 }

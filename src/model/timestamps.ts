@@ -65,7 +65,10 @@ export interface TimestampsNow {
   readonly memory: TimestampMemory
   /** 1 at the index of a destination of whose TIME_WAITs nobody knows; undefined where there is none. */
   readonly unknown: Uint8Array | undefined
-  /** Whether live connections told of others that are in TIME_WAIT: one address may stand for several machines. */
+  /**
+   * Whether live connections told of others that are in TIME_WAIT, since one address may stand for several machines, or
+   * whether some are held of which nobody knows.
+   */
   readonly isInferred: boolean
 }
 
@@ -103,20 +106,23 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
     /** 1 where nobody knows of some whether our own side had timestamps. */
     const unknown = new Uint8Array(ports.length)
     let any = false
+    let isHeldInDoubt = false
     for (let flow = 0; flow < flows.flowCount(); flow++) {
       if (hold[flow] !== HOLD.reclaimable) continue
       const stamp = stamps?.[flow] ?? STAMPS.own
-      const hasNone = stamp === (own.isOn ? STAMPS.other : STAMPS.own)
-      if (hasNone) {
+      const isDoubtful = stamp === STAMPS.unknown
+      // Where they are off, they rather were so always: too few ports are better than too many.
+      if (own.isOn ? stamp === STAMPS.other : stamp !== STAMPS.other) {
         hold[flow] = HOLD.timeWait
+        if (isDoubtful) isHeldInDoubt = true
         continue
       }
       any = true
       const to = destination[flow] ?? 0
       ports[to] = (ports[to] ?? 0) + 1
-      if (stamp === STAMPS.unknown || !own.isOn) unknown[to] = 1
+      if (isDoubtful || !own.isOn) unknown[to] = 1
     }
-    if (!any) return nothing
+    if (!any) return { ...nothing, isInferred: isHeldInDoubt }
     // Connections of today say nothing of those of a time when our own side had timestamps.
     if (!own.isOn) return { ...nothing, unknown }
     const served = findServed(input, ports)

@@ -2,115 +2,7 @@
 // began, whenever it ends.
 
 import { describe, expect, test } from 'vitest'
-import { createStep, type ModelState } from '../../src/model/step.ts'
-import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
-import {
-  createReading,
-  plainSettings,
-  plainStepOptions,
-  replayDumps,
-} from '../support/kernel/readings.ts'
-
-const FIRST = 40_000
-const PORTS = 100
-const LOCAL = [127, 0, 0, 1]
-
-interface Connection {
-  readonly port: number
-  readonly timestamps: boolean
-  /** Last byte of the peer. */
-  readonly to: number
-  readonly state: 'live' | 'closing' | 'timeWait'
-  readonly endedAtSeconds: number
-}
-
-/** A host with connections to itself, and an exporter that looks when it is told to. */
-class Host {
-  own = 1
-  tcpTwReuse = 1
-  canLook = true
-  seconds = 0
-  #connections: readonly Connection[] = []
-  readonly #step = createStep(plainStepOptions)
-  #state: ModelState | undefined
-
-  connect(from: number, count: number, to = 1): void {
-    const made = Array.from({ length: count }, (_, at) => ({
-      ...{ port: FIRST + from + at, timestamps: this.own !== 0, to },
-      ...{ state: 'live' as const, endedAtSeconds: 0 },
-    }))
-    const isSame = (one: Connection) => made.some(({ port }) => port === one.port && to === one.to)
-    this.#connections = [...this.#connections.filter((one) => !isSame(one)), ...made]
-  }
-
-  close(to = 1): void {
-    this.#connections = this.#connections.map((one) =>
-      one.to === to && one.state === 'live'
-        ? { ...one, state: 'timeWait', endedAtSeconds: this.seconds }
-        : one,
-    )
-  }
-
-  wait(seconds: number): void {
-    this.seconds += seconds
-    this.#connections = this.#connections.filter(
-      (one) => one.state !== 'timeWait' || this.seconds - one.endedAtSeconds < 60,
-    )
-  }
-
-  look(between?: () => void) {
-    const listed = this.#connections.map((one) => this.#wireOf(one))
-    const dumps = [{ protocol: 'tcp', explicit: false, sockets: listed }] as const
-    const reading = createReading(replayDumps(dumps), {
-      ...plainSettings,
-      range: { first: FIRST, last: FIRST + PORTS - 1 },
-      ...{ tcpTwReuse: this.tcpTwReuse, tcpTimestamps: this.own },
-    })
-    const shows = (sockets: () => readonly WireSocket[]) => (see: (batch: never) => void) => {
-      for (const batch of replayDumps([{ ...dumps[0], sockets: sockets() }])) see(batch as never)
-      return true as const
-    }
-    const live = () => {
-      between?.()
-      const now = this.#connections.filter(({ state }) => state === 'live')
-      return now.map((one) => ({ ...this.#wireOf(one), timestamps: one.timestamps }))
-    }
-    const listener = { ...this.#wireOf(undefined), state: 10, remotePort: 0, localPort: 443 }
-    const { state, namespace } = this.#step(this.#state, reading, {
-      ...{ atSeconds: this.seconds, unixSeconds: 1_700_000_000 },
-      lookTimestamps: this.canLook ? shows(live) : undefined,
-      listListeners: shows(() => [{ ...listener, local: [0, 0, 0, 0] }]),
-      testPorts: ({ ambiguous }) =>
-        new Map(ambiguous.map((port) => [port, { closed: false, testedAtSeconds: this.seconds }])),
-    })
-    this.#state = state
-    const { availablePorts, uncertainPorts } = namespace.pools[0] ?? {}
-    return [availablePorts, uncertainPorts, namespace.exactness]
-  }
-
-  /** How many connections the kernel would grant now. */
-  get truth(): number {
-    const taken = [1, 2].map((to) => {
-      const mine = this.#connections.filter((one) => one.to === to)
-      return mine.filter(
-        ({ state, timestamps, endedAtSeconds }) =>
-          state !== 'timeWait' || !timestamps || this.seconds - endedAtSeconds <= 1,
-      ).length
-    })
-    return PORTS - Math.max(...taken)
-  }
-
-  #wireOf(one: Connection | undefined): WireSocket {
-    const isWaiting = one?.state === 'timeWait'
-    const left = 60 - (this.seconds - (one?.endedAtSeconds ?? 0))
-    return {
-      ...plainSocket,
-      ...{ device: 0, local: LOCAL, remote: [127, 0, 0, one?.to ?? 0], remotePort: 443 },
-      ...{ localPort: one?.port ?? 0, state: isWaiting ? 6 : 1 },
-      ...(isWaiting && { timer: 3, expiresMs: 1000 * left - 1 }),
-    }
-  }
-}
+import { Host } from './timestamps-host.ts'
 
 const exactly = (host: Host) => [host.truth, 0, 'exact']
 
@@ -175,28 +67,42 @@ describe('own timestamps', () => {
     expect(host.truth).toBe(90)
   })
 
-  test('that were switched off while TIME_WAITs were there, or before the first look, are as good', () => {
-    for (const isSeen of [true, false]) {
-      const host = new Host()
-      if (isSeen) host.look()
-      host.connect(0, 100)
-      host.close()
-      host.wait(10)
-      if (isSeen) host.look()
-      host.own = 0
-      for (let at = 0; at < 4; at++) {
-        host.wait(5)
-        expect(host.look()).toEqual([100, 100, 'inferred'])
-        expect(host.truth).toBe(100)
-      }
-      host.wait(60)
-      expect(host.look()).toEqual(exactly(host))
-      // Of what begins now none has any.
-      host.connect(0, 30)
-      host.close()
+  test('that were switched off while TIME_WAITs were there are as good', () => {
+    const host = new Host()
+    host.look()
+    host.connect(0, 100)
+    host.close()
+    host.wait(10)
+    host.look()
+    host.own = 0
+    for (let at = 0; at < 4; at++) {
       host.wait(5)
-      expect(host.look()).toEqual([70, 0, 'exact'])
+      expect(host.look()).toEqual([100, 100, 'inferred'])
+      expect(host.truth).toBe(100)
     }
+    host.wait(60)
+    expect(host.look()).toEqual(exactly(host))
+    // Of what begins now none has any.
+    host.connect(0, 30)
+    host.close()
+    host.wait(5)
+    expect(host.look()).toEqual([70, 0, 'exact'])
+  })
+
+  test('that are off at the first look may have been on: TIME_WAITs of that time are held, and never exact', () => {
+    const host = new Host()
+    host.own = 0
+    host.connect(0, 30)
+    host.close()
+    host.wait(5)
+    expect(host.look()).toEqual([70, 0, 'inferred'])
+    host.wait(5)
+    expect(host.look()).toEqual([70, 0, 'inferred'])
+    host.wait(60)
+    host.connect(0, 30)
+    host.close()
+    host.wait(5)
+    expect(host.look()).toEqual([70, 0, 'exact'])
   })
 
   test('that are switched off and on again are remembered', () => {
