@@ -5,6 +5,7 @@ import { type Exactness, failureReasons, type RangeOrigin, readers } from '../ob
 import type {
   AllocationFailures,
   ConntrackState,
+  DropSignature,
   Namespace,
   NamespaceState,
   NatRangeOrigin,
@@ -121,6 +122,7 @@ const settings = object<Settings>({
   lastPort: number,
   reservedPorts: number,
   reservedRanges: list(object({ first: number, last: number })),
+  reservedRangesLeftOut: number,
   usablePorts: number,
   tcpTwReuse: optional(number),
   tcpTimestamps: optional(number),
@@ -187,6 +189,9 @@ const conntrack = object<ConntrackState>({
   insertFailed: number,
   dropped: number,
   clashesResolved: optional(number),
+  dropSignature: optional(
+    oneKeyOf<DropSignature>({ range_full: true, races_or_small_range: true, unclear: true }),
+  ),
   translatesIpv6: optional(flag),
 })
 
