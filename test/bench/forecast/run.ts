@@ -15,7 +15,7 @@ import { learn } from './network.ts'
 import { createRandom } from './random.ts'
 import { checkPart, type Part, renderPart } from './report.ts'
 
-const RUNS = 14
+const RUNS = 28
 const runCount = Number(process.env.BENCH_RUNS ?? RUNS)
 const salt = process.env.BENCH_SALT ?? readCommit()
 
