@@ -1,6 +1,6 @@
 // Who listens on a port of this machine. Any user may take one that is free, and answer there as the exporter would.
 
-import { readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, openSync, readlinkSync, readSync } from 'node:fs'
 
 export interface Asker {
   /** As Node names it. */
@@ -10,7 +10,7 @@ export interface Asker {
 }
 
 export interface ListenerFiles {
-  /** Reads a file of /proc. Throws where there is none. */
+  /** Reads the listeners of a table in /proc. Throws where there is none. */
   readonly readText: (path: string) => string
   /** Reads a symbolic link. Throws where there is none. */
   readonly readLink: (path: string) => string
@@ -19,6 +19,9 @@ export interface ListenerFiles {
 const ROOT = 0
 /** TCP_LISTEN in include/net/tcp_states.h. */
 const LISTEN = '0A'
+/** The kernel writes listeners first (tcp_get_idx in net/ipv4/tcp_ipv4.c): a row of anything else ends them. */
+const OTHER_ROW = /^ *\d+: \S+ \S+ (?!0A )/m
+const CHUNK_BYTES = 65_536
 /** A unit with DynamicUser= runs as the user of its own name. */
 const UNIT_USER = 'ephemeral-port-exporter'
 
@@ -51,8 +54,20 @@ function listUids(table: string, port: number): readonly number[] {
   })
 }
 
+/** A busy host has millions of other rows behind them. */
 function readFile(path: string): string {
-  return readFileSync(path, 'latin1')
+  const file = openSync(path, 'r')
+  try {
+    const chunk = Buffer.alloc(CHUNK_BYTES)
+    let text = ''
+    for (;;) {
+      const bytes = readSync(file, chunk)
+      text += chunk.toString('latin1', 0, bytes)
+      if (bytes === 0 || OTHER_ROW.test(text)) return text
+    }
+  } finally {
+    closeSync(file)
+  }
 }
 
 function orEmpty(read: () => string): string {

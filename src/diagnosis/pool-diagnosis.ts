@@ -156,7 +156,7 @@ function isOnlyInDoubt(verdict: Verdict, pool: Pool): boolean {
  */
 function assumeWorst(state: NamespaceState, pool: Pool): Pool {
   const connections = state.pools.find((one) => one.pool === 'tcp_bind')?.cause
-  const isWaiting = connections?.cause === 'churn' && (state.settings.tcpTwReuse ?? 0) > 0
+  const isWaiting = connections?.cause === 'churn' && (pool.reclaimablePorts ?? 0) > 0
   const cause = isWaiting ? 'churn' : 'bind_before_connect'
   const ports = pool.uncertainPorts ?? 0
   return { ...pool, cause: { cause, ports, owners: connections?.owners ?? [] } }

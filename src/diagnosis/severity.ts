@@ -9,7 +9,7 @@ export type Severity = 'ok' | 'note' | 'warning' | 'critical'
 export type Verdict = 'ok' | 'watch' | 'at_risk' | 'exhausted'
 
 export const thresholds = {
-  critical: { utilizationRatio: 0.95, riskRatio: 0.7, etaSeconds: 15 * 60 },
+  critical: { utilizationRatio: 0.95, riskRatio: 0.75, etaSeconds: 15 * 60 },
   warning: { utilizationRatio: 0.8, riskRatio: 0.2 },
 } as const
 
@@ -33,7 +33,10 @@ export function judgePool(pool: Pool): Judgement {
     return { verdict: 'exhausted', severity: isBound ? 'critical' : 'warning' }
   }
   if (exhausted) return { verdict: 'exhausted', severity: 'critical' }
-  const soon = riskRatio >= critical.riskRatio && etaSeconds < critical.etaSeconds
+  const soon =
+    riskRatio >= critical.riskRatio &&
+    etaSeconds < critical.etaSeconds &&
+    utilizationRatio >= warning.utilizationRatio
   if (soon) return { verdict: 'at_risk', severity: 'critical' }
   if (utilizationRatio >= critical.utilizationRatio)
     return { verdict: 'watch', severity: 'critical' }
@@ -73,7 +76,7 @@ export function describeExitStatus(): readonly (readonly [number, string])[] {
     [
       2,
       `critical: any pool but tcp_bind exhausted or at ${critical.utilizationRatio * 100} % or more, tcp_bind exhausted by programs that bind, or risk ` +
-        `${critical.riskRatio} or more with exhaustion expected within ${renderDuration(critical.etaSeconds)}`,
+        `${critical.riskRatio} or more at ${warning.utilizationRatio * 100} % or more with exhaustion expected within ${renderDuration(critical.etaSeconds)}`,
     ],
     [3, 'nothing could be read or written, or bad usage'],
   ]

@@ -8,7 +8,7 @@ const MIRROR = 'kubernetes.io/config.mirror'
 const STATUS_LISTS = ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses']
 /** Longest name of an object (a DNS subdomain); nothing that we keep of a pod is longer. */
 const LONGEST_NAME = 253
-/** The longest list of reserved ports, every other port by itself, has 187,000 characters. */
+/** The longest list of reserved ports, every other port by itself, has 191,000 characters. */
 const LONGEST_SYSCTL = 200_000
 
 /**

@@ -15,11 +15,20 @@ describe('judgePool()', () => {
     ['warns at a risk of 0.2', { riskRatio: 0.2 }, 'at_risk warning'],
     ['warns at high risk that is far away', { riskRatio: 0.9, etaSeconds: 900 }, 'at_risk warning'],
     [
-      'is critical at 0.7 within 15 minutes',
-      { riskRatio: 0.7, etaSeconds: 899 },
+      'is critical at 0.75 within 15 minutes at 80 %',
+      { riskRatio: 0.75, etaSeconds: 899, availablePorts: 200 },
       'at_risk critical',
     ],
-    ['warns below 0.7', { riskRatio: 0.69, etaSeconds: 60 }, 'at_risk warning'],
+    [
+      'warns below 80 %',
+      { riskRatio: 0.9, etaSeconds: 60, availablePorts: 201 },
+      'at_risk warning',
+    ],
+    [
+      'warns below 0.75',
+      { riskRatio: 0.74, etaSeconds: 60, availablePorts: 200 },
+      'at_risk warning',
+    ],
     ['warns on the slow path', { slow: true }, 'watch warning'],
     [
       'says the worst of several',
@@ -64,6 +73,8 @@ describe('describeExitStatus()', () => {
     const meanings = describeExitStatus().map(([code, meaning]) => `${code} ${meaning}`)
     expect(meanings).toHaveLength(4)
     expect(meanings[1]).toMatch(/^1 warning: any pool but tcp_bind at 80 % or more, risk 0\.2/)
-    expect(meanings[2]).toMatch(/at 95 % or more, tcp_bind .*, or risk 0\.7 or more .* within 15m$/)
+    expect(meanings[2]).toMatch(
+      /at 95 % or more, tcp_bind .*, or risk 0\.75 or more at 80 % or more .* within 15m$/,
+    )
   })
 })

@@ -14,7 +14,7 @@ describe('where sockets that are only bound cannot be seen', () => {
   const risky = buildNamespace({
     netns: 'b',
     state: buildState({
-      pools: [buildPool({ availablePorts: 9000, riskRatio: 0.9, etaSeconds: 240 })],
+      pools: [buildPool({ availablePorts: 4000, riskRatio: 0.9, etaSeconds: 240 })],
     }),
   })
   const blind = (netns: string, failed?: number) =>
@@ -51,17 +51,18 @@ describe('where sockets that are only bound cannot be seen', () => {
 })
 
 test('where TIME_WAITs hold most ports and may not be recyclable, that is what is in doubt', () => {
-  const connect = buildPool({ capacityPorts: 100, availablePorts: 99, uncertainPorts: 99 })
   const cause = { cause: 'churn', ports: 99, owners: [] } as const
   const bind = buildPool({ pool: 'tcp_bind', capacityPorts: 100, availablePorts: 0, cause })
-  const look = (tcpTwReuse: number) => {
-    const settings = buildSettings({ firstPort: 40_000, lastPort: 40_099, tcpTwReuse })
+  const look = (reclaimablePorts: number) => {
+    const ports = { capacityPorts: 100, availablePorts: 99, uncertainPorts: 99 }
+    const connect = buildPool({ ...ports, reclaimablePorts })
+    const settings = buildSettings({ firstPort: 40_000, lastPort: 40_099, tcpTwReuse: 2 })
     const state = buildState({ pools: [connect, bind], settings })
     const namespaces = [buildNamespace({ state })]
     const { pools } = diagnose(buildSnapshot({ namespaces }), linux)
     return pools.find(({ pool }) => pool === 'tcp_connect')
   }
-  const told = look(1)
+  const told = look(99)
   expect(told?.because).toBe('99 of 100 ports may be held by TIME_WAITs that cannot be recycled')
   expect(told?.explanation).toContain('recycles a TIME_WAIT only where the peer has TCP timestamps')
   expect(told?.explanation).not.toContain('CAP_BPF')
