@@ -152,7 +152,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       certain:
         untested === 0 &&
         tested?.isPresumed !== true &&
-        unknownReuse === undefined &&
+        !isReuseInDoubt(columns, unknownReuse) &&
         !input.isReuseInferred &&
         !refusals.isProof,
       uncertainPorts: (worst) =>
@@ -166,6 +166,14 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
         : undefined,
     }
   }
+}
+
+/** Whether a TIME_WAIT that may not be recyclable has a port that is not closed anyway. */
+function isReuseInDoubt(
+  { reclaimable }: DestinationColumns,
+  unknown: Uint8Array | undefined,
+): boolean {
+  return unknown?.some((one, index) => one === 1 && (reclaimable[index] ?? 0) > 0) ?? false
 }
 
 function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports, { range }: NetSettings): number {
