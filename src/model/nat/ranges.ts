@@ -1,7 +1,8 @@
 // Which ports a NAT address may take: rules and options -> the range, and where it comes from.
 
-import type { NatRule, PortRange, Protocol } from '../../observation.ts'
+import { type NatRule, type PortRange, type Protocol, SourceError } from '../../observation.ts'
 import type { NatRangeOrigin } from '../../snapshot.ts'
+import { lowerBound } from './range-tree.ts'
 
 /** The ports of one NAT address as the user gives them, whatever the rules say. */
 export interface NatRangeOption extends PortRange {
@@ -18,8 +19,8 @@ export interface NatRange extends PortRange {
   readonly rivals?: readonly PortRange[]
 }
 
-/** Of more rules that disagree only the smallest ranges count. */
-const MOST_RIVALS = 64
+/** Ranges of all addresses together, those of addresses with the same rules once. More would be made to take our memory. */
+const MOST_RANGES = 262_144
 
 /**
  * Where a rule names no ports the kernel stays in the class of the original port; of the classes this is the one of ordinary
@@ -33,25 +34,61 @@ export const LOW_NAT_RANGES: readonly PortRange[] = [
 ]
 
 /**
- * Of several rules that may apply the one with the fewest ports counts, unless ports of a destination show that it meets
- * another one: their union would promise ports that no single connection can have. One that names the address and a
- * masquerade may both translate to it. `rules` is undefined where they could not be read.
+ * Creates a function that gives the range of each address. Of several rules that may apply the one with the fewest ports
+ * counts, unless ports of a destination show that it meets another one: their union would promise ports that no single
+ * connection can have. One that names the address and a masquerade may both translate to it. `rules` is undefined where they
+ * could not be read. Addresses with the same rules have the same range object. Throws SourceError where rules and addresses
+ * make too many ranges.
  */
-export function chooseNatRange(
-  { address, protocol }: { readonly address: number; readonly protocol: Protocol },
+export function createRangeChooser(
+  protocol: Protocol,
   rules: readonly NatRule[] | undefined,
   options: readonly NatRangeOption[],
-): NatRange {
-  const option = options.find((one) => one.address === address)
-  if (option) return { first: option.first, last: option.last, origin: 'option' }
-  const fitting = (rules ?? []).filter(
-    (rule) => (rule.protocol ?? protocol) === protocol && mayTranslateTo(rule, address),
-  )
-  const named = fitting
-    .map(portsOf)
-    .filter((range, at, ranges) => ranges.findIndex((one) => isSameRange(one, range)) === at)
-    .toSorted((left, right) => sizeOf(left) - sizeOf(right) || left.first - right.first)
-    .slice(0, MOST_RIVALS)
+): (address: number) => NatRange {
+  const sorted = (rules ?? [])
+    .filter((rule) => (rule.protocol ?? protocol) === protocol)
+    .map((rule) => ({ rule, range: portsOf(rule) }))
+    .toSorted(
+      ({ range: left }, { range: right }) =>
+        sizeOf(left) - sizeOf(right) || left.first - right.first,
+    )
+    .map(({ rule }) => rule)
+  // Between two of these the same rules apply to all addresses.
+  const bounds = Float64Array.from(
+    new Set(
+      sorted.flatMap(({ addresses }) =>
+        addresses === undefined ? [] : [addresses.first, addresses.last + 1],
+      ),
+    ),
+  ).sort()
+  const known = new Map<number, NatRange>()
+  let count = 0
+  return (address) => {
+    const option = options.find((one) => one.address === address)
+    if (option) return { first: option.first, last: option.last, origin: 'option' }
+    const part = lowerBound(bounds, address + 1, 0, bounds.length)
+    const before = known.get(part)
+    if (before !== undefined) return before
+    const range = chooseAmong(sorted.filter((rule) => mayTranslateTo(rule, address)))
+    count += range.rivals?.length ?? 0
+    if (count > MOST_RANGES) {
+      throw new SourceError(
+        'unsupported',
+        `Cannot tell the NAT pools apart: the rules have more than ${MOST_RANGES} ranges for the NAT addresses`,
+      )
+    }
+    known.set(part, range)
+    return range
+  }
+}
+
+/** `fitting` are the rules that may apply, the smallest range first. */
+function chooseAmong(fitting: readonly NatRule[]): NatRange {
+  const named: PortRange[] = []
+  for (const range of fitting.map(portsOf)) {
+    const before = named.at(-1)
+    if (before === undefined || !isSameRange(before, range)) named.push(range)
+  }
   const known = fitting.every(({ ports }) => ports !== 'unknown')
   const low = fitting.every(({ ports }) => typeof ports === 'object') ? [] : LOW_NAT_RANGES
   const [smallest, other] = named

@@ -1,7 +1,8 @@
 // Which of several ranges a destination meets: the ports that are taken, and what was found before -> its range.
 
-import type { PortRange } from '../../observation.ts'
+import { type PortRange, SourceError } from '../../observation.ts'
 import { copyKey, type FlowTable, HOLD } from '../flows.ts'
+import { createRangeTree, type RangeTree } from './range-tree.ts'
 import { isSameRange, LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
 
 /** Ranges that need less than others to be met again, by the names of the keys of their destinations. */
@@ -23,11 +24,20 @@ const STANDS_OUT = {
   holds: { share: SEARCHED_SHARE / 2, deviations: 2 },
 } as const
 
+/**
+ * So many ranges are looked at for each entry, and so many more: one or two seconds for 262,144 entries. Among 4,096 ranges
+ * that do not overlap one port needs at most 50. Whoever makes many that do, to make us work, has no pools on the page.
+ */
+const MOST_LOOKS = { each: 64, more: 2 ** 22 } as const
+
 function nameKey(flows: FlowTable, index: number): string {
   return copyKey(flows, index).join()
 }
 
-/** Finds the range of each destination whose ports show another one than that of its address. */
+/**
+ * Finds the range of each destination whose ports show another one than that of its address. Throws SourceError where that
+ * would take too long.
+ */
 export function fitRivals(
   flows: FlowTable,
   addressRangeOf: (index: number) => NatRange | undefined,
@@ -37,25 +47,29 @@ export function fitRivals(
   const fitted = new Map<string, PortRange>()
   const open = findOpen(flows, addressRangeOf)
   if (open === undefined) return { fitting, fitted }
-  const { ends, order } = groupFlows(flows)
-  const { port, hold } = flows.columns()
+  const { ends, ports, reclaimable } = groupPorts(flows, open)
+  const counters = new Map<readonly PortRange[], RivalCounter>()
+  let looks = MOST_LOOKS.each * ports.length + MOST_LOOKS.more
   for (let index = 0; index < ends.length; index++) {
-    if (open[index] === 0) continue
-    const { rivals = [] } = addressRangeOf(index) ?? {}
-    const used = new Uint32Array(rivals.length)
-    const hard = new Uint32Array(rivals.length)
-    for (let at = ends[index - 1] ?? 0; at < (ends[index] ?? 0); at++) {
-      const flow = order[at] ?? 0
-      const local = port[flow] ?? 0
-      for (let rival = 0; rival < rivals.length; rival++) {
-        const { first = 0, last = 0 } = rivals[rival] ?? {}
-        if (local < first || last < local) continue
-        used[rival] = (used[rival] ?? 0) + 1
-        if (hold[flow] !== HOLD.reclaimable) hard[rival] = (hard[rival] ?? 0) + 1
-      }
+    const { rivals } = (open[index] === 1 && addressRangeOf(index)) || {}
+    if (rivals === undefined) continue
+    const counter = counters.get(rivals) ?? createCounter(rivals)
+    counters.set(rivals, counter)
+    const { tree, used, hard, found } = counter
+    let count = 0
+    looks -= tree.find(ports, ends[index - 1] ?? 0, ends[index] ?? 0, (at, begin, end) => {
+      used[at] = end - begin
+      hard[at] = end - begin - ((reclaimable[end] ?? 0) - (reclaimable[begin] ?? 0))
+      found[count++] = at
+    })
+    if (looks < 0) {
+      throw new SourceError(
+        'unsupported',
+        'Cannot tell the NAT pools apart: too many ranges of the rules overlap',
+      )
     }
     const held = before.size > 0 ? before.get(nameKey(flows, index)) : undefined
-    const { range, isCommon } = chooseFullest(rivals, used, hard, held)
+    const { range, isCommon } = chooseFullest(rivals, counter, count, held)
     if (range !== rivals[0]) fitting.set(index, range)
     if (!isCommon) fitted.set(nameKey(flows, index), range)
   }
@@ -73,10 +87,12 @@ function findOpen(
   const open = new Uint8Array(flows.destinationCount())
   const overlapping = new Map<NatRange, boolean>()
   const isOverlapping = (range: NatRange): boolean => {
+    const known = overlapping.get(range)
+    if (known !== undefined) return known
     const [, ...others] = range.rivals ?? []
-    const known = overlapping.get(range) ?? others.some((other) => !areApart(range, other))
-    overlapping.set(range, known)
-    return known
+    const found = others.some((other) => !areApart(range, other))
+    overlapping.set(range, found)
+    return found
   }
   let count = 0
   const { destination, port } = flows.columns()
@@ -97,12 +113,20 @@ function areApart(left: PortRange, right: PortRange): boolean {
   return left.last < right.first || right.last < left.first
 }
 
-/** The flows of each destination, one destination after another: those of i begin where those of i - 1 end. */
-function groupFlows(flows: FlowTable): {
+/**
+ * The ports of each destination, one destination after another: those of i begin where those of i - 1 end. Those of the open
+ * ones are sorted.
+ */
+function groupPorts(
+  flows: FlowTable,
+  open: Uint8Array,
+): {
   readonly ends: Uint32Array
-  readonly order: Uint32Array
+  readonly ports: Uint16Array
+  /** How many of the ports before this one the kernel gives away. */
+  readonly reclaimable: Uint32Array
 } {
-  const { destination } = flows.columns()
+  const { destination, port, hold } = flows.columns()
   const count = flows.flowCount()
   const counts = new Uint32Array(flows.destinationCount())
   for (let flow = 0; flow < count; flow++) {
@@ -110,18 +134,26 @@ function groupFlows(flows: FlowTable): {
     counts[index] = (counts[index] ?? 0) + 1
   }
   let total = 0
-  const ends = counts.map((ports) => {
-    total += ports
-    return total - ports
+  const ends = counts.map((found) => {
+    total += found
+    return total - found
   })
-  const order = new Uint32Array(count)
+  // Beside each port, as its last bit, whether it is given away.
+  const marked = new Uint32Array(count)
   for (let flow = 0; flow < count; flow++) {
     const index = destination[flow] ?? 0
     const at = ends[index] ?? 0
-    order[at] = flow
+    marked[at] = 2 * (port[flow] ?? 0) + (hold[flow] === HOLD.reclaimable ? 1 : 0)
     ends[index] = at + 1
   }
-  return { ends, order }
+  for (const [index, isOpen] of open.entries()) {
+    if (isOpen === 1) marked.subarray(ends[index - 1] ?? 0, ends[index]).sort()
+  }
+  const reclaimable = new Uint32Array(count + 1)
+  for (let at = 0; at < count; at++) {
+    reclaimable[at + 1] = (reclaimable[at] ?? 0) + ((marked[at] ?? 0) & 1)
+  }
+  return { ends, ports: Uint16Array.from(marked, (one) => one >>> 1), reclaimable }
 }
 
 /**
@@ -131,31 +163,52 @@ function groupFlows(flows: FlowTable): {
  */
 function chooseFullest(
   rivals: readonly PortRange[],
-  used: Uint32Array,
-  hard: Uint32Array,
+  { used, hard, found }: RivalCounter,
+  count: number,
   held: PortRange | undefined,
 ): { readonly range: PortRange; readonly isCommon: boolean } {
-  const candidate = (at: number): Rival => {
+  const judge = (at: number, ports: number): Rival => {
     const range = rivals[at] ?? { first: 1, last: 1 }
-    const [ports, size] = [used[at] ?? 0, sizeOf(range)]
+    const size = sizeOf(range)
     const phase = held !== undefined && isSameRange(range, held) ? 'holds' : 'begins'
     return { range, ports, size, share: ports / size, hardShare: (hard[at] ?? 0) / size, phase }
   }
   const isMet = ({ range, ports, phase }: Rival) =>
     !LOW_NAT_RANGES.includes(range) || ports >= LOW_LEAST_PORTS[phase]
-  const met = used.map((ports, at) => (ports > 0 && isMet(candidate(at)) ? ports : 0))
-  const most = candidate(met.indexOf(Math.max(...met)))
+  // The smallest first, as the ranges are.
+  const order = found.subarray(0, count).sort()
+  let most = { ...judge(0, 0), hardShare: 0 }
+  for (const at of order) {
+    const ports = used[at] ?? 0
+    if (ports <= most.ports) continue
+    const one = judge(at, ports)
+    if (isMet(one)) most = one
+  }
   let fullest = most
   // The largest first, so that one within another is compared with that.
-  for (let at = rivals.length - 1; at >= 0; at--) {
-    if (used[at] === 0) continue
-    const one = candidate(at)
+  for (const at of order.reverse()) {
+    const one = judge(at, used[at] ?? 0)
     if (one.hardShare < fullest.hardShare) continue
     if (one.hardShare === fullest.hardShare && one.share < fullest.share) continue
     if (isMet(one) && standsOut(one, most) && standsOut(one, fullest)) fullest = one
   }
   const { range } = fullest
   return { range, isCommon: range === most.range && !LOW_NAT_RANGES.includes(range) }
+}
+
+/** Memory to count the ports of one destination after another, by the index of the range. */
+interface RivalCounter {
+  readonly tree: RangeTree
+  /** Valid of the ranges that were found. */
+  readonly used: Uint32Array
+  /** Those that are taken for good. */
+  readonly hard: Uint32Array
+  readonly found: Uint32Array
+}
+
+function createCounter(rivals: readonly PortRange[]): RivalCounter {
+  const create = () => new Uint32Array(rivals.length)
+  return { tree: createRangeTree(rivals), used: create(), hard: create(), found: create() }
 }
 
 interface Rival {

@@ -9,7 +9,7 @@ import { createNatCensusTaker } from './census.ts'
 import { type NameClient, renderClients } from './clients.ts'
 import { accountNat } from './destinations.ts'
 import { leastRowPorts, modelNatPool, type NatProtocolState } from './pools.ts'
-import { chooseNatRange, type NatRange, type NatRangeOption, smallestOf } from './ranges.ts'
+import { createRangeChooser, type NatRange, type NatRangeOption, smallestOf } from './ranges.ts'
 
 export interface NatOptions {
   readonly top: number
@@ -41,8 +41,6 @@ export type NatStep = (
   context: NatContext,
 ) => { readonly state: NatModelState; readonly nat: NatState } | undefined
 
-type AddressRange = NatRange & { readonly address: number }
-
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'udp']
 
 /** Creates the reducer. What reading the batches throws passes through, and the state then stays as it was. */
@@ -60,7 +58,7 @@ export function createNatStep(options: NatOptions): NatStep {
     const clients: NatClientRow[] = []
     let hiddenClients = 0
     const models = PROTOCOLS.map((protocol) => {
-      const ranges = chooseRanges(addresses, protocol, reading, options)
+      const ranges = addresses.map(createRangeChooser(protocol, reading.rules, options.ranges))
       const rangeOf = (address: number) => ranges[known.find(address)]
       const flows = census.flows[protocol]
       const columns = accountNat(flows, {
@@ -116,7 +114,7 @@ export function createNatStep(options: NatOptions): NatStep {
         destinations: models.flatMap(({ now }) => now.destinations),
         clients,
         ranges: models.flatMap(({ protocol, ranges }) =>
-          renderRanges(protocol, ranges, options.top),
+          renderRanges(protocol, addresses, ranges, options.top),
         ),
         truncated: {
           ephemeral_port_nat_destination_used_ports: tcp.now.hidden + udp.now.hidden,
@@ -129,24 +127,14 @@ export function createNatStep(options: NatOptions): NatStep {
   }
 }
 
-function chooseRanges(
-  addresses: readonly number[],
-  protocol: Protocol,
-  { rules }: NatReading,
-  options: NatOptions,
-): readonly AddressRange[] {
-  return addresses.map((address) => ({
-    address,
-    ...chooseNatRange({ address, protocol }, rules, options.ranges),
-  }))
-}
-
 function renderRanges(
   protocol: Protocol,
-  ranges: readonly AddressRange[],
+  addresses: readonly number[],
+  ranges: readonly NatRange[],
   top: number,
 ): NatState['ranges'] {
   return ranges
+    .map(({ first, last, origin }, at) => ({ address: addresses[at] ?? 0, first, last, origin }))
     .toSorted((left, right) => left.address - right.address)
     .slice(0, top)
     .map(({ address, first, last, origin }) => ({

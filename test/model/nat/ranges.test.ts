@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
-  chooseNatRange,
+  createRangeChooser,
   DEFAULT_NAT_RANGE,
   smallestNatRange,
 } from '../../../src/model/nat/ranges.ts'
@@ -19,9 +19,9 @@ const snat = (first: string, last: string, range?: { first: number; last: number
 const low = [ports(1, 511), ports(600, 1023)]
 const plain = { ...DEFAULT_NAT_RANGE, rivals: [DEFAULT_NAT_RANGE, ...low] }
 const choose = (rules: readonly NatRule[] | undefined, protocol: 'tcp' | 'udp' = 'tcp') =>
-  chooseNatRange({ address, protocol }, rules, [])
+  createRangeChooser(protocol, rules, [])(address)
 
-describe('chooseNatRange()', () => {
+describe('createRangeChooser()', () => {
   test.each<[string, readonly NatRule[] | undefined, object]>([
     ['no rule could be read', undefined, { ...plain, origin: 'default' }],
     ['no rule fits', [snat('10.0.0.1', '10.0.0.2')], { ...plain, origin: 'default' }],
@@ -107,28 +107,64 @@ describe('chooseNatRange()', () => {
     expect(choose(rules)).toEqual(expected)
   })
 
-  test('of a hundred rules only the 64 with the fewest ports count', () => {
-    const sizes = Array.from({ length: 100 }, (_, at) => 100 - at)
-    const rules = sizes.map((size) => ({ ...any, ports: ports(40_000, 39_999 + size) }))
-    expect(choose(rules).rivals).toEqual(
-      sizes
-        .toReversed()
-        .slice(0, 64)
-        .map((size) => ports(40_000, 39_999 + size)),
-    )
+  test('of a thousand rules all count, and one without ports beside them', () => {
+    const blocks = Array.from({ length: 1000 }, (_, at) => ports(1024 + 64 * at, 1087 + 64 * at))
+    const rules = [any, ...blocks.toReversed().map((block) => ({ ...any, ports: block }))]
+    expect(choose(rules)).toEqual({
+      ...blocks[0],
+      origin: 'smallest_rule',
+      rivals: [...blocks, DEFAULT_NAT_RANGE, ...low],
+    })
+  })
+
+  test('each address has the ranges of the rules that name it, and those with the same rules share them', () => {
+    const rules = [
+      { ...any, ports: ports(50_000, 50_099) },
+      snat('10.0.0.1', '10.0.0.3', ports(40_000, 40_009)),
+      snat('10.0.0.3', '10.0.0.4', ports(41_000, 41_019)),
+      snat('255.255.255.255', '255.255.255.255', ports(42_000, 42_019)),
+    ]
+    const rangeOf = createRangeChooser('tcp', rules, [])
+    const firstsOf = (host: string) => {
+      const { first, rivals = [] } = rangeOf(addressOf(host))
+      return rivals.length > 0 ? rivals.map((one) => one.first) : [first]
+    }
+    expect(
+      ['10.0.0.0', '10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4', '10.0.0.5'].map(firstsOf),
+    ).toEqual([
+      [50_000],
+      [40_000, 50_000],
+      [40_000, 50_000],
+      [40_000, 41_000, 50_000],
+      [41_000, 50_000],
+      [50_000],
+    ])
+    expect(firstsOf('255.255.255.255')).toEqual([42_000, 50_000])
+    expect(rangeOf(addressOf('10.0.0.2'))).toBe(rangeOf(addressOf('10.0.0.1')))
+  })
+
+  test('rules that were made to have too many ranges for the addresses are refused', () => {
+    // Each address has one rule more than the one before.
+    const rules = Array.from({ length: 1000 }, (_, at): NatRule => {
+      const addresses = { first: address + at, last: address + 4000 }
+      return { ...any, addresses, ports: ports(1024 + at, 40_000) }
+    })
+    const rangeOf = createRangeChooser('tcp', rules, [])
+    const all = (count: number) => Array.from({ length: count }, (_, at) => rangeOf(address + at))
+    expect(all(700).at(-1)?.rivals?.length).toBe(700)
+    // 724 x 725 / 2 are more than 262,144.
+    expect(() => all(724)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
   })
 
   test('an option wins over all rules, for its address alone', () => {
     const options = [{ address, ...ports(2000, 2999) }]
     const rules = [{ ...any, ports: ports(40_000, 40_099) }]
-    expect(chooseNatRange({ address, protocol: 'udp' }, rules, options)).toEqual({
+    expect(createRangeChooser('udp', rules, options)(address)).toEqual({
       ...options[0],
       address: undefined,
       origin: 'option',
     })
-    expect(chooseNatRange({ address: address + 1, protocol: 'udp' }, rules, options).origin).toBe(
-      'rule',
-    )
+    expect(createRangeChooser('udp', rules, options)(address + 1).origin).toBe('rule')
   })
 })
 

@@ -138,6 +138,75 @@ describe('the range of a destination', () => {
     })
   })
 
+  describe('of many rules for one address', () => {
+    const at = { first: addressOf(NAT), last: addressOf(NAT) }
+    const block = (client: number) => ({ first: 1024 + 64 * client, last: 1087 + 64 * client })
+    const blocks = (count: number) =>
+      Array.from({ length: count }, (_, client): NatRule => {
+        return { protocol: undefined, addresses: at, ports: block(client) }
+      })
+    const plain: NatRule = { protocol: undefined, addresses: undefined, ports: undefined }
+    const seen = (entries: readonly Entry[], rules: readonly NatRule[]) => {
+      const nat = play([readingOf(entries, { rules })])
+      return { ...poolOf(nat), failure: nat?.failureProbabilities[0]?.ratio }
+    }
+
+    test.each([0, 63, 64, 80, 89, 500, 1007])('the block of client %i is full', (client) => {
+      const full = connect(64, { from: block(client).first })
+      for (const rules of [blocks(1008), [...blocks(1008), plain]]) {
+        expect(seen(full, rules)).toMatchObject({
+          capacityPorts: 64,
+          availablePorts: 0,
+          failure: 1,
+          worstDestination: { source: NAT, destination: SERVER },
+        })
+      }
+    })
+
+    test('connections of a rule without ports are counted beside them', () => {
+      for (const count of [20, 63, 64, 90, 900]) {
+        const nat = play([
+          readingOf(connect(1000, { from: 60_000 }), { rules: [...blocks(count), plain] }),
+        ])
+        expect(poolOf(nat)).toMatchObject({ capacityPorts: 64_512, availablePorts: 63_512 })
+        expect(nat?.destinations).toMatchObject([{ source: NAT, usedPorts: 1000 }])
+      }
+    })
+
+    test('of 4,096 rules with ranges that all overlap the full one counts', () => {
+      const rules = Array.from({ length: 4096 }, (_, nth): NatRule => {
+        return { ...plain, ports: { first: 20_000 - nth, last: 20_099 } }
+      })
+      expect(seen(connect(100, { from: 20_000 }), rules)).toMatchObject({
+        capacityPorts: 100,
+        availablePorts: 0,
+        failure: 1,
+      })
+      // Beside 900 ports of wider ranges.
+      const both = [...connect(100, { from: 20_000 }), ...connect(900, { from: 17_000 })]
+      expect(seen(both, rules)).toMatchObject({ capacityPorts: 100, availablePorts: 0 })
+    })
+
+    test('what was made to take long is refused: many destinations, each with a port in all of them', () => {
+      const rules = Array.from({ length: 4000 }, (_, nth): NatRule => {
+        return { ...plain, ports: { first: 20_000 - nth, last: 20_000 + nth } }
+      })
+      const to = (count: number) =>
+        Array.from({ length: count }, (_, nth) => ({
+          client: `10.0.0.1:${1024 + nth}`,
+          answers: `198.51.100.9:${1 + nth}`,
+          nat: `${NAT}:20000`,
+        }))
+      expect(seen(to(900), rules)).toMatchObject({ capacityPorts: 1, availablePorts: 0 })
+      expect(() => seen(to(1300), rules)).toThrow(
+        expect.objectContaining({
+          reason: 'unsupported',
+          message: expect.stringMatching('too many ranges'),
+        }),
+      )
+    })
+  })
+
   test('ports that come and go in the smaller range by chance change nothing, and those of its own rule do', () => {
     const of = (first: number, last: number): NatRule => {
       return { protocol: 'tcp', addresses: undefined, ports: { first, last } }
