@@ -1,5 +1,6 @@
 // What holds the ports of a NAT pool: the accounts of a destination -> heldPorts, or cause and clients.
 
+import type { PortRange } from '../../observation.ts'
 import {
   type Cause,
   type Holder,
@@ -50,16 +51,17 @@ export function judgeNatCause(
   return { cause, name }
 }
 
-/** The clients with the most ports to one destination, those of one name together. */
+/** The clients with the most ports of the range of one destination, those of one name together. */
 export function shareAmongClients(
   flows: FlowTable,
-  index: number,
+  { index, range }: { readonly index: number; readonly range: PortRange },
   { clients, nameClient }: { readonly clients: NumberTable; readonly nameClient: NameClient },
 ): readonly OwnerShare[] {
-  const { destination, owner } = flows.columns()
+  const { destination, port, owner } = flows.columns()
   const counts = new Map<number, number>()
   for (let flow = 0; flow < flows.flowCount(); flow++) {
-    if (destination[flow] !== index) continue
+    const local = port[flow] ?? 0
+    if (destination[flow] !== index || local < range.first || range.last < local) continue
     const client = owner[flow] ?? 0
     counts.set(client, (counts.get(client) ?? 0) + 1)
   }

@@ -2,15 +2,21 @@
 
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
+import { createPortSet } from './range-tree.ts'
 import { type NatRange, sizeOf } from './ranges.ts'
 import { type FittedRanges, fitRivals } from './rivals.ts'
 import { judgeSearch, PORT, type Search } from './search.ts'
 
 /** Row i of every column is destination i of the flow table. */
 export interface NatColumns {
+  /** Ports that are taken for it, also those outside of its range that another rule may have given. */
+  readonly total: Uint32Array
   /** Ports of its range that are taken, those that the kernel may evict included. */
   readonly used: Uint32Array
-  /** The same in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. */
+  /**
+   * The same in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. Not less than the
+   * total.
+   */
   readonly burden: Uint32Array
   /** Ports of its range that only an entry that the kernel may evict takes. */
   readonly soft: Uint32Array
@@ -20,7 +26,7 @@ export interface NatColumns {
   readonly taken: Uint32Array
   /** The same as taken: no timer of these entries is followed. */
   readonly takenLive: Uint32Array
-  /** Ports by client, by the index of the census. */
+  /** The same by client, by the index of the census. */
   readonly clients: Uint32Array
   /** The ports of the widest range. */
   readonly widestPorts: number
@@ -49,45 +55,77 @@ const KEY_ADDRESS = 3
 /** Accounts every flow to its destination and its client. */
 export function accountNat(flows: FlowTable, context: NatAccountContext): NatColumns {
   const { rangeOf, clientCount, leastWidth } = context
-  const total = flows.destinationCount()
+  const count = flows.destinationCount()
   const keys = flows.keys()
-  const first = new Uint32Array(total)
-  const last = new Uint32Array(total)
+  const first = new Uint32Array(count)
+  const last = new Uint32Array(count)
   const addressRangeOf = (index: number) => rangeOf(keys[index * KEY_WORDS + KEY_ADDRESS] ?? 0)
   const { fitting, fitted } = fitRivals(flows, addressRangeOf, context.fitted)
   const rangeAt = (index: number) => fitting.get(index) ?? addressRangeOf(index)
   let widestPorts = leastWidth
-  for (let index = 0; index < total; index++) {
+  for (let index = 0; index < count; index++) {
     const range = rangeAt(index)
     first[index] = range?.first ?? 1
     last[index] = range?.last ?? 0
     if (range !== undefined) widestPorts = Math.max(widestPorts, sizeOf(range))
   }
 
-  const used = new Uint32Array(total)
-  const soft = new Uint32Array(total)
-  const closing = new Uint32Array(total)
+  const total = new Uint32Array(count)
+  const used = new Uint32Array(count)
+  const soft = new Uint32Array(count)
+  const closing = new Uint32Array(count)
   const clients = new Uint32Array(clientCount)
+  const mayBeGiven = createRivalPorts()
   const { destination, port, hold, owner } = flows.columns()
   for (let flow = 0; flow < flows.flowCount(); flow++) {
     const index = destination[flow] ?? 0
     const local = port[flow] ?? 0
-    if (local < (first[index] ?? 0) || local > (last[index] ?? 0)) continue
+    const isOutside = local < (first[index] ?? 0) || local > (last[index] ?? 0)
+    if (isOutside && !mayBeGiven(addressRangeOf(index), local)) continue
+    const client = owner[flow] ?? 0
+    clients[client] = (clients[client] ?? 0) + 1
+    total[index] = (total[index] ?? 0) + 1
+    if (isOutside) continue
     used[index] = (used[index] ?? 0) + 1
     if (hold[flow] === HOLD.reclaimable) soft[index] = (soft[index] ?? 0) + 1
     if (hold[flow] === HOLD.timeWait) closing[index] = (closing[index] ?? 0) + 1
-    const client = owner[flow] ?? 0
-    clients[client] = (clients[client] ?? 0) + 1
   }
   const scale = (ports: number, index: number) => {
     const size = (last[index] ?? 0) - (first[index] ?? 0) + 1
     return size === 0 ? 0 : Math.ceil((ports * widestPorts) / size)
   }
   const taken = used.map((ports, index) => scale(ports - (soft[index] ?? 0), index))
-  const burden = used.map((ports, index) => (ports < ROW_LEAST_PORTS ? ports : scale(ports, index)))
+  const burden = used.map((ports, index) =>
+    Math.max(ports < ROW_LEAST_PORTS ? ports : scale(ports, index), total[index] ?? 0),
+  )
   return {
-    ...{ used, burden, soft, closing, taken, takenLive: taken, clients, widestPorts, rangeAt },
+    ...{
+      total,
+      used,
+      burden,
+      soft,
+      closing,
+      taken,
+      takenLive: taken,
+      clients,
+      widestPorts,
+      rangeAt,
+    },
     fitted,
+  }
+}
+
+/**
+ * Creates a function that says whether a port is in any of the rivals of a range. An own connection of the NAT node from
+ * another port takes none that the NAT could have.
+ */
+function createRivalPorts(): (range: NatRange | undefined, port: number) => boolean {
+  const known = new Map<readonly PortRange[], (port: number) => boolean>()
+  return (range, port) => {
+    if (range?.rivals === undefined) return false
+    const has = known.get(range.rivals) ?? createPortSet(range.rivals)
+    known.set(range.rivals, has)
+    return has(port)
   }
 }
 

@@ -103,7 +103,9 @@ export function modelNatPool(
   }
   // Of the one that is named, since the page tells it beside its clients.
   const { name, cause } = judgeNatCause(heldBy(named), before?.cause, () =>
-    named ? shareAmongClients(flows, named.member.index, reading) : [],
+    named
+      ? shareAmongClients(flows, { index: named.member.index, range: named.range }, reading)
+      : [],
   )
   return {
     state: { members, worst: named?.member.name, watch, cause: name, fitted: columns.fitted },
@@ -236,16 +238,15 @@ function isNotable({ hardPorts, softPorts, range }: Candidate): boolean {
 
 function renderRows(
   protocol: Protocol,
-  { used }: NatColumns,
+  { total }: NatColumns,
   members: readonly RankedMember[],
 ): { readonly rows: readonly NatDestinationRow[]; readonly hidden: number } {
   const rows = members
-    .map(({ name, index }) => ({ protocol, ...name, usedPorts: used[index] ?? 0 }))
+    .map(({ name, index }) => ({ protocol, ...name, usedPorts: total[index] ?? 0 }))
     .filter(({ usedPorts }) => usedPorts > 0)
-  const sum = (ports: Iterable<number>) => [...ports].reduce((total, one) => total + one, 0)
-  const rest =
-    used.reduce((total, ports) => total + ports, 0) - sum(rows.map((row) => row.usedPorts))
-  const holders = used.reduce((count, ports) => count + (ports > 0 ? 1 : 0), 0)
+  const sum = (ports: Iterable<number>) => [...ports].reduce((all, one) => all + one, 0)
+  const rest = sum(total) - sum(rows.map((row) => row.usedPorts))
+  const holders = total.reduce((count, ports) => count + (ports > 0 ? 1 : 0), 0)
   const other = { protocol, source: 'other', destination: 'other', usedPorts: rest }
   return { rows: rest > 0 ? [...rows, other] : rows, hidden: holders - rows.length }
 }

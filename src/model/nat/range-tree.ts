@@ -1,4 +1,4 @@
-// Finds those of many port ranges that have any of some ports: an interval tree in sorted arrays.
+// Which of many port ranges have any of some ports: an interval tree in sorted arrays, and the union of the ranges.
 
 import type { PortRange } from '../../observation.ts'
 
@@ -55,6 +55,22 @@ export function createRangeTree(ranges: readonly PortRange[]): RangeTree {
       return looks
     },
   }
+}
+
+/** Creates a function that says whether a port is in any of the ranges. */
+export function createPortSet(ranges: readonly PortRange[]): (port: number) => boolean {
+  const firsts: number[] = []
+  const lasts: number[] = []
+  for (const { first, last } of ranges.toSorted((left, right) => left.first - right.first)) {
+    const end = lasts.length - 1
+    if (first <= (lasts[end] ?? 0)) {
+      lasts[end] = Math.max(lasts[end] ?? 0, last)
+    } else {
+      firsts.push(first)
+      lasts.push(last)
+    }
+  }
+  return (port) => (firsts[lowerBound(lasts, port, 0, lasts.length)] ?? Infinity) <= port
 }
 
 /** The index of the first of the sorted values from `from` to below `to` that is not below `value`; else `to`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createRangeTree, lowerBound } from '../../../src/model/nat/range-tree.ts'
+import { createPortSet, createRangeTree, lowerBound } from '../../../src/model/nat/range-tree.ts'
 import type { PortRange } from '../../../src/observation.ts'
 import { shuffle } from './play.ts'
 
@@ -74,6 +74,25 @@ describe('createRangeTree()', () => {
     expect(found.length).toBe(1000)
     expect(looks).toBe(1000)
   })
+})
+
+test('createPortSet() has the ports of all ranges, and no others', () => {
+  const ranges = [
+    { first: 40, last: 49 },
+    { first: 10, last: 30 },
+    { first: 15, last: 20 },
+    { first: 31, last: 31 },
+    { first: 33, last: 35 },
+    { first: 34, last: 38 },
+  ]
+  const has = createPortSet(ranges)
+  for (let port = 1; port < 60; port++) {
+    expect([port, has(port)]).toEqual([
+      port,
+      ranges.some(({ first, last }) => first <= port && port <= last),
+    ])
+  }
+  expect(createPortSet([])(1)).toBe(false)
 })
 
 test('lowerBound() is where a value stands or would stand', () => {

@@ -173,6 +173,40 @@ describe('the range of a destination', () => {
       }
     })
 
+    test('ports outside of the range of a destination have their clients and their part of its row', () => {
+      const mine = connect(64, { from: block(0).first, client: '10.0.0.20:5000' })
+      const theirs = connect(1000, { from: 60_000, client: '10.0.0.200:5000' })
+      const rules = [...blocks(20), plain]
+      const nat = play([readingOf([...mine, ...theirs], { rules })])
+      expect(poolOf(nat)).toMatchObject({
+        capacityPorts: 64,
+        availablePorts: 0,
+        heldPorts: { established: 64 },
+        cause: { ports: 64, owners: [{ ports: 64 }] },
+      })
+      expect(nat?.destinations).toEqual([
+        { protocol: 'tcp', source: NAT, destination: SERVER, usedPorts: 1064 },
+      ])
+      expect(nat?.clients).toMatchObject([
+        { client: '10.0.0.200', usedPorts: 1000 },
+        { client: '10.0.0.20', usedPorts: 64 },
+      ])
+      expect(nat?.truncated).toMatchObject({
+        ephemeral_port_nat_destination_used_ports: 0,
+        ephemeral_port_nat_client_used_ports: 0,
+      })
+    })
+
+    test('ports that no rule gives are no ports of the NAT, whatever range the destination has', () => {
+      const rules = [...blocks(2), { ...plain, ports: { first: 50_000, last: 50_999 } }]
+      const own = [1023, 1152, 49_999, 51_000].flatMap((from) => connect(1, { from }))
+      const given = [1024, 1087, 1088, 1151, 50_000, 50_999].flatMap((from) => connect(1, { from }))
+      const nat = play([readingOf([...own, ...given, ...connect(50, { from: 50_300 })], { rules })])
+      expect(nat?.destinations).toMatchObject([{ destination: SERVER, usedPorts: 56 }])
+      expect(nat?.clients).toMatchObject([{ client: '10.0.0.1', usedPorts: 56 }])
+      expect(poolOf(nat)).toMatchObject({ capacityPorts: 1000, availablePorts: 948 })
+    })
+
     test('of 4,096 rules with ranges that all overlap the full one counts', () => {
       const rules = Array.from({ length: 4096 }, (_, nth): NatRule => {
         return { ...plain, ports: { first: 20_000 - nth, last: 20_099 } }
