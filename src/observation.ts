@@ -274,10 +274,7 @@ export interface NatRule {
   readonly protocol: Protocol | undefined
   /** Inclusive IPv4 addresses as numbers. Undefined of masquerade, and where a map decides. */
   readonly addresses: { readonly first: number; readonly last: number } | undefined
-  /**
-   * Undefined where it names no ports: the kernel then stays in the class of the original port. Unknown where a map or an
-   * expression decides.
-   */
+  /** Undefined where it names none: the kernel stays in the class of the original port. Unknown where a map decides. */
   readonly ports: PortRange | 'unknown' | undefined
 }
 
@@ -285,6 +282,8 @@ export interface NatRule {
 export interface NatReading {
   /** Undefined where they could not be read. */
   readonly rules: readonly NatRule[] | undefined
+  /** Whether the old iptables may have rules too, which are never read. */
+  readonly unreadRules: boolean
   /** Whether this kernel gives away ports of closing entries (Linux 6.5). Where that is not known it does not. */
   readonly evicts: boolean
   /** Entries with a translated source, perhaps among others. Reading may throw SourceError or DecodeError. */

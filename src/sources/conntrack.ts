@@ -8,6 +8,7 @@ import {
   openNetfilterChannel,
 } from '../kernel/conntrack-channel.ts'
 import type { ConntrackFilter } from '../kernel/conntrack-request.ts'
+import { hasIptablesNat } from '../kernel/ip-tables.ts'
 import type { Libc } from '../kernel/libc.ts'
 import { DATAGRAM_BYTES, type NetlinkChannel } from '../kernel/netlink-channel.ts'
 import { readNatRules, readRulesGeneration } from '../kernel/nft-channel.ts'
@@ -57,7 +58,11 @@ const REST_FACTOR = 10
 /** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
 const EVICTING = { major: 6, minor: 5 }
 
-export function createConntrackSource(libc: Libc, kernel: string = release()): ConntrackSource {
+export function createConntrackSource(
+  libc: Libc,
+  kernel: string = release(),
+  hasUnreadRules: () => boolean = hasIptablesNat,
+): ConntrackSource {
   const buffer = new Uint8Array(DATAGRAM_BYTES)
   const batch = createConntrackDumpBatch()
   const evicts = evictsClosing(kernel)
@@ -87,6 +92,7 @@ export function createConntrackSource(libc: Libc, kernel: string = release()): C
         refreshRules(channel, () => open(libc, buffer), memory)
         return use({
           rules: memory.rules,
+          unreadRules: hasUnreadRules(),
           evicts,
           translated: list(whole ? {} : { sourceNat: true }),
           *others(direction, addresses) {

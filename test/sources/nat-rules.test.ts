@@ -31,7 +31,7 @@ afterEach(() => vi.restoreAllMocks())
 
 /** A namespace whose rules fill so many datagrams; each takes DUMP_MS. Only one dump goes on over one socket. */
 function createWorld() {
-  const world = { generation: 1, datagrams: 1, dumps: 0, ruined: false }
+  const world = { generation: 1, datagrams: 1, dumps: 0, ruined: false, iptables: false }
   const sockets = new Map<number, number[][]>()
   let opened = 0
   function answer(request: Uint8Array): number[][] {
@@ -74,7 +74,7 @@ function createWorld() {
     },
     close: (fd) => void sockets.delete(fd),
   }
-  const source = createConntrackSource(libc, '6.18.0')
+  const source = createConntrackSource(libc, '6.18.0', () => world.iptables)
   const { source: memory } = startNatMemory()
   /** How many rules of NAT there are, entries that were listed, and dumps of rules that it took. */
   function read() {
@@ -85,7 +85,7 @@ function createWorld() {
       dumps: world.dumps - before,
     }))
   }
-  return { world, memory, read, open: () => sockets.size }
+  return { world, memory, source, read, open: () => sockets.size }
 }
 
 describe('rules that cannot be read', () => {
@@ -116,4 +116,14 @@ describe('rules that cannot be read', () => {
     nowMs += 1
     expect(read()).toEqual({ rules: 2, entries: 1, dumps: 1 })
   })
+})
+
+test('whether the old iptables may have rules is asked at each listing, though nf_tables is as it was', () => {
+  const { world, memory, source } = createWorld()
+  const listing = () =>
+    source.read(memory, 1, ({ rules, unreadRules }) => [rules?.length, unreadRules])
+  expect(listing()).toEqual([1, false])
+  world.iptables = true
+  expect(listing()).toEqual([1, true])
+  expect(world.dumps).toBe(1)
 })

@@ -1,6 +1,12 @@
 // Which ports a NAT address may take: rules and options -> the range, and where it comes from.
 
-import { type NatRule, type PortRange, type Protocol, SourceError } from '../../observation.ts'
+import {
+  type NatReading,
+  type NatRule,
+  type PortRange,
+  type Protocol,
+  SourceError,
+} from '../../observation.ts'
 import type { NatRangeOrigin } from '../../snapshot.ts'
 import { lowerBound } from './range-tree.ts'
 
@@ -27,6 +33,8 @@ const MOST_RANGES = 262_144
  * clients (net/netfilter/nf_nat_core.c:nf_nat_l4proto_unique_tuple).
  */
 export const DEFAULT_NAT_RANGE: PortRange = { first: 1024, last: 65535 }
+/** What stands for rules that were not read. */
+const UNREAD_RULE: NatRule = { protocol: undefined, addresses: undefined, ports: 'unknown' }
 /** The other classes: of clients with a port below 512, and below 1024. */
 export const LOW_NAT_RANGES: readonly PortRange[] = [
   { first: 1, last: 511 },
@@ -36,16 +44,15 @@ export const LOW_NAT_RANGES: readonly PortRange[] = [
 /**
  * Creates a function that gives the range of each address. Of several rules that may apply the one with the fewest ports
  * counts, unless ports of a destination show that it meets another one: their union would promise ports that no single
- * connection can have. One that names the address and a masquerade may both translate to it. `rules` is undefined where they
- * could not be read. Addresses with the same rules have the same range object. Throws SourceError where rules and addresses
+ * connection can have. One that names the address and a masquerade may both translate to it. Addresses with the same rules have the same range object. Throws SourceError where rules and addresses
  * make too many ranges.
  */
 export function createRangeChooser(
   protocol: Protocol,
-  rules: readonly NatRule[] | undefined,
+  { rules = [], unreadRules }: Pick<NatReading, 'rules' | 'unreadRules'>,
   options: readonly NatRangeOption[],
 ): (address: number) => NatRange {
-  const sorted = (rules ?? [])
+  const sorted = [...rules, ...(unreadRules ? [UNREAD_RULE] : [])]
     .filter((rule) => (rule.protocol ?? protocol) === protocol)
     .map((rule) => ({ rule, range: portsOf(rule) }))
     .toSorted(

@@ -58,7 +58,7 @@ export function createNatStep(options: NatOptions): NatStep {
     const clients: NatClientRow[] = []
     let hiddenClients = 0
     const models = PROTOCOLS.map((protocol) => {
-      const ranges = addresses.map(createRangeChooser(protocol, reading.rules, options.ranges))
+      const ranges = addresses.map(createRangeChooser(protocol, reading, options.ranges))
       const rangeOf = (address: number) => ranges[known.find(address)]
       const flows = census.flows[protocol]
       const columns = accountNat(flows, {

@@ -58,10 +58,11 @@ export function* batchesOf(entries: readonly Entry[], size = 3): Generator<Connt
 /** A kernel without filters: every dump lists everything. */
 export function readingOf(
   entries: readonly Entry[],
-  changes: Partial<Pick<NatReading, 'rules' | 'evicts'>> = {},
+  changes: Partial<Pick<NatReading, 'rules' | 'unreadRules' | 'evicts'>> = {},
 ): NatReading {
   return {
     rules: undefined,
+    unreadRules: false,
     evicts: true,
     translated: batchesOf(entries),
     others: () => batchesOf(entries),

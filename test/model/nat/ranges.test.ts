@@ -19,7 +19,7 @@ const snat = (first: string, last: string, range?: { first: number; last: number
 const low = [ports(1, 511), ports(600, 1023)]
 const plain = { ...DEFAULT_NAT_RANGE, rivals: [DEFAULT_NAT_RANGE, ...low] }
 const choose = (rules: readonly NatRule[] | undefined, protocol: 'tcp' | 'udp' = 'tcp') =>
-  createRangeChooser(protocol, rules, [])(address)
+  createRangeChooser(protocol, { rules, unreadRules: false }, [])(address)
 
 describe('createRangeChooser()', () => {
   test.each<[string, readonly NatRule[] | undefined, object]>([
@@ -124,7 +124,7 @@ describe('createRangeChooser()', () => {
       snat('10.0.0.3', '10.0.0.4', ports(41_000, 41_019)),
       snat('255.255.255.255', '255.255.255.255', ports(42_000, 42_019)),
     ]
-    const rangeOf = createRangeChooser('tcp', rules, [])
+    const rangeOf = createRangeChooser('tcp', { rules, unreadRules: false }, [])
     const firstsOf = (host: string) => {
       const { first, rivals = [] } = rangeOf(addressOf(host))
       return rivals.length > 0 ? rivals.map((one) => one.first) : [first]
@@ -149,22 +149,36 @@ describe('createRangeChooser()', () => {
       const addresses = { first: address + at, last: address + 4000 }
       return { ...any, addresses, ports: ports(1024 + at, 40_000) }
     })
-    const rangeOf = createRangeChooser('tcp', rules, [])
+    const rangeOf = createRangeChooser('tcp', { rules, unreadRules: false }, [])
     const all = (count: number) => Array.from({ length: count }, (_, at) => rangeOf(address + at))
     expect(all(700).at(-1)?.rivals?.length).toBe(700)
     // 724 x 725 / 2 are more than 262,144.
     expect(() => all(724)).toThrow(expect.objectContaining({ reason: 'unsupported' }))
   })
 
+  test('rules that were not read may give any ports', () => {
+    const chooseBeside = (rules: readonly NatRule[] | undefined) =>
+      createRangeChooser('tcp', { rules, unreadRules: true }, [])(address)
+    for (const rules of [undefined, [], [any], [any, { ...any, ports: 'unknown' as const }]]) {
+      expect(chooseBeside(rules)).toEqual({ ...plain, origin: 'default' })
+    }
+    expect(chooseBeside([{ ...any, ports: ports(40_000, 40_099) }])).toEqual({
+      ...ports(40_000, 40_099),
+      origin: 'smallest_rule',
+      rivals: [ports(40_000, 40_099), DEFAULT_NAT_RANGE, ...low],
+    })
+  })
+
   test('an option wins over all rules, for its address alone', () => {
     const options = [{ address, ...ports(2000, 2999) }]
     const rules = [{ ...any, ports: ports(40_000, 40_099) }]
-    expect(createRangeChooser('udp', rules, options)(address)).toEqual({
+    const chooser = createRangeChooser('udp', { rules, unreadRules: false }, options)
+    expect(chooser(address)).toEqual({
       ...options[0],
       address: undefined,
       origin: 'option',
     })
-    expect(createRangeChooser('udp', rules, options)(address + 1).origin).toBe('rule')
+    expect(chooser(address + 1).origin).toBe('rule')
   })
 })
 
