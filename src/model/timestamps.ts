@@ -2,7 +2,7 @@
 // TIME_WAIT shows. What is known of our own side, and what live connections to the same destination tell: memory x census ->
 // who is known, and what is to be held.
 
-import type { NetSettings } from '../observation.ts'
+import { type NetSettings, STATE } from '../observation.ts'
 import { isLoopback } from './addresses.ts'
 import type { Census } from './census.ts'
 import { copyKey, HOLD, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
@@ -101,15 +101,19 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
     }
     if (!census.hasReclaimableFlows) return nothing
 
-    const { destination, hold } = flows.columns()
+    const { destination, hold, state } = flows.columns()
+    /** Which STAMPS the live connections of a destination have, a bit each. */
+    const lives = new Uint8Array(flows.destinationCount())
     const ports = new Uint32Array(flows.destinationCount())
     /** 1 where nobody knows of some whether our own side had timestamps. */
     const unknown = new Uint8Array(ports.length)
     let any = false
     let isHeldInDoubt = false
     for (let flow = 0; flow < flows.flowCount(); flow++) {
-      if (hold[flow] !== HOLD.reclaimable) continue
       const stamp = stamps?.[flow] ?? STAMPS.own
+      const to = destination[flow] ?? 0
+      if (state[flow] !== STATE.timeWait) lives[to] = (lives[to] ?? 0) | (1 << stamp)
+      if (hold[flow] !== HOLD.reclaimable) continue
       const isDoubtful = stamp === STAMPS.unknown
       // Where they are off, they rather were so always: too few ports are better than too many.
       if (own.isOn ? stamp === STAMPS.other : stamp !== STAMPS.other) {
@@ -118,7 +122,6 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
         continue
       }
       any = true
-      const to = destination[flow] ?? 0
       ports[to] = (ports[to] ?? 0) + 1
       if (isDoubtful || !own.isOn) unknown[to] = 1
     }
@@ -130,25 +133,34 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
       ...{ census, settings, atSeconds, recyclable: ports },
       before: before?.recycling,
     })
-    const peers = askOne({ ...input, recycling }, ports, nothing.memory.peers)
+    const peers = askOne({ ...input, recycling, lives }, ports, nothing.memory.peers)
     const told = new Map(peers.map((peer) => [flows.findDestination(peer.key), peer.hasTimestamps]))
+    // All that live since before the first look have none: so had those of that time that have ended.
+    const areOldHeld = (index: number) => lives[index] === 1 << STAMPS.other
     let isUnknown = false
     let isInferred = false
     ports.forEach((count, index) => {
       if (count === 0) return
       const peer = told.get(index)
       const isServed = served.hashes.has(flows.hashOf(index))
-      if (typeof peer === 'boolean' && !isServed) isInferred = true
+      // Where this host has timestamps, a peer without them is another one.
+      if (peer === false || (peer === true && !isServed)) isInferred = true
       if (peer === false) {
         unknown[index] = 0
         return
+      }
+      if (unknown[index] === 1 && areOldHeld(index)) {
+        unknown[index] = 0
+        isInferred = true
       }
       if (peer !== true && (peer === 'mixed' || !isServed)) unknown[index] = 1
       if (unknown[index] === 1) isUnknown = true
     })
     for (let flow = 0; flow < flows.flowCount(); flow++) {
-      const isHeld = hold[flow] === HOLD.reclaimable && told.get(destination[flow] ?? 0) === false
-      if (isHeld) hold[flow] = HOLD.timeWait
+      if (hold[flow] !== HOLD.reclaimable) continue
+      const to = destination[flow] ?? 0
+      const isOld = stamps?.[flow] === STAMPS.unknown
+      if (told.get(to) === false || (isOld && areOldHeld(to))) hold[flow] = HOLD.timeWait
     }
     const memory = { peers, own, served, recycling: recycling.memory }
     return { memory, unknown: isUnknown ? unknown : undefined, isInferred }
@@ -195,7 +207,8 @@ function askOne(
     questions: { askTimestamps: ask },
     refuted,
     recycling: { passedBy, recycled },
-  }: TimestampsInput & { readonly recycling: Recycling },
+    lives,
+  }: TimestampsInput & { readonly recycling: Recycling; readonly lives: Uint8Array },
   ports: Uint32Array,
   before: readonly Peer[],
 ): readonly Peer[] {
@@ -225,7 +238,10 @@ function askOne(
   const [due] = best.filter(isDue).toSorted((left, right) => askedAt(left) - askedAt(right))
   if (ask !== undefined && due !== undefined) {
     const key = copyKey(flows, due)
-    const answer = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
+    const said = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
+    // Where some began before our own side had timestamps, those may be the ones without.
+    const areAllOwn = ((lives[due] ?? 0) & ~(1 << STAMPS.own)) === 0
+    const answer = said === true || areAllOwn ? said : undefined
     const peer = known.get(due)
     const isKept = answer === undefined && peer !== undefined
     if (isKept) known.set(due, { ...peer, askedAtSeconds: atSeconds })

@@ -35,6 +35,49 @@ describe('own timestamps', () => {
     expect(host.look()).toEqual([100, 0, 'exact'])
   })
 
+  test('that are switched on are not taken for those of the peer while connections live that have none', () => {
+    for (const isMixed of [false, true]) {
+      const host = new Host()
+      host.canAsk = true
+      host.own = 0
+      host.look()
+      host.connect(0, 80)
+      host.wait(5)
+      host.look()
+      host.own = 1
+      host.wait(5)
+      host.look()
+      host.connect(80, 20)
+      host.wait(5)
+      host.look()
+      host.close(1, isMixed ? 90 : 80)
+      host.wait(5)
+      const left = isMixed ? 10 : 20
+      for (let at = 0; at < 8; at++) {
+        expect(host.look()).toEqual([left, 0, 'exact'])
+        expect(host.truth).toBe(left)
+        host.wait(5)
+      }
+    }
+  })
+
+  test('were off when connections began that ended before the first look, if all that live have none', () => {
+    const host = new Host()
+    host.canAsk = true
+    host.own = 0
+    host.connect(0, 60)
+    host.close()
+    host.connect(60, 5)
+    host.own = 1
+    host.wait(5)
+    expect(host.look()).toEqual([35, 0, 'inferred'])
+    expect(host.truth).toBe(35)
+    // What lives now and has some says that others may have had them, too.
+    host.connect(65, 5)
+    host.wait(5)
+    expect(host.look()).toEqual([90, 60, 'inferred'])
+  })
+
   test('that were switched on before the first look neither', () => {
     const host = new Host()
     host.own = 0

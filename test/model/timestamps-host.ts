@@ -26,6 +26,7 @@ export class Host {
   own = 1
   tcpTwReuse = 1
   canLook = true
+  canAsk = false
   seconds = 0
   #connections: readonly Connection[] = []
   readonly #step = createStep(plainStepOptions)
@@ -40,9 +41,9 @@ export class Host {
     this.#connections = [...this.#connections.filter((one) => !isSame(one)), ...made]
   }
 
-  close(to = 1): void {
+  close(to = 1, from = 0): void {
     this.#connections = this.#connections.map((one) =>
-      one.to === to && one.state === 'live'
+      one.to === to && one.state === 'live' && one.port >= FIRST + from
         ? { ...one, state: 'timeWait', endedAtSeconds: this.seconds }
         : one,
     )
@@ -76,6 +77,7 @@ export class Host {
     const { state, namespace } = this.#step(this.#state, reading, {
       ...{ atSeconds: this.seconds, unixSeconds: 1_700_000_000 },
       lookTimestamps: this.canLook ? shows(live) : undefined,
+      askTimestamps: this.canAsk ? ({ address }) => this.#answerOf(address) : undefined,
       listListeners: shows(() => [{ ...listener, local: [0, 0, 0, 0] }]),
       testPorts: ({ ambiguous }) =>
         new Map(ambiguous.map((port) => [port, { closed: false, testedAtSeconds: this.seconds }])),
@@ -95,6 +97,14 @@ export class Host {
       ).length
     })
     return PORTS - Math.max(...taken)
+  }
+
+  #answerOf(address: readonly number[]) {
+    const told = this.#connections
+      .filter(({ state, to }) => state === 'live' && to === ((address[3] ?? 0) & 0xff))
+      .map(({ timestamps }) => timestamps)
+    const [first] = told
+    return told.every((one) => one === first) ? first : 'mixed'
   }
 
   #wireOf(one: Connection | undefined): WireSocket {

@@ -196,6 +196,16 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
     expect(no).toMatchObject({ availablePorts: 50, uncertainPorts: 0, exactness: 'inferred' })
   })
 
+  test('are held where live connections to a listener have none: NAT leads elsewhere', () => {
+    const look = { timeWaits: waits, listens: [10, 0, 0, 5], answers: { 5: false } }
+    const told = play([...before, look, look], { local: [10, 0, 0, 5] })
+    for (const one of told.slice(-2)) {
+      expect(one).toMatchObject({ availablePorts: 50, uncertainPorts: 0, exactness: 'inferred' })
+    }
+    const yes = play([...before, { ...look, answers: { 5: true } }], { local: [10, 0, 0, 5] })
+    expect(yes.at(-1)).toMatchObject({ availablePorts: 100, exactness: 'exact' })
+  })
+
   test('are uncertain once the listener has been gone for minutes', () => {
     const local = [127, 0, 0, 1]
     const there = { timeWaits: waits, listens: local }
