@@ -29,6 +29,8 @@ export interface OwnMemory {
   readonly tcpTwReuse: number | undefined
   /** Undefined while nobody has seen the connections that were there before. */
   readonly rest: Rest | undefined
+  /** Whether the sysctl has changed and nobody has seen since then which connections began before that. */
+  readonly isLookDue: boolean
 }
 
 /** Connections that do not follow the sysctl; row i of every column is one. */
@@ -75,9 +77,10 @@ export function createOwnTimestamps(): (input: OwnInput) => OwnNow {
     const isOn = Boolean(settings.tcpTimestamps)
     // What was left out under another tcp_tw_reuse may matter now.
     const known = before?.tcpTwReuse === tcpTwReuse ? before : undefined
-    const remember = (rest: Rest | undefined) => ({ atSeconds, isOn, tcpTwReuse, rest })
     const isChanged = known !== undefined && known.isOn !== isOn
-    const isNothing = known?.rest === undefined ? !mayRecycle(census, tcpTwReuse) : !isChanged
+    let isLookDue = known?.rest !== undefined && (isChanged || known.isLookDue)
+    const remember = (rest: Rest | undefined) => ({ atSeconds, isOn, tcpTwReuse, rest, isLookDue })
+    const isNothing = known?.rest === undefined ? !mayRecycle(census, tcpTwReuse) : !isLookDue
     if (isNothing && (known?.rest ?? NOTHING).port.length === 0) {
       return { memory: remember(NOTHING), stamps: undefined }
     }
@@ -92,7 +95,7 @@ export function createOwnTimestamps(): (input: OwnInput) => OwnNow {
       stamps.fill(STAMPS.own, 0, flows)
       recall(census, known, { atSeconds, head, stamps })
       if (isChanged) turn(census, { isOn, passedSeconds: atSeconds - known.atSeconds, stamps })
-      if (isChanged && look) seeLive(census, isOn, look, stamps)
+      if (isLookDue && look) isLookDue = !seeLive(census, isOn, look, stamps)
     }
     const rest = isKnown ? collect(census, stamps) : undefined
     return { memory: remember(rest), stamps: rest === NOTHING ? undefined : stamps }

@@ -118,7 +118,7 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
       // Where they are off, they rather were so always: too few ports are better than too many.
       if (own.isOn ? stamp === STAMPS.other : stamp !== STAMPS.other) {
         hold[flow] = HOLD.timeWait
-        if (isDoubtful) isHeldInDoubt = true
+        if (isDoubtful || own.isLookDue) isHeldInDoubt = true
         continue
       }
       any = true
@@ -138,7 +138,7 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
     // All that live since before the first look have none: so had those of that time that have ended.
     const areOldHeld = (index: number) => lives[index] === 1 << STAMPS.other
     let isUnknown = false
-    let isInferred = false
+    let isInferred = isHeldInDoubt
     ports.forEach((count, index) => {
       if (count === 0) return
       const peer = told.get(index)

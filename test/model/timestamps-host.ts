@@ -27,6 +27,7 @@ export class Host {
   tcpTwReuse = 1
   canLook = true
   canAsk = false
+  doesLookFail = false
   seconds = 0
   #connections: readonly Connection[] = []
   readonly #step = createStep(plainStepOptions)
@@ -73,10 +74,11 @@ export class Host {
       const now = this.#connections.filter(({ state }) => state === 'live')
       return now.map((one) => ({ ...this.#wireOf(one), timestamps: one.timestamps }))
     }
+    const look = this.doesLookFail ? () => undefined : shows(live)
     const listener = { ...this.#wireOf(undefined), state: 10, remotePort: 0, localPort: 443 }
     const { state, namespace } = this.#step(this.#state, reading, {
       ...{ atSeconds: this.seconds, unixSeconds: 1_700_000_000 },
-      lookTimestamps: this.canLook ? shows(live) : undefined,
+      lookTimestamps: this.canLook ? look : undefined,
       askTimestamps: this.canAsk ? ({ address }) => this.#answerOf(address) : undefined,
       listListeners: shows(() => [{ ...listener, local: [0, 0, 0, 0] }]),
       testPorts: ({ ambiguous }) =>
