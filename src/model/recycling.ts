@@ -3,14 +3,15 @@
 // (docs/development/port-model.md#tcp-connect-without-bind). A connection that has come there, while old TIME_WAITs of its destination
 // stood in the first half and nothing was free, is their proof. A TIME_WAIT that was replaced before its time was recycled.
 
-import { type NetSettings, STATE } from '../observation.ts'
+import { type NetSettings, type PortRange, STATE } from '../observation.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
-import { copyKey } from './flows.ts'
+import { copyKey, HOLD } from './flows.ts'
 import { BLOCKING, countPorts } from './ports.ts'
 
 /** A destination that has the first half of the ports. */
 interface Crowded {
   readonly key: Uint32Array
+  readonly range: PortRange
   /** What its connection at each port of the range was, from the first port on: NONE, LIVE, or a TIME_WAIT. */
   readonly stood: Uint8Array
   readonly atSeconds: number
@@ -39,6 +40,7 @@ export interface RecyclingInput {
 }
 
 const NONE = 0
+/** Or a TIME_WAIT that cannot be recycled for a known reason: that connect() passes it by proves nothing. */
 const LIVE = 1
 /** A TIME_WAIT is its seconds left plus this. */
 const TIME_WAIT = 2
@@ -58,17 +60,24 @@ const SLACK_SECONDS = 2
 export function advanceRecycling(input: RecyclingInput): Recycling {
   const { census, settings, before = [], atSeconds } = input
   const { flows } = census
+  const { range } = settings
   const next: Crowded[] = []
   const recycled: Uint32Array[] = []
   for (const [index, stood] of listCrowded(input)) {
     const key = copyKey(flows, index)
-    const last = before.find((one) => flows.findDestination(one.key) === index)
+    const last = before.find(
+      (one) => flows.findDestination(one.key) === index && isSameRange(one.range, range),
+    )
     const change = last && compare(last, { stood, settings, atSeconds })
     if (change && change.recycled > change.second) recycled.push(key)
-    next.push({ key, stood, atSeconds, proofs: judge(last?.proofs ?? 0, change) })
+    next.push({ key, range, stood, atSeconds, proofs: judge(last?.proofs ?? 0, change) })
   }
   const passedBy = next.filter(({ proofs }) => proofs >= LEAST_PROOFS).map(({ key }) => key)
   return { memory: next, passedBy, recycled }
+}
+
+function isSameRange(one: PortRange, other: PortRange): boolean {
+  return one.first === other.first && one.last === other.last
 }
 
 /** The destinations to which hardly a port of the first half is free, and what stands at the ports that are open. */
@@ -97,13 +106,13 @@ function noteStanding(
     index,
   }: { readonly usable: Uint8Array; readonly settings: NetSettings; readonly index: number },
 ): Uint8Array {
-  const { destination, port, state, expirySeconds } = flows.columns()
+  const { destination, port, state, hold, expirySeconds } = flows.columns()
   const stood = new Uint8Array(range.last - range.first + 1)
   for (let flow = 0; flow < flows.flowCount(); flow++) {
     const local = port[flow] ?? 0
     const isOpen = usable[local] === 1 && ((portUse[local] ?? 0) & BLOCKING) === 0
     if (destination[flow] !== index || !isOpen) continue
-    const isWaiting = state[flow] === STATE.timeWait
+    const isWaiting = state[flow] === STATE.timeWait && hold[flow] === HOLD.reclaimable
     stood[local - range.first] = isWaiting ? TIME_WAIT + (expirySeconds[flow] ?? 0) : LIVE
   }
   return stood

@@ -33,7 +33,10 @@ function socketAt(port: number, left: number | 'live', peer: number): WireSocket
 }
 
 /** One sample after another; the peers are those of the columns. */
-function play(samples: readonly (readonly Stand[])[], more: Partial<typeof settings> = {}) {
+function play(
+  samples: readonly (readonly Stand[])[],
+  settingsAt: (turn: number) => Partial<typeof settings> = () => ({}),
+) {
   const step = createStep(plainStepOptions)
   let state: ModelState | undefined
   return samples.map((columns, turn) => {
@@ -42,7 +45,7 @@ function play(samples: readonly (readonly Stand[])[], more: Partial<typeof setti
     )
     const reading = createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets }]), {
       ...settings,
-      ...more,
+      ...settingsAt(turn),
     })
     const context = { atSeconds: 1000 + GAP * turn, unixSeconds: 1_700_000_000 }
     const taken = step(state, reading, context)
@@ -97,7 +100,7 @@ describe('TIME_WAITs that connect() passes by', () => {
   test('prove nothing where connect() goes by steps', () => {
     const seen = play(
       passingBy.map((stand) => [stand]),
-      { portStepWidth: 4 },
+      () => ({ portStepWidth: 4 }),
     )
     expect(seen.at(-1)?.left).toBe(100)
   })
@@ -112,6 +115,34 @@ describe('TIME_WAITs that connect() passes by', () => {
       return new Map([...stand].map(([port, left]) => [port, port % 2 === 0 ? GAP : left] as const))
     })
     expect(play(ending.map((stand) => [stand])).at(-1)?.left).toBe(100)
+  })
+
+  test('prove nothing where another range alone moves them', () => {
+    const live = half(1).slice(20, 40)
+    const stands = turns.map((turn): Stand => {
+      const first = [-8, -6, -4, -2, ...half(0)].map((port) => [port, 45 - GAP * turn] as const)
+      return new Map([...first, ...live.map((port) => [port, 'live'] as const)])
+    })
+    const seen = play(
+      stands.map((stand) => [stand]),
+      (turn) => ({ range: { first: FIRST - 2 * turn, last: FIRST + PORTS - 1 } }),
+    )
+    expect(seen.map(({ left }) => left)).toEqual([80, 82, 84, 86, 88])
+  })
+
+  test('prove nothing where they are from before own timestamps', () => {
+    const stands = [0, 1, 2, 3, 4, 5, 6].map((turn): Stand => {
+      const old = half(0).map((port) => [port, 60 - GAP * turn] as const)
+      const come = half(1)
+        .slice(0, 8 * Math.max(0, turn - 2))
+        .map((port, at) => [port, 57 - GAP * (turn - 3 - Math.floor(at / 8))] as const)
+      return new Map(turn === 0 ? [] : [...old, ...come])
+    })
+    const seen = play(
+      stands.map((stand) => [stand]),
+      (turn) => ({ tcpTimestamps: turn < 2 ? 0 : 1 }),
+    )
+    expect(seen.slice(1).map(({ left }) => left)).toEqual([50, 50, 50, 50, 50, 50])
   })
 
   test('prove nothing where more are recycled than passed by', () => {
