@@ -120,8 +120,9 @@ describe('TIME_WAITs that connect() passes by', () => {
   test('prove nothing where another range alone moves them', () => {
     const live = half(1).slice(20, 40)
     const stands = turns.map((turn): Stand => {
-      const first = [-8, -6, -4, -2, ...half(0)].map((port) => [port, 45 - GAP * turn] as const)
-      return new Map([...first, ...live.map((port) => [port, 'live'] as const)])
+      const stand = new Map<number, number | 'live'>(live.map((port) => [port, 'live']))
+      for (const port of [-8, -6, -4, -2, ...half(0)]) stand.set(port, 45 - GAP * turn)
+      return stand
     })
     const seen = play(
       stands.map((stand) => [stand]),
