@@ -31,6 +31,8 @@ export interface OwnMemory {
   readonly rest: Rest | undefined
   /** Whether the sysctl has changed and nobody has seen since then which connections began before that. */
   readonly isLookDue: boolean
+  /** Until when TIME_WAITs may be there that ended while the look was due: nobody saw when they began. */
+  readonly doubtUntilSeconds: number
 }
 
 /** Connections that do not follow the sysctl; row i of every column is one. */
@@ -79,7 +81,12 @@ export function createOwnTimestamps(): (input: OwnInput) => OwnNow {
     const known = before?.tcpTwReuse === tcpTwReuse ? before : undefined
     const isChanged = known !== undefined && known.isOn !== isOn
     let isLookDue = known?.rest !== undefined && (isChanged || known.isLookDue)
-    const remember = (rest: Rest | undefined) => ({ atSeconds, isOn, tcpTwReuse, rest, isLookDue })
+    const remember = (rest: Rest | undefined) => {
+      const doubtUntilSeconds = isLookDue
+        ? atSeconds + EXPIRY_SECONDS
+        : (known?.doubtUntilSeconds ?? -Infinity)
+      return { atSeconds, isOn, tcpTwReuse, rest, isLookDue, doubtUntilSeconds }
+    }
     const isNothing = known?.rest === undefined ? !mayRecycle(census, tcpTwReuse) : !isLookDue
     if (isNothing && (known?.rest ?? NOTHING).port.length === 0) {
       return { memory: remember(NOTHING), stamps: undefined }

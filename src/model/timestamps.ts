@@ -118,7 +118,7 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
       // Where they are off, they rather were so always: too few ports are better than too many.
       if (own.isOn ? stamp === STAMPS.other : stamp !== STAMPS.other) {
         hold[flow] = HOLD.timeWait
-        if (isDoubtful || own.isLookDue) isHeldInDoubt = true
+        if (isDoubtful || atSeconds < own.doubtUntilSeconds) isHeldInDoubt = true
         continue
       }
       any = true

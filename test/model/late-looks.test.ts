@@ -29,6 +29,7 @@ describe('own timestamps', () => {
         host.wait(5)
         host.look()
         setLook(host, false)
+        host.wait(60)
         host.close()
         host.wait(5)
         const [left, uncertain, exactness] = host.look()
@@ -51,6 +52,12 @@ describe('own timestamps', () => {
     host.close()
     host.wait(5)
     expect(host.look()).toEqual([80, 0, 'inferred'])
+    // The look does not show them.
+    host.canLook = true
+    for (let at = 0; at < 2; at++) {
+      host.wait(20)
+      expect(host.look()).toEqual([80, 0, 'inferred'])
+    }
     host.wait(60)
     host.connect(0, 20)
     host.close()
@@ -72,6 +79,7 @@ describe('own timestamps', () => {
     host.canLook = true
     host.wait(5)
     host.look()
+    host.wait(60)
     host.close()
     host.wait(5)
     expect(host.look()).toEqual([80, 0, 'exact'])
