@@ -264,6 +264,7 @@ function* natRows(): Iterable<Row> {
   for (const name of ['collisions', 'insert_failed', 'dropped', 'clashes_resolved']) {
     yield [`nat_${name}_total`, {}, (moment) => (name === 'collisions' ? moment.opened : 0)]
   }
+  yield ['nat_drop_signature_info', { signature: 'races_or_small_range' }, () => 1]
   yield ['nat_failure_probability_ratio', { pool: 'nat_tcp' }, () => 0]
   const used = (moment: Moment) => 9000 + (moment.opened % 300)
   const destination = { protocol: 'tcp', source: '203.0.113.7', destination: '198.51.100.20:443' }

@@ -21,7 +21,10 @@ describe('checkConntrack() of a signature', () => {
         found: [`critical: packets were dropped in the last minutes: ${counted}`],
       })
     }
-    const listed = [look({ counts, facts, nat: listing(0.51) }), look({ facts, nat: listing(0.51) })]
+    const listed = [
+      look({ counts, facts, nat: listing(0.51) }),
+      look({ facts, nat: listing(0.51) }),
+    ]
     for (const { found } of listed) {
       expect(found[0]).toMatch(/no NAT port was found for them, at worst to /)
     }

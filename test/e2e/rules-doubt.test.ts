@@ -186,6 +186,8 @@ describe('warns', () => {
       await client.call('setSysctls', { [own]: 0 })
       await readFreshPage(client)
       await churn(0, { count: PORTS })
+      // How old a TIME_WAIT is can be told to a second.
+      await delay(2000)
       await client.call('setSysctls', { [own]: 1 })
     })
     await withLoad({ sysctls: RECYCLES, load }, async (scene) => {

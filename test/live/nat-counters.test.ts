@@ -14,7 +14,7 @@ import {
 } from '../support/netns/nat-lab.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 
-const FLAGS = ['--sample.interval=1s', '--sample.cpu-budget=1']
+const FLAGS = ['--sample.interval=1s', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 const WITHOUT_NET_ADMIN = {
   command: ['setpriv', '--bounding-set=-net_admin', process.execPath, 'dist/main.js'],
 }
