@@ -8,6 +8,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
  */
 const LONGEST = [
   'test/e2e/forecast-loads.test.ts',
+  'test/e2e/forecast.test.ts',
+  'test/e2e/rules-doubt.test.ts',
+  'test/e2e/rules.test.ts',
   'test/live/full-pool.test.ts',
   'test/live/truth.test.ts',
   'test/live/silent-scenes.test.ts',
