@@ -82,9 +82,11 @@ export function createOwnTimestamps(): (input: OwnInput) => OwnNow {
     const isChanged = known !== undefined && known.isOn !== isOn
     let isLookDue = known?.rest !== undefined && (isChanged || known.isLookDue)
     const remember = (rest: Rest | undefined) => {
-      const doubtUntilSeconds = isLookDue
-        ? atSeconds + EXPIRY_SECONDS
-        : (known?.doubtUntilSeconds ?? -Infinity)
+      // What ended since the last sample was never looked at either.
+      const doubtUntilSeconds =
+        isLookDue || known?.isLookDue
+          ? atSeconds + EXPIRY_SECONDS
+          : (known?.doubtUntilSeconds ?? -Infinity)
       return { atSeconds, isOn, tcpTwReuse, rest, isLookDue, doubtUntilSeconds }
     }
     const isNothing = known?.rest === undefined ? !mayRecycle(census, tcpTwReuse) : !isLookDue

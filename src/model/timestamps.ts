@@ -127,7 +127,7 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
     }
     if (!any) return { ...nothing, isInferred: isHeldInDoubt }
     // Connections of today say nothing of those of a time when our own side had timestamps.
-    if (!own.isOn) return { ...nothing, unknown }
+    if (!own.isOn) return { ...nothing, unknown, isInferred: isHeldInDoubt }
     const served = findServed(input, ports)
     const recycling = advanceRecycling({
       ...{ census, settings, atSeconds, recyclable: ports },
@@ -240,7 +240,7 @@ function askOne(
     const key = copyKey(flows, due)
     const said = ask({ address: [...key.slice(4, 8)], port: key[KEY_REMOTE_PORT] ?? 0 })
     // Where some began before our own side had timestamps, those may be the ones without.
-    const areAllOwn = ((lives[due] ?? 0) & ~(1 << STAMPS.own)) === 0
+    const areAllOwn = (livesTo(flows, lives, key) & ~(1 << STAMPS.own)) === 0
     const answer = said === true || areAllOwn ? said : undefined
     const peer = known.get(due)
     const isKept = answer === undefined && peer !== undefined
@@ -258,6 +258,16 @@ function askOne(
       !here.has(flows.findDestination(key)) && atSeconds - toldAtSeconds < BELIEVED_SECONDS,
   )
   return [...best.flatMap((index) => known.get(index) ?? []), ...others].slice(0, MOST_PEERS)
+}
+
+/** The STAMPS of what lives to a remote address and port, from whatever source: those answer as well. */
+function livesTo(flows: Census['flows'], lives: Uint8Array, key: Uint32Array): number {
+  const keys = flows.keys()
+  const remote = [4, 5, 6, 7, KEY_REMOTE_PORT]
+  return lives.reduce((all, some, index) => {
+    const isThere = remote.every((word) => keys[index * KEY_WORDS + word] === key[word])
+    return isThere ? all | some : all
+  }, 0)
 }
 
 /** Whether the address of the other end is of this host. */

@@ -65,6 +65,24 @@ describe('own timestamps', () => {
     expect(host.look()).toEqual([100, 0, 'exact'])
   })
 
+  test('are in doubt until they are gone although they end right before the look', () => {
+    const host = new Host()
+    host.own = 0
+    host.look()
+    host.canLook = false
+    host.own = 1
+    host.connect(0, 20)
+    host.wait(5)
+    host.look()
+    host.wait(300)
+    host.close()
+    host.wait(2)
+    host.canLook = true
+    expect(host.look()[2]).toBe('inferred')
+    host.wait(50)
+    expect(host.look()[2]).toBe('inferred')
+  })
+
   test('are looked at after two switches although nothing is remembered', () => {
     const host = new Host()
     host.look()

@@ -61,6 +61,25 @@ describe('own timestamps', () => {
     }
   })
 
+  test('say nothing of the peer where connections of another source began without them', () => {
+    const host = new Host()
+    host.canAsk = true
+    host.own = 0
+    host.look()
+    host.connect(0, 20)
+    host.wait(5)
+    host.look()
+    host.own = 1
+    host.wait(5)
+    host.look()
+    host.connect(20, 60, 1, 2)
+    host.wait(5)
+    host.look()
+    host.close(1, 20)
+    host.wait(5)
+    expect(host.look()[0]).toBe(80)
+  })
+
   test('were off when connections began that ended before the first look, if all that live have none', () => {
     const host = new Host()
     host.canAsk = true

@@ -11,13 +11,13 @@ import {
 
 const FIRST = 40_000
 const PORTS = 100
-const LOCAL = [127, 0, 0, 1]
 
 interface Connection {
   readonly port: number
   readonly timestamps: boolean
-  /** Last byte of the peer. */
+  /** Last bytes of the peer and of the own address. */
   readonly to: number
+  readonly from: number
   readonly state: 'live' | 'closing' | 'timeWait'
   readonly endedAtSeconds: number
 }
@@ -33,12 +33,13 @@ export class Host {
   readonly #step = createStep(plainStepOptions)
   #state: ModelState | undefined
 
-  connect(from: number, count: number, to = 1): void {
+  connect(first: number, count: number, to = 1, from = 1): void {
     const made = Array.from({ length: count }, (_, at) => ({
-      ...{ port: FIRST + from + at, timestamps: this.own !== 0, to },
+      ...{ port: FIRST + first + at, timestamps: this.own !== 0, to, from },
       ...{ state: 'live' as const, endedAtSeconds: 0 },
     }))
-    const isSame = (one: Connection) => made.some(({ port }) => port === one.port && to === one.to)
+    const isSame = (one: Connection) =>
+      made.some(({ port }) => port === one.port) && to === one.to && from === one.from
     this.#connections = [...this.#connections.filter((one) => !isSame(one)), ...made]
   }
 
@@ -114,8 +115,8 @@ export class Host {
     const left = 60 - (this.seconds - (one?.endedAtSeconds ?? 0))
     return {
       ...plainSocket,
-      ...{ device: 0, local: LOCAL, remote: [127, 0, 0, one?.to ?? 0], remotePort: 443 },
-      ...{ localPort: one?.port ?? 0, state: isWaiting ? 6 : 1 },
+      ...{ device: 0, local: [127, 0, 0, one?.from ?? 1], remote: [127, 0, 0, one?.to ?? 0] },
+      ...{ localPort: one?.port ?? 0, remotePort: 443, state: isWaiting ? 6 : 1 },
       ...(isWaiting && { timer: 3, expiresMs: 1000 * left - 1 }),
     }
   }

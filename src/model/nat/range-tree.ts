@@ -63,7 +63,7 @@ export function createPortSet(ranges: readonly PortRange[]): (port: number) => b
   const lasts: number[] = []
   for (const { first, last } of ranges.toSorted((left, right) => left.first - right.first)) {
     const end = lasts.length - 1
-    if (first <= (lasts[end] ?? 0)) {
+    if (first <= (lasts[end] ?? -1)) {
       lasts[end] = Math.max(lasts[end] ?? 0, last)
     } else {
       firsts.push(first)

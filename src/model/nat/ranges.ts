@@ -44,8 +44,8 @@ export const LOW_NAT_RANGES: readonly PortRange[] = [
 /**
  * Creates a function that gives the range of each address. Of several rules that may apply the one with the fewest ports
  * counts, unless ports of a destination show that it meets another one: their union would promise ports that no single
- * connection can have. One that names the address and a masquerade may both translate to it. Addresses with the same rules have the same range object. Throws SourceError where rules and addresses
- * make too many ranges.
+ * connection can have. One that names the address and a masquerade may both translate to it. Addresses with the same rules
+ * have the same range object. Throws SourceError where rules and addresses make too many ranges.
  */
 export function createRangeChooser(
   protocol: Protocol,

@@ -84,9 +84,11 @@ test('createPortSet() has the ports of all ranges, and no others', () => {
     { first: 31, last: 31 },
     { first: 33, last: 35 },
     { first: 34, last: 38 },
+    { first: 0, last: 3 },
+    { first: 2, last: 5 },
   ]
   const has = createPortSet(ranges)
-  for (let port = 1; port < 60; port++) {
+  for (let port = 0; port < 60; port++) {
     expect([port, has(port)]).toEqual([
       port,
       ranges.some(({ first, last }) => first <= port && port <= last),
