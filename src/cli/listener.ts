@@ -59,11 +59,12 @@ function readFile(path: string): string {
   const file = openSync(path, 'r')
   try {
     const chunk = Buffer.alloc(CHUNK_BYTES)
-    let text = ''
+    const parts: string[] = []
     for (;;) {
-      const bytes = readSync(file, chunk)
-      text += chunk.toString('latin1', 0, bytes)
-      if (bytes === 0 || OTHER_ROW.test(text)) return text
+      // Whole rows, since the kernel never cuts one.
+      const part = chunk.toString('latin1', 0, readSync(file, chunk))
+      parts.push(part)
+      if (part === '' || OTHER_ROW.test(part)) return parts.join('')
     }
   } finally {
     closeSync(file)

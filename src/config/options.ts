@@ -136,7 +136,7 @@ export const options = {
   },
   'detail.min-utilization': {
     group: 'Sampling',
-    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host, self and those in which an allocation has failed have all), 0 to 1',
+    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host, self and those in which an allocation fails or a NAT drops have all), 0 to 1',
     value: shareValue,
     fallback: '0.2',
   },

@@ -84,7 +84,8 @@ function checkOrigin(
         origin === 'default'
           ? 'No nf_tables rule that could be read says its ports for sure. Those of the old iptables are not among them, ' +
             'and of more than 50,000 rules none is read.'
-          : "Several rules translate to it, or some that are not read may. The smallest range counts, unless a destination's ports show another.",
+          : 'Several rules translate to it, or some that are not read may. The smallest range counts, unless the ports of a ' +
+            'destination show another.',
       fix: `Where another range applies, say so: --nat.port-range=${source}=FIRST-LAST`,
     }),
   ]
