@@ -110,7 +110,7 @@ describe('--collector.failures', () => {
             expect(exporter.program.stderr().split('Reading sockets')).toHaveLength(turn + 1)
             const page = await afterSamples(exporter, 3)
             // The next worker heard of everybody, whose failures may be of unknown namespaces: none of ours is.
-            listenToOwn(path)
+            listenToOwn(path, false)
             expect(page.value('ephemeral_port_worker_restarts_total')).toBe(turn)
             expect(totalOf(page, name)).toBe(30 + 40 * turn)
             const strays = [...pairsOf(page, 'unknown').keys()]

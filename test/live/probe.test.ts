@@ -281,7 +281,7 @@ describe('--collector.probe', () => {
           const both = [prober, other]
           await Promise.all(both.map((exporter) => untilCounting(exporter, [name])))
           const unknownOf = await Promise.all(
-            both.map((exporter) => hearOwn(exporter, tracefs.place)),
+            both.map((exporter) => hearOwn(exporter, tracefs.place, 2, true)),
           )
           const closed = { netns: name, holder: 'bound' }
           await prober.until(

@@ -168,9 +168,10 @@ export async function hearOwn(
   exporter: NodeExporter,
   place: string,
   samples = 2,
+  probesToo = false,
 ): Promise<(page: Page) => number> {
   const unknownOf = (page: Page) => totalOf(page, 'unknown') ?? Number.NaN
-  listenToOwn(await untilInstance(place, exporter.program.child.pid))
+  listenToOwn(await untilInstance(place, exporter.program.child.pid), probesToo)
   const before = unknownOf(await afterSamples(exporter, samples))
   return (page) => unknownOf(page) - before
 }

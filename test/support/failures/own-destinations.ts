@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 
 const PORTS = 8
-/** Where probes go. They are heard if nothing else leaves them out. */
+/** Where probes go, those of other tests as well. They are heard if nothing else leaves them out. */
 const PROBES_PORT = 9
 /** Below every ephemeral range that the tests set. */
 const FIRST = 10_000 + PORTS * randomInt(2500)
@@ -17,8 +17,9 @@ export const mapped = { address: '::ffff:127.0.0.1', port: FIRST }
 export const CLOSED_PORT = FIRST + 1
 
 /** NB: whoever opens the instance again sets its filter anew, so that this is to be done again. */
-export function listenToOwn(instancePath: string): void {
+export function listenToOwn(instancePath: string, probesToo = true): void {
   const path = `${instancePath}/events/sock/inet_sock_set_state/filter`
-  const ours = `(dport >= ${FIRST} && dport < ${FIRST + PORTS} || dport == ${PROBES_PORT})`
+  const probes = probesToo ? ` || dport == ${PROBES_PORT}` : ''
+  const ours = `(dport >= ${FIRST} && dport < ${FIRST + PORTS}${probes})`
   writeFileSync(path, `(${readFileSync(path, 'utf8').trim()}) && ${ours}`)
 }
