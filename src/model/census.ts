@@ -71,7 +71,7 @@ export interface Census {
   readonly expiryKnown: boolean
   /** The connections, but for those of `accepted`. */
   readonly flows: FlowTable
-  /** Those that a listener has accepted, to whose destinations there is no other. */
+  /** The connections that a listener has accepted, to whose destinations there is no other. */
   readonly accepted: AcceptedFlows
   /** Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither. */
   readonly hasExplicitFlows: boolean

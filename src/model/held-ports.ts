@@ -25,7 +25,7 @@ export type HeldGroup = (typeof heldGroups)[number]
 export interface Held {
   /** Adds up to capacity less available. */
   readonly ports: Readonly<Record<Holder, number>>
-  /** The same ports, each in one group. */
+  /** Ports by group, each port in one. */
   readonly groups: Readonly<Record<HeldGroup, number>>
   /** Ports of each group by the owner's index in the census; OWNERLESS where the kernel names none. */
   readonly owners: Readonly<Record<HeldGroup, ReadonlyMap<number, number>>>

@@ -9,7 +9,7 @@ export interface KeyTable {
   count(): number
   /** The index of the key, added when new. */
   index(key: Uint32Array): number
-  /** The same without adding: -1 when it is not there. */
+  /** The index of the key, -1 when it is not there. */
   find(key: Uint32Array): number
   /** The hash of a key, by its index. */
   hashOf(index: number): number

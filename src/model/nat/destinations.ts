@@ -14,7 +14,7 @@ export interface NatColumns {
   /** Ports of its range that are taken, those that the kernel may evict included. */
   readonly used: Uint32Array
   /**
-   * The same in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. Not less than the
+   * Used ports in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. Not less than the
    * total.
    */
   readonly burden: Uint32Array
@@ -24,9 +24,9 @@ export interface NatColumns {
   readonly closing: Uint32Array
   /** Ports taken for good, in proportion to the widest range: what makes pools of different size comparable. */
   readonly taken: Uint32Array
-  /** The same as taken: no timer of these entries is followed. */
+  /** Ports taken for good, as `taken` has them: no timer of these entries is followed. */
   readonly takenLive: Uint32Array
-  /** The same by client, by the index of the census. */
+  /** Total ports by client, by the index of the census. */
   readonly clients: Uint32Array
   /** The ports of the widest range. */
   readonly widestPorts: number
