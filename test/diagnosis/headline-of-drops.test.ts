@@ -8,17 +8,7 @@ import {
   buildState,
   linux,
 } from '../support/render/cli-snapshot.ts'
-
-const QUIET: ConntrackState = {
-  entries: 20_000,
-  limitEntries: 262_144,
-  collisions: 0,
-  insertFailed: 0,
-  dropped: 0,
-  clashesResolved: 0,
-  dropSignature: undefined,
-  translatesIpv6: false,
-}
+import { COUNTS } from './conntrack-course.ts'
 
 /** A namespace that counts this, beside one with that pool. */
 const two = (conntrack: ConntrackState, pool: Pool) =>
@@ -40,8 +30,16 @@ test.each<[string, Partial<Pool>]>([
   ['1 of 2 namespaces has no port left', { availablePorts: 0 }],
 ])('%s', (headline, part) => {
   const pool = buildPool(part)
-  const now = two({ ...QUIET, collisions: 900, insertFailed: 3, dropped: 3 }, pool)
-  const diagnosis = diagnose(now, linux, two(QUIET, pool))
+  const now = two(
+    {
+      ...COUNTS,
+      collisions: COUNTS.collisions + 900,
+      insertFailed: COUNTS.insertFailed + 3,
+      dropped: COUNTS.dropped + 3,
+    },
+    pool,
+  )
+  const diagnosis = diagnose(now, linux, two(COUNTS, pool))
   expect(diagnosis).toMatchObject({ headline, dropping: [], doubted: ['pod/a'] })
   expect(diagnosis.severity).not.toBe('ok')
 })

@@ -7,8 +7,8 @@ import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { readFreshPage } from '../support/netns/actor-page.ts'
 import type { OpenRequest } from '../support/netns/actor-sockets.ts'
 import { whyNotExact } from '../support/netns/live.ts'
-import { createRandom, type Random } from '../support/netns/mix-random.ts'
 import { depth } from '../support/program/depth.ts'
+import { createRandom, type Random } from '../support/program/random.ts'
 
 const FIRST = 40_000
 const PORTS = 100

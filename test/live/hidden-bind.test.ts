@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
-import { type Page, readFreshPage } from '../support/netns/actor-page.ts'
+import { lookAtConnect, readFreshPage } from '../support/netns/actor-page.ts'
 import type { OpenRequest } from '../support/netns/actor-sockets.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 
@@ -13,7 +13,6 @@ const PORTS = 100
 /** Without the right to read bind buckets. */
 const READER_FLAGS = ['--sample.cpu-budget=1', '--no-collector.buckets']
 const FLAGS = ['--sample.interval=100ms', ...READER_FLAGS]
-const CONNECT = { pool: 'tcp_connect' }
 const server = { address: '127.0.0.1', port: 8001 }
 const other = { address: '127.0.0.1', port: 8002 }
 /** Outside the range, so that these ends of the connections cost nothing. */
@@ -24,7 +23,7 @@ interface Scene {
   readonly netns: Netns
   readonly open: (request: OpenRequest) => Promise<readonly number[]>
   /** What the page promises for the worst destination, by which much it may be wrong, and what it calls itself. */
-  readonly look: () => Promise<{ available: number; uncertain: number; exactness: string }>
+  readonly look: () => ReturnType<typeof lookAtConnect>
   /** Connects to a destination until the kernel refuses. */
   readonly fill: (to: typeof server) => Promise<number>
 }
@@ -44,7 +43,7 @@ function withScene(use: (scene: Scene) => Promise<void>): Promise<void> {
         if (sockets.length !== (request.count ?? 1)) throw new Error(`Cannot open: ${refusal}`)
         return sockets
       },
-      look: async () => describePage(await readFreshPage(netns)),
+      look: () => lookAtConnect(netns),
       fill: async (to) => {
         const { count, refusal } = await netns.call('fill', { connect: to })
         expect(refusal).toBe('EADDRNOTAVAIL')
@@ -52,14 +51,6 @@ function withScene(use: (scene: Scene) => Promise<void>): Promise<void> {
       },
     })
   })
-}
-
-function describePage(page: Page) {
-  return {
-    available: page.value('ephemeral_port_pool_available_ports', CONNECT),
-    uncertain: page.value('ephemeral_port_pool_uncertain_ports', CONNECT),
-    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness ?? '',
-  }
 }
 
 /** Listeners on the first ports of the range, and a client of each where asked for. */
@@ -238,7 +229,7 @@ test('with --collector.probe bind() before connect() is known to the port', asyn
     }
     // One sample sees that much could be hidden, the next tests the ports, and one more knows the answers.
     for (let samples = 0; samples < 3; samples++) await readFreshPage(netns)
-    expect(describePage(await readFreshPage(netns))).toEqual({
+    expect(await lookAtConnect(netns)).toEqual({
       ...{ available: 0, uncertain: 0, exactness: 'exact' },
     })
   })
@@ -256,10 +247,10 @@ test('with --collector.probe what was found of a port is not believed of connect
     const { sockets } = await netns.call('open', { connect: server, count: 60 })
     for (let samples = 0; samples < 2; samples++) await readFreshPage(netns)
     const known = { available: 40, uncertain: 0, exactness: 'exact' }
-    expect(describePage(await readFreshPage(netns))).toEqual(known)
+    expect(await lookAtConnect(netns)).toEqual(known)
     await netns.call('close', { sockets, how: 'rst' })
     for (const connect of others) await netns.call('open', { ...bindFirst, connect, count: 10 })
-    const { available, uncertain, exactness } = describePage(await readFreshPage(netns))
+    const { available, uncertain, exactness } = await lookAtConnect(netns)
     const { count } = await netns.call('fill', { connect: server })
     expect(count).toBe(0)
     expect(available - uncertain).toBe(0)

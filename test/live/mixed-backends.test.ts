@@ -4,8 +4,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { whyNoBuckets } from '../kernel/bpf/permitted.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
-import { type Netns, withNetns } from '../support/netns/actor.ts'
-import { readFreshPage } from '../support/netns/actor-page.ts'
+import { withNetns } from '../support/netns/actor.ts'
+import { lookAtConnect } from '../support/netns/actor-page.ts'
 import { joinByVeth } from '../support/netns/veth.ts'
 import { hasProgram } from '../support/program/tools.ts'
 
@@ -13,7 +13,6 @@ const PORTS = 100
 const LIVE = 2
 const CLIENT = '10.79.0.1'
 const SERVER = { address: '10.79.0.2', port: 9100 }
-const CONNECT = { pool: 'tcp_connect' }
 /** Shorter than a TIME_WAIT. */
 const LEARNS_MS = 55_000
 
@@ -25,15 +24,6 @@ beforeAll(() => {
   if (skipReason === undefined) tracefs = openTracefs()
 })
 afterAll(() => tracefs?.close())
-
-async function look(netns: Netns) {
-  const page = await readFreshPage(netns)
-  return {
-    available: page.value('ephemeral_port_pool_available_ports', CONNECT),
-    uncertain: page.value('ephemeral_port_pool_uncertain_ports', CONNECT),
-    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness,
-  }
-}
 
 test('refusals tell of the machines without timestamps', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
@@ -52,7 +42,11 @@ test('refusals tell of the machines without timestamps', async (context) => {
       await client.call('startExporter', {
         flags: [...flags, ...counting, '--detail.min-utilization=0'],
       })
-      expect(await look(client)).toEqual({ available: 100, uncertain: 0, exactness: 'exact' })
+      expect(await lookAtConnect(client)).toEqual({
+        available: 100,
+        uncertain: 0,
+        exactness: 'exact',
+      })
 
       await client.call('open', { connect: SERVER, count: LIVE })
       await server.call('setSysctls', { 'net.ipv4.tcp_timestamps': 0 })
@@ -64,13 +58,13 @@ test('refusals tell of the machines without timestamps', async (context) => {
       await server.call('setSysctls', { 'net.ipv4.tcp_timestamps': 1 })
       // Nothing has told yet: the page infers from the two that live, and says so.
       await expect
-        .poll(() => look(client), { timeout: untilMs - Date.now() })
+        .poll(() => lookAtConnect(client), { timeout: untilMs - Date.now() })
         .toEqual({ available: PORTS - LIVE, uncertain: 0, exactness: 'inferred' })
 
       const wanted = { truth: 0, available: 0, uncertain: 0, exactness: 'inferred' }
       const tryOnce = async () => {
         const { count } = await client.call('fill', { connect: SERVER, refusals: 3 })
-        return { truth: count, ...(await look(client)) }
+        return { truth: count, ...(await lookAtConnect(client)) }
       }
       await expect.poll(tryOnce, { timeout: untilMs - Date.now() }).toEqual(wanted)
     }),

@@ -4,7 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
-import { readFreshPage } from '../support/netns/actor-page.ts'
+import { lookAtConnect, readFreshPage } from '../support/netns/actor-page.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { joinByVeth } from '../support/netns/veth.ts'
 import { hasProgram } from '../support/program/tools.ts'
@@ -12,7 +12,6 @@ import { hasProgram } from '../support/program/tools.ts'
 const PORTS = 100
 const CLIENT = '10.77.0.1'
 const SERVER = { address: '10.77.0.2', port: 9100 }
-const CONNECT = { pool: 'tcp_connect' }
 const FLAGS = [
   '--sample.interval=500ms',
   '--sample.cpu-budget=1',
@@ -22,15 +21,6 @@ const FLAGS = [
 /** TIME_WAITs that are old enough to be proof. */
 const AGE_MS = 4000
 const skipReason = whyNotExact() ?? (hasProgram('ip') ? undefined : 'needs ip')
-
-async function look(netns: Netns) {
-  const page = await readFreshPage(netns)
-  return {
-    available: page.value('ephemeral_port_pool_available_ports', CONNECT),
-    uncertain: page.value('ephemeral_port_pool_uncertain_ports', CONNECT),
-    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness,
-  }
-}
 
 /** Fills the first half with TIME_WAITs, and makes ten connections more, each at a sample of its own. */
 async function play(peerTimestamps: number, judge: (client: Netns) => Promise<void>) {
@@ -66,7 +56,7 @@ async function play(peerTimestamps: number, judge: (client: Netns) => Promise<vo
 test('connect() that passes TIME_WAITs by tells that they cannot be recycled', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   await play(0, async (client) => {
-    const { available, exactness } = await look(client)
+    const { available, exactness } = await lookAtConnect(client)
     expect({ available, exactness }).toEqual({ available: PORTS / 2 - 10, exactness: 'inferred' })
     const { count, refusal } = await client.call('fill', { connect: SERVER })
     expect([count, refusal]).toEqual([available, 'EADDRNOTAVAIL'])
@@ -76,7 +66,7 @@ test('connect() that passes TIME_WAITs by tells that they cannot be recycled', a
 test('connect() that recycles TIME_WAITs leaves them available', async (context) => {
   if (skipReason !== undefined) return context.skip(skipReason)
   await play(1, async (client) => {
-    const { available } = await look(client)
+    const { available } = await lookAtConnect(client)
     expect(available).toBe(PORTS)
     const { count } = await client.call('fill', { connect: SERVER })
     expect(count).toBe(available)

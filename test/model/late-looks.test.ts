@@ -16,23 +16,19 @@ describe('own timestamps', () => {
         host.own = 1 - own
         host.look()
         host.connect(0, 50)
-        host.wait(5)
-        host.look()
+        host.lookAfter(5)
         host.own = own
         host.connect(50, 20)
         setLook(host, false)
         for (let at = 0; at < 3; at++) {
-          host.wait(5)
-          host.look()
+          host.lookAfter(5)
         }
         setLook(host, true)
-        host.wait(5)
-        host.look()
+        host.lookAfter(5)
         setLook(host, false)
         host.wait(60)
         host.close()
-        host.wait(5)
-        const [left, uncertain, exactness] = host.look()
+        const [left, uncertain, exactness] = host.lookAfter(5)
         expect(left).toBe(own ? 50 : 80)
         expect(host.truth).toBe(left)
         expect([uncertain, exactness]).toEqual(own ? [0, 'exact'] : [50, 'inferred'])
@@ -47,22 +43,18 @@ describe('own timestamps', () => {
     host.own = 1
     host.canLook = false
     host.connect(0, 20)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([80, 0, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([80, 0, 'inferred'])
     // The look does not show them.
     host.canLook = true
     for (let at = 0; at < 2; at++) {
-      host.wait(20)
-      expect(host.look()).toEqual([80, 0, 'inferred'])
+      expect(host.lookAfter(20)).toEqual([80, 0, 'inferred'])
     }
     host.wait(60)
     host.connect(0, 20)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([100, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([100, 0, 'exact'])
   })
 
   test('are in doubt until they are gone although they end right before the look', () => {
@@ -72,15 +64,13 @@ describe('own timestamps', () => {
     host.canLook = false
     host.own = 1
     host.connect(0, 20)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.wait(300)
     host.close()
     host.wait(2)
     host.canLook = true
     expect(host.look()[2]).toBe('inferred')
-    host.wait(50)
-    expect(host.look()[2]).toBe('inferred')
+    expect(host.lookAfter(50)[2]).toBe('inferred')
   })
 
   test('are looked at after two switches although nothing is remembered', () => {
@@ -89,18 +79,14 @@ describe('own timestamps', () => {
     host.canLook = false
     host.own = 0
     host.connect(0, 20)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 1
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.canLook = true
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.wait(60)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([80, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([80, 0, 'exact'])
     expect(host.truth).toBe(80)
   })
 })

@@ -12,17 +12,14 @@ describe('own timestamps', () => {
     host.own = 0
     host.look()
     host.connect(0, 90)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 1
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.connect(90, 10)
     host.wait(12)
     host.close()
     for (let at = 0; at < 10; at++) {
-      host.wait(5)
-      expect(host.look()).toEqual([10, 0, 'exact'])
+      expect(host.lookAfter(5)).toEqual([10, 0, 'exact'])
       expect(host.truth).toBe(10)
     }
     // What is made then has them.
@@ -31,8 +28,7 @@ describe('own timestamps', () => {
     host.look()
     host.wait(5)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([100, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([100, 0, 'exact'])
   })
 
   test('that are switched on are not taken for those of the peer while connections live that have none', () => {
@@ -42,14 +38,11 @@ describe('own timestamps', () => {
       host.own = 0
       host.look()
       host.connect(0, 80)
-      host.wait(5)
-      host.look()
+      host.lookAfter(5)
       host.own = 1
-      host.wait(5)
-      host.look()
+      host.lookAfter(5)
       host.connect(80, 20)
-      host.wait(5)
-      host.look()
+      host.lookAfter(5)
       host.close(1, isMixed ? 90 : 80)
       host.wait(5)
       const left = isMixed ? 10 : 20
@@ -67,17 +60,13 @@ describe('own timestamps', () => {
     host.own = 0
     host.look()
     host.connect(0, 20)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 1
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.connect(20, 60, 1, 2)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.close(1, 20)
-    host.wait(5)
-    expect(host.look()[0]).toBe(80)
+    expect(host.lookAfter(5)[0]).toBe(80)
   })
 
   test('were off when connections began that ended before the first look, if all that live have none', () => {
@@ -88,13 +77,11 @@ describe('own timestamps', () => {
     host.close()
     host.connect(60, 5)
     host.own = 1
-    host.wait(5)
-    expect(host.look()).toEqual([35, 0, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([35, 0, 'inferred'])
     expect(host.truth).toBe(35)
     // What lives now and has some says that others may have had them, too.
     host.connect(65, 5)
-    host.wait(5)
-    expect(host.look()).toEqual([90, 60, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([90, 60, 'inferred'])
   })
 
   test('that were switched on before the first look neither', () => {
@@ -106,8 +93,7 @@ describe('own timestamps', () => {
     host.look()
     host.wait(5)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([40, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([40, 0, 'exact'])
     expect(host.truth).toBe(40)
   })
 
@@ -115,17 +101,13 @@ describe('own timestamps', () => {
     const host = new Host()
     host.look()
     host.connect(0, 60)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 0
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.connect(60, 10)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([90, 60, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([90, 60, 'inferred'])
     expect(host.truth).toBe(90)
   })
 
@@ -134,21 +116,17 @@ describe('own timestamps', () => {
     host.look()
     host.connect(0, 100)
     host.close()
-    host.wait(10)
-    host.look()
+    host.lookAfter(10)
     host.own = 0
     for (let at = 0; at < 4; at++) {
-      host.wait(5)
-      expect(host.look()).toEqual([100, 100, 'inferred'])
+      expect(host.lookAfter(5)).toEqual([100, 100, 'inferred'])
       expect(host.truth).toBe(100)
     }
-    host.wait(60)
-    expect(host.look()).toEqual(exactly(host))
+    expect(host.lookAfter(60)).toEqual(exactly(host))
     // Of what begins now none has any.
     host.connect(0, 30)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([70, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([70, 0, 'exact'])
   })
 
   test('that are off at the first look may have been on: TIME_WAITs of that time are held, and never exact', () => {
@@ -156,33 +134,26 @@ describe('own timestamps', () => {
     host.own = 0
     host.connect(0, 30)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([70, 0, 'inferred'])
-    host.wait(5)
-    expect(host.look()).toEqual([70, 0, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([70, 0, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([70, 0, 'inferred'])
     host.wait(60)
     host.connect(0, 30)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([70, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([70, 0, 'exact'])
   })
 
   test('that are switched off and on again are remembered', () => {
     const host = new Host()
     host.look()
     host.connect(0, 30)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 0
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.connect(30, 30, 2)
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.own = 1
     host.canLook = false
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.close(1)
     host.close(2)
     host.wait(5)
@@ -197,17 +168,14 @@ describe('own timestamps', () => {
     host.connect(0, 50)
     host.look()
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([100, 50, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([100, 50, 'inferred'])
     host.canLook = true
-    host.wait(5)
-    expect(host.look()).toEqual([100, 50, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([100, 50, 'inferred'])
     // Those that ended before stay in doubt until they go, and nothing else does.
     host.wait(60)
     host.connect(0, 50)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([100, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([100, 0, 'exact'])
   })
 
   test('of a connection that ends while the others are looked at are in doubt', () => {
@@ -216,8 +184,7 @@ describe('own timestamps', () => {
     host.connect(0, 10)
     host.own = 1
     host.look(() => host.close())
-    host.wait(5)
-    expect(host.look()).toEqual([100, 10, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([100, 10, 'inferred'])
   })
 
   test('of a connection that began and ended around the switch are in doubt', () => {
@@ -229,8 +196,7 @@ describe('own timestamps', () => {
     host.own = 1
     host.connect(10, 10)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([100, 20, 'inferred'])
+    expect(host.lookAfter(5)).toEqual([100, 20, 'inferred'])
     expect(host.truth).toBe(90)
   })
 
@@ -239,13 +205,11 @@ describe('own timestamps', () => {
     host.connect(0, 80)
     host.close()
     for (let at = 0; at < 20; at++) {
-      host.wait(5)
-      host.look()
+      host.lookAfter(5)
       host.connect(0, 80)
       host.close()
     }
-    host.wait(5)
-    expect(host.look()).toEqual([100, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([100, 0, 'exact'])
   })
 
   test('are looked at again when another tcp_tw_reuse makes them matter', () => {
@@ -256,10 +220,8 @@ describe('own timestamps', () => {
     host.own = 1
     host.look()
     host.tcpTwReuse = 1
-    host.wait(5)
-    host.look()
+    host.lookAfter(5)
     host.close()
-    host.wait(5)
-    expect(host.look()).toEqual([60, 0, 'exact'])
+    expect(host.lookAfter(5)).toEqual([60, 0, 'exact'])
   })
 })

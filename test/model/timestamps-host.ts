@@ -58,6 +58,11 @@ export class Host {
     )
   }
 
+  lookAfter(seconds: number) {
+    this.wait(seconds)
+    return this.look()
+  }
+
   look(between?: () => void) {
     const listed = this.#connections.map((one) => this.#wireOf(one))
     const dumps = [{ protocol: 'tcp', explicit: false, sockets: listed }] as const

@@ -43,6 +43,28 @@ function start(program: string) {
   return { supervisor, seen, until }
 }
 
+/** What three workers were told, by `was` of the sample that `make` makes. Each answers once, and dies of the second sample. */
+async function tellLives(make: string): Promise<(string | undefined)[]> {
+  const { supervisor, until } = start(
+    `${opens} let samples = 0; port.on('message', ({ type }) => {
+      if (type !== 'sample') return;
+      if (++samples === 2) throw new Error('a bug');
+      ${make}
+      port.postMessage({ type: 'sampled', sample });
+    });`,
+  )
+  const told: (string | undefined)[] = []
+  for (let life = 0; life < 3; life++) {
+    await until(3 * life + 1)
+    supervisor.requestSample(0.1)
+    told.push((await until(3 * life + 2)).at(-1))
+    supervisor.requestSample(0.1)
+    await until(3 * life + 3)
+    vi.advanceTimersByTime(1000)
+  }
+  return told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])
+}
+
 const running: Supervisor[] = []
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -92,52 +114,21 @@ describe('startSupervisor()', () => {
   })
 
   test('tells each worker of the connections that probes made, although the one before could not look', async () => {
-    const { supervisor, until } = start(
-      `${opens} let samples = 0; port.on('message', ({ type }) => {
-        if (type !== 'sample') return;
-        if (++samples === 2) throw new Error('a bug');
-        const { opens: was } = workerData;
-        const opens = was.length === 0 ? [['own', 5]] : [];
-        port.postMessage({ type: 'sampled', sample: { named: [], namespaces: [], opens, was } });
-      });`,
-    )
-    const told: (string | undefined)[] = []
-    for (let life = 0; life < 3; life++) {
-      await until(3 * life + 1)
-      supervisor.requestSample(0.1)
-      told.push((await until(3 * life + 2)).at(-1))
-      supervisor.requestSample(0.1)
-      await until(3 * life + 3)
-      vi.advanceTimersByTime(1000)
-    }
-    expect(told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])).toEqual([
-      '[]',
-      '[["own",5]]',
-      '[["own",5]]',
-    ])
+    const told = await tellLives(`
+      const { opens: was } = workerData;
+      const sample = { named: [], namespaces: [], opens: was.length === 0 ? [['own', 5]] : [], was };
+    `)
+    expect(told).toEqual(['[]', '[["own",5]]', '[["own",5]]'])
   })
 
   test('tells each worker the names that the one before told last, whatever rows it had', async () => {
-    const { supervisor, until } = start(
-      `${opens} let samples = 0; port.on('message', ({ type }) => {
-        if (type !== 'sample') return;
-        if (++samples === 2) throw new Error('a bug');
-        const { given: was } = workerData;
-        const named = was.length === 0 ? [['own', { netns: 'host', netnsKind: 'host' }]] : undefined;
-        port.postMessage({ type: 'sampled', sample: { named, namespaces: [], opens: [], was } });
-      });`,
-    )
-    const told: (string | undefined)[] = []
-    for (let life = 0; life < 3; life++) {
-      await until(3 * life + 1)
-      supervisor.requestSample(0.1)
-      told.push((await until(3 * life + 2)).at(-1))
-      supervisor.requestSample(0.1)
-      await until(3 * life + 3)
-      vi.advanceTimersByTime(1000)
-    }
+    const told = await tellLives(`
+      const { given: was } = workerData;
+      const named = was.length === 0 ? [['own', { netns: 'host', netnsKind: 'host' }]] : undefined;
+      const sample = { named, namespaces: [], opens: [], was };
+    `)
     const kept = '[["own",{"netns":"host","netnsKind":"host"}]]'
-    expect(told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])).toEqual(['[]', kept, kept])
+    expect(told).toEqual(['[]', kept, kept])
   })
 
   test('ends a worker that does not answer in time, and starts another', async () => {

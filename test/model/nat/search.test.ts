@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { emptyHeadroom, judgeSearch, PORT } from '../../../src/model/nat/search.ts'
+import { createUniform } from '../../support/program/random.ts'
 
 /** The search as nf_nat_core.c writes it, port by port. `random` gives 16 bits, `toss` says whether a sequence is ahead. */
 function search(ports: Uint8Array, random: () => number, toss: () => boolean): boolean {
@@ -18,18 +19,8 @@ function search(ports: Uint8Array, random: () => number, toss: () => boolean): b
   }
 }
 
-function createRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let value = Math.imul(state ^ (state >>> 15), state | 1)
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61)
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 function failedShare(ports: Uint8Array, seed: number, searches = 4000): number {
-  const random = createRandom(seed)
+  const random = createUniform(seed)
   let failed = 0
   for (let i = 0; i < searches; i++) {
     if (
@@ -45,7 +36,7 @@ function failedShare(ports: Uint8Array, seed: number, searches = 4000): number {
 }
 
 function spread(size: number, { hard = 0, soft = 0, seed = 7 }): Uint8Array {
-  const random = createRandom(seed)
+  const random = createUniform(seed)
   const ports = new Uint8Array(size)
   const places = Array.from({ length: size }, (_, index) => ({ index, at: random() }))
   places.sort((left, right) => left.at - right.at)
@@ -109,7 +100,7 @@ describe('judgeSearch()', () => {
   test('half of the searches fail once the headroom has been taken at random', () => {
     for (const ports of [spread(64_512, { hard: 40_000 }), block(20_000, 3000, 9000)]) {
       const { headroomPorts } = judgeSearch(ports)
-      const random = createRandom(3)
+      const random = createUniform(3)
       const free = [...ports.keys()].filter((index) => ports[index] === PORT.free)
       for (let taken = 0; taken < headroomPorts; taken++) {
         const [index = 0] = free.splice(Math.floor(random() * free.length), 1)

@@ -1,21 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { advanceSignature, type SignatureState } from '../../../src/model/nat/signature.ts'
 import type { DropSignature } from '../../../src/snapshot.ts'
+import { createUniform } from '../../support/program/random.ts'
 
 type Random = () => number
 /** Drops and taken ports of one sample. */
 type Cell = readonly [drops: number, met: number]
 type Play = (random: Random, sample: number) => Cell
-
-function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let value = Math.imul(state ^ (state >>> 15), state | 1)
-    value ^= value + Math.imul(value ^ (value >>> 7), value | 61)
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** A number of events that come by chance. */
 function byChance(random: Random, mean: number): number {
@@ -61,7 +52,7 @@ function advance(state: SignatureState, [drops, met]: Cell, seconds = 5): Signat
 
 /** How many of 300 samples said what. */
 function play(of: Play, seed: number): Readonly<Partial<Record<DropSignature, number>>> {
-  const random = createRandom(seed)
+  const random = createUniform(seed)
   const said: Partial<Record<DropSignature, number>> = {}
   let state = START
   for (let sample = 0; sample < 300; sample++) {
@@ -177,7 +168,7 @@ describe('the signature of drops', () => {
 
   test('is not drawn by one burst of races', () => {
     for (const seed of [1, 2, 3, 4]) {
-      const random = createRandom(seed)
+      const random = createUniform(seed)
       let state = START
       for (let at = 0; at < 30; at++) state = advance(state, [byChance(random, 1), 0])
       state = advance(state, [400, 4000])
@@ -198,7 +189,7 @@ describe('the signature of drops', () => {
   })
 
   test('ends when races follow', () => {
-    const random = createRandom(7)
+    const random = createUniform(7)
     let state = START
     const repeat = (samples: number, of: Play) => {
       for (let sample = 0; sample < samples; sample++) state = advance(state, of(random, sample))

@@ -103,6 +103,17 @@ export function msToNextSample(page: Page): number {
   return (ended + interval) * 1000 - Date.now()
 }
 
+/** Reads what a fresh page says of tcp_connect, and how sure it is. */
+export async function lookAtConnect(netns: Netns) {
+  const page = await readFreshPage(netns)
+  const pool = { pool: 'tcp_connect' }
+  return {
+    available: page.value('ephemeral_port_pool_available_ports', pool),
+    uncertain: page.value('ephemeral_port_pool_uncertain_ports', pool),
+    exactness: page.list('ephemeral_port_source_info')[0]?.labels.exactness,
+  }
+}
+
 // The timestamp is that of the end.
 function startedAtSeconds(page: Page): number {
   const ended = page.value('ephemeral_port_last_sample_timestamp_seconds')

@@ -2,9 +2,9 @@
 // life in a full range, so it only makes the number smaller; what cannot be explained by one is an error.
 
 import type { Endpoint } from '../kernel/libc.ts'
+import type { Random } from '../program/random.ts'
 import type { Netns } from './actor.ts'
 import type { OpenRequest } from './actor-sockets.ts'
-import type { Random } from './mix-random.ts'
 import { VETH } from './netns.ts'
 
 export interface Destination {

@@ -2,9 +2,9 @@
 
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createRandom, type Random } from '../program/random.ts'
 import type { Netns } from './actor.ts'
 import { actions, hiddenActions, openListeners } from './mix-actions.ts'
-import { createRandom, type Random } from './mix-random.ts'
 
 /** `even`: even ranges, nothing hidden. `odd`: odd ranges. `hidden`: even, with bind histories no dump shows. */
 export type MixKind = 'even' | 'odd' | 'hidden'
