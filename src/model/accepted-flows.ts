@@ -47,6 +47,8 @@ export function createAcceptedFlows(preferOwner?: PreferOwner): AcceptedFlows {
   let hashes = new Int32Array(INITIAL_ROWS)
   /** Row + 1 by hash, 0 where there is none. */
   let slots = new Int32Array(0)
+  /** 1 at the remote ports of destinations. */
+  const isServer = new Uint8Array(PORTS)
   let count = 0
 
   function grow(): void {
@@ -80,14 +82,13 @@ export function createAcceptedFlows(preferOwner?: PreferOwner): AcceptedFlows {
   }
 
   /** Marks the remote ports of destinations: those of accepted connections are mostly others, so that few are looked up. */
-  function markServers({ keys, destinationCount }: FlowTable): Uint8Array {
+  function markServers({ keys, destinationCount }: FlowTable): void {
     const known = keys()
-    const isServer = new Uint8Array(PORTS)
+    isServer.fill(0)
     const destinations = destinationCount()
     for (let index = 0; index < destinations; index++) {
       isServer[known[index * KEY_WORDS + KEY_REMOTE_PORT] ?? 0] = 1
     }
-    return isServer
   }
 
   /** The slot that holds the same connection as the row, or the free one where it belongs. */
@@ -129,7 +130,7 @@ export function createAcceptedFlows(preferOwner?: PreferOwner): AcceptedFlows {
       if (count === columns.port.length) grow()
     },
     settle(flows) {
-      const isServer = markServers(flows)
+      markServers(flows)
       const mask = clearSlots()
       const noted = count
       count = 0

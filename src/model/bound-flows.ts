@@ -6,7 +6,6 @@
 import { type Census, USE } from './census.ts'
 import { PORTS } from './columns.ts'
 import { HOLD, KEY_WORDS } from './flows.ts'
-import { createInboundTest } from './listeners.ts'
 
 /** How a connection came to hold a port that is closed because of it. */
 export const ORIGIN = {
@@ -59,15 +58,14 @@ export function createBoundFlowsMemory(): (
   const mark = new Uint32Array(MOST_ROWS)
 
   return (census, before, atSeconds) => {
-    const { flows, accepted, portUse } = census
+    const { flows, accepted, portUse, tcpListeners, accepts } = census
     const believed =
       before !== undefined && before.count > 0 && atSeconds - before.atSeconds <= BELIEVED_SECONDS
         ? before
         : undefined
     let count = 0
     left.fill(0)
-    const listeners = census.listeners.filter(({ protocol }) => protocol === 'tcp')
-    if (believed === undefined && listeners.length === 0 && !census.hasExplicitFlows) {
+    if (believed === undefined && tcpListeners.length === 0 && !census.hasExplicitFlows) {
       return { left, flows: { atSeconds, count, port: port.slice(0, 0), mark: mark.slice(0, 0) } }
     }
     head.fill(0)
@@ -118,7 +116,6 @@ export function createBoundFlowsMemory(): (
 
     const { destination, port: ports, hold, explicit: chosen } = flows.columns()
     const keys = flows.keys()
-    const accepts = createInboundTest(listeners)
     const flowCount = flows.flowCount()
     for (let flow = 0; flow < flowCount; flow++) {
       const local = ports[flow] ?? 0

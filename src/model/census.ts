@@ -77,6 +77,9 @@ export interface Census {
   readonly hasExplicitFlows: boolean
   readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
+  /** Those of TCP, and which flows they accept. */
+  readonly tcpListeners: readonly Listener[]
+  readonly accepts: InboundTest
   /** Interface indexes of the devices that TCP sockets are bound to. */
   readonly devices: NumberTable
   /** Undefined where nothing tells owners. */
@@ -89,8 +92,8 @@ type Draft = { -readonly [name in keyof Census]: Census[name] } & {
   readonly key: Uint32Array
   readonly flow: FlowUse
   readonly tunnelPorts: ReadonlySet<number> | undefined
-  /** Of the TCP listeners so far; undefined while it has to be made anew. */
-  accepts: InboundTest | undefined
+  /** Whether a TCP listener was found that `accepts` does not know. */
+  isOutdated: boolean
 }
 
 /** Entries of an expiry schedule: one a second of TIME_WAIT. */
@@ -136,18 +139,21 @@ export function createCensusTaker(
       hasExplicitFlows: false,
       hasReclaimableFlows: false,
       listeners: [],
+      tcpListeners: [],
+      accepts: createInboundTest([]),
       devices,
       owners: noted && ownersBy && resetOwners(noted, ownersBy),
       settings,
       key,
       flow,
       tunnelPorts,
-      accepts: undefined,
+      isOutdated: false,
     }
     for (const batch of batches) {
       if (batch.protocol === 'udp') countUdp(draft, batch)
       else countTcp(draft, batch)
     }
+    if (draft.isOutdated) learnListeners(draft)
     accepted.settle(flows)
     flows.settleFlows()
     countFlowStates(draft)
@@ -201,7 +207,7 @@ function countTcp(draft: Draft, batch: SocketBatch): void {
       increment(draft.tcpStates, state)
       if (state === STATE.listen) {
         draft.listeners.push(takeListener(batch, row, ownerIdOf(draft, owner)))
-        draft.accepts = undefined
+        draft.isOutdated = true
       }
       continue
     }
@@ -246,8 +252,14 @@ function countFlowStates(draft: Draft): void {
  * were accepted would stand among the others, where the accounts tell them apart as well.
  */
 function isInbound(draft: Draft, { localAddress, localPort }: SocketBatch, row: number): boolean {
-  draft.accepts ??= createInboundTest(draft.listeners.filter(({ protocol }) => protocol === 'tcp'))
+  if (draft.isOutdated) learnListeners(draft)
   return draft.accepts(localAddress, row * 4, localPort[row] ?? 0)
+}
+
+function learnListeners(draft: Draft): void {
+  draft.tcpListeners = draft.listeners.filter(({ protocol }) => protocol === 'tcp')
+  draft.accepts = createInboundTest(draft.tcpListeners)
+  draft.isOutdated = false
 }
 
 function countStates(counts: Uint32Array, states: Uint8Array, rows: number): void {

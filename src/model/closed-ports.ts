@@ -114,7 +114,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const seen = countPorts(census, settings)
     const unseen = tests && !boundKnown ? listUnseenPorts(census, seen.usable) : []
     const tested = tests && closeTested(census, seen, { tests, unseen })
-    let ports = tested === undefined ? seen : countPorts(census, settings)
+    let ports = tested === undefined ? seen : countPorts(census, settings, seen.usable)
 
     const parity = advanceParity(before?.parity, { census, ports, settings })
     const { mixed } = parity
@@ -132,7 +132,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
       doubt,
       untested: beforeParity,
     })
-    if (refusals.isMarked) ports = countPorts(census, settings)
+    if (refusals.isMarked) ports = countPorts(census, settings, seen.usable)
 
     // An open port has none: the listener had joined a connection, with SO_REUSEADDR on both.
     const isAccepted = (port: number) =>

@@ -56,7 +56,7 @@ export function accountDestinations(
   const total = flows.destinationCount()
   const keys = flows.keys()
   const { destination, port, hold } = flows.columns()
-  const inbound = createInboundTest(listeners)
+  const inbound = listeners === census.tcpListeners ? census.accepts : createInboundTest(listeners)
   const twins = findTwins(census)
 
   const used = new Uint32Array(total)
@@ -147,12 +147,12 @@ export function rememberListeners(
   earlier: readonly Listener[],
   acceptedLeft: (port: number) => boolean,
 ): readonly Listener[] {
-  const now = census.listeners.filter(({ protocol }) => protocol === 'tcp')
+  const now = census.tcpListeners
   const known = new Set(now.map(nameListener))
   const gone = earlier.filter(
     (listener) => acceptedLeft(listener.port) && !known.has(nameListener(listener)),
   )
-  return [...now, ...gone]
+  return gone.length === 0 ? now : [...now, ...gone]
 }
 
 function nameListener({ port, address, ipv6Only }: Listener): string {

@@ -49,30 +49,39 @@ export type InboundTest = (keys: Uint32Array, at: number, port: number) => boole
 export function createInboundTest(listeners: readonly Listener[]): InboundTest {
   if (listeners.length === 0) return () => false
   const accepting = new Uint8Array(PORTS)
-  const exact = createKeyTable(LISTENER_WORDS, sameListener)
-  const key = new Uint32Array(LISTENER_WORDS)
-  /** 1 + the index of the first listener on an address of the port: mostly there is no other. */
-  const firstExact = new Uint16Array(PORTS)
-  for (const { port, address, ipv6Only } of listeners) {
+  const exact = listeners.filter(({ port, address, ipv6Only }) => {
     const kind = acceptedBy(address, ipv6Only)
     accepting[port] = (accepting[port] ?? 0) | kind
-    if (kind !== ACCEPTS.exact) continue
-    key.set(address)
-    key[4] = port
-    const index = exact.index(key)
-    if (index + 1 < PORTS && firstExact[port] === 0) firstExact[port] = index + 1
-  }
+    return kind === ACCEPTS.exact
+  })
+  const acceptsExactly = exact.length > 0 ? createExactTest(exact) : undefined
   return (keys, at, port) => {
     const kinds = accepting[port] ?? 0
     if (kinds === 0) return false
     if ((kinds & (ACCEPTS.all | (isIpv4(keys, at) ? ACCEPTS.ipv4 : ACCEPTS.ipv6))) !== 0)
       return true
-    if ((kinds & ACCEPTS.exact) === 0) return false
-    const first = (firstExact[port] ?? 0) - 1
-    if (first >= 0 && sameAddress(exact.keys(), first * LISTENER_WORDS, keys, at)) return true
+    return (kinds & ACCEPTS.exact) !== 0 && acceptsExactly?.(keys, at, port) === true
+  }
+}
+
+/** The same of listeners that have an address each, of which many hosts have none. */
+function createExactTest(listeners: readonly Listener[]): InboundTest {
+  const table = createKeyTable(LISTENER_WORDS, sameListener)
+  const key = new Uint32Array(LISTENER_WORDS)
+  /** 1 + the index of the first listener on an address of the port: mostly there is no other. */
+  const firstOf = new Uint16Array(PORTS)
+  for (const { port, address } of listeners) {
+    key.set(address)
+    key[4] = port
+    const index = table.index(key)
+    if (index + 1 < PORTS && firstOf[port] === 0) firstOf[port] = index + 1
+  }
+  return (keys, at, port) => {
+    const first = (firstOf[port] ?? 0) - 1
+    if (first >= 0 && sameAddress(table.keys(), first * LISTENER_WORDS, keys, at)) return true
     for (let word = 0; word < 4; word++) key[word] = keys[at + word] ?? 0
     key[4] = port
-    return exact.find(key) >= 0
+    return table.find(key) >= 0
   }
 }
 

@@ -42,11 +42,14 @@ export const BLOCKING = USE.listener | USE.bound | USE.hidden
 /**
  * Counts the ports of the range by what the census found on them. The two bind pools are those of the stricter of the
  * wildcards 0.0.0.0 and, where there is IPv6, dual-stack ::, which collides with every socket
- * (docs/development/port-model.md#bind-to-port-0 and #udp).
+ * (docs/development/port-model.md#bind-to-port-0 and #udp). Whoever counts again may hand over the usable ports.
  */
-export function countPorts(census: Census, settings: NetSettings): Ports {
+export function countPorts(
+  census: Census,
+  settings: NetSettings,
+  usable: Uint8Array = usablePorts(settings),
+): Ports {
   const { first, last } = settings.range
-  const usable = usablePorts(settings)
   const tcpCollision = settings.ipv6 ? USE.tcp : USE.tcpIpv4
   const udpCollision = settings.ipv6 ? USE.udp : USE.udpIpv4
   // connect() and bind(0) never visit the last one of three ports
