@@ -1,5 +1,5 @@
 // Boots Debian's kernels in qemu and lets the exporter prove itself on each: `npm run kernels`, or with names of Debian's
-// releases, `npm run kernels -- bookworm`. Needs Debian or a relative of it, x86_64, qemu-system-x86 and the network. It
+// releases, `npm run kernels -- bookworm`, and of the kernels that a release has besides, `trixie-backports=6.16`. Needs Debian or a relative of it, x86_64, qemu-system-x86 and the network. It
 // installs nothing: packages are unpacked into a folder of their own. CI does not run it.
 
 import { spawnSync } from 'node:child_process'
@@ -46,9 +46,10 @@ function findArchive(): string {
   return archive
 }
 
-/** Downloads the newest kernel of a release, once; returns the folder it is unpacked in. */
-function fetchKernel(release: string): string {
-  const folder = join(CACHE, release)
+/** Downloads the newest kernel of a release, or of a series in it, once; returns the folder it is unpacked in. */
+function fetchKernel(wanted: string): string {
+  const [release = '', series] = wanted.split('=')
+  const folder = join(CACHE, wanted)
   const unpacked = join(folder, 'unpacked')
   if (existsSync(unpacked)) return unpacked
   for (const name of ['state/lists/partial', 'cache/archives/partial']) {
@@ -71,7 +72,10 @@ function fetchKernel(release: string): string {
     [...run('apt-cache', [...options, 'depends', name]).matchAll(pattern)].map(
       ([, needed = '']) => needed,
     )
-  const images = findNeeded('linux-image-cloud-amd64', /Depends: (linux-image-\S+)/g)
+  const images =
+    series === undefined
+      ? findNeeded('linux-image-cloud-amd64', /Depends: (linux-image-\S+)/g)
+      : findNewest(run('apt-cache', [...options, 'pkgnames', `linux-image-${series}`]))
   // Newer ones have the kernel and its modules in packages of their own.
   const parts = images.flatMap((image) =>
     findNeeded(image, /Depends: (linux-(?:binary|modules)-\S+)/g),
@@ -81,6 +85,16 @@ function fetchKernel(release: string): string {
     run('dpkg', ['-x', archive, 'unpacked'], folder)
   }
   return unpacked
+}
+
+/** The newest of these packages for virtual machines, which have the smallest kernels. */
+function findNewest(names: string): string[] {
+  const images = names.split('\n').filter((name) => name.endsWith('-cloud-amd64'))
+  const newest = images
+    .toSorted((left, right) => left.localeCompare(right, 'en', { numeric: true }))
+    .at(-1)
+  if (newest === undefined) throw new Error('The release has no such kernel')
+  return [newest]
 }
 
 function findFile(folder: string, pattern: RegExp): string {
