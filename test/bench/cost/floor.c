@@ -3,17 +3,23 @@
  * Six dumps over NETLINK_SOCK_DIAG, the fewest that carry that: TCP (v4 and v6 in one walk), UDP v4 and UDP v6, each once
  * for the ports the kernel chose and once for those the application chose. Of the answers it looks at message headers only.
  *
- *   floor FIRST LAST [idle-once]   one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until
- *                                  the end of the input
+ *   floor FIRST LAST [idle-once] [NAMESPACE...]
+ *       one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until the end of the input
+ *
+ * With files of further namespaces, such as /proc/<pid>/ns/net, it makes its six dumps in each of them too. It opens each
+ * file anew for each sample, since an open one would keep the namespace alive.
  *
  * With `idle-once` it asks for idle sockets once, nearly as the exporter does, which asks for listeners apart: the first dump
  * of TCP lists all sockets that listen or are only bound, so that the second leaves them out.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +138,32 @@ static long sample(int first, int last)
     return rows;
 }
 
+static void enter(int fd)
+{
+    if (setns(fd, CLONE_NEWNET) < 0) die("enter a namespace");
+}
+
+static int open_namespace(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) die("open the file of a namespace");
+    return fd;
+}
+
+/* In each of the namespaces, and back. */
+static long sample_others(int home, char **paths, int count, int first, int last)
+{
+    long rows = 0;
+    for (int i = 0; i < count; i++) {
+        int fd = open_namespace(paths[i]);
+        enter(fd);
+        close(fd);
+        rows += sample(first, last);
+    }
+    enter(home);
+    return rows;
+}
+
 static int64_t cpu_microseconds(void)
 {
     struct rusage used;
@@ -150,14 +182,19 @@ static int64_t wall_microseconds(void)
 int main(int argc, char **argv)
 {
     char line[16];
-    idle_once = argc == 4 && strcmp(argv[3], "idle-once") == 0;
-    if (argc != 3 && !idle_once) {
-        fprintf(stderr, "usage: floor FIRST LAST [idle-once]\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: floor FIRST LAST [idle-once] [NAMESPACE...]\n");
         return 2;
     }
+    int first = atoi(argv[1]), last = atoi(argv[2]);
+    idle_once = argc > 3 && strcmp(argv[3], "idle-once") == 0;
+    char **paths = argv + 3 + idle_once;
+    int count = argc - 3 - idle_once;
+    int home = count > 0 ? open_namespace("/proc/self/ns/net") : -1;
     while (fgets(line, sizeof line, stdin) != NULL) {
         int64_t cpu = cpu_microseconds(), wall = wall_microseconds();
-        long rows = sample(atoi(argv[1]), atoi(argv[2]));
+        long rows = sample(first, last);
+        if (count > 0) rows += sample_others(home, paths, count, first, last);
         wall = wall_microseconds() - wall;
         cpu = cpu_microseconds() - cpu;
         printf("%ld %lld %lld\n", rows, (long long)cpu, (long long)wall);

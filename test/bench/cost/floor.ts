@@ -12,7 +12,7 @@ import { type Children, ROOT, withDeadline } from './children.ts'
 import type { Cost } from './usage.ts'
 
 const COMPILE_MS = 30_000
-const SAMPLE_MS = 20_000
+const SAMPLE_MS = 60_000
 
 export interface Floor {
   sample(): Promise<{ readonly cost: Cost; readonly rows: number }>
@@ -33,15 +33,20 @@ export function compile(name: string): { readonly program: string; readonly remo
   throw new Error(`Cannot compile ${name} with gcc: ${compiled.error ?? compiled.stderr}`)
 }
 
-/** Asks plainly, or for idle sockets once. Throws in plain words where there is no compiler. */
+/**
+ * Asks plainly, or for idle sockets once, in our own namespace and in those behind the files. Throws in plain words where there
+ * is no compiler.
+ */
 export function openFloor(
   children: Children,
   range: PortRange,
   asks: 'plainly' | 'idle-once' = 'plainly',
+  namespaces: readonly string[] = [],
 ): Floor {
   const { program, remove } = compile('floor.c')
   try {
-    const args = [range.first, range.last, ...(asks === 'plainly' ? [] : [asks])].map(String)
+    const { first, last } = range
+    const args = [`${first}`, `${last}`, ...(asks === 'plainly' ? [] : [asks]), ...namespaces]
     const child = children.adopt(spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
     const lines = createInterface(child.stdout)
     return {
