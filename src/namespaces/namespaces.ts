@@ -90,7 +90,7 @@ export function createOneNamespace(
       const reading = source.read()
       return reading instanceof Promise ? reading.then(use) : use(reading)
     },
-    conntrack: () => roots && readConntrack(roots.net, roots.sys),
+    conntrack: () => roots && readConntrack(roots.net, readConntrackLimit(roots.sys)),
     inside: (_namespace, call) => {
       if (source.synchronous && source.entersNamespaces) return call()
       throw new SourceError('permission', 'Cannot list conntrack: the source does not use netlink')
@@ -98,8 +98,8 @@ export function createOneNamespace(
   }
 }
 
-/** Reads the counts of the namespace behind `net`, a /proc/<who>/net, and the limit below `sys`, a /proc/sys. */
-export function readConntrack(net: string, sys: string): Conntrack | undefined {
+/** Reads the counts of the namespace behind `net`, a /proc/<who>/net. */
+export function readConntrack(net: string, limit: number | undefined): Conntrack | undefined {
   const counts = readConntrackCounts(`${net}/stat/nf_conntrack`)
-  return counts && { ...counts, limit: readConntrackLimit(sys) }
+  return counts && { ...counts, limit }
 }

@@ -1,6 +1,7 @@
 // Every network namespace of the machine: our own by the source itself, another one by the same source from inside it
 // (setns), or where that may not be, by /proc/<pid>/net, whose readings are upper bounds.
 
+import { readConntrackLimit } from '../kernel/conntrack-stat.ts'
 import type { Libc } from '../kernel/libc.ts'
 import { createEnterNamespace, type EnterNamespace, readNamespaceCookie } from '../kernel/netns.ts'
 import { readSocketBound } from '../kernel/proc-sockstat.ts'
@@ -34,6 +35,9 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     inspect: (path) => (enter && entering ? inspect(enter, entering.libc, path) : undefined),
   })
 
+  /** The limit of conntrack, the same for all namespaces: read once between two lists, from our own. */
+  let conntrackLimit: { readonly limit: number | undefined } | undefined
+
   function callInside<T>(
     namespace: NetNamespace,
     call: () => T,
@@ -66,7 +70,10 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
   }
 
   return {
-    list: discovery.list,
+    list() {
+      conntrackLimit = undefined
+      return discovery.list()
+    },
     boundPorts(namespace) {
       const [pid] = namespace.pids
       if (namespace.own) return readSocketBound(OWN_NET)
@@ -98,11 +105,13 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
     },
     conntrack(namespace) {
       const [pid] = namespace.pids
-      if (namespace.own) return readConntrack(OWN_NET, OWN_SYS)
-      if (pid !== undefined) return readConntrack(`${procfs}/${pid}/net`, OWN_SYS)
+      conntrackLimit ??= { limit: readConntrackLimit(OWN_SYS) }
+      const { limit } = conntrackLimit
+      if (namespace.own) return readConntrack(OWN_NET, limit)
+      if (pid !== undefined) return readConntrack(`${procfs}/${pid}/net`, limit)
       const [path] = namespace.entrances
       if (enter === undefined || path === undefined) return undefined
-      return enter(path, () => readConntrack(OWN_NET, OWN_SYS))
+      return enter(path, () => readConntrack(OWN_NET, limit))
     },
     inside(namespace, call) {
       if (namespace.own && entering !== undefined) return call()

@@ -18,7 +18,7 @@ import { type Scene, scenes } from './scale-scenes.ts'
 /** Longer than a scene takes before it gives up. */
 const SCENE_MS = 1_200_000
 /** Its end ends everything in it: the program sees what the scene has made, and nothing of that is left, whatever happens. */
-const APART = ['--pid', '--fork', '--kill-child', '--mount-proc', '--']
+const APART = ['--pid', '--fork', '--kill-child', '--mount-proc', '--net', '--']
 
 /** Each scene has processes of its own: with them go its namespaces and all that it has made. */
 function measureApart(scene: Scene): Result {
