@@ -3,7 +3,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /**
- * Those that take longest in CI, the longest first. Those that make a hundred namespaces stand beside tests whose programs
+ * Those that take longest in CI or in `npm test`, the longest first. Those that make a hundred namespaces stand beside tests whose programs
  * look at one: every program that looks at the whole node would read all of them.
  */
 const LONGEST = [
@@ -13,20 +13,20 @@ const LONGEST = [
   'test/e2e/rules.test.ts',
   'test/live/full-pool.test.ts',
   'test/live/truth.test.ts',
-  'test/live/failures-lives.test.ts',
+  'test/live/silent-scenes.test.ts',
   'test/live/leaks.test.ts',
   'test/live/namespaces.test.ts',
-  'test/live/silent-scenes.test.ts',
+  'test/live/failures-lives.test.ts',
   'test/live/failures.test.ts',
+  'test/live/nat-search.test.ts',
   'test/live/kubernetes.test.ts',
   'test/live/nat-changes.test.ts',
   'test/live/probe.test.ts',
   'test/live/diagnosis.test.ts',
-  'test/live/nat-search.test.ts',
+  'test/live/services.test.ts',
   'test/live/node-owners.test.ts',
   'test/live/nat-races.test.ts',
   'test/live/foreign-truth.test.ts',
-  'test/live/services.test.ts',
   'test/live/service.test.ts',
   'test/live/web-config.test.ts',
   'test/live/nat.test.ts',
