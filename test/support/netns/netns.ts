@@ -1,7 +1,7 @@
 // A fresh network namespace for the calling thread, and what it takes to send packets in it, over rtnetlink
 // (linux/rtnetlink.h, linux/if_link.h, linux/veth.h), so that no iproute2 is needed.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { AF, CLONE_NEWNET, check, familyOf, type Libc } from '../kernel/libc.ts'
 import { askRoute, encodeAttribute, NLM } from '../kernel/rtnetlink.ts'
 
@@ -23,28 +23,6 @@ export const VETH = 'v0'
 /** Moves the calling thread into a new namespace and furnishes it. */
 export function enterFreshNetns(libc: Libc): void {
   unshareNetns(libc)
-  furnishNetns(libc)
-}
-
-/** Buckets of the table of connections that actors' namespaces have for themselves. */
-const OWN_TABLE = 16_384
-/** What follows the size of the table by default. */
-const LIMITS = ['/proc/sys/net/ipv4/tcp_max_tw_buckets', '/proc/sys/net/ipv4/tcp_max_syn_backlog']
-
-/**
- * Moves the calling thread into a new namespace whose connections have a table of their own, and furnishes it. Whoever lists
- * the connections of a namespace goes through its table: that of the machine is large, and holds those of all others too.
- * Linux before 6.1 has no such tables.
- */
-export function enterNetnsWithOwnTable(libc: Libc): void {
-  const setting = '/proc/sys/net/ipv4/tcp_child_ehash_entries'
-  unshareNetns(libc)
-  if (existsSync(setting)) {
-    const limits = LIMITS.map((path) => [path, readFileSync(path, 'utf8')] as const)
-    writeFileSync(setting, String(OWN_TABLE))
-    unshareNetns(libc)
-    for (const [path, value] of limits) writeFileSync(path, value)
-  }
   furnishNetns(libc)
 }
 
