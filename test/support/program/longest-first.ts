@@ -3,8 +3,8 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /**
- * Those that take longest in CI or in `npm test`, the longest first. Those that make a hundred namespaces stand beside tests whose programs
- * look at one: every program that looks at the whole node would read all of them.
+ * Those that take longest in CI or in `npm test`, the longest first. Those that make a hundred namespaces stand beside tests
+ * whose programs look at one: every program that looks at the whole node would read all of them.
  */
 const LONGEST = [
   'test/e2e/forecast-loads.test.ts',
@@ -18,14 +18,19 @@ const LONGEST = [
   'test/live/namespaces.test.ts',
   'test/live/failures-lives.test.ts',
   'test/live/failures.test.ts',
-  'test/live/nat-search.test.ts',
+  'test/live/nat-kinds.test.ts',
   'test/live/kubernetes.test.ts',
+  'test/live/rights.test.ts',
+  'test/live/nat-search.test.ts',
   'test/live/nat-changes.test.ts',
+  'test/live/nat-page.test.ts',
+  'test/live/nat-races.test.ts',
+  'test/live/nat-counters.test.ts',
+  'test/live/node-names.test.ts',
   'test/live/probe.test.ts',
   'test/live/diagnosis.test.ts',
   'test/live/services.test.ts',
   'test/live/node-owners.test.ts',
-  'test/live/nat-races.test.ts',
   'test/live/foreign-truth.test.ts',
   'test/live/service.test.ts',
   'test/live/web-config.test.ts',
