@@ -8,18 +8,21 @@
 import { DecodeError } from '../observation.ts'
 import type { Libc } from './libc.ts'
 import {
-  align4,
-  attributeEnd,
-  attributeType,
   type DatagramEnd,
   encodeMessage,
+  listAttributes,
   NLM_F_REQUEST_DUMP,
   walkDatagram,
 } from './netlink.ts'
-import { dumpDatagrams, openNetlinkChannel } from './netlink-channel.ts'
+import {
+  dumpDatagrams,
+  dumpUndisturbed,
+  NETLINK_ROUTE,
+  type NetlinkChannel,
+  openNetlinkChannel,
+} from './netlink-channel.ts'
 import { refusable } from './refused-call.ts'
 
-const NETLINK_ROUTE = 0
 const RTM_NEWADDR = 20
 const RTM_GETADDR = 22
 const AF_INET = 2
@@ -33,19 +36,20 @@ const SEQUENCE = 1
  * SourceError or DecodeError.
  */
 export function readInterfaceAddresses(libc: Libc, most: number): readonly number[] {
-  const channel = refusable('Cannot list addresses', () => openNetlinkChannel(libc, NETLINK_ROUTE))
+  const open = () =>
+    refusable('Cannot list addresses', () => openNetlinkChannel(libc, NETLINK_ROUTE))
+  return dumpUndisturbed(open, (channel, limitMs) => dumpAddresses(channel, limitMs, most))
+}
+
+function dumpAddresses(channel: NetlinkChannel, limitMs: number, most: number): readonly number[] {
   const addresses: number[] = []
   const request = encodeMessage(
     { type: RTM_GETADDR, flags: NLM_F_REQUEST_DUMP, sequence: SEQUENCE },
     Uint8Array.of(AF_INET, 0, 0, 0, 0, 0, 0, 0),
   )
   const decode = (datagram: Uint8Array) => decodeInterfaceAddresses(datagram, SEQUENCE, addresses)
-  try {
-    for (const _datagram of dumpDatagrams(channel, { request, what: 'addresses', decode })) {
-      if (addresses.length >= most) break
-    }
-  } finally {
-    channel.close()
+  for (const _ of dumpDatagrams(channel, { request, what: 'addresses', limitMs, decode })) {
+    if (addresses.length >= most) break
   }
   return addresses.slice(0, most)
 }
@@ -65,12 +69,8 @@ export function decodeInterfaceAddresses(
       )
     }
     if (view.getUint8(start) !== AF_INET || view.getUint8(start + 3) >= RT_SCOPE_HOST) return
-    for (let offset = start + IFADDRMSG_BYTES; offset < end; ) {
-      const next = attributeEnd(view, offset, end)
-      if (attributeType(view, offset) === IFA_LOCAL && next >= offset + 8) {
-        addresses.push(view.getUint32(offset + 4, false))
-      }
-      offset = align4(next)
+    for (const { type, from, to } of listAttributes(view, start + IFADDRMSG_BYTES, end)) {
+      if (type === IFA_LOCAL && to >= from + 4) addresses.push(view.getUint32(from, false))
     }
   })
 }

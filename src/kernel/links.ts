@@ -7,20 +7,21 @@
 import { DecodeError, type Device } from '../observation.ts'
 import type { Libc } from './libc.ts'
 import {
-  align4,
-  attributeEnd,
   type DatagramEnd,
-  messageEnd,
-  messageErrno,
+  encodeMessage,
+  listAttributes,
   NLM_F_REQUEST_DUMP,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-  NLMSG_HEADER_BYTES,
+  walkDatagram,
 } from './netlink.ts'
-import { dumpDatagrams, type NetlinkChannel, openNetlinkChannel } from './netlink-channel.ts'
+import {
+  dumpDatagrams,
+  dumpUndisturbed,
+  NETLINK_ROUTE,
+  type NetlinkChannel,
+  openNetlinkChannel,
+} from './netlink-channel.ts'
 import { refusable } from './refused-call.ts'
 
-const NETLINK_ROUTE = 0
 const RTM_NEWLINK = 16
 const RTM_GETLINK = 18
 const IFINFO_BYTES = 16
@@ -32,29 +33,24 @@ const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
 /** By the kind of a device its UDP port, big endian: IFLA_VXLAN_PORT, IFLA_GENEVE_PORT, IFLA_BAREUDP_PORT. */
 const tunnelPortOf: Readonly<Record<string, number>> = { vxlan: 15, geneve: 5, bareudp: 1 }
-const ATTRIBUTE_TYPE_MASK = 0x3fff
+const SEQUENCE = 1
 
 /**
  * Looks up devices of the calling thread's namespace by index; those that have gone are left out. Throws SourceError or
  * DecodeError.
  */
 export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap<number, Device> {
-  return withLinks(libc, (channel) => dumpDevices(channel, indexes))
+  return dumpDevices(opener(libc), indexes)
 }
 
 /** Lists the UDP ports at which the kernel itself listens for devices of the calling thread's namespace. Throws as above. */
 export function readTunnelPorts(libc: Libc): ReadonlySet<number> {
-  return withLinks(libc, dumpTunnelPorts)
+  return dumpTunnelPorts(opener(libc))
 }
 
-function withLinks<T>(libc: Libc, use: (channel: NetlinkChannel) => T): T {
-  const open = () => openNetlinkChannel(libc, NETLINK_ROUTE)
-  const channel = refusable('Cannot list network devices', open)
-  try {
-    return use(channel)
-  } finally {
-    channel.close()
-  }
+function opener(libc: Libc): () => NetlinkChannel {
+  return () =>
+    refusable('Cannot list network devices', () => openNetlinkChannel(libc, NETLINK_ROUTE))
 }
 
 interface Link {
@@ -69,12 +65,12 @@ type Links = Map<string, Link>
 
 const keyOf = (index: number) => `index ${index}`
 
-/** Looks up devices over a channel. */
+/** Looks up devices over channels that `open` gives. */
 export function dumpDevices(
-  channel: NetlinkChannel,
+  open: () => NetlinkChannel,
   indexes: readonly number[],
 ): ReadonlyMap<number, Device> {
-  const links = dumpLinks(channel)
+  const links = dumpUndisturbed(open, dumpLinks)
   const isVrf = (index: number) => links.get(keyOf(index))?.kind === 'vrf'
   const devices = new Map<number, Device>()
   for (const index of indexes) {
@@ -85,44 +81,28 @@ export function dumpDevices(
   return devices
 }
 
-/** Lists UDP ports of the kernel over a channel. */
-export function dumpTunnelPorts(channel: NetlinkChannel): ReadonlySet<number> {
-  return new Set([...dumpLinks(channel).values()].flatMap(({ tunnelPort }) => tunnelPort ?? []))
+/** Lists UDP ports of the kernel over channels that `open` gives. */
+export function dumpTunnelPorts(open: () => NetlinkChannel): ReadonlySet<number> {
+  const links = dumpUndisturbed(open, dumpLinks)
+  return new Set([...links.values()].flatMap(({ tunnelPort }) => tunnelPort ?? []))
 }
 
-function dumpLinks(channel: NetlinkChannel): Links {
+function dumpLinks(channel: NetlinkChannel, limitMs: number): Links {
   const links: Links = new Map()
+  const request = encodeMessage(
+    { type: RTM_GETLINK, flags: NLM_F_REQUEST_DUMP, sequence: SEQUENCE },
+    new Uint8Array(IFINFO_BYTES),
+  )
   const decode = (datagram: Uint8Array) => decodeLinks(datagram, links)
-  const dump = { request: encodeLinksRequest(), what: 'network devices', decode }
+  const dump = { request, what: 'network devices', limitMs, decode }
   for (const _datagram of dumpDatagrams(channel, dump));
   return links
 }
 
-function encodeLinksRequest(): Uint8Array {
-  const bytes = new Uint8Array(NLMSG_HEADER_BYTES + IFINFO_BYTES)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, bytes.length, true)
-  view.setUint16(4, RTM_GETLINK, true)
-  view.setUint16(6, NLM_F_REQUEST_DUMP, true)
-  view.setUint32(8, 1, true)
-  return bytes
-}
-
 function decodeLinks(datagram: Uint8Array, links: Links): DatagramEnd {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength)
-  for (let offset = 0; offset < datagram.length; ) {
-    const end = messageEnd(view, offset, datagram.length)
-    const type = view.getUint16(offset + 4, true)
-    if (type === NLMSG_DONE || type === NLMSG_ERROR) {
-      const errno = messageErrno(view, offset, end)
-      if (errno !== 0) return { errno }
-      if (type === NLMSG_DONE) return 'done'
-    } else if (type === RTM_NEWLINK) {
-      decodeLink(datagram, { view, start: offset + NLMSG_HEADER_BYTES, end }, links)
-    }
-    offset = Math.min(align4(end), datagram.length)
-  }
-  return 'more'
+  return walkDatagram(datagram, SEQUENCE, (view, type, start, end) => {
+    if (type === RTM_NEWLINK) decodeLink(datagram, { view, start, end }, links)
+  })
 }
 
 interface Part {
@@ -159,15 +139,6 @@ function decodePort(view: DataView, [start, end]: readonly [number, number], wan
     if (type === wanted && to >= from + 2) return view.getUint16(from)
   }
   return undefined
-}
-
-function* listAttributes(view: DataView, start: number, end: number) {
-  for (let offset = start; offset < end; ) {
-    const next = attributeEnd(view, offset, end)
-    const type = view.getUint16(offset + 2, true) & ATTRIBUTE_TYPE_MASK
-    yield { type, from: offset + 4, to: next }
-    offset = align4(next)
-  }
 }
 
 /** Text ends at the first zero. */

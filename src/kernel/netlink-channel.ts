@@ -14,6 +14,9 @@ export interface NetlinkChannel {
   close(): void
 }
 
+/** The family of addresses and devices. */
+export const NETLINK_ROUTE = 0
+
 const AF_NETLINK = 16
 const SOCK_RAW = 3
 const SOL_SOCKET = 1
@@ -21,6 +24,8 @@ const SO_RCVTIMEO = 20
 const RECEIVE_TIMEOUT_MS = 1000
 const DUMP_TIMEOUT_MS = 30_000
 const ETIMEDOUT = 110
+/** A table that changes while it is dumped is still again in a moment. */
+const MOST_ATTEMPTS = 3
 
 /**
  * The kernel fills at most 32 KiB a datagram (docs/development/port-model.md#what-can-be-seen); twice that shows it if
@@ -91,6 +96,35 @@ export function* dumpDatagrams(
   } catch (error) {
     throw explainRefusal(`Cannot read ${what} from netlink`, error)
   }
+}
+
+/**
+ * Calls `dump` again while its table changes under it, MOST_ATTEMPTS times and `limitMs` at most, and tells it the time that
+ * is left. Each attempt has a channel of its own: a dump that was left early goes on, and the kernel refuses another one
+ * beside it (EBUSY). Throws what `open` and `dump` throw.
+ */
+export function dumpUndisturbed<T>(
+  open: () => NetlinkChannel,
+  dump: (channel: NetlinkChannel, limitMs: number) => T,
+  limitMs = DUMP_TIMEOUT_MS,
+): T {
+  const deadline = performance.now() + limitMs
+  for (let attempt = 1; ; attempt++) {
+    const channel = open()
+    try {
+      return dump(channel, deadline - performance.now())
+    } catch (error) {
+      if (!isInterrupted(error) || attempt === MOST_ATTEMPTS) throw error
+    } finally {
+      channel.close()
+    }
+  }
+}
+
+/** A dump that took too long is a timeout as well, but would take as long again. */
+function isInterrupted(error: unknown): boolean {
+  const cause = error instanceof SourceError ? error.cause : undefined
+  return cause instanceof SystemError && cause.code === 'EINTR'
 }
 
 /** struct timeval on 64-bit Linux: two 64-bit integers, seconds and microseconds. */

@@ -13,8 +13,8 @@
 import { DecodeError } from '../observation.ts'
 
 export const NLMSG_HEADER_BYTES = 16
-export const NLMSG_ERROR = 2
-export const NLMSG_DONE = 3
+const NLMSG_ERROR = 2
+const NLMSG_DONE = 3
 export const NLM_F_REQUEST_DUMP = 0x301
 /** The table changed while it was dumped: the dump is not of one moment, and may lack what was there all the time. */
 const NLM_F_DUMP_INTR = 0x10
@@ -35,7 +35,7 @@ export function align4(length: number): number {
  * Checks the header at `offset` and returns where its message ends. A length that misleads (shorter than the header,
  * beyond the datagram) is an error, so that walking a datagram always makes progress.
  */
-export function messageEnd(view: DataView, offset: number, datagramEnd: number): number {
+function messageEnd(view: DataView, offset: number, datagramEnd: number): number {
   if (offset + NLMSG_HEADER_BYTES > datagramEnd) {
     throw new DecodeError(
       `Cannot decode netlink header: ${datagramEnd - offset} bytes left, need ${NLMSG_HEADER_BYTES}`,
@@ -68,7 +68,7 @@ export function attributeEnd(view: DataView, offset: number, end: number): numbe
  * The errno that NLMSG_ERROR and NLMSG_DONE carry as their first word, as a positive number; 0 for success.
  * NLMSG_DONE of old kernels has no payload at all.
  */
-export function messageErrno(view: DataView, offset: number, end: number): number {
+function messageErrno(view: DataView, offset: number, end: number): number {
   const payload = offset + NLMSG_HEADER_BYTES
   return payload + 4 <= end ? -view.getInt32(payload, true) : 0
 }
@@ -99,6 +99,19 @@ export function walkDatagram(
     offset = Math.min(align4(end), datagram.length)
   }
   return 'more'
+}
+
+/** Lists the attributes between two offsets, each with the bounds of its payload. Throws as attributeEnd() does. */
+export function* listAttributes(
+  view: DataView,
+  start: number,
+  end: number,
+): Generator<{ readonly type: number; readonly from: number; readonly to: number }, void, void> {
+  for (let offset = start; offset < end; ) {
+    const to = attributeEnd(view, offset, end)
+    yield { type: attributeType(view, offset), from: offset + NLATTR_HEADER_BYTES, to }
+    offset = align4(to)
+  }
 }
 
 /** The type of the attribute at `offset`, without its flags. */

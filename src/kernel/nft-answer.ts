@@ -6,7 +6,7 @@
 
 import { DecodeError, type NatRule, type PortRange, type Protocol } from '../observation.ts'
 import { NFGENMSG_BYTES } from './conntrack-request.ts'
-import { align4, attributeEnd, attributeType, type DatagramEnd, walkDatagram } from './netlink.ts'
+import { type DatagramEnd, listAttributes, walkDatagram } from './netlink.ts'
 
 const SUBSYSTEM = 10 << 8
 export const NFT_MSG = {
@@ -102,10 +102,8 @@ function* walkAttributes(
   bytes: Uint8Array,
 ): Generator<{ readonly type: number; readonly payload: Uint8Array }> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  for (let offset = 0; offset < bytes.length; ) {
-    const next = attributeEnd(view, offset, bytes.length)
-    yield { type: attributeType(view, offset), payload: bytes.subarray(offset + 4, next) }
-    offset = align4(next)
+  for (const { type, from, to } of listAttributes(view, 0, bytes.length)) {
+    yield { type, payload: bytes.subarray(from, to) }
   }
 }
 

@@ -3,9 +3,8 @@
 
 import { type NatRule, SourceError } from '../observation.ts'
 import { encodeNfgenmsg } from './conntrack-request.ts'
-import { SystemError } from './libc.ts'
 import { encodeMessage, NLM_F_REQUEST_DUMP } from './netlink.ts'
-import { dumpDatagrams, type NetlinkChannel } from './netlink-channel.ts'
+import { dumpDatagrams, dumpUndisturbed, type NetlinkChannel } from './netlink-channel.ts'
 import { decodeGeneration, decodeRules, NFT_MSG } from './nft-answer.ts'
 
 const NLM_F_REQUEST = 1
@@ -18,8 +17,6 @@ const MOST_NAT_RULES = 4096
  * datagram (net/netfilter/nf_tables_api.c:__nf_tables_dump_rules).
  */
 const MOST_RULES = 50_000
-/** A dump is interrupted when the rules change under it, which takes a moment. */
-const RULES_ATTEMPTS = 3
 /** All attempts together. */
 const RULES_TIMEOUT_MS = 5000
 
@@ -46,28 +43,11 @@ export interface NatRules {
 }
 
 /**
- * The rules of the namespace. Each attempt has a channel of its own: a dump that was left early goes on, and the kernel
- * refuses another one beside it (EBUSY). Throws DecodeError and SourceError, whose reason is `unsupported` where there are
- * too many rules, or too many that translate sources.
+ * The rules of the namespace. Throws DecodeError and SourceError, whose reason is `unsupported` where there are too many
+ * rules, or too many that translate sources.
  */
 export function readNatRules(open: () => NetlinkChannel): NatRules {
-  const deadlineMs = performance.now() + RULES_TIMEOUT_MS
-  for (let attempt = 1; ; attempt++) {
-    const channel = open()
-    try {
-      return dumpRules(channel, deadlineMs - performance.now())
-    } catch (error) {
-      if (!isInterrupted(error) || attempt === RULES_ATTEMPTS) throw error
-    } finally {
-      channel.close()
-    }
-  }
-}
-
-/** A dump that took too long is a timeout as well, but would take as long again. */
-function isInterrupted(error: unknown): boolean {
-  const cause = error instanceof SourceError ? error.cause : undefined
-  return cause instanceof SystemError && cause.code === 'EINTR'
+  return dumpUndisturbed(open, dumpRules, RULES_TIMEOUT_MS)
 }
 
 function dumpRules(channel: NetlinkChannel, limitMs: number): NatRules {

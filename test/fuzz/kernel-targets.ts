@@ -159,10 +159,7 @@ export const kernelTargets: readonly Target[] = [
       ),
     ],
     read: (bytes) =>
-      dumpDevices(
-        createFakeChannel(() => [bytes, build(buildDone(1))]),
-        [2, 4],
-      ).size,
+      dumpDevices(() => createFakeChannel(() => [bytes, build(buildDone(1))]), [2, 4]).size,
   },
   {
     name: 'trace-ring',

@@ -13,9 +13,9 @@ import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 const NEW_ADDRESS = 20
 const HOST_SCOPE = 254
 
-function address(last: number, { family = 2, scope = 0, type = 2 } = {}): Uint8Array {
+function address(last: number, { family = 2, scope = 0, type = 2, flags = 2 } = {}): Uint8Array {
   return encodeMessage(
-    { type: NEW_ADDRESS, flags: 2, sequence: 1 },
+    { type: NEW_ADDRESS, flags, sequence: 1 },
     Buffer.concat([
       Uint8Array.of(family, 24, 0, scope, 2, 0, 0, 0),
       encodeAttribute(1, Uint8Array.of(10, 0, 0, 99)),
@@ -48,10 +48,8 @@ describe('addresses of a namespace', () => {
     expect(() => decode(misleading)).toThrow(DecodeError)
   })
 
-  test('end at as many as are wanted, and the socket is closed', () => {
-    const answers = [[address(1), address(2)], [address(3)], [address(4)]].map((messages) =>
-      Buffer.concat(messages),
-    )
+  /** A kernel that gives these datagrams one after the other, whoever asks. */
+  function answering(answers: Buffer[]) {
     let closed = 0
     const libc: Libc = {
       ...createFakeKernel(),
@@ -68,12 +66,27 @@ describe('addresses of a namespace', () => {
       },
       close: () => void closed++,
     }
+    return { libc, closed: () => closed }
+  }
+
+  test('are asked for again, over another socket, when one came or went meanwhile', () => {
+    const interrupted = address(2, { flags: 0x12 })
+    const { libc, closed } = answering([Buffer.from(interrupted), Buffer.from(address(3))])
+    expect(readInterfaceAddresses(libc, 1).map(renderIpv4)).toEqual(['10.0.0.3'])
+    expect(closed()).toBe(2)
+  })
+
+  test('end at as many as are wanted, and the socket is closed', () => {
+    const answers = [[address(1), address(2)], [address(3)], [address(4)]].map((messages) =>
+      Buffer.concat(messages),
+    )
+    const { libc, closed } = answering(answers)
     expect(readInterfaceAddresses(libc, 3).map(renderIpv4)).toEqual([
       '10.0.0.1',
       '10.0.0.2',
       '10.0.0.3',
     ])
-    expect([answers.length, closed]).toEqual([1, 1])
+    expect([answers.length, closed()]).toEqual([1, 1])
   })
 
   test('are what the system says of our own, up to so many', async (ctx) => {

@@ -5,10 +5,14 @@ import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
 import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
 
-function message(type: number, body: readonly number[]): number[] {
+function message(
+  type: number,
+  body: readonly number[],
+  { flags = 2, sequence = 1 } = {},
+): number[] {
   const padded = [...body, ...new Array((4 - (body.length % 4)) % 4).fill(0)]
-  const head = [(16 + body.length) & 0xff, (16 + body.length) >> 8, 0, 0, type, 0, 2, 0]
-  return [...head, 1, 0, 0, 0, 0, 0, 0, 0, ...padded]
+  const head = [(16 + body.length) & 0xff, (16 + body.length) >> 8, 0, 0, type, 0, flags, 0]
+  return [...head, sequence, 0, 0, 0, 0, 0, 0, 0, ...padded]
 }
 
 function attribute(type: number, value: readonly number[]): number[] {
@@ -43,12 +47,25 @@ function link({ index, name, master, kind, isUp = true, data }: Link): number[] 
   ])
 }
 
-const done = message(3, [0, 0, 0, 0])
+const END = [0, 0, 0, 0]
+const done = message(3, END)
+/** NLM_F_MULTI | NLM_F_DUMP_INTR */
+const interrupted = message(3, END, { flags: 0x12 })
 const dump = (...datagrams: readonly (readonly number[])[]) =>
   dumpDevices(
-    createFakeChannel(() => datagrams.map((bytes) => Uint8Array.from(bytes))),
+    () => createFakeChannel(() => datagrams.map((bytes) => Uint8Array.from(bytes))),
     [1, 2, 4, 3, 6],
   )
+/** The last answer is that to all further questions. */
+function answerInTurn(...answers: readonly (readonly number[])[]) {
+  let opened = 0
+  let closed = 0
+  const open = () => {
+    const answer = answers[Math.min(opened++, answers.length - 1)] ?? []
+    return { ...createFakeChannel(() => [Uint8Array.from(answer)]), close: () => void closed++ }
+  }
+  return { open, counts: () => ({ opened, closed }) }
+}
 
 describe('dumpDevices()', () => {
   test('tells names of the devices asked for that are there, and who is in a VRF, whatever the order', () => {
@@ -71,6 +88,47 @@ describe('dumpDevices()', () => {
 
   test('says what the kernel refuses', () => {
     expect(() => dump(message(2, [0xff, 0xff, 0xff, 0xff]))).toThrow(SourceError)
+  })
+
+  test('asks again, over another channel, when devices came or went under the dump', () => {
+    const vrf = [
+      ...link({ index: 2, name: 'eth1', master: 4 }),
+      ...link({ index: 4, name: 'red', kind: 'vrf' }),
+    ]
+    const { open, counts } = answerInTurn(
+      [...link({ index: 2, name: 'eth1', master: 4 }), ...interrupted],
+      [...vrf, ...done],
+    )
+    expect(dumpDevices(open, [2]).get(2)).toEqual({ name: 'eth1', vrf: true })
+    expect(counts()).toEqual({ opened: 2, closed: 2 })
+  })
+
+  test('takes no dump for whole whose table never stands still', () => {
+    const restless = answerInTurn([...link({ index: 2, name: 'eth1' }), ...interrupted])
+    expect(() => dumpDevices(restless.open, [2])).toThrow(
+      expect.objectContaining({ reason: 'timeout' }),
+    )
+    expect(restless.counts()).toEqual({ opened: 3, closed: 3 })
+    expect(() => dumpTunnelPorts(restless.open)).toThrow(SourceError)
+  })
+
+  test('leaves out what answers another question', () => {
+    const foreign = { sequence: 2 }
+    const body = link({ index: 1, name: 'lo' }).slice(16)
+    const devices = dump(
+      [...message(16, body, foreign), ...message(3, END, foreign)],
+      [...link({ index: 2, name: 'eth1' }), ...done],
+    )
+    expect([...devices.keys()]).toEqual([2])
+  })
+
+  test('asks for all devices of all families', () => {
+    const channel = createFakeChannel(() => [Uint8Array.from(done)])
+    dumpDevices(() => channel, [1])
+    const [request = new Uint8Array(0)] = channel.requests
+    // NLM_F_REQUEST | NLM_F_DUMP is 0x301, RTM_GETLINK is 18.
+    const header = [32, 0, 0, 0, 18, 0, 1, 3, 1, 0, 0, 0, 0, 0, 0, 0]
+    expect([...request]).toEqual([...header, ...new Array(16).fill(0)])
   })
 
   test('refuses what is cut', () => {
@@ -99,8 +157,8 @@ test('dumpTunnelPorts() lists the UDP ports of tunnels that are up, and of nothi
     link({ index: 7, name: 'down', kind: 'vxlan', isUp: false, data: [15, [0x9c, 0x47]] }),
     done,
   ]
-  const channel = createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))
-  expect([...dumpTunnelPorts(channel)]).toEqual([40_001, 40_002, 40_003])
+  const open = () => createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))
+  expect([...dumpTunnelPorts(open)]).toEqual([40_001, 40_002, 40_003])
 })
 
 test('readDevices() closes its socket, also where the kernel refuses', () => {
