@@ -136,6 +136,8 @@ export interface NamespaceReading {
   readonly netns: 'host' | 'self'
   readonly reader: Reader
   readonly exactness: Exactness
+  /** Whether the reader sees all sockets that this kernel lists: what it lacks then, no other reader shows. */
+  readonly readerIsExact: boolean
   readonly rangeOrigin: RangeOrigin
   readonly settings: NetSettings
   /** What could be read at all: a protocol that is missing here is unknown, not unused. */
@@ -175,10 +177,8 @@ export type FailureReason = (typeof failureReasons)[number]
 
 /** Counts for each reason, all zero. */
 export function countNoFailures(): Record<FailureReason, number> {
-  return Object.fromEntries(failureReasons.map((reason) => [reason, 0])) as Record<
-    FailureReason,
-    number
-  >
+  const none = failureReasons.map((reason) => [reason, 0])
+  return Object.fromEntries(none) as Record<FailureReason, number>
 }
 
 /** The world refused: judged in one place, the sampler, where it becomes data. */

@@ -88,6 +88,10 @@ export interface NamespaceState {
   readonly readAtSeconds: number
   readonly reader: Reader
   readonly exactness: Exactness
+  /** Whether the reader sees all sockets that this kernel lists: what it lacks then, no other reader shows. */
+  readonly readerIsExact: boolean
+  /** Whether it was read from inside: then the source enters namespaces, given the right. */
+  readonly entered: boolean
   readonly rangeOrigin: RangeOrigin
   readonly settings: Settings
   readonly protocols: readonly ProtocolUse[]

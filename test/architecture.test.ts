@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readers } from '../src/observation.ts'
 
 const root = join(import.meta.dirname, '..')
 const src = join(root, 'src')
@@ -177,6 +178,22 @@ describe('architecture', () => {
       readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '')
     const process = files.filter((file) => /(?<![\w./])process\./.test(text(file)))
     expect(process.filter((file) => !file.startsWith('metrics/process'))).toEqual(['main.ts'])
+  })
+
+  test('nobody asks a reader for its name: a source says what it can do', () => {
+    const names = readers.join('|')
+    const code = (file: string) =>
+      readFileSync(join(src, file), 'utf8').replace(
+        /\/\/.*|\/\*[\s\S]*?\*\/|^import .*|import\('.*'\)/gm,
+        '',
+      )
+    const named = files.filter((file) => new RegExp(`['"\`](${names})['"\`]`).test(code(file)))
+    const own = readers.map((reader) => `sources/${reader}.ts`)
+    // `procfs` is a setting as well.
+    const mayName = ['config/config.ts', 'observation.ts', 'sources/sources.ts', ...own]
+    expect(named.toSorted()).toEqual(mayName.toSorted())
+    const compared = files.filter((file) => /\breader\)?\s*[!=]==?\s*['"`]/.test(code(file)))
+    expect(compared).toEqual([])
   })
 
   test('no file is too long to read', () => {

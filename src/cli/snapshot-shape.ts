@@ -136,6 +136,8 @@ const state = object<NamespaceState>({
   readAtSeconds: number,
   reader: oneOf(readers),
   exactness,
+  readerIsExact: flag,
+  entered: flag,
   rangeOrigin,
   settings,
   protocols: list(

@@ -138,7 +138,7 @@ function createPatient(
     takenAtSeconds: snapshot.takenAtSeconds,
     earlier: earlier.get(namespace.netns),
     facts,
-    netlinkWorks: snapshot.namespaces.some((one) => one.state?.reader === 'netlink'),
+    exactWorks: snapshot.namespaces.some((one) => one.state?.readerIsExact),
     own: namespace === snapshot.namespaces[0],
     hasPods: snapshot.namespaces.some(({ netnsKind }) => netnsKind === 'pod'),
   }

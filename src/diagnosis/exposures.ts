@@ -14,7 +14,7 @@ import { type Check, createFinding } from './finding.ts'
 import { renderCount } from './words.ts'
 
 const checkExactness: Check = (patient) => {
-  const { exactness, reader, pools } = patient.state
+  const { exactness, reader, readerIsExact, pools } = patient.state
   if (exactness === 'exact') {
     return [createFinding(patient, 'ok', { what: `${reader} sees every socket that holds a port` })]
   }
@@ -41,21 +41,21 @@ const checkExactness: Check = (patient) => {
     createFinding(patient, 'note', {
       topic: 'unknown',
       what: 'fewer ports may be available than shown',
-      ...(reader === 'netlink'
+      ...(readerIsExact
         ? {
             why: "This kernel's socket dump does not show every socket that holds a port: those that are bound but idle appear from Linux 6.8 on.",
             fix: 'Run Linux 6.8 or newer.',
           }
         : {
             why: `${reader} shows neither sockets that are bound but idle nor which ports a program chose itself.`,
-            fix: onLinux ? renderExactnessFix(patient.netlinkWorks) : '',
+            fix: onLinux ? renderExactnessFix(patient.exactWorks) : '',
           }),
     }),
   ]
 }
 
-function renderExactnessFix(netlinkWorks: boolean): string {
-  return netlinkWorks
+function renderExactnessFix(exactWorks: boolean): string {
+  return exactWorks
     ? 'Let the exporter enter it: CAP_SYS_ADMIN, and CAP_SYS_PTRACE unless the namespace has a name in /run/netns.'
     : 'Use --source=auto, and load the kernel module that netlink needs: modprobe tcp_diag. The log says what else is missing.'
 }

@@ -38,8 +38,8 @@ export interface Patient {
   /** The namespace in the sample before, undefined where there is none. */
   readonly earlier: Namespace | undefined
   readonly facts: HostFacts
-  /** Whether some namespace is read through netlink: it then works on this machine. */
-  readonly netlinkWorks: boolean
+  /** Whether some namespace is read by an exact reader: one then works on this machine. */
+  readonly exactWorks: boolean
   /** Whether the program listens in this namespace. */
   readonly own: boolean
   /** Whether there are pods on this machine. */

@@ -25,8 +25,8 @@ const fix: Readonly<Record<FailureReason, string>> = {
   exhausted: 'Look at the memory and the descriptor limit of the machine.',
 }
 
-/** Only netlink enters namespaces: without it no right helps. */
-const WITHOUT_NETLINK =
+/** Where the source at work enters no namespace, no right helps: of those that do, netlink is the one to have. */
+const ENTERS_NONE =
   'Use --source=auto and see in the log why netlink does not work; or let it look at its own only with --netns=self.'
 
 /** A namespace that vanished between listing and reading is nothing to tell. */
@@ -37,7 +37,7 @@ export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
     if (state !== undefined || failure === undefined || failure.reason === 'vanished') continue
     byReason.set(failure.reason, [...(byReason.get(failure.reason) ?? []), namespace])
   }
-  const netlinkWorks = namespaces.some(({ state }) => state?.reader === 'netlink')
+  const isEntering = namespaces.some(({ state }) => state?.entered)
   const nothingRead = namespaces.every(({ state }) => state === undefined)
   return [...byReason].map(([reason, unread]): Finding => {
     const example = unread[0]?.failure?.message ?? ''
@@ -51,7 +51,7 @@ export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
           ? 'cannot be read: a right is missing'
           : `cannot be read (${reason})`,
       why: [why[reason], example].filter((part) => part !== '').join(' '),
-      fix: reason === 'permission' && !netlinkWorks ? WITHOUT_NETLINK : fix[reason],
+      fix: reason === 'permission' && !isEntering ? ENTERS_NONE : fix[reason],
       commands: [],
     }
   })

@@ -253,6 +253,8 @@ export function createStep(options: ModelOptions): Step {
           reading.exactness === 'exact' && (!closed.certain || hasVrf(devices))
             ? 'inferred'
             : reading.exactness,
+        readerIsExact: reading.readerIsExact,
+        entered: reading.canProbe,
         rangeOrigin: reading.rangeOrigin,
         settings: renderSettings(settings, ports),
         protocols: renderProtocols(reading, {

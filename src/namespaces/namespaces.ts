@@ -92,8 +92,11 @@ export function createOneNamespace(
     },
     conntrack: () => roots && readConntrack(roots.net, readConntrackLimit(roots.sys)),
     inside: (_namespace, call) => {
-      if (source.synchronous && source.entersNamespaces) return call()
-      throw new SourceError('permission', 'Cannot list conntrack: the source does not use netlink')
+      if (source.entersNamespaces) return call()
+      throw new SourceError(
+        'permission',
+        'Cannot list conntrack: the source at work enters no namespace',
+      )
     },
   }
 }

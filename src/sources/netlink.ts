@@ -86,6 +86,7 @@ export function openLoadedNetlink(libc: Libc, options: SourceOptions): Synchrono
         netns: everyNamespace ? nameSpecial(sysRoot) : place.netns,
         reader: 'netlink',
         exactness: exactnessOf(capabilities),
+        readerIsExact: true,
         rangeOrigin: 'sysctl',
         settings,
         protocols: ['tcp', 'udp'],

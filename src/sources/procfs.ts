@@ -88,6 +88,7 @@ export function readDirectory(
     netns,
     reader: 'procfs',
     exactness: 'upper_bound',
+    readerIsExact: false,
     rangeOrigin: readSettings ? 'sysctl' : spec.range ? 'pod_spec' : 'default',
     settings,
     // A missing tcp6 or udp6 means that the host has no IPv6; a missing udp, that nothing is known of UDP.

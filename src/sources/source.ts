@@ -5,6 +5,8 @@ import type { NamespaceReading, Reader } from '../observation.ts'
 
 interface OpenSource {
   readonly reader: Reader
+  /** Whether read() looks at the namespace that the calling thread is in, so that others are read by entering them. */
+  readonly entersNamespaces: boolean
   /** What the self-test found, for the log. */
   readonly traits: Readonly<Record<string, boolean | string>>
 }
@@ -12,8 +14,6 @@ interface OpenSource {
 /** A source that answers before it returns. Beside it, other namespaces can be read through /proc/<pid>/net. */
 export interface SynchronousSource extends OpenSource {
   readonly synchronous: true
-  /** Whether read() looks at the namespace that the calling thread is in, so that others are read by entering them. */
-  readonly entersNamespaces: boolean
   /** Looks once. Throws SourceError or DecodeError, here or while the batches are consumed. */
   read(): NamespaceReading
 }
@@ -21,6 +21,7 @@ export interface SynchronousSource extends OpenSource {
 /** A source that waits for other programs, and knows one namespace. */
 export interface AsynchronousSource extends OpenSource {
   readonly synchronous: false
+  readonly entersNamespaces: false
   /** Looks once. Rejects with SourceError or DecodeError. */
   read(): Promise<NamespaceReading>
 }

@@ -7,9 +7,13 @@ import { openProcfsSource } from './procfs.ts'
 import type { Source, SourceOptions } from './source.ts'
 import { openSystemInformationSource } from './systeminformation.ts'
 
+type Open = (options: SourceOptions) => Source | Promise<Source>
+
 interface SourceRow {
   readonly reader: Reader
-  readonly open: (options: SourceOptions) => Source | Promise<Source>
+  readonly open: Open
+  /** How it is opened where a better one refused; the same way where nothing is said. */
+  readonly openAsFallback?: Open
   /** Whether `auto` may take it on that platform. */
   readonly automatic: (platform: string) => boolean
 }
@@ -23,7 +27,12 @@ export interface OpenedSource {
 /** systeminformation forks shells and loses rows, so on Linux it is there for the asking only. */
 export const sources: readonly SourceRow[] = [
   { reader: 'netlink', open: openNetlinkSource, automatic: (platform) => platform === 'linux' },
-  { reader: 'procfs', open: openProcfsSource, automatic: (platform) => platform === 'linux' },
+  {
+    reader: 'procfs',
+    open: openProcfsSource,
+    openAsFallback: openFallbackSource,
+    automatic: (platform) => platform === 'linux',
+  },
   {
     reader: 'systeminformation',
     open: openSystemInformationSource,
@@ -43,10 +52,9 @@ export async function openSource(
     choice === 'auto' ? automatic(options.platform) : reader === choice,
   )
   const refusals: string[] = []
-  for (const { reader, open } of rows) {
-    const isFallback = reader === 'procfs' && refusals.length > 0
+  for (const { reader, open, openAsFallback = open } of rows) {
     try {
-      return { source: await (isFallback ? openFallbackSource : open)(options), refusals }
+      return { source: await (refusals.length > 0 ? openAsFallback : open)(options), refusals }
     } catch (error) {
       if (!(error instanceof SourceError || error instanceof DecodeError)) throw error
       refusals.push(`${reader}: ${error.message}`)

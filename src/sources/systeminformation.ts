@@ -57,6 +57,7 @@ export function createSystemInformationSource({
   return {
     reader: 'systeminformation',
     synchronous: false,
+    entersNamespaces: false,
     traits: { exactness: 'upper_bound' },
     async read() {
       const { settings, protocols } = await readPlatform(platform, procfs, run)
@@ -76,6 +77,7 @@ export function createSystemInformationSource({
         netns: platform !== 'linux' || isInitialNamespace(`${procfs}/sys`) ? 'host' : 'self',
         reader: 'systeminformation',
         exactness: 'upper_bound',
+        readerIsExact: false,
         rangeOrigin: 'sysctl',
         settings,
         protocols,

@@ -35,7 +35,7 @@ let libc: Libc | undefined
 const opened = await open()
 if (opened !== undefined) {
   const { source, refusals } = opened
-  const entersNamespaces = source.synchronous && source.entersNamespaces
+  const { entersNamespaces } = source
   const names = createNodeNames({ ...options, monotonicSeconds })
   const buckets =
     options.buckets === false

@@ -24,6 +24,7 @@ const unread = buildSnapshot({
 const busy = buildHost({
   exactness: 'upper_bound',
   reader: 'procfs',
+  readerIsExact: false,
   protocols: [
     buildUse({ usedPorts: 28_100, listeners: 3 }),
     buildUse({ protocol: 'udp', usedPorts: 12, listeners: undefined }),

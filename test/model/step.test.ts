@@ -57,6 +57,12 @@ describe('step() publishes nothing for what is not known', () => {
     expect(unknown.pools.map(({ unusedPorts }) => unusedPorts)).toEqual([undefined, undefined, 17])
   })
 
+  test('about what another reader, or a right, would tell', () => {
+    expect(look([])).toMatchObject({ readerIsExact: true, entered: true })
+    const outside = { readerIsExact: false, canProbe: false }
+    expect(look([], outside)).toMatchObject({ readerIsExact: false, entered: false })
+  })
+
   test('about UDP listeners', () => {
     const listeners = (reading: Partial<NamespaceReading> = {}) => {
       const step = createStep(options)
@@ -252,6 +258,7 @@ describe('step() carries on after a failed read', () => {
       {
         reader: 'netlink',
         synchronous: false,
+        entersNamespaces: false,
         traits: {},
         read: async () => answers[turn++]?.() ?? Promise.reject(new Error('the script is over')),
       },

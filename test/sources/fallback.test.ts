@@ -36,6 +36,7 @@ describe("openSource('auto') without the module tcp_diag", () => {
     expect(await source.read()).toMatchObject({
       reader: 'procfs',
       exactness: 'upper_bound',
+      readerIsExact: false,
       rangeOrigin: 'sysctl',
       canProbe: true,
     })

@@ -129,6 +129,7 @@ describe('openNetlinkSource()', () => {
     })
     expect(await source.read()).toMatchObject({
       reader: 'netlink',
+      readerIsExact: true,
       netns: 'host',
       rangeOrigin: 'sysctl',
       protocols: ['tcp', 'udp'],

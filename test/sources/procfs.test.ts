@@ -36,6 +36,7 @@ describe('createProcfsSource()', () => {
       canProbe: false,
       reader: 'procfs',
       exactness: 'upper_bound',
+      readerIsExact: false,
       rangeOrigin: 'sysctl',
       settings: expect.objectContaining({ range: { first: 40000, last: 40999 }, ipv6: true }),
       protocols: ['tcp', 'udp'],

@@ -61,6 +61,7 @@ describe('createSystemInformationSource() on Linux', () => {
       netns: 'self',
       reader: 'systeminformation',
       exactness: 'upper_bound',
+      readerIsExact: false,
       rangeOrigin: 'sysctl',
       settings: expect.objectContaining({ range: { first: 40000, last: 40999 }, tcpTwReuse: 2 }),
       protocols: ['tcp'],

@@ -28,6 +28,7 @@ function createScript(
   const source = {
     reader: 'netlink' as const,
     synchronous: false as const,
+    entersNamespaces: false as const,
     traits: {},
     read: async () => {
       const answer = answers[turn++]
@@ -76,6 +77,7 @@ describe('takeSample()', () => {
     const source = {
       reader: 'netlink' as const,
       synchronous: false as const,
+      entersNamespaces: false as const,
       traits: {},
       read: async () => ({ ...quiet(), ownersBy: 'user' as const }),
     }
@@ -127,7 +129,12 @@ describe('takeSample()', () => {
     let [now, looks] = [0, 0]
     const clock = () => now
     const source = {
-      ...{ reader: 'netlink' as const, synchronous: false as const, traits: {} },
+      ...{
+        reader: 'netlink' as const,
+        synchronous: false as const,
+        entersNamespaces: false as const,
+        traits: {},
+      },
       read: async () => udp(),
     }
     const takeSample = createSampling(

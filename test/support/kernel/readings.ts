@@ -70,6 +70,7 @@ export function createReading(
     netns: 'self',
     reader: 'netlink',
     exactness: 'exact',
+    readerIsExact: true,
     rangeOrigin: 'sysctl',
     settings,
     protocols: ['tcp', 'udp'],

@@ -65,6 +65,8 @@ export function buildState(part: Partial<NamespaceState> = {}): NamespaceState {
     readAtSeconds: 1_767_323_045,
     reader: 'netlink',
     exactness: 'exact',
+    readerIsExact: true,
+    entered: true,
     rangeOrigin: 'sysctl',
     settings,
     protocols: [buildUse(), buildUse({ protocol: 'udp' })],
