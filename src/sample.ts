@@ -1,6 +1,7 @@
 // Contract ACROSS the threads: what the sampling thread and the main thread tell each other. Plain values only.
 
 import type { FailureReason, Reader } from './observation.ts'
+import type { CollectorSettings, SamplingSettings } from './settings.ts'
 import type { Namespace, NetnsName, Snapshot } from './snapshot.ts'
 
 /** What a worker is started with, as Node's workerData. */
@@ -14,54 +15,16 @@ export interface WorkerData {
   readonly opens: ProbeOpens
 }
 
-/** The settings of the sampling thread. */
-export interface WorkerOptions {
-  readonly source: Reader | 'auto'
-  /** Where procfs is mounted, without a slash at the end. */
-  readonly procfs: string
-  /** Where cgroup v2 is mounted, without a slash at the end; undefined: wherever the mount table says. */
-  readonly cgroup: string | undefined
+/** What the sampling thread is told: the user's settings, and what follows from the machine and the command. */
+export interface WorkerOptions extends SamplingSettings, CollectorSettings {
   readonly platform: string
   readonly ownPort: number | undefined
   /** Whether the process stays, so that it leads into its own namespace. */
   readonly serving: boolean
-  /** False: only the namespace that the source sees by itself. */
-  readonly everyNamespace: boolean
-  /** Namespaces that are read and shown at most. */
-  readonly mostNamespaces: number
-  /** Rows kept for each namespace. */
-  readonly top: number
-  readonly detailMinUtilization: number
-  readonly peakWindowSeconds: number
-  readonly forecastHorizonSeconds: number
-  readonly destinations: boolean
-  readonly listeners: boolean
-  readonly owners: boolean
-  /** Whether the names of pods will be told. */
-  readonly kubernetes: boolean
   /** The name of the tracing instance; undefined where failures are not counted. */
   readonly failures: string | undefined
   /** Whether the user asked for them by name: then it is a problem that they cannot be counted. */
   readonly failuresAsked: boolean
-  /** Where tracefs is mounted; undefined: in one of the usual places. */
-  readonly tracefs: string | undefined
-  /** Whether allocations are tried. */
-  readonly probe: boolean
-  /** Whether bind buckets are read; undefined: where that is permitted. */
-  readonly buckets: boolean | undefined
-  /** Whether what namespaces translate is watched. */
-  readonly nat: boolean
-  /** Ports that NAT addresses may take, whatever the rules say. */
-  readonly natRanges: readonly NatRangeOption[]
-}
-
-/** The ports of one NAT address as the user gives them. */
-export interface NatRangeOption {
-  /** IPv4 as a number. */
-  readonly address: number
-  /** Both are inclusive. */
-  readonly first: number
-  readonly last: number
 }
 
 /** What is kept of a pod of this node, from the list of the Kubernetes API. */

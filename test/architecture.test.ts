@@ -8,7 +8,7 @@ import { readers } from '../src/observation.ts'
 const root = join(import.meta.dirname, '..')
 const src = join(root, 'src')
 
-const CONTRACT = 'observation|snapshot|snapshot-pools|sample'
+const CONTRACT = 'observation|settings|snapshot|snapshot-pools|sample'
 
 /**
  * Top to bottom is the direction of the data. The first pattern that fits a file rules it. A folder is one thread or none:
@@ -16,16 +16,17 @@ const CONTRACT = 'observation|snapshot|snapshot-pools|sample'
  */
 const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^observation\.ts$/, /^$/],
-  [/^snapshot-pools\.ts$/, /^observation\.ts$/],
+  [/^(settings|snapshot-pools)\.ts$/, /^observation\.ts$/],
   [/^snapshot-nat\.ts$/, /^(observation|snapshot-pools)\.ts$/],
   [/^snapshot\.ts$/, /^(observation|snapshot-pools|snapshot-nat)\.ts$/],
-  [/^sample\.ts$/, /^(observation|snapshot)\.ts$/],
+  [/^sample\.ts$/, /^(observation|settings|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
   [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
     /^sources\/systeminformation\.ts$/,
     /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
   ],
+  [/^sources\/source\.ts$/, /^((observation|settings)\.ts|kernel\/libc\.ts)$/],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
   [/^pods\//, /^((sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
   [/^owners\//, /^((observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:(crypto|fs))$/],
@@ -35,9 +36,9 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^ledger\//, /^((sample|snapshot)\.ts|model\/share-out\.ts|ledger\/.*)$/],
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
-  [/^model\//, /^((observation|snapshot|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/],
+  [/^model\//, /^((observation|settings|snapshot|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/],
   [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
-  [/^namespaces\//, /^(observation\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
+  [/^namespaces\//, /^((observation|settings)\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
   [
     /^worker\//,
     new RegExp(
@@ -83,7 +84,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^cli\/listener\.ts$/, /^node:fs$/],
   [/^cli\/snapshot-shape\.ts$/, /^(observation|snapshot|snapshot-pools)\.ts$/],
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
-  [/^config\//, /^(sample\.ts|observation\.ts|config\/.*|yaml|node:(net|util))$/],
+  [/^config\//, /^((observation|settings)\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
   [/^build\.ts$/, /^(snapshot\.ts|node:(fs|path))$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
@@ -181,19 +182,33 @@ describe('architecture', () => {
   })
 
   test('nobody asks a reader for its name: a source says what it can do', () => {
-    const names = readers.join('|')
     const code = (file: string) =>
-      readFileSync(join(src, file), 'utf8').replace(
-        /\/\/.*|\/\*[\s\S]*?\*\/|^import .*|import\('.*'\)/gm,
-        '',
-      )
-    const named = files.filter((file) => new RegExp(`['"\`](${names})['"\`]`).test(code(file)))
-    const own = readers.map((reader) => `sources/${reader}.ts`)
-    // `procfs` is a setting as well.
-    const mayName = ['config/config.ts', 'observation.ts', 'sources/sources.ts', ...own]
-    expect(named.toSorted()).toEqual(mayName.toSorted())
-    const compared = files.filter((file) => /\breader\)?\s*[!=]==?\s*['"`]/.test(code(file)))
-    expect(compared).toEqual([])
+      readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '')
+    const name = `['"\`](${readers.join('|')})['"\`]`
+    const asks = new RegExp(
+      `[=!]==?\\s*${name}|${name}\\s*[=!]==?|case ${name}|includes\\(${name}|switch \\([^)]*\\breader\\)|\\breader\\)?\\s*[=!]==?\\s*['"\`]`,
+    )
+    expect("if (state?.reader === 'netlink')").toMatch(asks)
+    expect(files.filter((file) => asks.test(code(file)))).toEqual([])
+  })
+
+  test('a setting of the sampling thread is declared once', () => {
+    const text = (file: string) => readFileSync(join(src, file), 'utf8')
+    const [, settings = ''] =
+      /interface SamplingSettings \{(.*?)\n\}/s.exec(text('settings.ts')) ?? []
+    const names = [...settings.matchAll(/^ {2}readonly (\w+)/gm)].map(([, name = '']) => name)
+    expect(names).toContain('peakWindowSeconds')
+    // These are words of their own: a source, the top rows, and a /proc that is handed on.
+    const own = names.filter((name) => !/^(source|top|procfs|cgroup|tracefs)$/.test(name))
+    const declared = own.flatMap((name) =>
+      files.filter((file) =>
+        new RegExp(`\\b${name}\\??: (?!settings)[A-Za-z]+$`, 'm').test(text(file)),
+      ),
+    )
+    // The page shows the horizon.
+    expect([...new Set(declared)]).toEqual(['settings.ts', 'snapshot.ts'])
+    const option = files.filter((file) => /(interface|type) NatRangeOption\b/.test(text(file)))
+    expect(option).toEqual(['settings.ts'])
   })
 
   test('no file is too long to read', () => {

@@ -59,6 +59,8 @@ export function renderFlag(name: OptionName): string {
 
 function renderMeaning(name: OptionName): string {
   const { fallback, help, value } = optionOf(name)
-  if (value.placeholder === undefined) return fallback === 'true' ? `${help} (default on)` : help
-  return fallback === undefined ? help : `${help} (default ${fallback})`
+  const isSwitch = value.placeholder === undefined
+  const start = isSwitch ? (fallback === 'true' ? 'on' : undefined) : fallback
+  const notes = [value.limits, start && `default ${start}`].filter((note) => note !== undefined)
+  return notes.length === 0 ? help : `${help} (${notes.join(', ')})`
 }

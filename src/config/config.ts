@@ -1,7 +1,7 @@
 // Configuration: command line, environment and YAML file -> one frozen Config, or every problem at once. The table of
 // options is config/options.ts; pure but for the `readFile` that is passed in.
 
-import type { WorkerOptions } from '../sample.ts'
+import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import { parseArgv } from './argv.ts'
 import { parseEnv } from './env.ts'
 import { parseConfigFile } from './file.ts'
@@ -16,31 +16,7 @@ import {
 } from './options.ts'
 import { quote } from './problem.ts'
 
-/**
- * Settings of the sampling thread keep the names that sample.ts gives them: `Config` holds them as they are, and main.ts
- * hands them on.
- */
-type SamplingSettings = Pick<
-  WorkerOptions,
-  | 'source'
-  | 'procfs'
-  | 'cgroup'
-  | 'tracefs'
-  | 'everyNamespace'
-  | 'mostNamespaces'
-  | 'top'
-  | 'detailMinUtilization'
-  | 'peakWindowSeconds'
-  | 'forecastHorizonSeconds'
-  | 'natRanges'
->
-
-/** Collectors that a flag of their name switches; `failures` gets its tracing instance in main.ts. */
-type Collectors = Pick<
-  WorkerOptions,
-  'destinations' | 'owners' | 'listeners' | 'buckets' | 'probe' | 'nat' | 'kubernetes'
-> & { readonly failures: boolean | undefined }
-
+/** Settings of the sampling thread keep the names that settings.ts gives them: main.ts hands them on as they are. */
 export interface Config extends SamplingSettings {
   readonly command: Command
   readonly showHelp: boolean
@@ -53,7 +29,8 @@ export interface Config extends SamplingSettings {
   readonly exporterMetrics: boolean
   readonly sampleIntervalMs: number
   readonly cpuBudgetRatio: number
-  readonly collectors: Collectors
+  /** `failures` gets its tracing instance in main.ts. */
+  readonly collectors: CollectorSettings & { readonly failures: boolean | undefined }
   readonly log: { readonly level: Settings['log.level']; readonly format: Settings['log.format'] }
 }
 

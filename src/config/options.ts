@@ -27,7 +27,7 @@ export type Command = keyof typeof commands
 
 export interface Option<T> {
   readonly group: 'Web' | 'Sampling' | 'Collectors' | 'General' | 'For status and doctor'
-  /** A sentence without a full stop. */
+  /** A sentence without a full stop, and without the limits, which the value has. */
   readonly help: string
   readonly value: Value<T>
   /** Text like a user's; undefined where leaving it out is a value of its own. */
@@ -100,43 +100,43 @@ export const options = {
   },
   'netns.max': {
     group: 'Sampling',
-    help: 'Namespaces shown at most, 1 to 10000: named ones and pods first, then the oldest; of one user, pod or container a fiftieth, of its own containers a tenth, and as many again that are busy',
+    help: 'Namespaces shown at most: named ones and pods first, then the oldest; of one user, pod or container a fiftieth, of its own containers a tenth, and as many again that are busy',
     value: createWholeNumberValue(1, 10_000),
     fallback: '500',
   },
   'sample.interval': {
     group: 'Sampling',
-    help: 'Time between two samples, 100ms to 5m; stretched where --sample.cpu-budget asks for it',
+    help: 'Time between two samples; stretched where --sample.cpu-budget asks for it',
     value: createDurationValue('100ms', '5m'),
     fallback: '5s',
   },
   'sample.cpu-budget': {
     group: 'Sampling',
-    help: 'Share of one CPU core that sampling may take, above 0 and up to 1',
+    help: 'Share of one CPU core that sampling may take',
     value: ratioValue,
     fallback: '0.02',
   },
   'sample.peak-window': {
     group: 'Sampling',
-    help: 'Trailing window over which peaks are kept, 1s to 1h; below 60s also how long a new destination of failures is shown as 0',
+    help: 'Trailing window over which peaks are kept; below 60s also how long a new destination of failures is shown as 0',
     value: createDurationValue('1s', '1h'),
     fallback: '2m',
   },
   'forecast.horizon': {
     group: 'Sampling',
-    help: 'How far the exhaustion risk looks ahead, 1m to 1d',
+    help: 'How far the exhaustion risk looks ahead',
     value: createDurationValue('1m', '1d'),
     fallback: '15m',
   },
   top: {
     group: 'Sampling',
-    help: 'Destinations, owners and listeners kept for each namespace, 1 to 1000',
+    help: 'Destinations, owners and listeners kept for each namespace',
     value: createWholeNumberValue(1, 1000),
     fallback: '10',
   },
   'detail.min-utilization': {
     group: 'Sampling',
-    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host, self and those in which an allocation fails or a NAT drops have all), 0 to 1',
+    help: 'Utilization from which a namespace has all its rows; below it has about 30 (host, self and those in which an allocation fails or a NAT drops have all)',
     value: shareValue,
     fallback: '0.2',
   },

@@ -1,11 +1,13 @@
 // What an option's value may be: text -> value, undefined when the text is not allowed. Pure.
 
 import { isIP, isIPv4 } from 'node:net'
-import type { NatRangeOption } from '../sample.ts'
+import type { NatRangeOption } from '../settings.ts'
 
 export interface Value<T> {
   /** Stands for the value in --help; undefined for a switch, which needs none. */
   readonly placeholder: string | undefined
+  /** Between what it may lie, of a number and of a duration: "1 to 1000". */
+  readonly limits?: string
   /** Completes "expected ...". */
   readonly allowed: string
   readonly parse: (text: string) => T | undefined
@@ -20,7 +22,6 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** The paths that the web server keeps for itself. */
 /** Paths that the program answers itself; namespaces have pages of their own below the last. */
 const reservedPaths = [
   '/-/healthy',
@@ -68,6 +69,7 @@ export const filePathValue: Value<string> = {
 
 export const ratioValue: Value<number> = {
   placeholder: 'RATIO',
+  limits: 'above 0 and up to 1',
   allowed: 'a number above 0 and up to 1',
   parse: (text) => {
     const ratio = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : 0
@@ -77,6 +79,7 @@ export const ratioValue: Value<number> = {
 
 export const shareValue: Value<number> = {
   placeholder: 'RATIO',
+  limits: '0 to 1',
   allowed: 'a number from 0 to 1',
   parse: (text) =>
     /^0*(\.0*)?$/.test(text) && text !== '' && text !== '.' ? 0 : ratioValue.parse(text),
@@ -112,9 +115,11 @@ export function createChoiceValue<const T extends string>(...words: readonly T[]
 
 /** A whole number, both ends included. */
 export function createWholeNumberValue(least: number, most: number): Value<number> {
+  const limits = `${least} to ${most}`
   return {
     placeholder: 'N',
-    allowed: `a whole number from ${least} to ${most}`,
+    limits,
+    allowed: `a whole number from ${limits}`,
     parse: (text) => {
       const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
       return number >= least && number <= most ? number : undefined
@@ -125,9 +130,11 @@ export function createWholeNumberValue(least: number, most: number): Value<numbe
 /** Milliseconds from a duration between two others, both included. */
 export function createDurationValue(least: string, most: string): Value<number> {
   const [leastMs, mostMs] = [parseDurationMs(least) ?? 0, parseDurationMs(most) ?? 0]
+  const limits = `${least} to ${most}`
   return {
     placeholder: 'DURATION',
-    allowed: `a duration from ${least} to ${most}, like 5s, 1m30s or 500ms`,
+    limits,
+    allowed: `a duration from ${limits}, like 5s, 1m30s or 500ms`,
     parse: (text) => {
       const ms = parseDurationMs(text) ?? Number.NaN
       return ms >= leastMs && ms <= mostMs ? ms : undefined

@@ -1,5 +1,6 @@
 // What a pool's past says: a pool as of now and its history -> peak, risk and ETA, and the next history.
 
+import type { SamplingSettings } from '../settings.ts'
 import type { Pool, PoolName } from '../snapshot.ts'
 import { advanceForecast, type ForecastInput, type ForecastState } from './forecast/forecast.ts'
 import { advancePeak, type PeakSample } from './peaks.ts'
@@ -9,6 +10,11 @@ export interface PoolHistory {
   readonly peaks: readonly PeakSample[]
   readonly forecast: ForecastState
 }
+
+export type ForecastSettings = Pick<
+  SamplingSettings,
+  'peakWindowSeconds' | 'forecastHorizonSeconds'
+>
 
 export type PoolHistories = Partial<Record<PoolName, PoolHistory>>
 
@@ -21,7 +27,7 @@ export function advancePool(
   history: PoolHistory | undefined,
   pool: PoolNow,
   input: ForecastInput,
-  options: { readonly peakWindowSeconds: number; readonly forecastHorizonSeconds: number },
+  options: ForecastSettings,
 ): { readonly history: PoolHistory; readonly pool: Omit<Pool, 'heldPorts' | 'cause'> } {
   const peaks = advancePeak(
     history?.peaks ?? [],

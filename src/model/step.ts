@@ -2,6 +2,7 @@
 // production loop, the replay of recorded readings and the test harness.
 
 import type { NamespaceReading } from '../observation.ts'
+import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import type { Destination, NamespaceState, Pool } from '../snapshot.ts'
 import { type CausesState, createCauses } from './causes.ts'
 import { createCensusTaker } from './census.ts'
@@ -17,7 +18,12 @@ import {
 import type { ForecastInput } from './forecast/forecast.ts'
 import type { PortDoubt, PortTests } from './hidden-ports.ts'
 import { createOwnersModel, type NameOwners, type OwnersState } from './owners/owners.ts'
-import { advancePool, type PoolHistories, withholdUnknown } from './pool-history.ts'
+import {
+  advancePool,
+  type ForecastSettings,
+  type PoolHistories,
+  withholdUnknown,
+} from './pool-history.ts'
 import { modelBindPool, modelConnectPool, type PoolNow } from './pools.ts'
 import { nameRange } from './ports.ts'
 import { findWorst, type Member, rankDestinations } from './ranking.ts'
@@ -38,16 +44,9 @@ import { nameTrack, trackDestinations, trackPorts } from './tracks.ts'
 import { holdRefusedPorts } from './unseen-ports.ts'
 import { advanceWatch, type Watch } from './watch.ts'
 
-export interface ModelOptions {
-  /** Rows kept per namespace and family. */
-  readonly top: number
-  readonly peakWindowSeconds: number
-  readonly forecastHorizonSeconds: number
-  readonly destinations: boolean
-  readonly listeners: boolean
-  /** Who holds the ports. */
-  readonly owners: boolean
-}
+export type ModelOptions = ForecastSettings &
+  Pick<SamplingSettings, 'top'> &
+  Pick<CollectorSettings, 'destinations' | 'listeners' | 'owners'>
 
 /** What one sample leaves for the next. */
 export interface ModelState {

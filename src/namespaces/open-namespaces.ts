@@ -1,6 +1,7 @@
 // Which namespaces can be looked at with that source: all of the node, or one.
 
 import type { Libc } from '../kernel/libc.ts'
+import type { SamplingSettings } from '../settings.ts'
 import { findNamespace } from '../sources/procfs.ts'
 import type { Source } from '../sources/source.ts'
 import { NETNS_DIRECTORY } from './named.ts'
@@ -8,9 +9,7 @@ import { createOneNamespace, type Namespaces } from './namespaces.ts'
 import { createNodeNamespaces } from './node.ts'
 import { visibleInodeOf } from './processes.ts'
 
-export interface NamespacesOptions {
-  readonly procfs: string
-  readonly everyNamespace: boolean
+export interface NamespacesOptions extends Pick<SamplingSettings, 'procfs' | 'everyNamespace'> {
   readonly monotonicSeconds: () => number
   /** What enters namespaces; undefined where the source does not need it. */
   readonly libc: Libc | undefined

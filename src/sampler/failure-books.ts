@@ -11,7 +11,7 @@ import {
 } from '../ledger/ledger.ts'
 import { createLocate } from '../ledger/locate.ts'
 import { SourceError } from '../observation.ts'
-import type { Recorded } from '../sample.ts'
+import type { Recorded, WorkerOptions } from '../sample.ts'
 import type { AllocationFailures, Namespace } from '../snapshot.ts'
 
 export interface FailureBooks {
@@ -36,13 +36,11 @@ const LONGEST_HOLD_SECONDS = 60
 const REMOVE_ATTEMPTS = 10
 const REMOVE_PAUSE_MS = 50
 
-export interface FailureBooksOptions {
-  readonly everyNamespace: boolean
-  readonly peakWindowSeconds: number
-  /** What the worker was told about the instance: it may end before it has said where it is. */
-  readonly failures: string | undefined
-  readonly tracefs: string | undefined
-}
+/** Of the instance they say what the worker was told: it may end before it has said where it is. */
+export type FailureBooksOptions = Pick<
+  WorkerOptions,
+  'everyNamespace' | 'peakWindowSeconds' | 'failures' | 'tracefs'
+>
 
 export function createFailureBooks(
   options: FailureBooksOptions,

@@ -2,6 +2,7 @@
 
 import type { Libc } from '../kernel/libc.ts'
 import type { NamespaceReading, Reader } from '../observation.ts'
+import type { SamplingSettings } from '../settings.ts'
 
 interface OpenSource {
   readonly reader: Reader
@@ -28,12 +29,8 @@ export interface AsynchronousSource extends OpenSource {
 
 export type Source = SynchronousSource | AsynchronousSource
 
-export interface SourceOptions {
-  /** Where /proc is, without a slash at the end. */
-  readonly procfs: string
+export interface SourceOptions extends Pick<SamplingSettings, 'procfs' | 'everyNamespace'> {
   readonly platform: string
-  /** Whether other namespaces than the one that `procfs` stands for are to be read too. */
-  readonly everyNamespace?: boolean
   /** Loads what netlink needs. */
   readonly openLibc?: () => Promise<Libc>
   /** The port that the exporter itself listens on: a table of sockets that lacks it is wrong. */

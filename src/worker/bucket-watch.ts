@@ -6,6 +6,7 @@ import { describeMissingRights } from '../kernel/bpf/rights.ts'
 import type { Libc } from '../kernel/libc.ts'
 import type { PortDoubt, PortTests } from '../model/hidden-ports.ts'
 import { DecodeError, SourceError } from '../observation.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { Snapshot } from '../snapshot.ts'
 
 export interface BucketWatch {
@@ -20,7 +21,7 @@ export interface BucketWatch {
   collector(): Snapshot['collectors'][number] | undefined
 }
 
-export interface BucketWatchOptions {
+export interface BucketWatchOptions extends Pick<SamplingSettings, 'detailMinUtilization'> {
   /** Undefined where the source of sockets works without it. */
   readonly libc: Libc | undefined
   /** Where the kernel describes its types; undefined: where it always does. */
@@ -28,8 +29,6 @@ export interface BucketWatchOptions {
   /** Whether the user asked for buckets by name: then it is a problem that they cannot be read. */
   readonly asked: boolean
   readonly monotonicSeconds: () => number
-  /** Below this share of ports with sockets nobody depends on the last port, 0 to 1. */
-  readonly detailMinUtilization: number
 }
 
 export function createBucketWatch(options: BucketWatchOptions): BucketWatch {

@@ -5,6 +5,7 @@ import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/trac
 import { type Mark, visibleInodeOf } from '../namespaces/processes.ts'
 import { DecodeError, SourceError } from '../observation.ts'
 import { ELSEWHERE, type FailureReading, type Recorded } from '../sample.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { Snapshot } from '../snapshot.ts'
 import { type Identity, lastingKeyOf, type Watched } from './watched.ts'
 
@@ -17,15 +18,12 @@ export interface FailureWatch {
   absence(): string | undefined
 }
 
-export interface FailureWatchOptions {
+export interface FailureWatchOptions
+  extends Pick<SamplingSettings, 'procfs' | 'tracefs' | 'everyNamespace'> {
   /** Name of the instance, the same for every worker of the process. */
   readonly name: string
   /** Whether the user asked for it by name: then it is a problem that nothing can be counted. */
   readonly asked: boolean
-  /** Where tracefs is mounted; undefined: in one of the usual places. */
-  readonly tracefs: string | undefined
-  readonly procfs: string
-  readonly everyNamespace: boolean
   readonly monotonicSeconds: () => number
   readonly nameProcess: (pid: number, cgroupPath: string) => string
 }

@@ -6,7 +6,7 @@ import { advanceSignature } from '../model/nat/signature.ts'
 import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
 import type { FailureReason } from '../observation.ts'
-import type { NatRangeOption } from '../sample.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { ConntrackState, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
@@ -23,12 +23,11 @@ export interface NatWatch {
   collector(): Snapshot['collectors'][number]
 }
 
-export interface NatWatchOptions {
+export interface NatWatchOptions extends Pick<SamplingSettings, 'natRanges'> {
   readonly namespaces: Pick<Namespaces, 'conntrack' | 'inside'>
   /** Undefined where there is no netlink: then nothing is listed. */
   readonly source: ConntrackSource | undefined
   readonly step: NatStep
-  readonly ranges: readonly NatRangeOption[]
   readonly clientNames: ClientNames
   readonly clocks: SampleClocks
 }
@@ -52,7 +51,7 @@ type Purse = keyof typeof BUDGET_SHARES
 const LATE_SECONDS = 5
 
 export function createNatWatch(options: NatWatchOptions): NatWatch {
-  const { namespaces, source, step, ranges, clientNames, clocks } = options
+  const { namespaces, source, step, natRanges, clientNames, clocks } = options
   const credits: Record<Purse, number> = { home: 0, foreign: 0 }
   let problem: string | undefined
   let durationSeconds = 0
@@ -82,7 +81,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       nat.state = undefined
       return false
     }
-    const bound = entries / smallestNatRange(nat.source.rules, ranges)
+    const bound = entries / smallestNatRange(nat.source.rules, natRanges)
     const translates = nat.model !== undefined
     const fullest = Math.max(0, ...(nat.state?.pools ?? []).map((pool) => pool.utilizationRatio))
     if (translates && Math.max(bound, fullest) >= STRAINED_RATIO) return true

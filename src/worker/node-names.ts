@@ -20,6 +20,7 @@ import { nameOwner, nameUser } from '../owners/owner.ts'
 import { createProgramFinder, readProgram, readRealUid } from '../owners/programs.ts'
 import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
+import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
 import { type Identity, listSuspects, makerOf, NO_PROGRAMS, type Watched } from './watched.ts'
 
@@ -49,12 +50,9 @@ export interface NodeNames {
   wanted(): Sample['wanted']
 }
 
-export interface NodeNamesOptions {
-  readonly procfs: string
-  /** Undefined: wherever the mount table says. */
-  readonly cgroup: string | undefined
-  readonly owners: boolean
-  readonly kubernetes: boolean
+export interface NodeNamesOptions
+  extends Pick<SamplingSettings, 'procfs' | 'cgroup'>,
+    Pick<CollectorSettings, 'owners' | 'kubernetes'> {
   readonly monotonicSeconds: () => number
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../model/hidden-ports.ts'
 import { canaryPools, probeAllocation } from '../probes/canary.ts'
 import { probePorts } from '../probes/port.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { NamespaceState, Probe, Snapshot } from '../snapshot.ts'
 
 /** What the prober remembers of one namespace. */
@@ -41,12 +42,10 @@ export interface Prober {
   collector(): Snapshot['collectors'][number]
 }
 
-export interface ProberOptions {
+export interface ProberOptions extends Pick<SamplingSettings, 'detailMinUtilization'> {
   readonly libc: Libc
   readonly monotonicSeconds: () => number
   readonly random: () => number
-  /** Share of the pool tcp_connect, all ports with sockets counted. Below it nobody depends on the last port. */
-  readonly detailMinUtilization: number
 }
 
 /** Ports tested in one sample in all namespaces together, 50 us each. */

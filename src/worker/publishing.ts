@@ -2,6 +2,7 @@
 
 import { DEFAULT_NAT_RANGE, sizeOf } from '../model/nat/ranges.ts'
 import type { Sample } from '../sample.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { ConntrackState, Namespace, NamespaceState, NatState } from '../snapshot.ts'
 import { NO_PROBES } from './prober.ts'
 import { highestRisk, highestUtilization } from './urgency.ts'
@@ -14,8 +15,7 @@ const STILL_RISKY = 0.25
 const LEAVE_RATIO = 0.75
 const WIDEST_NAT_PORTS = sizeOf(DEFAULT_NAT_RANGE)
 
-export interface PublishingOptions {
-  readonly detailMinUtilization: number
+export interface PublishingOptions extends Pick<SamplingSettings, 'detailMinUtilization'> {
   /** The process that stays in its own namespace; undefined where none does, or none that the node knows by its number. */
   readonly ownPid?: number | undefined
 }

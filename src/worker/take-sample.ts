@@ -1,6 +1,7 @@
 // One sample: the namespaces there are, those of them that are due read and modelled -> Sample.
 
 import type { GivenName, Recorded, Sample } from '../sample.ts'
+import type { SamplingSettings } from '../settings.ts'
 import type { Destination } from '../snapshot.ts'
 import type { FailureWatch } from './failure-watch.ts'
 import { createNaming } from './naming.ts'
@@ -11,13 +12,14 @@ import { createStopwatch } from './stopwatch.ts'
 import { createWatchList } from './watch-list.ts'
 import { lastingKeyOf, listProbeOpens, type Watched } from './watched.ts'
 
-export interface SampleOptions extends ReadingOptions, PublishingOptions {
+export interface SampleOptions
+  extends ReadingOptions,
+    PublishingOptions,
+    Pick<SamplingSettings, 'mostNamespaces'> {
   /** Undefined where failures are not counted. */
   readonly failureWatch: FailureWatch | undefined
   /** Undefined where what is translated is not watched. */
   readonly natWatch?: NatWatch | undefined
-  /** Namespaces that are read and shown at most; all where that is not said. */
-  readonly mostNamespaces?: number
   /** Names that earlier workers gave. */
   readonly given?: readonly GivenName[] | undefined
   /** Connections that the probes of earlier workers made, by lasting key. */
@@ -32,7 +34,6 @@ export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
   const { names, clocks, failureWatch, natWatch, prober, buckets } = options
-  const { mostNamespaces = Infinity } = options
   const list = createWatchList(options.namespaces, options.opens)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
@@ -44,7 +45,7 @@ export function createTakeSample(
     const blindness = list.look(now)
     for (const one of list.all.values()) if (mayBecomeKnown(one, now)) names.identify(one.identity)
     reading.boundAll(list)
-    list.choose({ most: mostNamespaces, isFailing: reading.isFailing })
+    list.choose({ most: options.mostNamespaces, isFailing: reading.isFailing })
     watch.discovered()
     const { firstSeconds, postponed } = await reading.readDue(list, budgetSeconds, watch)
     const named = naming.nameAll(list, now)

@@ -77,8 +77,8 @@ if (opened !== undefined) {
       ? createNatWatch({
           namespaces,
           source: libc && createConntrackSource(libc),
-          step: createNatStep({ ...options, ranges: options.natRanges }),
-          ranges: options.natRanges,
+          step: createNatStep(options),
+          natRanges: options.natRanges,
           clientNames: createClientNames({
             read: (namespace) => namespaces.inside(namespace, () => listAddresses(libc)),
             namePod: names.namePodAt,

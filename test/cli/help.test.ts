@@ -14,8 +14,29 @@ describe('renderHelp()', () => {
       expect(start, name).toBeGreaterThan(0)
       const entry = help.slice(start).split(/\n(?! {10})/)[0] ?? ''
       if (value.placeholder !== undefined && fallback !== undefined) {
-        expect(entry.replace(/\s+/g, ' ')).toContain(`(default ${fallback})`)
+        expect(entry.replace(/\s+/g, ' ')).toMatch(new RegExp(`[( ]default ${fallback}\\)`))
       }
+    }
+  })
+
+  test('says the limits that a value has, and no others', () => {
+    const limited = optionNames.filter((name) => optionOf(name).value.limits !== undefined)
+    expect(limited).toEqual([
+      'netns.max',
+      'sample.interval',
+      'sample.cpu-budget',
+      'sample.peak-window',
+      'forecast.horizon',
+      'top',
+      'detail.min-utilization',
+    ])
+    const flat = help.replace(/\s+/g, ' ')
+    for (const name of limited) {
+      const { fallback, value } = optionOf(name)
+      expect(flat).toContain(`(${value.limits}, default ${fallback})`)
+    }
+    for (const name of optionNames) {
+      expect(optionOf(name).help, name).not.toMatch(/\d\w* to \d|up to \d/)
     }
   })
 

@@ -20,7 +20,7 @@ function renderRow(name: OptionName): string {
     `\`${renderFlag(name)}\``,
     flagOnly ? '' : `\`${envNameOf(name)}\``,
     start === undefined || flagOnly ? '' : `\`${start}\``,
-    help.replace(/[*_]/g, '\\$&'),
+    (value.limits === undefined ? help : `${help} (${value.limits})`).replace(/[*_]/g, '\\$&'),
   ]
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
 }

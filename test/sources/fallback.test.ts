@@ -22,7 +22,7 @@ function createKernel() {
 
 function createOptions(libc: Libc) {
   const openLibc = async () => libc
-  return { procfs: '/proc', platform: 'linux', ownPort: undefined, openLibc }
+  return { procfs: '/proc', platform: 'linux', everyNamespace: false, ownPort: undefined, openLibc }
 }
 
 describe("openSource('auto') without the module tcp_diag", () => {

@@ -13,7 +13,7 @@ import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { inNetnsOf } from '../support/netns/in-netns.ts'
 import { whyNotExact, whyNotLive } from '../support/netns/live.ts'
 
-const options = { procfs: '/proc', platform: 'linux', ownPort: undefined }
+const options = { procfs: '/proc', platform: 'linux', everyNamespace: false, ownPort: undefined }
 
 /**
  * The kernel itself then says what it says of a protocol that no module registered for: UDP is asked for by a number that is

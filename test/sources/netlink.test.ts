@@ -28,14 +28,20 @@ beforeEach(() => {
 afterEach(() => rmSync(procfs, { recursive: true }))
 
 function open(kernel: Libc, changes: Partial<SourceOptions> = {}) {
-  const options = { procfs, platform: 'linux', ownPort: undefined, ...changes }
+  const options = {
+    procfs,
+    platform: 'linux',
+    everyNamespace: false,
+    ownPort: undefined,
+    ...changes,
+  }
   return openNetlinkSource(options, async () => kernel)
 }
 
 describe('openNetlinkSource()', () => {
   test.each(['darwin', 'win32', 'freebsd'])('refuses %s before it loads anything', async (name) => {
     const opened = openNetlinkSource(
-      { procfs: '/proc', platform: name, ownPort: undefined },
+      { procfs: '/proc', platform: name, everyNamespace: false, ownPort: undefined },
       mustNotLoad,
     )
     await expect(opened).rejects.toThrow(`Cannot use netlink on ${name}: it is Linux' own`)
@@ -44,7 +50,7 @@ describe('openNetlinkSource()', () => {
 
   test('refuses a recorded tree, of which the kernel knows nothing', async () => {
     const opened = openNetlinkSource(
-      { procfs: recorded, platform: 'linux', ownPort: undefined },
+      { procfs: recorded, platform: 'linux', everyNamespace: false, ownPort: undefined },
       mustNotLoad,
     )
     await expect(opened).rejects.toThrow(
@@ -56,7 +62,10 @@ describe('openNetlinkSource()', () => {
   test('refuses the /proc of a PID 1 in another network namespace', async () => {
     rmSync(join(procfs, '1/net'))
     cpSync(join(recorded, 'net'), join(procfs, '1/net'), { recursive: true })
-    const opened = openNetlinkSource({ procfs, platform: 'linux', ownPort: undefined }, mustNotLoad)
+    const opened = openNetlinkSource(
+      { procfs, platform: 'linux', everyNamespace: false, ownPort: undefined },
+      mustNotLoad,
+    )
     await expect(opened).rejects.toThrow(`${procfs}/1/net is not of our own network namespace`)
   })
 
@@ -66,7 +75,10 @@ describe('openNetlinkSource()', () => {
   })
 
   onLinux('says why libc cannot be loaded', async () => {
-    const opened = openNetlinkSource({ procfs, platform: 'linux', ownPort: undefined }, mustNotLoad)
+    const opened = openNetlinkSource(
+      { procfs, platform: 'linux', everyNamespace: false, ownPort: undefined },
+      mustNotLoad,
+    )
     await expect(opened).rejects.toThrow('Cannot load koffi, which netlink needs: libc was loaded')
     await expect(opened).rejects.toEqual(sourceError('unsupported'))
   })

@@ -180,15 +180,16 @@ describe('createProcfsSource()', () => {
 
 describe('openProcfsSource()', () => {
   test('refuses a /proc whose first table is malformed', () => {
-    const open = () => openProcfsSource({ procfs, platform: 'linux', ownPort: undefined })
+    const open = () =>
+      openProcfsSource({ procfs, platform: 'linux', everyNamespace: false, ownPort: undefined })
     expect(open().reader).toBe('procfs')
     writeFileSync(join(procfs, 'net/tcp'), '')
     expect(open).toThrow(DecodeError)
   })
 
   test('refuses any platform but Linux', () => {
-    expect(() => openProcfsSource({ procfs, platform: 'darwin', ownPort: undefined })).toThrow(
-      sourceError('unsupported'),
-    )
+    expect(() =>
+      openProcfsSource({ procfs, platform: 'darwin', everyNamespace: false, ownPort: undefined }),
+    ).toThrow(sourceError('unsupported'))
   })
 })

@@ -20,6 +20,7 @@ afterEach(() => rmSync(procfs, { recursive: true }))
 const options = (changes: Partial<SourceOptions> = {}): SourceOptions => ({
   procfs,
   platform: 'linux',
+  everyNamespace: false,
   ownPort: undefined,
   ...changes,
 })

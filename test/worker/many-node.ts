@@ -18,7 +18,7 @@ import { buildNetNamespace, untracked } from '../support/netns/net-namespace.ts'
 export const READ_SECONDS = 0.004
 
 /** A node of the test's making: what each namespace holds, what it is bounded by, and how often it was read. */
-export function createNode(ids: readonly number[], mostNamespaces?: number) {
+export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
   const node = {
     ids: [...ids],
     bounds: new Map<number, number | Error>(),
@@ -104,7 +104,7 @@ export function createNode(ids: readonly number[], mostNamespaces?: number) {
     buckets: undefined,
     clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
     detailMinUtilization: 0.2,
-    ...(mostNamespaces === undefined ? {} : { mostNamespaces }),
+    mostNamespaces,
   })
   const said = new Map<string, Namespace>()
   return {

@@ -51,9 +51,9 @@ function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
       top: 10,
       peakWindowSeconds: 60,
       forecastHorizonSeconds: 900,
-      ranges: [],
+      natRanges: [],
     }),
-    ranges: [],
+    natRanges: [],
     clientNames: { refresh: () => {}, nameClient: () => undefined },
     clocks: {
       unixSeconds: () => world.now,

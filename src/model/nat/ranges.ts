@@ -7,14 +7,9 @@ import {
   type Protocol,
   SourceError,
 } from '../../observation.ts'
+import type { NatRangeOption } from '../../settings.ts'
 import type { NatRangeOrigin } from '../../snapshot.ts'
 import { lowerBound } from './range-tree.ts'
-
-/** The ports of one NAT address as the user gives them, whatever the rules say. */
-export interface NatRangeOption extends PortRange {
-  /** IPv4 as a number. */
-  readonly address: number
-}
 
 export interface NatRange extends PortRange {
   readonly origin: NatRangeOrigin

@@ -1,22 +1,18 @@
 // The reducer of the NAT of one namespace: state x conntrack listing -> next state and what the listing said.
 
 import type { NatReading, Protocol } from '../../observation.ts'
+import type { SamplingSettings } from '../../settings.ts'
 import type { NatClientRow, NatState } from '../../snapshot.ts'
 import { renderIpv4 } from '../addresses.ts'
 import { createNumberTable } from '../owners/ids.ts'
-import { advancePool, type PoolHistories } from '../pool-history.ts'
+import { advancePool, type ForecastSettings, type PoolHistories } from '../pool-history.ts'
 import { createNatCensusTaker } from './census.ts'
 import { type NameClient, renderClients } from './clients.ts'
 import { accountNat } from './destinations.ts'
 import { leastRowPorts, modelNatPool, type NatProtocolState } from './pools.ts'
-import { createRangeChooser, type NatRange, type NatRangeOption, smallestOf } from './ranges.ts'
+import { createRangeChooser, type NatRange, smallestOf } from './ranges.ts'
 
-export interface NatOptions {
-  readonly top: number
-  readonly peakWindowSeconds: number
-  readonly forecastHorizonSeconds: number
-  readonly ranges: readonly NatRangeOption[]
-}
+export type NatOptions = ForecastSettings & Pick<SamplingSettings, 'top' | 'natRanges'>
 
 /** What one listing leaves for the next. */
 export interface NatModelState {
@@ -58,7 +54,7 @@ export function createNatStep(options: NatOptions): NatStep {
     const clients: NatClientRow[] = []
     let hiddenClients = 0
     const models = PROTOCOLS.map((protocol) => {
-      const ranges = addresses.map(createRangeChooser(protocol, reading, options.ranges))
+      const ranges = addresses.map(createRangeChooser(protocol, reading, options.natRanges))
       const rangeOf = (address: number) => ranges[known.find(address)]
       const flows = census.flows[protocol]
       const columns = accountNat(flows, {

@@ -38,7 +38,7 @@ const PROC_TABLES = ['/proc/thread-self/net/tcp', '/proc/thread-self/net/tcp6']
 
 export async function openContenders(): Promise<Contenders> {
   const meter = createMeter()
-  const options = { procfs: '/proc', platform: 'linux', ownPort: undefined }
+  const options = { procfs: '/proc', platform: 'linux', everyNamespace: false, ownPort: undefined }
   const source = await openNetlinkSource(options)
   const step = createStep({
     top: 10,

@@ -98,6 +98,7 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
       failureWatch: undefined,
       prober: undefined,
       buckets: undefined,
+      mostNamespaces: Infinity,
       detailMinUtilization: 0.2,
     })
   const takeAll = createSampling(metered)

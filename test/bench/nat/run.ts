@@ -79,7 +79,7 @@ async function createOurs(meter: Meter) {
     top: 10,
     peakWindowSeconds: 120,
     forecastHorizonSeconds: 900,
-    ranges: [],
+    natRanges: [],
   })
   let seconds = 0
   let state: NatModelState | undefined

@@ -15,7 +15,7 @@ const options: NatOptions = {
   top: 2,
   peakWindowSeconds: 60,
   forecastHorizonSeconds: 900,
-  ranges: [],
+  natRanges: [],
 }
 
 export const connect = (

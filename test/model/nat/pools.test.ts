@@ -109,7 +109,7 @@ describe('the worst destination of a NAT pool', () => {
 
   test('fails hardly ever where all that is closed may be evicted', () => {
     const nat = play([readingOf(connect(100, { evictable: true }))], {
-      ranges: [{ address: addressOf(NAT), first: 40_000, last: 40_099 }],
+      natRanges: [{ address: addressOf(NAT), first: 40_000, last: 40_099 }],
     })
     expect(poolOf(nat)?.availablePorts).toBe(100)
     expect(nat?.failureProbabilities[0]?.ratio).toBeLessThan(0.001)
@@ -117,13 +117,13 @@ describe('the worst destination of a NAT pool', () => {
 })
 
 describe('the rows of a NAT pool', () => {
-  const ranges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }]
+  const natRanges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }]
   const wide = (count: number) =>
     connect(count, { from: 1024, answers: '198.51.100.10:443' }).map((entry) => ({
       ...entry,
       nat: entry.nat.replace(NAT, '203.0.113.8'),
     }))
-  const rowsOf = (entries: readonly Entry[], changes: Partial<NatOptions> = { ranges }) =>
+  const rowsOf = (entries: readonly Entry[], changes: Partial<NatOptions> = { natRanges }) =>
     play([readingOf(entries)], changes)?.destinations.map(
       ({ destination, usedPorts }) => `${destination} ${usedPorts}`,
     )
@@ -131,7 +131,7 @@ describe('the rows of a NAT pool', () => {
   test('begin with what takes the largest share of its own range', () => {
     const rows = [`${SERVER} 50`, '198.51.100.10:443 700']
     expect(rowsOf([...wide(700), ...connect(50)])).toEqual(rows)
-    expect(rowsOf([...wide(700), ...connect(50)], { ranges, top: 1 })).toEqual([
+    expect(rowsOf([...wide(700), ...connect(50)], { natRanges, top: 1 })).toEqual([
       `${SERVER} 50`,
       'other 700',
     ])
@@ -146,7 +146,7 @@ describe('the rows of a NAT pool', () => {
   test('go by the ports that are taken for good', () => {
     const closed = connect(40, { from: 40_030, evictable: true, answers: '198.51.100.10:443' })
     const open = connect(30, { answers: '198.51.100.10:443' })
-    expect(rowsOf([...closed, ...open, ...connect(60)], { ranges, top: 1 })).toEqual([
+    expect(rowsOf([...closed, ...open, ...connect(60)], { natRanges, top: 1 })).toEqual([
       `${SERVER} 60`,
       'other 70',
     ])

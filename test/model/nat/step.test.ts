@@ -80,7 +80,7 @@ describe('the NAT of a namespace', () => {
           })),
         ]),
       ],
-      { ranges: [{ address: addressOf(NAT), first: 40_000, last: 40_099 }] },
+      { natRanges: [{ address: addressOf(NAT), first: 40_000, last: 40_099 }] },
     )
     expect(poolOf(nat)).toMatchObject({ capacityPorts: 100, availablePorts: 10 })
     expect(nat?.ranges.filter(({ protocol }) => protocol === 'tcp')).toEqual([
@@ -179,8 +179,8 @@ describe('the NAT of a namespace', () => {
     const rising = Array.from({ length: 12 }, (_, at) =>
       readingOf([...wide, ...connect(20 + 4 * at)]),
     )
-    const ranges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }]
-    const pool = poolOf(play(rising, { ranges }))
+    const natRanges = [{ address: addressOf(NAT), first: 40_000, last: 40_099 }]
+    const pool = poolOf(play(rising, { natRanges }))
     // 36 ports left at 0.8 a second.
     expect(pool?.etaSeconds).toBeGreaterThan(30)
     expect(pool?.etaSeconds).toBeLessThan(60)

@@ -23,7 +23,7 @@ const kernelStates = new Map([
 ])
 
 export async function createViewer(libc: Libc): Promise<(pid: number) => NamespaceView> {
-  const options = { procfs: '/proc', platform: 'linux', ownPort: undefined }
+  const options = { procfs: '/proc', platform: 'linux', everyNamespace: false, ownPort: undefined }
   const source = await openNetlinkSource(options, async () => libc)
   return (pid) =>
     inNetnsOf(libc, pid, () => {

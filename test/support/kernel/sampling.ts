@@ -41,6 +41,7 @@ export function createSampling(
     prober,
     buckets,
     peers,
+    mostNamespaces: Infinity,
     detailMinUtilization: 0.2,
     ownPid,
   })
