@@ -3,6 +3,14 @@
 import type { Protocol } from './observation.ts'
 import type { Destination, NatPoolName, OwnerName, Pool } from './snapshot-pools.ts'
 
+/** How the kernel searches a free port (docs/development/nat-model.md#the-search). */
+export const NAT_SEARCH = {
+  /** NF_NAT_MAX_ATTEMPTS: ports in the first window. A range that is not larger is searched once, as a whole. */
+  largestWindow: 128,
+  /** NF_NAT_HARDER_THRESH: so many tries for a TCP port, at the end of a window, evict and count no collision. */
+  evictingTries: 32,
+} as const
+
 /** Where the range of a NAT address comes from: `smallest_rule` of several rules that disagree. */
 export type NatRangeOrigin = 'option' | 'rule' | 'smallest_rule' | 'default'
 

@@ -21,24 +21,35 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^snapshot\.ts$/, /^(observation|snapshot-pools|snapshot-nat)\.ts$/],
   [/^sample\.ts$/, /^(observation|settings|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
-  [/^kernel\//, /^(observation\.ts|kernel\/.*|node:(fs|os|util))$/],
+  [/^error-code\.ts$/, /^$/],
+  [/^port-ranges\.ts$/, /^observation\.ts$/],
+  [/^kernel\//, /^((error-code|observation|port-ranges)\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
     /^sources\/systeminformation\.ts$/,
     /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
   ],
   [/^sources\/source\.ts$/, /^((observation|settings)\.ts|kernel\/libc\.ts)$/],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
-  [/^pods\//, /^((sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
-  [/^owners\//, /^((observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:(crypto|fs))$/],
+  [/^pods\//, /^((error-code|sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
+  [
+    /^owners\//,
+    /^((error-code|observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:(crypto|fs))$/,
+  ],
   [
     /^failures\//,
-    /^((observation|sample)\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:(crypto|fs))$/,
+    /^((error-code|observation|sample)\.ts|kernel\/.*|failures\/.*|model\/addresses\.ts|owners\/cgroup-path\.ts|node:(crypto|fs))$/,
   ],
   [/^ledger\//, /^((sample|snapshot)\.ts|model\/share-out\.ts|ledger\/.*)$/],
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
-  [/^model\//, /^((observation|settings|snapshot|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/],
-  [/^namespaces\/names\.ts$/, /^snapshot\.ts$/],
-  [/^namespaces\//, /^((observation|settings)\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/],
+  [
+    /^model\//,
+    /^((observation|settings|snapshot|snapshot-nat|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/,
+  ],
+  [/^namespaces\/names\.ts$/, /^(snapshot|owners\/cgroup-path)\.ts$/],
+  [
+    /^namespaces\//,
+    /^((error-code|observation|settings)\.ts|kernel\/.*|sources\/.*|namespaces\/.*|node:fs)$/,
+  ],
   [
     /^worker\//,
     new RegExp(
@@ -56,7 +67,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^metrics\//,
     /^((observation|snapshot|snapshot-pools)\.ts|metrics\/.*|prom-client|node:(util|zlib))$/,
   ],
-  [/^diagnosis\//, /^((observation|snapshot)\.ts|diagnosis\/.*)$/],
+  [/^diagnosis\//, /^((observation|port-ranges|snapshot|snapshot-nat)\.ts|diagnosis\/.*)$/],
   [/^web\/app\.ts$/, /^(snapshot\.ts|diagnosis\/diagnose\.ts|web\/[^/]*|metrics\/.*|express)$/],
   [
     /^web\/(page|status-page|namespace-page)\.ts$/,
@@ -73,15 +84,15 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [
     /^web\/protection\//,
-    /^(web\/.*|config\/(problem|yaml-tree)\.ts|node:(crypto|fs|http|https|net|path|tls|worker_threads))$/,
+    /^(error-code\.ts|web\/.*|config\/(problem|yaml-tree)\.ts|node:(crypto|fs|http|https|net|path|tls|worker_threads))$/,
   ],
   [
     /^web\//,
-    /^(snapshot\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
+    /^((error-code|snapshot)\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
   ],
   [/^cli\/terminal\.ts$/, /^(cli\/.*|node:(events|tty))$/],
   [/^cli\/running-exporter\.ts$/, /^(snapshot\.ts|cli\/snapshot-shape\.ts|node:http)$/],
-  [/^cli\/listener\.ts$/, /^node:fs$/],
+  [/^cli\/listener\.ts$/, /^(kernel\/listener-uids\.ts|node:fs)$/],
   [/^cli\/snapshot-shape\.ts$/, /^(observation|snapshot|snapshot-pools)\.ts$/],
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
   [/^config\//, /^((observation|settings)\.ts|config\/.*|yaml|node:(net|util))$/],
@@ -209,6 +220,19 @@ describe('architecture', () => {
     expect([...new Set(declared)]).toEqual(['settings.ts', 'snapshot.ts'])
     const option = files.filter((file) => /(interface|type) NatRangeOption\b/.test(text(file)))
     expect(option).toEqual(['settings.ts'])
+  })
+
+  test.each<[what: string, sign: RegExp, files: readonly string[]]>([
+    ['the code of an error', /'code' in error/, ['error-code.ts']],
+    ['joining ranges of ports', /before\.last \+ 1/, ['port-ranges.ts']],
+    ['staying in a top N', /\boutside \+ 1/, ['model/sticky.ts']],
+    ['naming a leader', /\[1\] \+ margin/, ['model/shares.ts']],
+    ['shortening the id of a container', /SHORT_ID_DIGITS/, ['owners/cgroup-path.ts']],
+    ['the search of a NAT for a port', /evicting_?tries:? =? ?32/i, ['snapshot-nat.ts']],
+    ['the text of /proc/net', /rem_address|local_address\\s/, ['kernel/proc-net.ts']],
+  ])('%s is written once', (_what, sign, where) => {
+    const found = files.filter((file) => sign.test(readFileSync(join(src, file), 'utf8')))
+    expect(found.toSorted()).toEqual(where.toSorted())
   })
 
   test('no file is too long to read', () => {

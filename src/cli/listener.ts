@@ -1,6 +1,8 @@
-// Who listens on a port of this machine. Any user may take one that is free, and answer there as the exporter would.
+// Whom a command believes that answers on a port of this machine: any user may take one that is free, and answer there as
+// the exporter would.
 
-import { closeSync, openSync, readlinkSync, readSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
+import { readListenerUids } from '../kernel/listener-uids.ts'
 
 export interface Asker {
   /** As Node names it. */
@@ -10,18 +12,13 @@ export interface Asker {
 }
 
 export interface ListenerFiles {
-  /** Reads the listeners of a table in /proc. Throws where there is none. */
-  readonly readText: (path: string) => string
+  /** Lists the users who listen on a port. Throws where that cannot be told. */
+  readonly readUids: (port: number) => readonly number[]
   /** Reads a symbolic link. Throws where there is none. */
   readonly readLink: (path: string) => string
 }
 
 const ROOT = 0
-/** TCP_LISTEN in include/net/tcp_states.h. */
-const LISTEN = '0A'
-/** The kernel writes listeners first (tcp_get_idx in net/ipv4/tcp_ipv4.c): a row of anything else ends them. */
-const OTHER_ROW = /^ *\d+: \S+ \S+ (?!0A )/m
-const CHUNK_BYTES = 65_536
 /** A unit with DynamicUser= runs as the user of its own name. */
 const UNIT_USER = 'ephemeral-port-exporter'
 
@@ -32,49 +29,23 @@ const UNIT_USER = 'ephemeral-port-exporter'
 export function isListenerTrusted(
   port: number,
   { platform, geteuid }: Asker,
-  { readText, readLink }: ListenerFiles = { readText: readFile, readLink: readlinkSync },
+  { readUids, readLink }: ListenerFiles = { readUids: readListenerUids, readLink: readlinkSync },
 ): boolean {
   const own = geteuid?.()
   if (platform !== 'linux') return true
-  const tables = ['tcp', 'tcp6'].map((name) => orEmpty(() => readText(`/proc/self/net/${name}`)))
-  const uids = tables.flatMap((table) => listUids(table, port))
   const isTrusted = (uid: number) =>
     uid === ROOT ||
     uid === own ||
-    orEmpty(() => readLink(`/run/systemd/dynamic-uid/direct:${uid}`)) === UNIT_USER
+    attempt(() => readLink(`/run/systemd/dynamic-uid/direct:${uid}`)) === UNIT_USER
+  const uids = attempt(() => readUids(port)) ?? []
   return uids.length > 0 && uids.every(isTrusted)
 }
 
-/** The users of the sockets that listen on that port, whatever their address. */
-function listUids(table: string, port: number): readonly number[] {
-  return table.split('\n').flatMap((line) => {
-    const [, local, , state, , , , uid] = line.trim().split(/\s+/, 8)
-    const isThere = Number.parseInt(local?.split(':')[1] ?? '', 16) === port
-    return state === LISTEN && isThere ? [Number(uid)] : []
-  })
-}
-
-/** A busy host has millions of other rows behind them. */
-function readFile(path: string): string {
-  const file = openSync(path, 'r')
-  try {
-    const chunk = Buffer.alloc(CHUNK_BYTES)
-    const parts: string[] = []
-    for (;;) {
-      // Whole rows, since the kernel never cuts one.
-      const part = chunk.toString('latin1', 0, readSync(file, chunk))
-      parts.push(part)
-      if (part === '' || OTHER_ROW.test(part)) return parts.join('')
-    }
-  } finally {
-    closeSync(file)
-  }
-}
-
-function orEmpty(read: () => string): string {
+/** Undefined where that cannot be looked at. */
+function attempt<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch {
-    return ''
+    return undefined
   }
 }

@@ -1,11 +1,8 @@
 // Commands that change one namespace: what to set -> a line that sets it there and nowhere else. Pure.
 
+import type { PortRange } from '../observation.ts'
+import { joinRanges } from '../port-ranges.ts'
 import type { Entrance } from './entrance.ts'
-
-export interface Ports {
-  readonly first: number
-  readonly last: number
-}
 
 const RANGE = 'net.ipv4.ip_local_port_range'
 const RESERVED = 'net.ipv4.ip_local_reserved_ports'
@@ -25,8 +22,8 @@ export function renderSettingCommand(
  */
 export function renderRangeCommand(
   { runScript }: Entrance,
-  { first, last }: Ports,
-  reserve: readonly Ports[] = [],
+  { first, last }: PortRange,
+  reserve: readonly PortRange[] = [],
 ): string | undefined {
   const set = `sysctl -w ${RANGE}="${first} ${last}"`
   return runScript(reserve.length === 0 ? set : `${renderAppend(reserve)} && ${set}`)
@@ -35,30 +32,18 @@ export function renderRangeCommand(
 /** Adds to the reserved ports. */
 export function renderReserveCommand(
   { runScript }: Entrance,
-  ports: readonly Ports[],
+  ports: readonly PortRange[],
 ): string | undefined {
   return runScript(renderAppend(ports))
 }
 
-function renderAppend(ports: readonly Ports[]): string {
+function renderAppend(ports: readonly PortRange[]): string {
   return `r=$(sysctl -n ${RESERVED}) && sysctl -w ${RESERVED}="\${r:+$r,}${renderPorts(ports)}"`
 }
 
 /** `8080,40000-40002`: ascending, overlapping and adjacent ports joined, as the kernel prints it. */
-export function renderPorts(ports: readonly Ports[]): string {
-  return joinPorts(ports)
+export function renderPorts(ports: readonly PortRange[]): string {
+  return joinRanges(ports)
     .map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`))
     .join(',')
-}
-
-/** Ascending and disjoint. */
-export function joinPorts(ports: readonly Ports[]): readonly Ports[] {
-  const joined: Ports[] = []
-  for (const { first, last } of ports.toSorted((a, b) => a.first - b.first)) {
-    const before = joined.at(-1)
-    if (before !== undefined && first <= before.last + 1) {
-      joined[joined.length - 1] = { first: before.first, last: Math.max(before.last, last) }
-    } else joined.push({ first, last })
-  }
-  return joined
 }

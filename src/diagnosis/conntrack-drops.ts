@@ -1,6 +1,7 @@
 // Why conntrack dropped packets since the sample before: counters and listings of both samples -> causes. Pure.
 
 import type { Namespace, NatPoolName, NatState } from '../snapshot.ts'
+import { NAT_SEARCH } from '../snapshot-nat.ts'
 
 /** What is judged of a namespace. */
 export type Tracked = Pick<Namespace, 'conntrack' | 'nat'>
@@ -44,10 +45,6 @@ const EXHAUSTED_PROBABILITY = 0.5
 const FAILING_PROBABILITY = 0.01
 /** A failed search of more than 128 ports meets so many taken ones (docs/development/nat-model.md#counters). */
 const FAILED_SEARCH_COLLISIONS = 128
-/** A range that is not larger is searched once, as a whole. */
-const LARGEST_WINDOW = 128
-/** The last tries of a search for a TCP port count no collision. */
-const EVICTING_TRIES = 32
 /** A fifth of 64,512 ports: with fewer entries no search of that range fails. */
 const SEARCHED_ENTRIES = 12_900
 /** The counts of a sample are not all of the same moment. */
@@ -188,9 +185,9 @@ function leastCollisions({ nat }: Tracked): number {
   const isKnown = nat.ranges.every(({ origin }) => origin === 'rule' || origin === 'option')
   if (!isKnown || (nat.truncated[RANGES] ?? 0) > 0) return 0
   const smallest = smallestRange(nat)
-  return smallest > LARGEST_WINDOW
+  return smallest > NAT_SEARCH.largestWindow
     ? FAILED_SEARCH_COLLISIONS
-    : Math.max(0, smallest - EVICTING_TRIES)
+    : Math.max(0, smallest - NAT_SEARCH.evictingTries)
 }
 
 /** In ports; 0 where there is none. */

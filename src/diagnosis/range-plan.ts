@@ -1,28 +1,29 @@
 // A larger port range for a namespace, what must be reserved in it, and what it buys. Pure.
 
+import type { PortRange } from '../observation.ts'
+import { joinRanges } from '../port-ranges.ts'
 import type { Namespace, NamespaceState, Settings } from '../snapshot.ts'
-import { joinPorts, type Ports } from './commands.ts'
 import { listReserved } from './own-port.ts'
 import { renderNumber } from './words.ts'
 
 /** What Kubernetes hands out for services of type NodePort unless told otherwise. */
-export const NODE_PORTS: Ports = { first: 30_000, last: 32_767 }
+export const NODE_PORTS: PortRange = { first: 30_000, last: 32_767 }
 
 /** What Linux has when nobody changed it. */
-export const USUAL_RANGE: Ports = { first: 32_768, last: 60_999 }
+export const USUAL_RANGE: PortRange = { first: 32_768, last: 60_999 }
 
 /** Ranges to choose from, the least change first. All are even, and above the ports of most services. */
-const candidates: readonly Ports[] = [USUAL_RANGE, { first: 16_384, last: 65_535 }]
+const candidates: readonly PortRange[] = [USUAL_RANGE, { first: 16_384, last: 65_535 }]
 /** A larger range that buys less is not worth a change. */
 const LEAST_GAIN = 1.5
 
 export interface RangePlan {
-  readonly range: Ports
+  readonly range: PortRange
   /** To be reserved first, besides what is reserved already. */
-  readonly reserve: readonly Ports[]
+  readonly reserve: readonly PortRange[]
   readonly usablePorts: number
   /** Ports of the new range that are not in the old one: somebody may listen there. */
-  readonly added: readonly Ports[]
+  readonly added: readonly PortRange[]
   /** What it buys, in words. */
   readonly buys: string
 }
@@ -37,7 +38,7 @@ export function planRange({ netnsKind }: Namespace, state: NamespaceState): Rang
     const swallows = mayHaveNodePorts(netnsKind) && overlaps(range, NODE_PORTS)
     const reserve =
       swallows && added.some((ports) => overlaps(ports, NODE_PORTS)) ? [NODE_PORTS] : []
-    const reserved = joinPorts([...settings.reservedRanges, ...reserve])
+    const reserved = joinRanges([...settings.reservedRanges, ...reserve])
     const usable = countUsable(range, reserved)
     if (usable < usablePorts * LEAST_GAIN) continue
     return { range, reserve, usablePorts: usable, added, buys: renderGain(usablePorts, usable) }
@@ -57,7 +58,7 @@ export function swallowsNodePorts(settings: Settings): boolean {
     first: Math.max(firstPort, NODE_PORTS.first),
     last: Math.min(lastPort, NODE_PORTS.last),
   }
-  return range.first <= range.last && countUsable(range, joinPorts(listReserved(settings))) > 0
+  return range.first <= range.last && countUsable(range, joinRanges(listReserved(settings))) > 0
 }
 
 function renderGain(before: number, after: number): string {
@@ -67,20 +68,20 @@ function renderGain(before: number, after: number): string {
   return `${size}: ${renderNumber(after)} ports instead of ${renderNumber(before)}`
 }
 
-function countUsable({ first, last }: Ports, reserved: readonly Ports[]): number {
+function countUsable({ first, last }: PortRange, reserved: readonly PortRange[]): number {
   const taken = reserved.map(
     (ports) => Math.min(ports.last, last) - Math.max(ports.first, first) + 1,
   )
   return last - first + 1 - taken.reduce((sum, count) => sum + Math.max(0, count), 0)
 }
 
-function subtract(range: Ports, without: Ports): readonly Ports[] {
+function subtract(range: PortRange, without: PortRange): readonly PortRange[] {
   return [
     { first: range.first, last: Math.min(range.last, without.first - 1) },
     { first: Math.max(range.first, without.last + 1), last: range.last },
   ].filter(({ first, last }) => first <= last)
 }
 
-export function overlaps(a: Ports, b: Ports): boolean {
+export function overlaps(a: PortRange, b: PortRange): boolean {
   return a.first <= b.last && b.first <= a.last
 }

@@ -1,8 +1,9 @@
 // What helps against a cause, best first, at most two, each with what it buys and the command for that namespace. Pure.
 
+import type { PortRange } from '../observation.ts'
 import type { CauseName, Namespace, NamespaceState, Pool } from '../snapshot.ts'
 import { renderOwner } from './cause-words.ts'
-import { type Ports, renderPorts, renderRangeCommand, renderSettingCommand } from './commands.ts'
+import { renderPorts, renderRangeCommand, renderSettingCommand } from './commands.ts'
 import { type Entrance, openEntrance } from './entrance.ts'
 import { planRange } from './range-plan.ts'
 import { isLoopback } from './reuse.ts'
@@ -61,7 +62,7 @@ const widen: Propose = ({ namespace, state }, entrance) => {
   }
 }
 
-function selectPorts({ first, last }: Ports): string {
+function selectPorts({ first, last }: PortRange): string {
   return `sport >= :${first} and sport <= :${last}`
 }
 

@@ -7,8 +7,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { PROBE_FLOW } from '../kernel/probe-flow.ts'
-import { codeOf } from '../kernel/proc-file.ts'
 import { findTracefs, tracefsRefusal, writeTraceFile } from '../kernel/tracefs.ts'
 import { SourceError } from '../observation.ts'
 

@@ -2,7 +2,7 @@
 // FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with it.
 
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
-import { codeOf } from '../kernel/proc-file.ts'
+import { codeOf } from '../error-code.ts'
 import {
   type EventFormat,
   type PageFormat,

@@ -2,6 +2,7 @@
 // that it may run in a thread that has switched its namespace.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { type FailureReason, SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
 
@@ -61,12 +62,6 @@ export function refusal(
 /** ENXIO: the network namespace behind a /proc/<pid>/net is gone (fs/proc/proc_net.c:seq_open_net). */
 function isMissing(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ENXIO'].includes(codeOf(error) ?? '')
-}
-
-/** The code of an error of Node, `ENOENT`; undefined where it has none. */
-export function codeOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' ? error.code : undefined
 }
 
 function readOnce(path: string, buffer: Buffer): Buffer {

@@ -5,6 +5,7 @@
 
 import { existsSync } from 'node:fs'
 import { DecodeError, type NetSettings, type PortRange, SourceError } from '../observation.ts'
+import { joinRanges } from '../port-ranges.ts'
 import { readProcFile } from './proc-file.ts'
 
 const LAST_PORT = 65535
@@ -92,7 +93,7 @@ export function parsePortRange(text: string): PortRange {
 }
 
 /** A list such as `8080,9148-9150`, in any order; what it returns is ascending and disjoint. Empty means none. */
-export function parseReservedPorts(text: string): PortRange[] {
+export function parseReservedPorts(text: string): readonly PortRange[] {
   if (text.trim() === '') return []
   const ranges: PortRange[] = []
   let offset = 0
@@ -100,7 +101,7 @@ export function parseReservedPorts(text: string): PortRange[] {
     ranges.push(parseReservedItem(item, offset))
     offset += item.length + 1
   }
-  return mergeRanges(ranges)
+  return joinRanges(ranges)
 }
 
 function parseReservedItem(item: string, offset: number): PortRange {
@@ -114,16 +115,6 @@ function parseReservedItem(item: string, offset: number): PortRange {
     )
   }
   return { first, last }
-}
-
-function mergeRanges(ranges: readonly PortRange[]): PortRange[] {
-  const merged: PortRange[] = []
-  for (const range of ranges.toSorted((a, b) => a.first - b.first)) {
-    const before = merged.at(-1)
-    if (before === undefined || range.first > before.last + 1) merged.push(range)
-    else merged[merged.length - 1] = { ...before, last: Math.max(before.last, range.last) }
-  }
-  return merged
 }
 
 /** Undefined where the kernel has no such sysctl, where it may not be read, and where it is not a whole number. */

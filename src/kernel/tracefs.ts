@@ -3,9 +3,9 @@
 // sentence that says what to mount or to grant.
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
-import { codeOf } from './proc-file.ts'
 
 /** Where systemd and the kernel itself mount it; the second is what it was before Linux 4.1, and still leads there. */
 export const TRACEFS_PLACES = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'] as const

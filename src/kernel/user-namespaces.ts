@@ -4,8 +4,8 @@
 
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import { arch } from 'node:os'
+import { codeOf } from '../error-code.ts'
 import type { Libc } from './libc.ts'
-import { codeOf } from './proc-file.ts'
 
 /** _IO(NSIO, number) of include/uapi/linux/nsfs.h, Linux 4.11; powerpc writes "no argument" as a bit of its own. */
 const NSIO = (arch() === 'ppc64' ? 0x2000_0000 : 0) + 0xb700

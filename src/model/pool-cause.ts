@@ -4,7 +4,8 @@ import type { Cause, CauseName, OwnerShare, PoolName } from '../snapshot.ts'
 import { type Held, type HeldGroup, heldGroups } from './held-ports.ts'
 import { OWNERLESS, OWNERLESS_ID } from './owners/ids.ts'
 import { apportion } from './owners/ports.ts'
-import { type NameOwner, UNKNOWN_OWNER } from './owners/rows.ts'
+import type { NameOwner } from './owners/rows.ts'
+import { keepLeader, MOST_OWNERS, shareByName } from './shares.ts'
 
 /** What one sample leaves for the next. */
 export interface CauseMemory {
@@ -25,10 +26,6 @@ export interface CauseContext {
   readonly nameOwner: NameOwner | undefined
 }
 
-/** Share of the ports held that another must hold more before it replaces what was named last. */
-const MARGIN_RATIO = 0.1
-const MOST_OWNERS = 3
-
 /** Undefined while nothing is held. */
 export function judgeCause(
   held: Held,
@@ -37,10 +34,10 @@ export function judgeCause(
 ): { readonly cause: Cause; readonly memory: CauseMemory } | undefined {
   const total = heldGroups.reduce((sum, group) => sum + held.groups[group], 0)
   if (total === 0) return undefined
-  const group = keep(
+  const group = keepLeader(
     heldGroups.map((name) => [name, held.groups[name]] as const),
     before?.group,
-    MARGIN_RATIO * total,
+    total,
   )
   if (group === undefined) return undefined
   const owners = nameOwners(held.owners[group], before?.owner, context)
@@ -48,21 +45,6 @@ export function judgeCause(
     cause: { cause: nameCause(group, context), ports: held.groups[group], owners },
     memory: { group, owner: owners[0]?.owner },
   }
-}
-
-/** The name with the highest count, or the one before it as long as none has `margin` more. */
-function keep<K>(
-  counts: readonly (readonly [name: K, count: number])[],
-  before: K | undefined,
-  margin: number,
-): K | undefined {
-  const best = counts.reduce<readonly [K, number] | undefined>(
-    (high, one) => (one[1] > (high?.[1] ?? 0) ? one : high),
-    undefined,
-  )
-  const last = counts.find(([name]) => name === before)
-  if (best === undefined) return undefined
-  return last !== undefined && last[1] > 0 && last[1] + margin >= best[1] ? last[0] : best[0]
 }
 
 const causes: Readonly<Record<HeldGroup, CauseName>> = {
@@ -93,21 +75,15 @@ function nameOwners(
       for (const [id, share] of divide(count, remembered)) addTo(id, share)
     } else addTo(owner === OWNERLESS ? OWNERLESS_ID : idOf(owner), count)
   }
-  const byName = new Map<string, OwnerShare>()
-  for (const [id, count] of byId) {
-    if (count === 0 || id === OWNERLESS_ID) continue
-    const { owner, ownerKind } = nameOwner(id) ?? UNKNOWN_OWNER
-    const key = `${ownerKind} ${owner}`
-    byName.set(key, { owner, ownerKind, ports: count + (byName.get(key)?.ports ?? 0) })
-  }
-  const shares = [...byName.values()].sort(
-    (a, b) => b.ports - a.ports || (a.owner < b.owner ? -1 : 1),
+  const shares = shareByName(
+    [...byId]
+      .filter(([id, count]) => count > 0 && id !== OWNERLESS_ID)
+      .map(([id, count]) => [nameOwner(id), count]),
   )
-  const margin = MARGIN_RATIO * shares.reduce((sum, share) => sum + share.ports, 0)
-  const first = keep(
+  const first = keepLeader(
     shares.map((share) => [share.owner, share.ports] as const),
     before,
-    margin,
+    shares.reduce((sum, share) => sum + share.ports, 0),
   )
   return shares
     .toSorted((a, b) => Number(b.owner === first) - Number(a.owner === first))

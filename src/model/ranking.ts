@@ -5,22 +5,18 @@ import type { Destination } from '../snapshot.ts'
 import { renderAddress, renderEndpoint } from './addresses.ts'
 import type { DestinationColumns } from './destinations.ts'
 import { copyKey, type FlowTable, KEY_DEVICE, KEY_REMOTE_PORT, KEY_WORDS } from './flows.ts'
+import { keepMembers, type Sticky } from './sticky.ts'
 
 /** A destination with a row. Plain data that outlives the census. */
-export interface Member {
+export interface Member extends Sticky {
   readonly key: Uint32Array
   readonly name: Destination
-  /** Samples in a row that found it outside the best 2N. */
-  readonly outside: number
 }
 
 export interface RankedMember extends Member {
   /** Its row in the census' columns; -1 when it has no connection now. */
   readonly index: number
 }
-
-/** After which a member is one no more. */
-export const SAMPLES_OUTSIDE = 3
 
 export interface RankLimits {
   readonly top: number
@@ -45,12 +41,9 @@ export function rankDestinations(
 
   const next = new Map<number, RankedMember>()
   const idle: RankedMember[] = []
-  for (const member of members) {
-    const index = flows.findDestination(member.key)
-    const outside = rank.has(index) ? 0 : member.outside + 1
-    if (outside >= SAMPLES_OUTSIDE) continue
-    if (index < 0) idle.push({ ...member, index, outside })
-    else next.set(index, { ...member, index, outside })
+  for (const member of keepMembers(findMembers(flows, members), ({ index }) => rank.has(index))) {
+    if (member.index < 0) idle.push(member)
+    else next.set(member.index, member)
   }
   for (const index of best.slice(0, top)) {
     const enters = (columns.burden[index] ?? 0) >= least
@@ -58,6 +51,11 @@ export function rankDestinations(
   }
   const ranked = [...next.values()].sort((left, right) => compare(left.index, right.index))
   return [...ranked, ...idle].slice(0, 2 * top)
+}
+
+/** Members as the census has them now. */
+export function findMembers(flows: FlowTable, members: readonly Member[]): RankedMember[] {
+  return members.map((member) => ({ ...member, index: flows.findDestination(member.key) }))
 }
 
 export function enterDestination(flows: FlowTable, index: number): RankedMember {

@@ -5,11 +5,12 @@ import type { Earlier } from './forecast/reading.ts'
 import { advanceLevels, type Levels, type LevelsNow, type LevelsReading } from './levels.ts'
 import {
   enterDestination,
+  findMembers,
   type Member,
   type RankedMember,
   rankDestinations,
-  SAMPLES_OUTSIDE,
 } from './ranking.ts'
+import { keepMembers } from './sticky.ts'
 
 export interface Watch {
   readonly biggest: readonly Member[]
@@ -77,12 +78,9 @@ function rankGrowing(
       speeds.set(index, grown / Math.max(1, openPorts - taken))
     }
   })
-  const known = new Map<number, RankedMember>()
-  for (const member of members) {
-    const index = flows.findDestination(member.key)
-    const outside = speeds.has(index) ? 0 : member.outside + 1
-    if (index >= 0 && outside < SAMPLES_OUTSIDE) known.set(index, { ...member, index, outside })
-  }
+  const there = findMembers(flows, members).filter(({ index }) => index >= 0)
+  const kept = keepMembers(there, ({ index }) => speeds.has(index))
+  const known = new Map(kept.map((member) => [member.index, member]))
   const speedOf = (index: number) => speeds.get(index) ?? 0
   return [...new Set([...speeds.keys(), ...known.keys()])]
     .sort((left, right) => speedOf(right) - speedOf(left))

@@ -1,5 +1,6 @@
 // Names of namespaces: what is known of one -> the label netns, never given to two. Pure.
 
+import { shortenContainerId } from '../owners/cgroup-path.ts'
 import type { NetnsName } from '../snapshot.ts'
 
 export interface NameFacts {
@@ -35,7 +36,6 @@ const PATIENCE: Readonly<Record<PodNameProspect, number>> = {
 }
 /** Made by containerd's CNI, CRI-O and Podman: such a name says less than the pod or container that will come. */
 const RUNTIME_NAME = /^(cni-|netns-)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-const SHORT_ID_DIGITS = 12
 
 /** Whether a runtime of containers made that name of iproute2's kind. */
 export function isRuntimeName(name: string): boolean {
@@ -52,10 +52,7 @@ export function chooseName(facts: NameFacts): NetnsName | undefined {
     return ageSeconds < PATIENCE[facts.podNames] ? undefined : nameByUid(podUid)
   }
   if (containerId !== undefined) {
-    // A name instead of an id of 64 digits stays whole.
-    const isId = /^[0-9a-f]{64}$/.test(containerId)
-    const shown = isId ? containerId.slice(0, SHORT_ID_DIGITS) : containerId
-    return { netns: `container/${shown}`, netnsKind: 'container' }
+    return { netns: `container/${shortenContainerId(containerId)}`, netnsKind: 'container' }
   }
   const [name] = names
   if (name !== undefined) {

@@ -3,6 +3,7 @@
 // (docs/development/port-model.md#network-namespaces).
 
 import { readdirSync, readlinkSync, statSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { refusal } from '../kernel/proc-file.ts'
 
 /** How a namespace is told from others that exist at the same time. */
@@ -161,7 +162,7 @@ function unlessDenied(look: () => number | undefined): number | 'denied' | undef
   try {
     return look()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = codeOf(error)
     // Anything else, ENOENT, ESRCH or EINVAL: the process is just ending.
     return code === 'EACCES' || code === 'EPERM' ? 'denied' : undefined
   }

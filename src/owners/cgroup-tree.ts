@@ -3,6 +3,7 @@
 // any bytes: the walk has one character for each, and a path is told as /proc/<pid>/cgroup is read.
 
 import { opendirSync, statSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { refusal } from '../kernel/proc-file.ts'
 
 /** What a refresh did: nothing, a part of a walk, the rest of it, or the rest of it up to the limit. */
@@ -245,8 +246,7 @@ function unlessRefused<T>(path: string, call: () => T): T | undefined {
   try {
     return call()
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    const exhausted = ['EMFILE', 'ENFILE', 'ENOMEM'].includes(String(code))
+    const exhausted = ['EMFILE', 'ENFILE', 'ENOMEM'].includes(codeOf(error) ?? '')
     if (exhausted) throw refusal(`read the cgroup ${JSON.stringify(path)}`, error)
     return undefined
   }

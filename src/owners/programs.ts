@@ -2,6 +2,7 @@
 // descriptors, by /proc. Read only for pools that are nearly full, and bounded: a process may have a million descriptors.
 
 import { opendirSync, statSync } from 'node:fs'
+import { codeOf } from '../error-code.ts'
 import { readProcFile } from '../kernel/proc-file.ts'
 import { SourceError } from '../observation.ts'
 import type { OwnerName, OwnerShare, Program } from '../snapshot.ts'
@@ -145,8 +146,7 @@ function unlessGone<T>(look: () => T): T | undefined {
   try {
     return look()
   } catch (error) {
-    if (error instanceof SourceError || (error instanceof Error && 'code' in error))
-      return undefined
+    if (error instanceof SourceError || codeOf(error) !== undefined) return undefined
     throw error
   }
 }

@@ -4,6 +4,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request as openRequest } from 'node:https'
 import { TLSSocket } from 'node:tls'
+import { codeOf } from '../error-code.ts'
 
 /** Why the pods of this node could not be listed. */
 export type PodListFailure =
@@ -217,7 +218,7 @@ function explainFailure(error: unknown, get: Get, request: ClientRequest | undef
 function describe(error: unknown): { message: string; code: string } {
   if (!(error instanceof Error)) return { message: String(error), code: '' }
   // A name with several addresses fails with an AggregateError, whose message is empty.
-  return { message: error.message, code: 'code' in error ? String(error.code) : '' }
+  return { message: error.message, code: codeOf(error) ?? '' }
 }
 
 function reasonOfCode(code: string, request: ClientRequest | undefined): PodListFailure {

@@ -2,6 +2,7 @@
 
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http'
 import type { Socket } from 'node:net'
+import { codeOf } from '../error-code.ts'
 import { createConnectionLimit } from './connections.ts'
 
 /** An address nobody can listen on, or cannot now. The message is one line for the user. */
@@ -98,7 +99,7 @@ async function openServer(create: () => Server, address: ListenAddress): Promise
       return await listen(create(), { host, port: address.port })
     } catch (error) {
       failure = error
-      if (!NO_IPV6.includes(codeOf(error))) break
+      if (!NO_IPV6.includes(codeOf(error) ?? '')) break
     }
   }
   throw explainFailure(address, failure)
@@ -129,10 +130,6 @@ function listen(server: Server, at: { host: string; port: number }): Promise<Ser
   })
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
 function explainFailure({ text, port }: ListenAddress, error: unknown): ListenError {
   const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: 'the port is already in use',
@@ -146,7 +143,7 @@ function explainFailure({ text, port }: ListenAddress, error: unknown): ListenEr
         : 'permission denied',
   }
   const fallback = error instanceof Error ? error.message : String(error)
-  const reason = reasons[codeOf(error)] ?? fallback
+  const reason = reasons[codeOf(error) ?? ''] ?? fallback
   return new ListenError(`Cannot listen on ${text}: ${reason}`, { cause: error })
 }
 

@@ -11,14 +11,10 @@ import {
 import { renderIpv4 } from '../addresses.ts'
 import type { FlowTable } from '../flows.ts'
 import type { NumberTable } from '../owners/ids.ts'
-import { UNKNOWN_OWNER } from '../owners/rows.ts'
+import { keepLeader, MOST_OWNERS, shareByName } from '../shares.ts'
 import type { NameClient } from './clients.ts'
 
 export type NatCause = 'nat_churn' | 'nat_connections'
-
-/** Share of the ports held that the other must hold more before it replaces what was named last. */
-const MARGIN_RATIO = 0.1
-const MOST_OWNERS = 3
 
 /** Ports of a destination that are not available. */
 export interface NatHolding {
@@ -40,9 +36,11 @@ export function judgeNatCause(
 ): Pick<Pool, 'cause'> & { readonly name: NatCause | undefined } {
   const total = livePorts + closingPorts
   if (total === 0) return { cause: undefined, name: undefined }
-  const ahead: NatCause = closingPorts > livePorts ? 'nat_churn' : 'nat_connections'
-  const lead = Math.abs(closingPorts - livePorts)
-  const name = before !== undefined && lead <= MARGIN_RATIO * total ? before : ahead
+  const counts = [
+    ['nat_connections', livePorts],
+    ['nat_churn', closingPorts],
+  ] as const
+  const name = keepLeader<NatCause>(counts, before, total) ?? 'nat_connections'
   const cause: Cause = {
     cause: name,
     ports: name === 'nat_churn' ? closingPorts : livePorts,
@@ -65,13 +63,8 @@ export function shareAmongClients(
     const client = owner[flow] ?? 0
     counts.set(client, (counts.get(client) ?? 0) + 1)
   }
-  const shares = new Map<string, OwnerShare>()
-  for (const [client, ports] of counts) {
-    const name = nameClient(renderIpv4(clients.value(client))) ?? UNKNOWN_OWNER
-    const key = `${name.ownerKind} ${name.owner}`
-    shares.set(key, { ...name, ports: ports + (shares.get(key)?.ports ?? 0) })
-  }
-  return [...shares.values()]
-    .sort((left, right) => right.ports - left.ports || (left.owner < right.owner ? -1 : 1))
-    .slice(0, MOST_OWNERS)
+  const named = [...counts].map(
+    ([client, ports]) => [nameClient(renderIpv4(clients.value(client))), ports] as const,
+  )
+  return shareByName(named).slice(0, MOST_OWNERS)
 }

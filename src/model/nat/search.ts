@@ -2,6 +2,8 @@
 // how many more ports may be taken before half of the searches do. Mirrors net/netfilter/nf_nat_core.c:
 // nf_nat_l4proto_unique_tuple(), see docs/development/nat-model.md#the-search.
 
+import { NAT_SEARCH } from '../../snapshot-nat.ts'
+
 /** How a port of the range is used. */
 export const PORT = {
   free: 0,
@@ -18,11 +20,9 @@ export interface Search {
   readonly headroomPorts: number
 }
 
-/** NF_NAT_MAX_ATTEMPTS, and the halves of it that follow. A range that is not larger is searched once, as a whole. */
+const { largestWindow: LARGEST_WINDOW, evictingTries: EVICTING_TRIES } = NAT_SEARCH
+/** The largest window, and the halves of it that follow. */
 const WINDOWS = [128, 64, 32, 16, 8]
-const LARGEST_WINDOW = 128
-/** NF_NAT_HARDER_THRESH: so many tries at the end of a window evict. */
-const EVICTING_TRIES = 32
 /** The search begins at a random number of 16 bits, modulo the size of the range. */
 const STARTS = 65536
 const HALF = 0.5

@@ -3,14 +3,13 @@
 
 import type { Protocol } from '../../observation.ts'
 import type { OwnerKind, OwnerName, OwnerRow } from '../../snapshot.ts'
+import { keepMembers, type Sticky } from '../sticky.ts'
 import { OWNERLESS_ID } from './ids.ts'
 import type { PortsByOwner } from './ports.ts'
 
 /** An owner with a row. Plain data. */
-export interface OwnerMember extends OwnerName {
+export interface OwnerMember extends OwnerName, Sticky {
   readonly protocol: Protocol
-  /** Samples in a row that found it outside the best 2N. */
-  readonly outside: number
 }
 
 export interface RankedOwners {
@@ -23,7 +22,6 @@ export interface RankedOwners {
 /** Undefined where the id cannot be resolved. */
 export type NameOwner = (id: number) => OwnerName | undefined
 
-const SAMPLES_OUTSIDE = 3
 const NONE: OwnerName = { owner: 'none', ownerKind: 'none' }
 export const UNKNOWN_OWNER: OwnerName = { owner: 'unknown', ownerKind: 'unknown' }
 /** These rows are sums and compete with nobody. */
@@ -48,12 +46,9 @@ export function rankOwners(ports: PortsByOwner, options: RankingOptions): Ranked
 
   const rank = new Map(ranked.map((row, position) => [keyOf(row), position]))
   const position = (member: OwnerName) => rank.get(keyOf(member)) ?? Number.POSITIVE_INFINITY
-  const next = new Map<string, OwnerMember>()
-  for (const member of options.members) {
-    if (member.protocol !== protocol) continue
-    const outside = position(member) < 2 * top ? 0 : member.outside + 1
-    if (outside < SAMPLES_OUTSIDE) next.set(keyOf(member), { ...member, outside })
-  }
+  const before = options.members.filter((member) => member.protocol === protocol)
+  const kept = keepMembers(before, (member) => position(member) < 2 * top)
+  const next = new Map(kept.map((member) => [keyOf(member), member]))
   for (const { owner, ownerKind } of ranked.slice(0, top)) {
     const key = keyOf({ owner, ownerKind })
     if (!next.has(key)) next.set(key, { protocol, owner, ownerKind, outside: 0 })

@@ -2,6 +2,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { codeOf } from '../../error-code.ts'
 import type { Outcome } from './web-config.ts'
 import type { Pem, TlsSettings } from './web-config-tls.ts'
 
@@ -85,6 +86,7 @@ const plainReasons: Readonly<Record<string, string>> = {
 /** Neither file systems nor OpenSSL repeat what a file holds. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error ? String(error.code) : ''
-  return plainReasons[code] ?? ('reason' in error ? String(error.reason) : error.message)
+  return (
+    plainReasons[codeOf(error) ?? ''] ?? ('reason' in error ? String(error.reason) : error.message)
+  )
 }
