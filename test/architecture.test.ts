@@ -1,9 +1,8 @@
-// Who may import whom, as a table; and what keeps files findable.
+// Who may import whom, as a table.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { readers } from '../src/observation.ts'
 
 const root = join(import.meta.dirname, '..')
 const src = join(root, 'src')
@@ -119,6 +118,18 @@ function importsOf(file: string): string[] {
   )
 }
 
+/** A file, and all that it imports, and so on. */
+function reachedFrom(start: string): ReadonlySet<string> {
+  const reached = new Set<string>()
+  function reach(file: string): void {
+    if (reached.has(file) || !files.includes(file)) return
+    reached.add(file)
+    for (const next of importsOf(file)) reach(next)
+  }
+  reach(start)
+  return reached
+}
+
 describe('architecture', () => {
   test.each(files)('%s imports only what its place allows', (file) => {
     const rule = mayImport.find(([pattern]) => pattern.test(file))
@@ -141,17 +152,25 @@ describe('architecture', () => {
   })
 
   test('the main thread never reaches code of the sampling thread', () => {
-    const reached = new Set<string>()
-    function reach(file: string): void {
-      if (reached.has(file) || !files.includes(file)) return
-      reached.add(file)
-      for (const next of importsOf(file)) reach(next)
-    }
-    reach('main.ts')
+    const reached = reachedFrom('main.ts')
     expect([...reached]).toContain('sampler/supervisor.ts')
     const sampling =
       /^(worker|namespaces|sources|probes)\/|^model\/(?!share-out\.ts$)|^failures\/(?!instance\.ts$)/
     expect([...reached].filter((file) => sampling.test(file))).toEqual([])
+  })
+
+  test('the main thread never reaches code that changes the namespace of its thread', () => {
+    const changes = files.filter((file) =>
+      /\bsetns\b/.test(
+        readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, ''),
+      ),
+    )
+    // libc.ts offers the call, netns.ts makes it, and goes home again.
+    expect(changes.toSorted()).toEqual(['kernel/libc.ts', 'kernel/netns.ts'])
+    const entering = files.filter((file) => importsOf(file).includes('kernel/netns.ts'))
+    expect(entering).toEqual(['namespaces/node.ts'])
+    expect([...reachedFrom('main.ts')]).not.toContain('kernel/netns.ts')
+    expect([...reachedFrom('worker/worker.ts')]).toContain('kernel/netns.ts')
   })
 
   test('the simulation of the forecast bench knows nothing of what it judges', () => {
@@ -190,79 +209,5 @@ describe('architecture', () => {
       readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '')
     const process = files.filter((file) => /(?<![\w./])process\./.test(text(file)))
     expect(process.filter((file) => !file.startsWith('metrics/process'))).toEqual(['main.ts'])
-  })
-
-  test('nobody asks a reader for its name: a source says what it can do', () => {
-    const code = (file: string) =>
-      readFileSync(join(src, file), 'utf8').replace(/\/\/.*|\/\*[\s\S]*?\*\//g, '')
-    const name = `['"\`](${readers.join('|')})['"\`]`
-    const asks = new RegExp(
-      `[=!]==?\\s*${name}|${name}\\s*[=!]==?|case ${name}|includes\\(${name}|switch \\([^)]*\\breader\\)|\\breader\\)?\\s*[=!]==?\\s*['"\`]`,
-    )
-    expect("if (state?.reader === 'netlink')").toMatch(asks)
-    expect(files.filter((file) => asks.test(code(file)))).toEqual([])
-  })
-
-  test('a setting of the sampling thread is declared once', () => {
-    const text = (file: string) => readFileSync(join(src, file), 'utf8')
-    const [, settings = ''] =
-      /interface SamplingSettings \{(.*?)\n\}/s.exec(text('settings.ts')) ?? []
-    const names = [...settings.matchAll(/^ {2}readonly (\w+)/gm)].map(([, name = '']) => name)
-    expect(names).toContain('peakWindowSeconds')
-    // These are words of their own: a source, the top rows, and a /proc that is handed on.
-    const own = names.filter((name) => !/^(source|top|procfs|cgroup|tracefs)$/.test(name))
-    const declared = own.flatMap((name) =>
-      files.filter((file) =>
-        new RegExp(`\\b${name}\\??: (?!settings)[A-Za-z]+$`, 'm').test(text(file)),
-      ),
-    )
-    // The page shows the horizon.
-    expect([...new Set(declared)]).toEqual(['settings.ts', 'snapshot.ts'])
-    const option = files.filter((file) => /(interface|type) NatRangeOption\b/.test(text(file)))
-    expect(option).toEqual(['settings.ts'])
-  })
-
-  test.each<[what: string, sign: RegExp, files: readonly string[]]>([
-    ['the code of an error', /'code' in error/, ['error-code.ts']],
-    ['joining ranges of ports', /before\.last \+ 1/, ['port-ranges.ts']],
-    ['staying in a top N', /\boutside \+ 1/, ['model/sticky.ts']],
-    ['naming a leader', /\[1\] \+ margin/, ['model/shares.ts']],
-    ['shortening the id of a container', /SHORT_ID_DIGITS/, ['owners/cgroup-path.ts']],
-    ['the search of a NAT for a port', /evicting_?tries:? =? ?32/i, ['snapshot-nat.ts']],
-    ['the text of /proc/net', /rem_address|local_address\\s/, ['kernel/proc-net.ts']],
-  ])('%s is written once', (_what, sign, where) => {
-    const found = files.filter((file) => sign.test(readFileSync(join(src, file), 'utf8')))
-    expect(found.toSorted()).toEqual(where.toSorted())
-  })
-
-  test('no file is too long to read', () => {
-    const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
-      .map((name) => join('test', name))
-    const long = [...files.map((name) => join('src', name)), ...tests]
-      .map((name) => ({
-        name,
-        lines: readFileSync(join(root, name), 'utf8').split('\n').length - 1,
-      }))
-      .filter(({ lines }) => lines > 300)
-    expect(long).toEqual([])
-  })
-
-  test('names say what a file is', () => {
-    const vague = files.filter((file) =>
-      /(^|\/)(index|utils?|types|common|constants|helpers?)\.ts$/.test(file),
-    )
-    expect(vague).toEqual([])
-    const defaults = files.filter((file) =>
-      /^export default/m.test(readFileSync(join(src, file), 'utf8')),
-    )
-    expect(defaults).toEqual([])
-  })
-
-  test('every file opens with what it is', () => {
-    const silent = files.filter(
-      (file) => !/^(#!.*\n)?\/\/ \S/.test(readFileSync(join(src, file), 'utf8')),
-    )
-    expect(silent).toEqual([])
   })
 })

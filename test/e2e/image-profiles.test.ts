@@ -26,12 +26,12 @@ import {
   type Image,
   whyNoImage,
 } from '../support/cluster/image-build.ts'
-import { describeContainer, type Surroundings } from '../support/cluster/image-container.ts'
 import { type RenderedContainer, takeContainer } from '../support/cluster/kube-container.ts'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { randomId } from '../support/netns/fresh-ids.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { waitFor, withProgram } from '../support/program/program.ts'
+import { describeContainer, type Surroundings } from './image-container.ts'
 
 const RANGE = { first: 40_000, last: 40_999 }
 /** Connections, by which a namespace is found on the page whatever it is called there. */

@@ -10,6 +10,9 @@ import { parse } from 'yaml'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { hasProgram } from '../support/program/tools.ts'
+import { makeFaster } from '../support/prometheus/rules-faster.ts'
+import { RULES, readRuleFile } from '../support/prometheus/rules-files.ts'
+import { withRulesServer } from '../support/prometheus/rules-server.ts'
 import {
   ALERTMANAGER,
   type AlertmanagerConfig,
@@ -17,10 +20,7 @@ import {
   listenFaster,
   type Notification,
   withAlertmanager,
-} from '../support/prometheus/alertmanager.ts'
-import { makeFaster } from '../support/prometheus/rules-faster.ts'
-import { RULES, readRuleFile } from '../support/prometheus/rules-files.ts'
-import { withRulesServer } from '../support/prometheus/rules-server.ts'
+} from './alertmanager.ts'
 
 const FACTOR = 20
 const PORTS = 100

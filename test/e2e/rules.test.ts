@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { hasProgram } from '../support/program/tools.ts'
 import { listAlerts, listRuleTests, RULES } from '../support/prometheus/rules-files.ts'
-import { HARMLESS, listMutants } from '../support/prometheus/rules-mutants.ts'
-import { judgeRules, promtool } from '../support/prometheus/rules-promtool.ts'
+import { HARMLESS, listMutants } from './rules-mutants.ts'
+import { judgeRules, promtool } from './rules-promtool.ts'
 
 const isMissing = !hasProgram('promtool')
 

@@ -21,7 +21,7 @@ import { withNetns } from '../support/netns/actor.ts'
 import { CROWD_RANGE, crowdAuto, crowdExplicit, openCrowd } from '../support/netns/crowd.ts'
 import { inNetnsOf } from '../support/netns/in-netns.ts'
 import { whyNotExact } from '../support/netns/live.ts'
-import type { UnprivilegedAnswer } from '../support/netns/unprivileged-reader.ts'
+import type { UnprivilegedAnswer } from './unprivileged-reader.ts'
 
 const skipReason = whyNotExact()
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -134,7 +134,7 @@ function surveyProbe(libc: Libc, range: PortRange): ProbeFindings {
 function readUnprivileged(): UnprivilegedAnswer {
   const child = spawnSync(
     process.execPath,
-    ['--import', 'tsx', 'test/support/netns/unprivileged-reader.ts'],
+    ['--import', 'tsx', 'test/live/unprivileged-reader.ts'],
     { cwd: ROOT, encoding: 'utf8', timeout: 300_000, maxBuffer: 64 * 1024 * 1024 },
   )
   if (child.status !== 0) throw new Error(`The child failed: ${child.stderr}`)

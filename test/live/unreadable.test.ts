@@ -8,8 +8,8 @@ import { whyNotLive } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
 import { withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, type NetnsCrowd, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
-import { withUserNamespace } from '../support/netns/user-namespace.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
+import { withUserNamespace } from './user-namespace.ts'
 
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
 const COUNT = 100

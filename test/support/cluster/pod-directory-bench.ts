@@ -7,8 +7,8 @@ import {
   type PodDirectoryOptions,
 } from '../../../src/pods/directory.ts'
 import type { Pod } from '../../../src/sample.ts'
-import { createManualClock, type ManualClock } from '../program/manual-clock.ts'
 import { type FakeApiServer, sourceOf, startFakeApiServer } from './fake-api-server.ts'
+import { createManualClock, type ManualClock } from './manual-clock.ts'
 
 export interface DirectoryBench {
   readonly fake: FakeApiServer

@@ -1,7 +1,7 @@
 // What is wrong with a rule in one place: alerts -> alerts each with one number, duration, range, offset, pool, join, branch or
 // severity changed. The unit tests of the rules must notice every one of them but those that are named HARMLESS.
 
-import { type Alert, listThresholds } from './rules-files.ts'
+import { type Alert, listThresholds } from '../support/prometheus/rules-files.ts'
 
 export interface Mutant {
   readonly what: string

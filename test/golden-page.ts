@@ -1,12 +1,12 @@
 // The page of a recorded scenario: the same reading three times, a minute apart by a fixed clock, through the model and
 // the renderer. Nothing in it depends on when or where it is made.
 
-import { type Format, renderFamilies } from '../../../src/metrics/render.ts'
-import { createStep, type ModelState } from '../../../src/model/step.ts'
-import { countNoFailures, type NamespaceReading } from '../../../src/observation.ts'
-import type { NamespaceState, OwnerName, Snapshot } from '../../../src/snapshot.ts'
-import { buildNamespace } from '../netns/namespace.ts'
-import { sampleBuild } from './sample-snapshot.ts'
+import { type Format, renderFamilies } from '../src/metrics/render.ts'
+import { createStep, type ModelState } from '../src/model/step.ts'
+import { countNoFailures, type NamespaceReading } from '../src/observation.ts'
+import type { NamespaceState, OwnerName, Snapshot } from '../src/snapshot.ts'
+import { buildNamespace } from './support/netns/namespace.ts'
+import { sampleBuild } from './support/render/sample-snapshot.ts'
 
 const SAMPLES = 3
 const INTERVAL_SECONDS = 60

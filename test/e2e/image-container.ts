@@ -1,8 +1,8 @@
 // What Helm rendered for the DaemonSet -> the same container without Kubernetes. Pure.
 
-import type { Container } from '../../../deploy/image/container.ts'
-import { ENTRYPOINT, NONROOT } from '../../../deploy/image/rootfs.ts'
-import type { RenderedContainer } from './kube-container.ts'
+import type { Container } from '../../deploy/image/container.ts'
+import { ENTRYPOINT, NONROOT } from '../../deploy/image/rootfs.ts'
+import type { RenderedContainer } from '../support/cluster/kube-container.ts'
 
 export interface Surroundings {
   readonly rootfs: string

@@ -4,8 +4,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CLONE_NEWNET, check, openLibc } from '../kernel/libc.ts'
-import { bringUp } from './netns.ts'
+import { CLONE_NEWNET, check, openLibc } from '../support/kernel/libc.ts'
+import { bringUp } from '../support/netns/netns.ts'
 
 const START_MS = 120_000
 

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
-import { type Alert, listRuleTests } from './rules-files.ts'
+import { type Alert, listRuleTests } from '../support/prometheus/rules-files.ts'
 
 interface Check {
   readonly alertname?: string

@@ -2,12 +2,12 @@
 // does. Its answer, as JSON on standard output, is an UnprivilegedAnswer.
 
 import { readFileSync } from 'node:fs'
-import { type Capabilities, probeCapabilities } from '../../../src/kernel/capabilities.ts'
-import { encodeDumpRequest } from '../../../src/kernel/diag-request.ts'
-import { openLibc } from '../../../src/kernel/libc.ts'
-import { readNetSettings } from '../../../src/kernel/sysctl.ts'
-import { planDumps } from '../../../src/sources/netlink.ts'
-import { surveyDump } from '../kernel/diag-survey.ts'
+import { type Capabilities, probeCapabilities } from '../../src/kernel/capabilities.ts'
+import { encodeDumpRequest } from '../../src/kernel/diag-request.ts'
+import { openLibc } from '../../src/kernel/libc.ts'
+import { readNetSettings } from '../../src/kernel/sysctl.ts'
+import { planDumps } from '../../src/sources/netlink.ts'
+import { surveyDump } from '../support/kernel/diag-survey.ts'
 
 export interface UnprivilegedAnswer {
   readonly uid: number

@@ -8,9 +8,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
-import type { Netns } from '../netns/actor.ts'
-import { hasProgram } from '../program/tools.ts'
-import { divide } from './rules-faster.ts'
+import type { Netns } from '../support/netns/actor.ts'
+import { hasProgram } from '../support/program/tools.ts'
+import { divide } from '../support/prometheus/rules-faster.ts'
 
 /** Debian's name, and that of the project. */
 export const alertmanagerProgram = ['prometheus-alertmanager', 'alertmanager'].find(hasProgram)
