@@ -127,6 +127,12 @@ export interface NetnsName {
   readonly netnsKind: NetnsKind
 }
 
+/** Why a namespace could not be read. A failure is an allocation that failed; only the JSON calls this one `failure`. */
+export interface ReadError {
+  readonly reason: FailureReason
+  readonly message: string
+}
+
 export interface Namespace extends NetnsName {
   /** Inode of /proc/<pid>/ns/net, undefined where that may not be looked at. */
   readonly inode: number | undefined
@@ -150,7 +156,7 @@ export interface Namespace extends NetnsName {
   readonly detailed: boolean
   /** Undefined when the last read failed; `failure` then says why. */
   readonly state: NamespaceState | undefined
-  readonly failure: { readonly reason: FailureReason; readonly message: string } | undefined
+  readonly failure: ReadError | undefined
   /** Undefined where there is no conntrack, or where it has never tracked anything. */
   readonly conntrack: ConntrackState | undefined
   /** Undefined where nothing is translated, or where that may not be listed. Its pools are among those of `state`. */

@@ -55,6 +55,17 @@ describe('conventions', () => {
     expect(found.toSorted()).toEqual(where.toSorted())
   })
 
+  test('one word stands for one thing', () => {
+    const other: readonly (readonly [word: RegExp, instead: string])[] = [
+      [/\b(Place|findOwnPlace|_place|place(?=\.(own|netns|kind)))\b/, 'namespace'],
+      [/\b(last\.failure|judgeFailure|ReadFailure)\b/, 'ReadError'],
+    ]
+    const found = other.flatMap(([word, instead]) =>
+      files.filter((file) => word.test(codeOf(file))).map((file) => `${file}: ${instead}`),
+    )
+    expect(found).toEqual([])
+  })
+
   test('a helper that one file of tests uses lies beside that file', () => {
     const listed = ['test', 'grafana', 'deploy'].flatMap((folder) =>
       readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })

@@ -86,7 +86,7 @@ export function createOneNamespace(
     list: () => listed,
     boundPorts: () => undefined,
     readPortSettings: () => undefined,
-    read: (_place, use) => {
+    read: (_namespace, use) => {
       const reading = source.read()
       return reading instanceof Promise ? reading.then(use) : use(reading)
     },

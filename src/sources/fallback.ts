@@ -4,7 +4,7 @@
 
 import type { Libc } from '../kernel/libc.ts'
 import { DecodeError, SourceError } from '../observation.ts'
-import { findOwnPlace, openLoadedNetlink } from './netlink.ts'
+import { findOwnNamespace, openLoadedNetlink } from './netlink.ts'
 import { openProcfsSource, readEnteredNamespace } from './procfs.ts'
 import type { SourceOptions, SynchronousSource } from './source.ts'
 
@@ -40,7 +40,7 @@ export async function openFallbackSource(
 
 /** Undefined where it is missing, and where netlink could not list this namespace in any case. */
 async function loadLibc(options: SourceOptions): Promise<Libc | undefined> {
-  if (attempt(() => findOwnPlace(options)) === undefined) return undefined
+  if (attempt(() => findOwnNamespace(options)) === undefined) return undefined
   try {
     return await options.openLibc?.()
   } catch {

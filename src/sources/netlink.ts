@@ -28,7 +28,7 @@ import {
   type SocketBatch,
   SourceError,
 } from '../observation.ts'
-import { findNamespace, type Place, readTables } from './procfs.ts'
+import { findNamespace, type ProcNamespace, readTables } from './procfs.ts'
 import type { SourceOptions, SynchronousSource } from './source.ts'
 
 /** NB: /proc/net would be that of the main thread; and under --path.procfs thread-self may be another's. */
@@ -40,28 +40,32 @@ export async function openNetlinkSource(
   options: SourceOptions,
   open: () => Promise<Libc> = options.openLibc ?? openLibc,
 ): Promise<SynchronousSource> {
-  findOwnPlace(options)
+  findOwnNamespace(options)
   return openLoadedNetlink(await loadLibc(open), options)
 }
 
 /** Finds the namespace to be read. Throws SourceError where netlink cannot list it. */
-export function findOwnPlace({ procfs, platform, everyNamespace }: SourceOptions): Place {
+export function findOwnNamespace({
+  procfs,
+  platform,
+  everyNamespace,
+}: SourceOptions): ProcNamespace {
   if (platform !== 'linux') {
     throw new SourceError('unsupported', `Cannot use netlink on ${platform}: it is Linux' own`)
   }
-  const place = findNamespace(procfs)
-  if (place.own || (everyNamespace && place.kind === 'init')) return place
+  const namespace = findNamespace(procfs)
+  if (namespace.own || (everyNamespace && namespace.kind === 'init')) return namespace
   throw new SourceError(
     'unsupported',
-    `Cannot use netlink: ${place.directory} is not of our own network namespace`,
+    `Cannot use netlink: ${namespace.directory} is not of our own network namespace`,
   )
 }
 
 /** Opens it with libc, which is loaded already. Throws as openNetlinkSource() does. */
 export function openLoadedNetlink(libc: Libc, options: SourceOptions): SynchronousSource {
   const { procfs, everyNamespace } = options
-  const place = findOwnPlace(options)
-  const sysRoot = place.own ? `${procfs}/sys` : '/proc/sys'
+  const namespace = findOwnNamespace(options)
+  const sysRoot = namespace.own ? `${procfs}/sys` : '/proc/sys'
   const capabilities = refusable(REFUSED, () =>
     probeCapabilities(libc, readNetSettings(sysRoot).range),
   )
@@ -83,7 +87,7 @@ export function openLoadedNetlink(libc: Libc, options: SourceOptions): Synchrono
     read: () => {
       const settings = readNetSettings(sysRoot)
       return {
-        netns: everyNamespace ? nameSpecial(sysRoot) : place.netns,
+        netns: everyNamespace ? nameSpecial(sysRoot) : namespace.netns,
         reader: 'netlink',
         exactness: exactnessOf(capabilities),
         readerIsExact: true,

@@ -45,10 +45,10 @@ export function createProcfsSource({ procfs }: { readonly procfs: string }): Syn
     entersNamespaces: false,
     traits: { exactness: 'upper_bound' },
     read() {
-      const place = findNamespace(procfs)
-      return readDirectory(place.directory, {
-        netns: place.netns,
-        settings: place.settingsReadable ? () => readNetSettings(`${procfs}/sys`) : undefined,
+      const namespace = findNamespace(procfs)
+      return readDirectory(namespace.directory, {
+        netns: namespace.netns,
+        settings: namespace.settingsReadable ? () => readNetSettings(`${procfs}/sys`) : undefined,
       })
     },
   }
@@ -105,7 +105,8 @@ export function readDirectory(
   }
 }
 
-export interface Place {
+/** The namespace that a procfs stands for. */
+export interface ProcNamespace {
   readonly kind: 'own' | 'init' | 'copy'
   readonly directory: string
   readonly netns: 'host' | 'self'
@@ -119,7 +120,7 @@ export interface Place {
  * Three kinds of `procfs`: our own /proc, of which the calling thread's namespace is meant; the /proc of another PID
  * namespace, mounted into this container, of which that of its PID 1 is meant; and a copy.
  */
-export function findNamespace(procfs: string): Place {
+export function findNamespace(procfs: string): ProcNamespace {
   const own = `${procfs}/thread-self/net`
   const init = `${procfs}/1/net`
   const ownNetns = isInitialNamespace(`${procfs}/sys`) ? 'host' : 'self'

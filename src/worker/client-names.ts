@@ -3,7 +3,7 @@
 import type { NameClient } from '../model/nat/clients.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { OwnerName } from '../snapshot.ts'
-import { judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 import type { Identity, Watched } from './watched.ts'
 
 export interface ClientNames {
@@ -41,7 +41,7 @@ export function createClientNames(options: ClientNamesOptions): ClientNames {
     try {
       return read(namespace)
     } catch (error) {
-      judgeFailure(error)
+      judgeReadError(error)
       return []
     }
   }

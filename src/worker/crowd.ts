@@ -129,7 +129,7 @@ function note({ last, published }: Watched, leftOut: boolean): void {
   if (leftOut && !published.leftOut) {
     last.model = undefined
     last.state = undefined
-    last.failure = undefined
+    last.readError = undefined
     last.readAtSeconds = undefined
     published.row = undefined
     published.state = undefined

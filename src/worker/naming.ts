@@ -106,7 +106,7 @@ function isSame(
 }
 
 function isUnread({ last }: Watched): boolean {
-  return last.state === undefined && last.failure === undefined
+  return last.state === undefined && last.readError === undefined
 }
 
 /** Whether a user may call it what they like. */

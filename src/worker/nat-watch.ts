@@ -7,13 +7,13 @@ import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
 import type { FailureReason } from '../observation.ts'
 import type { SamplingSettings } from '../settings.ts'
-import type { ConntrackState, Snapshot } from '../snapshot.ts'
+import type { ConntrackState, ReadError, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
 import type { ClientNames } from './client-names.ts'
 import { advanceCounters } from './conntrack-counters.ts'
 import type { NatMemory } from './nat-memory.ts'
-import { judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 import type { SampleClocks } from './reading.ts'
 import type { Watched } from './watched.ts'
 
@@ -61,12 +61,12 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       last.nat.conntrack = takeCounts(last.nat, namespaces.conntrack(identity.namespace), now)
     } catch (error) {
       last.nat.conntrack = undefined
-      note(judgeFailure(error))
+      note(judgeReadError(error))
     }
   }
 
   /** What was never permitted, cannot be done, or has gone, is no problem of ours. */
-  function note({ reason, message }: ReturnType<typeof judgeFailure>): void {
+  function note({ reason, message }: ReadError): void {
     if (!BENIGN.includes(reason)) problem = message
   }
 
@@ -115,11 +115,11 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
       nat.model = learned?.state
       nat.state = learned?.nat
     } catch (error) {
-      const failure = judgeFailure(error)
+      const readError = judgeReadError(error)
       nat.state = undefined
-      nat.refused = failure.reason === 'permission'
-      if (failure.reason === 'unsupported') nat.model = undefined
-      note(failure)
+      nat.refused = readError.reason === 'permission'
+      if (readError.reason === 'unsupported') nat.model = undefined
+      note(readError)
     }
     return clocks.cpuSeconds() - before
   }

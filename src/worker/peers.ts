@@ -6,7 +6,7 @@ import { readDevices, readTunnelPorts } from '../kernel/links.ts'
 import { readListeners, readPeerTimestamps, readTimestamps } from '../kernel/peer-timestamps.ts'
 import type { TimestampQuestions } from '../model/timestamps.ts'
 import type { Device, PortRange } from '../observation.ts'
-import { judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 
 export interface Peers {
   /** How to ask connections of that range; undefined while it rests. To be called inside the namespace. */
@@ -69,7 +69,7 @@ function attempt<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch (error) {
-    judgeFailure(error)
+    judgeReadError(error)
     return undefined
   }
 }

@@ -62,7 +62,7 @@ function isDetailed({ identity, last, published }: Watched, minUtilization: numb
 function describeNamespace(one: Watched, ownPid: number | undefined): Namespace | undefined {
   const { identity, last, published } = one
   const { name, namespace, pod } = identity
-  if (name === undefined || (last.state === undefined && last.failure === undefined)) {
+  if (name === undefined || (last.state === undefined && last.readError === undefined)) {
     return undefined
   }
   const entrance = entranceOf(namespace, name.netnsKind === 'self' ? ownPid : undefined)
@@ -75,16 +75,16 @@ function describeNamespace(one: Watched, ownPid: number | undefined): Namespace 
     pod: pod && { namespace: pod.namespace, name: pod.name },
     oldest: oldestOf(one),
     entrance,
-    programs: last.failure === undefined ? last.programs : NO_PROGRAMS,
+    programs: last.readError === undefined ? last.programs : NO_PROGRAMS,
     detailed: published.detailed,
-    ...(last.failure === undefined && last.state !== undefined
+    ...(last.readError === undefined && last.state !== undefined
       ? {
           state: published.detailed ? withNatPools(last.state, last.nat.state) : last.state,
           conntrack: last.nat.conntrack,
           nat: last.nat.state,
         }
       : { state: undefined, conntrack: undefined, nat: undefined }),
-    failure: last.failure,
+    failure: last.readError,
     allocationFailures: undefined,
     probes: probesOf(last),
   }
@@ -116,8 +116,8 @@ function withNatPools(state: NamespaceState, nat: NatState | undefined): Namespa
 }
 
 /** What was tried when it was read last; nothing is known of one that cannot be read. */
-function probesOf({ failure, probeMemory }: LastRead): Namespace['probes'] {
-  return failure === undefined ? probeMemory.probes : NO_PROBES
+function probesOf({ readError, probeMemory }: LastRead): Namespace['probes'] {
+  return readError === undefined ? probeMemory.probes : NO_PROBES
 }
 
 /** Whether nothing has changed since that row was published. */
@@ -128,8 +128,8 @@ function isPublished(
 ): boolean {
   return (
     identity.name?.netns === row.netns &&
-    last.failure === row.failure &&
-    (last.failure !== undefined ||
+    last.readError === row.failure &&
+    (last.readError !== undefined ||
       (last.state === published.state &&
         last.nat.conntrack === row.conntrack &&
         last.nat.state === row.nat)) &&

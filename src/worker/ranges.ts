@@ -5,7 +5,7 @@ import { parseReservedPorts } from '../kernel/sysctl.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { PortRange } from '../observation.ts'
 import type { NodeNames } from './node-names.ts'
-import { judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 import type { Watched } from './watched.ts'
 
 export interface RangeWatch {
@@ -61,7 +61,7 @@ export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOption
       )
     } catch (error) {
       // Of any other failure reading will say why.
-      return judgeFailure(error).reason !== 'permission'
+      return judgeReadError(error).reason !== 'permission'
     }
   }
 
@@ -71,7 +71,7 @@ export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOption
       const seen = namespaces.readPortSettings(namespace)
       if (seen !== undefined) return countOpen(seen.range, parseReservedPorts(seen.reservedText))
     } catch (error) {
-      if (judgeFailure(error).reason !== 'permission') return undefined
+      if (judgeReadError(error).reason !== 'permission') return undefined
     }
     const { range, reserved = [] } = names.specOf(pod) ?? {}
     return range && countOpen(range, reserved)

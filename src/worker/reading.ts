@@ -10,7 +10,7 @@ import type { NodeNames } from './node-names.ts'
 import type { Peers } from './peers.ts'
 import { NO_PROBES, type Prober } from './prober.ts'
 import { createRangeWatch } from './ranges.ts'
-import { judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 import type { Stopwatch } from './stopwatch.ts'
 import { judgeUrgency, type Urgency } from './urgency.ts'
 import type { WatchList } from './watch-list.ts'
@@ -92,9 +92,9 @@ export function createReading({
     const readSpec = () => names.specOf(pod)
     try {
       await namespaces.read(namespace, (reading) => advance(one, reading, watch), readSpec)
-      last.failure = undefined
+      last.readError = undefined
     } catch (error) {
-      last.failure = judgeFailure(error)
+      last.readError = judgeReadError(error)
     }
     return clocks.cpuSeconds() - before
   }
@@ -177,10 +177,10 @@ export function createReading({
   function sortByUrgency(list: WatchList): Record<Urgency, Watched[]> {
     const due: Record<Urgency, Watched[]> = { now: [], first: [], turn: [] }
     for (const one of list.shown) {
-      const { state, failure, boundPorts } = one.last
+      const { state, readError, boundPorts } = one.last
       const { own } = one.identity.namespace
       if (list.blind && !own) continue
-      const failed = failure !== undefined
+      const failed = readError !== undefined
       const failing = isFailing(one)
       const usablePorts = failed || failing ? undefined : ranges.countUsable(one)
       due[judgeUrgency({ own, state, failed, failing, boundPorts, usablePorts })].push(one)
@@ -192,7 +192,7 @@ export function createReading({
     try {
       last.boundPorts = namespaces.boundPorts(identity.namespace)
     } catch (error) {
-      judgeFailure(error)
+      judgeReadError(error)
       last.boundPorts = undefined
     }
   }
@@ -253,7 +253,7 @@ function queueUp(due: readonly Watched[]): Record<'own' | 'failed' | 'busy', rea
   const isOwn = ({ identity }: Watched) => identity.namespace.own || identity.initial
   return {
     own: queue.filter(isOwn),
-    failed: queue.filter((one) => !isOwn(one) && one.last.failure !== undefined),
-    busy: queue.filter((one) => !isOwn(one) && one.last.failure === undefined),
+    failed: queue.filter((one) => !isOwn(one) && one.last.readError !== undefined),
+    busy: queue.filter((one) => !isOwn(one) && one.last.readError === undefined),
   }
 }

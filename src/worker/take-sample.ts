@@ -59,7 +59,7 @@ export function createTakeSample(
     // First, so that this less the durations is never later than the sample began.
     const takenAtSeconds = clocks.unixSeconds()
     const durations = watch.stop()
-    const failed = list.shown.flatMap(({ last }) => last.failure?.reason ?? [])
+    const failed = list.shown.flatMap(({ last }) => last.readError?.reason ?? [])
     return {
       takenAtSeconds,
       durations,

@@ -2,8 +2,9 @@
 
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
+import type { ReadError } from '../snapshot.ts'
 import { type CrowdOptions, chooseShown } from './crowd.ts'
-import { type Failure, judgeFailure } from './read-failure.ts'
+import { judgeReadError } from './read-error.ts'
 import { listProbeOpens, recallProbeOpens, startWatching, type Watched } from './watched.ts'
 
 export interface WatchList {
@@ -14,7 +15,7 @@ export interface WatchList {
   /** Whether the last look failed: it is not known then who has gone. */
   readonly blind: boolean
   /** Looks which namespaces there are; returns why that could not be found out, or undefined. */
-  look(nowSeconds: number): Failure | undefined
+  look(nowSeconds: number): ReadError | undefined
   /** Chooses which are shown. */
   choose(options: CrowdOptions): void
 }
@@ -31,19 +32,19 @@ export function createWatchList(
   /** Looks in a row that failed. */
   let blindSamples = 0
 
-  function listNamespaces(): readonly NetNamespace[] | Failure {
+  function listNamespaces(): readonly NetNamespace[] | ReadError {
     try {
       return namespaces.list()
     } catch (error) {
-      return judgeFailure(error)
+      return judgeReadError(error)
     }
   }
 
   /** All stay as they were. What was read last of the others than our own is said of them, but not for long. */
-  function suffer(failure: Failure): void {
+  function suffer(readError: ReadError): void {
     blindSamples++
     for (const { identity, last } of all.values()) {
-      if (!identity.namespace.own && blindSamples > BLIND_SAMPLES) last.failure = failure
+      if (!identity.namespace.own && blindSamples > BLIND_SAMPLES) last.readError = readError
     }
   }
 

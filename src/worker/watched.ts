@@ -11,11 +11,11 @@ import type {
   NetnsName,
   OwnerShare,
   Program,
+  ReadError,
 } from '../snapshot.ts'
 import { isCauseShown } from '../snapshot-pools.ts'
 import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
-import type { Failure } from './read-failure.ts'
 
 /** Who a namespace is. */
 export interface Identity {
@@ -43,7 +43,7 @@ export interface LastRead {
   /** The port settings that the state is of, and the pod that was known then. */
   ports: PortSettings | undefined
   pod: Pod | undefined
-  failure: Failure | undefined
+  readError: ReadError | undefined
   /** Undefined before the first read that succeeded. */
   readAtSeconds: number | undefined
   /** When a read was tried last, whether it succeeded or not. */
@@ -103,7 +103,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       state: undefined,
       ports: undefined,
       pod: undefined,
-      failure: undefined,
+      readError: undefined,
       readAtSeconds: undefined,
       triedAtSeconds: 0,
       rangeAtSeconds: 0,

@@ -97,10 +97,10 @@ test('what was known of one that is left out is forgotten, its name apart', () =
   const watched = watch(repeat(2, { name: { netns: 'inode/1', netnsKind: 'inode' } }))
   const [, last] = watched
   if (last === undefined) throw new Error('nothing is watched')
-  last.last.failure = { reason: 'vanished', message: '' }
+  last.last.readError = { reason: 'vanished', message: '' }
   last.last.readAtSeconds = 5
   expect(choose(watched, 1)).toEqual([1])
-  expect(last.last).toMatchObject({ failure: undefined, readAtSeconds: undefined })
+  expect(last.last).toMatchObject({ readError: undefined, readAtSeconds: undefined })
   expect([last.published.leftOut, last.identity.name?.netns]).toEqual([true, 'inode/1'])
 })
 

@@ -38,7 +38,7 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
   }
   let now = 1000
   let cpu = 0
-  const placeOf = (id: number) => {
+  const namespaceOf = (id: number) => {
     const name = node.names.get(id)
     return buildNetNamespace({
       ...{ id, own: id === 1, inode: 4_000_000_000 + id, processAgeSeconds: 100 },
@@ -49,7 +49,7 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
   const namespaces: Namespaces = {
     list: () => {
       if (node.listing) throw node.listing
-      return node.ids.map(placeOf)
+      return node.ids.map(namespaceOf)
     },
     boundPorts: ({ id }) => {
       const bound = node.bounds.get(id) ?? 5

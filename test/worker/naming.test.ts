@@ -9,7 +9,7 @@ const containerId = 'c0ffee'.padEnd(64, '0')
 function watch(id: number, makerUid?: number): Watched {
   const one = startWatching(buildNetNamespace({ id, inode: 4_000_000_000 + id, makerUid }), 0)
   one.identity.containerId = containerId
-  one.last.failure = { reason: 'vanished', message: '' }
+  one.last.readError = { reason: 'vanished', message: '' }
   return one
 }
 
@@ -40,7 +40,7 @@ test('the name is kept for one that is still to be read, but not for one that is
   const [forged, real] = [watch(2, 1000), watch(3)]
   // It reads the same on the page.
   forged.identity.containerId = containerId.replace(/0$/, '1')
-  real.last.failure = undefined
+  real.last.readError = undefined
   expect(nameAll([forged, real])).toEqual([undefined, undefined])
   real.published.leftOut = true
   expect(nameAll([forged, real])).toEqual([name, undefined])
@@ -63,7 +63,7 @@ describe('names that earlier workers gave', () => {
     cookies.map((cookie) => {
       const one = watch(Number(cookie))
       one.identity.namespace = { ...one.identity.namespace, cookie }
-      if (!read.includes(cookie)) one.last.failure = undefined
+      if (!read.includes(cookie)) one.last.readError = undefined
       return one
     })
   const namesOf = (all: readonly Watched[]) => all.map(({ identity }) => identity.name?.netns)
@@ -87,7 +87,7 @@ describe('names that earlier workers gave', () => {
     const [a, b, c] = meet([2n, 3n, 4n], [4n])
     const all = [a, b, c].filter((one) => one !== undefined)
     third.nameAll(listOf(all), 100)
-    for (const one of all) one.last.failure = { reason: 'vanished', message: '' }
+    for (const one of all) one.last.readError = { reason: 'vanished', message: '' }
     expect(third.nameAll(listOf(all), 105)?.length).toBe(3)
     expect(namesOf(all)).toEqual([name, `${name}~2`, `${name}~3`])
     expect(third.nameAll(listOf(all), 110)).toBeUndefined()

@@ -64,10 +64,10 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
   const spent = { own: 0, crowded: 0, turn: 0 }
   const metered: Namespaces = {
     ...all,
-    async read(place, use, spec) {
-      const isCrowded = place.inode !== undefined && place.inode === crowdedInode()
-      const kind = place.own ? 'own' : isCrowded ? 'crowded' : 'turn'
-      const { cost, result } = await meter.measure(['self'], () => all.read(place, use, spec))
+    async read(namespace, use, spec) {
+      const isCrowded = namespace.inode !== undefined && namespace.inode === crowdedInode()
+      const kind = namespace.own ? 'own' : isCrowded ? 'crowded' : 'turn'
+      const { cost, result } = await meter.measure(['self'], () => all.read(namespace, use, spec))
       spent[kind] += cost.cpuMs
       return result
     },

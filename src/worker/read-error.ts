@@ -1,14 +1,10 @@
 // A refused or garbled read -> data; this is the one place where that happens.
 
-import { DecodeError, type FailureReason, SourceError } from '../observation.ts'
-
-export interface Failure {
-  readonly reason: FailureReason
-  readonly message: string
-}
+import { DecodeError, SourceError } from '../observation.ts'
+import type { ReadError } from '../snapshot.ts'
 
 /** The reason of a failed read; what is neither refusal nor garbage is a fault of ours and passes through. */
-export function judgeFailure(error: unknown): Failure {
+export function judgeReadError(error: unknown): ReadError {
   if (error instanceof SourceError) return { reason: error.reason, message: error.message }
   if (error instanceof DecodeError) return { reason: 'malformed', message: error.message }
   throw error
