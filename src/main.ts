@@ -14,6 +14,7 @@ import { asksToSample } from './config/argv.ts'
 import { type Config, ConfigError, readConfig } from './config/config.ts'
 import { createDiagnoser } from './diagnosis/diagnoser.ts'
 import { listExposedPorts } from './diagnosis/own-port.ts'
+import { createEnding } from './ending.ts'
 import { createFailureLog } from './failure-log.ts'
 import { createInstanceName } from './failures/instance.ts'
 import { listBucketProgram } from './kernel/bpf/listing.ts'
@@ -27,15 +28,17 @@ import { type Sampler, type SamplerEvents, startSampler } from './sampler/sample
 import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
 import { createApp } from './web/app.ts'
-import { ListenError, type RunningServer, startServer } from './web/listen.ts'
+import { ListenError, type RunningServer, renderAddress, startServer } from './web/listen.ts'
 import type { Protection } from './web/protection/protection.ts'
 
 const EXIT_OK = 0
+const EXIT_BUG = 1
 const EXIT_BAD_USAGE = 2
 const EXIT_UNREADABLE = 3
-/** After this long whatever still hangs is left behind. */
+/** After this long connections that are still open are left behind. */
 const STOP_DEADLINE_MS = 1500
 
+const { sampling, end, endOnBugs, endAtOnce } = createEnding(process, complain)
 await main()
 
 async function main(): Promise<void> {
@@ -64,14 +67,15 @@ async function main(): Promise<void> {
 
 /** Listens, samples and serves until a signal ends it. */
 async function serve(config: Config, build: Build): Promise<void> {
+  endOnBugs(EXIT_BUG)
   let server: RunningServer | undefined
   let pods: PodNames | undefined
   let sampler: Sampler | undefined
   // First: where the program is PID 1, as in a container, a signal that nobody handles is ignored.
   const stop = () => {
-    setTimeout(() => process.exit(EXIT_OK), STOP_DEADLINE_MS).unref()
+    setTimeout(end, STOP_DEADLINE_MS, EXIT_OK).unref()
     pods?.stop()
-    void Promise.all([server?.close(), sampler?.stop()]).then(() => process.exit(EXIT_OK))
+    void Promise.all([server?.close(), sampler?.stop()]).then(() => end(EXIT_OK))
   }
   process.once('SIGTERM', stop)
   process.once('SIGINT', stop)
@@ -129,7 +133,7 @@ async function serve(config: Config, build: Build): Promise<void> {
       died: (reason, backoffMs) => log.error('Sampling worker died', { reason, backoffMs }),
       stuck: (reason) => {
         log.error('Sampling worker hangs in the kernel, ending the process', { reason })
-        process.kill(process.pid, 'SIGKILL')
+        endAtOnce()
       },
     },
   )
@@ -179,15 +183,12 @@ type Inspection = Config & { readonly command: 'status' | 'doctor' }
 /** `status` and `doctor`: what the exporter of this host knows, else a sample; with --watch one after another. */
 async function inspect(config: Inspection, build: Build): Promise<void> {
   // The exit status 1, which an exception has by itself, stands for a warning.
-  process.on('uncaughtException', (error) => {
-    complain(`Internal error: ${error.stack ?? error}`)
-    process.exit(EXIT_UNREADABLE)
-  })
+  endOnBugs(EXIT_UNREADABLE)
   const listenPorts = config.listenAddresses.map(({ port }) => port)
   const diagnoser = createDiagnoser(() => ({ platform: process.platform, listenPorts }))
   const terminal = () => describeTerminal(process.stdout, process.env)
   const isFullScreen = config.watch && !config.json && terminal().rows !== undefined
-  const quit = { events: process, quit: () => process.exit() }
+  const quit = { events: process, quit: () => end() }
   const screen = isFullScreen ? takeScreen(process, terminal, quit) : undefined
   const show = (snapshot: Snapshot, origin: string): void => {
     diagnoser.note(snapshot)
@@ -204,9 +205,8 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
       isTrusted: (port: number) => isListenerTrusted(port, process),
     }
     const answer = asksToSample(process.argv.slice(2)) ? undefined : await askExporter(question)
-    if (answer === undefined) return undefined
-    show(answer.snapshot, `from the exporter at ${answer.address}`)
-    return answer.snapshot.intervalSeconds
+    if (answer !== undefined) show(answer.snapshot, `from the exporter at ${answer.address}`)
+    return answer?.snapshot.intervalSeconds
   }
   for (;;) {
     const seconds = await ask()
@@ -239,16 +239,18 @@ async function sampleAndShow(
         complain(`Sampling worker died: ${reason}`)
         if (!config.watch) process.exit(EXIT_UNREADABLE)
       },
-      stuck: () => process.kill(process.pid, 'SIGKILL'),
+      stuck: (reason) => {
+        complain(`Sampling worker hangs in the kernel: ${reason}`)
+        endAtOnce()
+      },
     },
   )
 }
 
 /** The reader of a pipe may leave early, as head does; whatever else cannot be written is an error. */
 function endUnwritten(error: NodeJS.ErrnoException): void {
-  if (error.code === 'EPIPE') process.exit(EXIT_OK)
-  complain(`Cannot write: ${error.message}`)
-  process.exit(EXIT_UNREADABLE)
+  if (error.code !== 'EPIPE') complain(`Cannot write: ${error.message}`)
+  void end(error.code === 'EPIPE' ? EXIT_OK : EXIT_UNREADABLE)
 }
 
 /** Ends the program with one line when no source of sockets works. */
@@ -279,15 +281,14 @@ async function openSampler(
   }
   try {
     await warmThreadPool()
-    return await startSampler({ ...budget, worker, pods }, events)
+    const sampler = startSampler({ ...budget, worker, pods }, events)
+    sampling(sampler.stop)
+    await sampler.opened
+    return sampler
   } catch (error) {
     complain(error instanceof Error ? error.message : String(error))
     return process.exit(config.command === 'serve' ? EXIT_BAD_USAGE : EXIT_UNREADABLE)
   }
-}
-
-function renderAddress({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function print(text: string): void {

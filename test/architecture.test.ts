@@ -96,6 +96,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
   [/^config\//, /^((observation|settings)\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],
+  [/^ending\.ts$/, /^$/],
   [/^build\.ts$/, /^(snapshot\.ts|node:(fs|path))$/],
   [/^log\.ts$/, /^(pino|node:util)$/],
   [

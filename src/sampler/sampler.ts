@@ -36,6 +36,8 @@ export interface SamplerEvents {
 }
 
 export interface Sampler {
+  /** Resolves when the first source has opened, and rejects, with the reason in plain words, when none works. */
+  readonly opened: Promise<void>
   currentSnapshot(): Snapshot | undefined
   readiness(): { readonly ready: boolean; readonly reason: string }
   /** All pods of this node that are known now; `answered`: whether the last list came. */
@@ -49,15 +51,12 @@ const STALE_GRACE_SECONDS = 2
 
 type StartWorker = (options: WorkerOptions, events: SupervisorEvents) => Supervisor
 
-/**
- * Starts sampling; resolves when the first source has opened and rejects, with the reason in plain words, when none
- * works.
- */
+/** Starts sampling, as soon as a source has opened. */
 export function startSampler(
   options: SamplerOptions,
   events: SamplerEvents,
   startWorker: StartWorker = startSupervisor,
-): Promise<Sampler> {
+): Sampler {
   const failures = countNoFailures()
   const books = createFailureBooks(options.worker, () => performance.now() / 1000)
   let snapshot: Snapshot | undefined
@@ -71,62 +70,60 @@ export function startSampler(
   let timer: NodeJS.Timeout | undefined
   let workerAlive = false
   let stopped = false
-
-  return new Promise((resolve, reject) => {
-    let settled = false
-    const supervisor = startWorker(options.worker, {
-      opened: (opened) => {
-        workerAlive = true
-        said = new Map()
-        events.opened(opened)
-        requestSample()
-        if (!settled) resolve(sampler)
-        settled = true
-      },
-      refused: (message) => {
-        if (!settled) reject(new Error(message))
-        settled = true
-      },
-      sampled: (sample) => {
-        publish(sample)
-        if (stopped) return
-        const elapsedMs = performance.now() - requestedAtMs
-        const waitMs = Math.max(0, (snapshot?.intervalSeconds ?? 0) * 1000 - elapsedMs)
-        timer = setTimeout(requestSample, waitMs)
-      },
-      died: (reason, backoffMs) => {
-        workerAlive = false
-        workerRestarts++
-        clearTimeout(timer)
-        if (snapshot !== undefined) snapshot = { ...snapshot, workerRestarts }
-        events.died(reason, backoffMs)
-      },
-      stuck: events.stuck,
-    })
-
-    function requestSample(): void {
-      requestedAtMs = performance.now()
-      const intervalSeconds = snapshot?.intervalSeconds ?? options.configuredIntervalMs / 1000
-      supervisor.requestSample(intervalSeconds * options.cpuRatio)
-    }
-
-    const sampler: Sampler = {
-      currentSnapshot: () => {
-        if (snapshot !== undefined && isStale(snapshot, receivedAtMs)) {
-          snapshot = dropReadings(snapshot)
-        }
-        return snapshot
-      },
-      tellPods: supervisor.tellPods,
-      readiness: () => judgeReadiness(snapshot, receivedAtMs, workerAlive),
-      stop: async () => {
-        stopped = true
-        clearTimeout(timer)
-        await supervisor.stop()
-        await books.close()
-      },
-    }
+  let tellOpened: { readonly resolve: () => void; readonly reject: (reason: Error) => void }
+  const opened = new Promise<void>((resolve, reject) => {
+    tellOpened = { resolve, reject }
   })
+
+  const supervisor = startWorker(options.worker, {
+    opened: (message) => {
+      workerAlive = true
+      said = new Map()
+      events.opened(message)
+      requestSample()
+      tellOpened.resolve()
+    },
+    refused: (message) => tellOpened.reject(new Error(message)),
+    sampled: (sample) => {
+      publish(sample)
+      if (stopped) return
+      const elapsedMs = performance.now() - requestedAtMs
+      const waitMs = Math.max(0, (snapshot?.intervalSeconds ?? 0) * 1000 - elapsedMs)
+      timer = setTimeout(requestSample, waitMs)
+    },
+    died: (reason, backoffMs) => {
+      workerAlive = false
+      workerRestarts++
+      clearTimeout(timer)
+      if (snapshot !== undefined) snapshot = { ...snapshot, workerRestarts }
+      events.died(reason, backoffMs)
+    },
+    stuck: events.stuck,
+  })
+
+  function requestSample(): void {
+    requestedAtMs = performance.now()
+    const intervalSeconds = snapshot?.intervalSeconds ?? options.configuredIntervalMs / 1000
+    supervisor.requestSample(intervalSeconds * options.cpuRatio)
+  }
+
+  return {
+    opened,
+    currentSnapshot: () => {
+      if (snapshot !== undefined && isStale(snapshot, receivedAtMs)) {
+        snapshot = dropReadings(snapshot)
+      }
+      return snapshot
+    },
+    tellPods: supervisor.tellPods,
+    readiness: () => judgeReadiness(snapshot, receivedAtMs, workerAlive),
+    stop: async () => {
+      stopped = true
+      clearTimeout(timer)
+      await supervisor.stop()
+      await books.close()
+    },
+  }
 
   function publish({ cpuSeconds, failures: reasons, wanted, recorded, ...sample }: Sample): void {
     samples++

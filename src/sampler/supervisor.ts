@@ -23,7 +23,7 @@ export interface SupervisorEvents {
   readonly sampled: (sample: Sample) => void
   /** It died or was ended for being late; another is started after `backoffMs`. */
   readonly died: (reason: string, backoffMs: number) => void
-  /** It hangs inside a system call and cannot be ended. */
+  /** It hangs inside a system call and cannot be ended: process.exit() would wait for it. */
   readonly stuck: (reason: string) => void
 }
 
@@ -136,13 +136,15 @@ export function startSupervisor(
   function watch(action: string): void {
     clearTimeout(deadline)
     deadline = setTimeout(() => {
-      const late = worker
-      if (late === undefined) return
-      const tooLate = `it took more than ${SAMPLE_DEADLINE_MS / 1000} s for ${action}`
-      cause = tooLate
-      const stuck = setTimeout(() => events.stuck(tooLate), TERMINATE_DEADLINE_MS)
-      void late.terminate().then(() => clearTimeout(stuck))
+      cause = `it took more than ${SAMPLE_DEADLINE_MS / 1000} s for ${action}`
+      void endWorker(cause)
     }, SAMPLE_DEADLINE_MS)
+  }
+
+  async function endWorker(reason: string): Promise<void> {
+    const stuck = setTimeout(() => events.stuck(reason), TERMINATE_DEADLINE_MS)
+    await worker?.terminate()
+    clearTimeout(stuck)
   }
 
   startWorker()
@@ -160,7 +162,7 @@ export function startSupervisor(
       stopped = true
       clearTimeout(deadline)
       clearTimeout(restart)
-      await worker?.terminate()
+      await endWorker('it was told to end')
     },
   }
 }

@@ -1,49 +1,14 @@
 // `status --watch` in a real terminal of 24 rows, with 60 namespaces: one screen, keys, and the scrollback as it was.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { waitFor, withProgram } from '../support/program/program.ts'
+import { ROWS, withTerminal } from '../support/program/terminal.ts'
 import { hasProgram } from '../support/program/tools.ts'
 
 const skipReason = hasProgram('script') ? whyNotLive() : 'needs script of util-linux'
-const ROWS = 24
-
-/** `status --watch` with those flags in a terminal, and what it has written so far. */
-async function withTerminal(
-  flags: string,
-  use: (terminal: {
-    readonly type: (keys: string) => void
-    readonly untilShown: (what: RegExp) => Promise<RegExpExecArray>
-    readonly ended: Promise<unknown[]>
-  }) => Promise<void>,
-): Promise<string> {
-  const command = `stty rows ${ROWS} cols 90; exec ${process.execPath} dist/main.js status --watch ${flags}`
-  const child = spawn('script', ['-qec', command, '/dev/null'], {
-    env: { ...process.env, TERM: 'xterm-256color', NO_COLOR: '' },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const ended = once(child, 'close')
-  let text = ''
-  child.stdout.on('data', (chunk) => {
-    text += chunk
-  })
-  try {
-    await use({
-      type: (keys) => child.stdin.write(keys),
-      untilShown: (what) => waitFor(async () => what.exec(text) ?? undefined),
-      ended,
-    })
-  } finally {
-    child.kill('SIGKILL')
-    await ended
-  }
-  return text
-}
-
 test('status --watch draws one screen and gives the terminal back', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd(async (crowd) => {

@@ -74,7 +74,8 @@ function start() {
     stuck: () => {},
   }
   const options = { configuredIntervalMs: 5000, cpuRatio: 0.02, worker }
-  const started = startSampler(options, events, startWorker)
+  const sampler = startSampler(options, events, startWorker)
+  const started = sampler.opened.then(() => sampler)
   return { script, snapshots, started }
 }
 

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type Supervisor, startSupervisor } from '../../src/sampler/supervisor.ts'
+import { isRead, makePipe } from '../support/program/hanging-procfs.ts'
 
 const options = { procfs: '/proc' } as WorkerOptions
 
@@ -26,7 +30,7 @@ function start(program: string) {
       refused: (reason) => note(`refused: ${reason}`),
       sampled: (sample: Sample) => note(`sampled ${JSON.stringify(sample)}`),
       died: (reason, backoffMs) => note(`died, ${backoffMs}: ${reason.split('\n', 1)[0]}`),
-      stuck: () => note('stuck'),
+      stuck: (reason) => note(`stuck: ${reason}`),
     },
     programOf(program),
   )
@@ -65,12 +69,41 @@ async function tellLives(make: string): Promise<(string | undefined)[]> {
   return told.map((sample) => /"was":(.*)\}/.exec(sample ?? '')?.[1])
 }
 
+/** A worker that hangs in the kernel at its first sample until the test is over: it reads a pipe that nobody writes. */
+async function startHanging() {
+  const pipe = join(mkdtempSync(join(tmpdir(), 'pipe-')), 'pipe')
+  makePipe(pipe)
+  const program = start(
+    `import { openSync, readSync } from 'node:fs'
+     ${opens}
+     port.on('message', () => readSync(openSync(${JSON.stringify(pipe)}, 'r+'), Buffer.alloc(1)));`,
+  )
+  hanging.push(pipe)
+  await program.until(1)
+  program.supervisor.requestSample(0.1)
+  while (!isRead(pipe)) await turn()
+  return program
+}
+
+/** Long enough for a worker that does not hang to end. */
+async function untilItWouldHaveEnded(): Promise<void> {
+  const until = performance.now() + 1000
+  while (performance.now() < until) await turn()
+}
+
+const turn = () => new Promise(setImmediate)
+const hanging: string[] = []
 const running: Supervisor[] = []
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 })
 afterEach(async () => {
   vi.useRealTimers()
+  for (const pipe of hanging.splice(0)) {
+    // Whoever reads it is at its end.
+    writeFileSync(pipe, '.')
+    rmSync(join(pipe, '..'), { recursive: true })
+  }
   for (const supervisor of running.splice(0)) await supervisor.stop()
 })
 
@@ -139,9 +172,35 @@ describe('startSupervisor()', () => {
     await new Promise(setImmediate)
     vi.advanceTimersByTime(1)
     expect((await until(2))[1]).toMatch(/^died, 1000: it took more than 60 s for a sample/)
-    vi.advanceTimersByTime(1000)
-    expect((await until(3))[2]).toBe('opened')
+    vi.advanceTimersByTime(5000)
+    expect((await until(3)).slice(2)).toEqual(['opened'])
   })
+
+  test.runIf(process.platform === 'linux')(
+    'says so 5 s after it should have ended a worker that hangs in the kernel',
+    async () => {
+      const { seen } = await startHanging()
+      vi.advanceTimersByTime(60_000)
+      await untilItWouldHaveEnded()
+      vi.advanceTimersByTime(4999)
+      expect(seen).toEqual(['opened'])
+      vi.advanceTimersByTime(1)
+      expect(seen).toEqual(['opened', 'stuck: it took more than 60 s for a sample'])
+    },
+  )
+
+  test.runIf(process.platform === 'linux')(
+    'says so 5 s after it was told to stop while the worker hangs in the kernel',
+    async () => {
+      const { supervisor, seen } = await startHanging()
+      void supervisor.stop()
+      await untilItWouldHaveEnded()
+      vi.advanceTimersByTime(4999)
+      expect(seen).toEqual(['opened'])
+      vi.advanceTimersByTime(1)
+      expect(seen).toEqual(['opened', 'stuck: it was told to end'])
+    },
+  )
 
   test('stops within a moment while a sample is under way', async () => {
     const { supervisor, seen, until } = start(`${opens} port.on('message', () => { for (;;); });`)
