@@ -10,7 +10,7 @@ import type { SamplingSettings } from '../settings.ts'
 import type { ConntrackState, ReadError, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
 import { spend } from './allowance.ts'
-import type { ClientNames } from './client-names.ts'
+import { type ClientNames, compare } from './client-names.ts'
 import { advanceCounters } from './conntrack-counters.ts'
 import type { NatMemory } from './nat-memory.ts'
 import { judgeReadError } from './read-error.ts'
@@ -55,6 +55,8 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
   const credits: Record<Purse, number> = { home: 0, foreign: 0 }
   let problem: string | undefined
   let durationSeconds = 0
+  /** Whether clients have been named in this sample. */
+  let areNamed = false
 
   function count({ identity, last }: Watched, now: number): void {
     try {
@@ -99,7 +101,10 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
   ): Promise<number> {
     const before = clocks.cpuSeconds()
     const { nat } = one.last
-    if (nat.model !== undefined || nat.listedAtSeconds === undefined) clientNames.refresh(all)
+    if (!areNamed && (nat.model !== undefined || nat.listedAtSeconds === undefined)) {
+      areNamed = true
+      clientNames.refresh(all)
+    }
     nat.listedAtSeconds = clocks.monotonicSeconds()
     nat.searchesAtListing = countSearches(nat.conntrack)
     try {
@@ -128,6 +133,7 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
     async read(watched, budgetSeconds) {
       const now = clocks.monotonicSeconds()
       problem = undefined
+      areNamed = false
       const due: Record<Purse, Watched[]> = { home: [], foreign: [] }
       for (const one of watched) {
         count(one, now)
@@ -204,10 +210,4 @@ function countSearches(conntrack: ConntrackState | undefined): number {
 /** The host, and wherever we are. */
 function isHome({ identity: { namespace, name } }: Watched): boolean {
   return namespace.own || name?.netnsKind === 'host'
-}
-
-/** Infinities included, whose difference would be NaN. */
-function compare(left: number, right: number): number {
-  if (left === right) return 0
-  return left < right ? -1 : 1
 }

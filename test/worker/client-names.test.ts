@@ -7,6 +7,8 @@ import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 function setUp() {
   const world = {
     now: 1000,
+    /** How long it takes to ask one. */
+    lastsSeconds: 0,
     addresses: new Map<number, readonly string[] | Error>(),
     pods: new Map<string, string>(),
     read: [] as number[],
@@ -14,6 +16,7 @@ function setUp() {
   const names = createClientNames({
     read: ({ id }) => {
       world.read.push(id)
+      world.now += world.lastsSeconds
       const addresses = world.addresses.get(id) ?? []
       if (addresses instanceof Error) throw addresses
       return addresses
@@ -83,5 +86,38 @@ describe('the clients of a NAT', () => {
     expect(world.read).toEqual([1, 2, 1, 2])
     expect(names.nameClient('10.0.0.2')).toBeUndefined()
     expect(names.nameClient('10.0.0.3')?.owner).toBe('named/two')
+  })
+
+  test('are asked for in a second or so, the oldest first, and have no names before all were', () => {
+    const { world, names, add } = setUp()
+    const five = [1, 2, 3, 4, 5].map((id) => add(id, `named/${id}`, [`10.0.0.${id}`]))
+    world.lastsSeconds = 0.4
+    names.refresh(five)
+    expect(world.read).toEqual([1, 2, 3])
+    expect(names.nameClient('10.0.0.1')).toBeUndefined()
+    names.refresh(five)
+    expect(world.read).toEqual([1, 2, 3, 4, 5])
+    expect(names.nameClient('10.0.0.1')?.owner).toBe('named/1')
+    // Each has its own minute.
+    world.now = 1060.5
+    names.refresh(five)
+    expect(world.read.slice(5)).toEqual([1, 2])
+  })
+
+  test('have no names any more that could not be looked at again for ten minutes', () => {
+    const { world, names, add } = setUp()
+    const [one, other] = [add(1, 'named/one', ['10.0.0.1']), add(2, 'named/two', ['10.0.0.2'])]
+    names.refresh([one, other])
+    world.lastsSeconds = 2
+    world.now += 599
+    names.refresh([one, other])
+    expect(world.read).toEqual([1, 2, 1])
+    expect(names.nameClient('10.0.0.2')?.owner).toBe('named/two')
+    world.now += 60
+    world.addresses.set(2, new SourceError('timeout', 'The kernel does not answer'))
+    names.refresh([one])
+    names.refresh([one, other])
+    expect(names.nameClient('10.0.0.1')?.owner).toBe('named/one')
+    expect(names.nameClient('10.0.0.2')).toBeUndefined()
   })
 })

@@ -80,6 +80,21 @@ describe('takeSample() of more than a sample has time for', () => {
     }
   })
 
+  test('where all hang that could have a client of NAT, a sample asks some, and the next goes on with others', async () => {
+    const { node, sample } = createNode(upTo(31))
+    await sample(3, 1)
+    node.tracked.set(1, 20_000)
+    for (const id of upTo(31).slice(1)) node.hangs.set(id, 1)
+    const before = node.asked.length
+    for (let turn = 1; turn <= 3; turn++) {
+      const { durations } = await sample()
+      const { discover, read, model, other } = durations
+      expect(discover + read + model + other).toBeLessThan(15)
+    }
+    const asked = node.asked.slice(before)
+    expect([asked.length, new Set(asked).size]).toEqual([4, 4])
+  })
+
   test('those that fail do not keep a busy one from being read', async () => {
     const { node, sample, readsOf } = createNode(upTo(101))
     await sample(3, 1)

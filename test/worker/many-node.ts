@@ -1,11 +1,15 @@
 // A node of many namespaces, sample by sample, for tests of what is read when.
 
+import { createNatStep } from '../../src/model/nat/step.ts'
 import { createStep } from '../../src/model/step.ts'
 import type { Namespaces } from '../../src/namespaces/namespaces.ts'
 import type { Sample } from '../../src/sample.ts'
 import type { Namespace } from '../../src/snapshot.ts'
+import { createClientNames } from '../../src/worker/client-names.ts'
+import { createNatWatch } from '../../src/worker/nat-watch.ts'
 import { createNodeNames } from '../../src/worker/node-names.ts'
 import { createTakeSample } from '../../src/worker/take-sample.ts'
+import { readingOf } from '../model/nat/conntrack.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
 import {
   createReading,
@@ -16,6 +20,18 @@ import {
 import { buildNetNamespace, untracked } from '../support/netns/net-namespace.ts'
 
 export const READ_SECONDS = 0.004
+const TRANSLATED = {
+  client: '10.0.0.1:1024',
+  answers: '198.51.100.9:443',
+  nat: '203.0.113.7:20000',
+}
+const nothingCounted = {
+  limit: 262_144,
+  found: [0],
+  insertFailed: [0],
+  drop: [0],
+  clashResolve: [0],
+}
 
 /** A node of the test's making: what each namespace holds, what it is bounded by, and how often it was read. */
 export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
@@ -30,6 +46,10 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
     refusals: new Map<number, Error>(),
     /** Seconds that pass on the wall while one is read. */
     hangs: new Map<number, number>(),
+    /** Entries of conntrack; without one nothing is tracked. */
+    tracked: new Map<number, number>(),
+    /** Which namespace was asked for its addresses. */
+    asked: [] as number[],
     /** Names in /run/netns, and when the oldest process started. */
     names: new Map<number, string>(),
     born: new Map<number, number>(),
@@ -61,6 +81,11 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
       return { range: rangeOf(id), reservedText: '' }
     },
     ...untracked,
+    conntrack: ({ id }) => {
+      const entries = node.tracked.get(id)
+      return entries === undefined ? undefined : { ...nothingCounted, entries }
+    },
+    inside: (_namespace, call) => call(),
     read: ({ id }, use) => {
       node.reads.set(id, (node.reads.get(id) ?? 0) + 1)
       cpu += READ_SECONDS
@@ -80,6 +105,27 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
       )
     },
   }
+  const clocks = {
+    unixSeconds: () => now,
+    monotonicSeconds: () => now,
+    cpuSeconds: () => cpu,
+  }
+  const natWatch = createNatWatch({
+    namespaces,
+    source: { read: (_memory, _entries, use) => use(readingOf([TRANSLATED])) },
+    step: createNatStep({ ...plainStepOptions, ranges: [] }),
+    ranges: [],
+    clientNames: createClientNames({
+      read: ({ id }) => {
+        node.asked.push(id)
+        now += node.hangs.get(id) ?? 0
+        return []
+      },
+      namePod: () => undefined,
+      monotonicSeconds: () => now,
+    }),
+    clocks,
+  })
   const takeSample = createTakeSample({
     namespaces,
     step: createStep(plainStepOptions),
@@ -102,7 +148,8 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
     },
     prober: undefined,
     buckets: undefined,
-    clocks: { unixSeconds: () => now, monotonicSeconds: () => now, cpuSeconds: () => cpu },
+    clocks,
+    natWatch,
     detailMinUtilization: 0.2,
     mostNamespaces,
   })
