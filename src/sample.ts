@@ -13,6 +13,8 @@ export interface WorkerData {
   readonly given: readonly GivenName[]
   /** Connections that the probes of earlier workers made. */
   readonly opens: ProbeOpens
+  /** What conntrack had counted when earlier workers looked last. */
+  readonly counted: ConntrackCounted
 }
 
 /** What the sampling thread is told: the user's settings, and what follows from the machine and the command. */
@@ -64,6 +66,7 @@ export interface Sample {
   /** All names, by lasting key; undefined where they are what they were. */
   readonly named: readonly GivenName[] | undefined
   readonly opens: ProbeOpens
+  readonly counted: ConntrackCounted
   /** What the names of pods and of their containers are still wanted of. */
   readonly wanted: { readonly podUids: readonly string[]; readonly containerIds: readonly string[] }
 }
@@ -148,3 +151,21 @@ export interface Recorded {
  * connections_opened_total too.
  */
 export type ProbeOpens = readonly (readonly [key: string, opens: number])[]
+
+/** One counter of conntrack, as it was read last. */
+export interface CpuCounter {
+  /** Numbers of 32 bits. */
+  readonly cpus: readonly number[]
+  /** How far it has grown since the program first looked. */
+  readonly total: number
+}
+
+export interface ConntrackCounters {
+  readonly found: CpuCounter
+  readonly insertFailed: CpuCounter
+  readonly drop: CpuCounter
+  readonly clashResolve: CpuCounter | undefined
+}
+
+/** The counters that have grown, by the lasting key of the namespace. The next worker goes on with them. */
+export type ConntrackCounted = readonly (readonly [key: string, counters: ConntrackCounters])[]

@@ -129,7 +129,8 @@ export const natFamilies: readonly Family[] = [
     help: 'Taken ports that searches for a free NAT port met: found of /proc/net/stat/nf_conntrack.',
     details:
       'It grows by f / (1 - f) a connection where the share f of the ports is taken: by 4 at 80 %, by 48 at ' +
-      '98 %. A rate that rises fast is the warning before the first dropped connection.',
+      '98 %. A rate that rises fast is the warning before the first dropped connection. Like all counters of ' +
+      'conntrack it begins at 0 when the exporter starts.',
     value: (state) => state.collisions,
   }),
   perConntrack({

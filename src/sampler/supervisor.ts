@@ -5,6 +5,7 @@ import { getHeapStatistics } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descriptors.ts'
 import type {
+  ConntrackCounted,
   FromWorker,
   GivenName,
   Pod,
@@ -69,6 +70,7 @@ export function startSupervisor(
   let pods: Extract<ToWorker, { type: 'pods' }> | undefined
   let given: readonly GivenName[] = []
   let opens: ProbeOpens = []
+  let counted: ConntrackCounted = []
   let deadline: NodeJS.Timeout | undefined
   let restart: NodeJS.Timeout | undefined
 
@@ -78,6 +80,7 @@ export function startSupervisor(
       descriptors: createDescriptorLedger(),
       given,
       opens,
+      counted,
     }
     const started = new Worker(entry, { workerData, resourceLimits })
     worker = started
@@ -109,6 +112,7 @@ export function startSupervisor(
       given = message.sample.named ?? given
       // A worker that could not list the namespaces yet knows of none.
       if (message.sample.opens.length > 0) opens = message.sample.opens
+      if (message.sample.counted.length > 0) counted = message.sample.counted
       events.sampled(message.sample)
     }
   }

@@ -1,23 +1,15 @@
-// Counters of conntrack, of 32 bits a CPU -> totals of the namespace that do not go back when one of them begins at 0 again.
+// Counters of conntrack, of 32 bits a CPU -> totals of the namespace, counted from its first look on, that do not go back
+// when one of them begins at 0 again.
 
 import type { ConntrackCounts } from '../kernel/conntrack-stat.ts'
-
-/** Of one counter, as it was read last. */
-interface Counter {
-  readonly cpus: readonly number[]
-  readonly total: number
-}
-
-export interface ConntrackCounters {
-  readonly found: Counter
-  readonly insertFailed: Counter
-  readonly drop: Counter
-  readonly clashResolve: Counter | undefined
-}
+import type { ConntrackCounters, CpuCounter } from '../sample.ts'
 
 const WRAP = 2 ** 32
 
-/** Advances all counters to what was read now. `before` is undefined when they are read for the first time. */
+/**
+ * Advances all counters to what was read now. `before` is undefined when they are read for the first time: they begin at 0,
+ * because nobody knows how often one has passed the end before.
+ */
 export function advanceCounters(
   before: ConntrackCounters | undefined,
   counts: ConntrackCounts,
@@ -35,14 +27,14 @@ export function advanceCounters(
  * A CPU that is more than half of 32 bits behind has passed the end. One that is less far behind counts anew, and with it
  * all of them.
  */
-function advanceCounter(before: Counter | undefined, cpus: readonly number[]): Counter {
+function advanceCounter(before: CpuCounter | undefined, cpus: readonly number[]): CpuCounter {
+  if (before === undefined) return { cpus, total: 0 }
   const grown = cpus.map((now, cpu) => {
-    const growth = now - (before?.cpus[cpu] ?? 0)
+    const growth = now - (before.cpus[cpu] ?? 0)
     return growth < -WRAP / 2 ? growth + WRAP : growth
   })
-  const isSame = before?.cpus.length === cpus.length && grown.every((growth) => growth >= 0)
-  const total = isSame ? add(grown) + before.total : add(cpus)
-  return { cpus, total }
+  const isSame = before.cpus.length === cpus.length && grown.every((growth) => growth >= 0)
+  return { cpus, total: before.total + add(isSame ? grown : cpus) }
 }
 
 function add(numbers: readonly number[]): number {

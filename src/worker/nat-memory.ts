@@ -2,9 +2,9 @@
 
 import type { SignatureState } from '../model/nat/signature.ts'
 import type { NatModelState } from '../model/nat/step.ts'
+import type { ConntrackCounters } from '../sample.ts'
 import type { ConntrackState, NatState } from '../snapshot.ts'
 import type { ConntrackMemory } from '../sources/conntrack.ts'
-import type { ConntrackCounters } from './conntrack-counters.ts'
 
 export interface NatMemory {
   conntrack: ConntrackState | undefined

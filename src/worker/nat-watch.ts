@@ -180,6 +180,10 @@ function takeCounts(
     return undefined
   }
   const { found, insertFailed, drop, clashResolve } = memory.counters
+  const isTracking =
+    counts.entries > 0 ||
+    [found, insertFailed, drop, clashResolve].some((counter) => counter?.cpus.some(Boolean))
+  if (before === undefined && !isTracking) return undefined
   const totals = {
     collisions: found.total,
     insertFailed: insertFailed.total,
@@ -194,8 +198,6 @@ function takeCounts(
     dropSignature: memory.signature.signature,
     translatesIpv6: source.translatesIpv6,
   }
-  const { limitEntries: _limit, translatesIpv6: _rules, ...counted } = now
-  if (before === undefined && !Object.values(counted).some(Boolean)) return undefined
   const same = (Object.keys(now) as (keyof ConntrackState)[]).every(
     (key) => before?.[key] === now[key],
   )

@@ -10,7 +10,13 @@ import { type PublishingOptions, publishAll } from './publishing.ts'
 import { createReading, type ReadingOptions } from './reading.ts'
 import { createStopwatch } from './stopwatch.ts'
 import { createWatchList } from './watch-list.ts'
-import { lastingKeyOf, listProbeOpens, type Watched } from './watched.ts'
+import {
+  type Counted,
+  lastingKeyOf,
+  listConntrackCounted,
+  listProbeOpens,
+  type Watched,
+} from './watched.ts'
 
 export interface SampleOptions
   extends ReadingOptions,
@@ -22,8 +28,8 @@ export interface SampleOptions
   readonly natWatch?: NatWatch | undefined
   /** Names that earlier workers gave. */
   readonly given?: readonly GivenName[] | undefined
-  /** Connections that the probes of earlier workers made, by lasting key. */
-  readonly opens?: ReadonlyMap<string, number> | undefined
+  /** What earlier workers have counted. */
+  readonly counts?: Counted | undefined
 }
 
 /** Destinations of a namespace that the model hears of: a client that connects to all the world is refused everywhere. */
@@ -34,7 +40,7 @@ export function createTakeSample(
   options: SampleOptions,
 ): (budgetSeconds: number) => Promise<Sample> {
   const { names, clocks, failureWatch, natWatch, prober, buckets } = options
-  const list = createWatchList(options.namespaces, options.opens)
+  const list = createWatchList(options.namespaces, options.counts)
   const reading = createReading(options)
   const naming = createNaming(names, options.given)
 
@@ -83,6 +89,7 @@ export function createTakeSample(
       recorded,
       named,
       opens: listProbeOpens(list.all.values()),
+      counted: listConntrackCounted(list.all.values()),
       wanted: names.wanted(),
     }
   }

@@ -5,7 +5,14 @@ import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { ReadError } from '../snapshot.ts'
 import { type CrowdOptions, chooseShown } from './crowd.ts'
 import { judgeReadError } from './read-error.ts'
-import { listProbeOpens, recallProbeOpens, startWatching, type Watched } from './watched.ts'
+import {
+  type Counted,
+  listConntrackCounted,
+  listProbeOpens,
+  recallCounts,
+  startWatching,
+  type Watched,
+} from './watched.ts'
 
 export interface WatchList {
   /** Namespaces by id, as of the last look. */
@@ -25,7 +32,7 @@ const BLIND_SAMPLES = 2
 
 export function createWatchList(
   namespaces: Pick<Namespaces, 'list'>,
-  opensOfEarlierWorkers: ReadonlyMap<string, number> = new Map(),
+  earlier: Counted = { opens: new Map(), counted: new Map() },
 ): WatchList {
   let all: ReadonlyMap<number, Watched> = new Map()
   let shown: readonly Watched[] = []
@@ -64,8 +71,9 @@ export function createWatchList(
     )
     if (met.length === 0) return
     // A namespace that has another id now is the same to the kernel.
-    const opens = new Map([...opensOfEarlierWorkers, ...listProbeOpens(before.values())])
-    for (const one of met) recallProbeOpens(one, opens)
+    const opens = new Map([...earlier.opens, ...listProbeOpens(before.values())])
+    const counted = new Map([...earlier.counted, ...listConntrackCounted(before.values())])
+    for (const one of met) recallCounts(one, { opens, counted })
   }
 
   return {

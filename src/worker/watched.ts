@@ -3,7 +3,7 @@
 import type { ModelState } from '../model/step.ts'
 import type { PortSettings } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
-import type { Pod, ProbeOpens } from '../sample.ts'
+import type { ConntrackCounted, ConntrackCounters, Pod, ProbeOpens } from '../sample.ts'
 import type {
   Destination,
   Namespace,
@@ -125,12 +125,27 @@ export function listProbeOpens(watched: Iterable<Watched>): ProbeOpens {
   )
 }
 
-/** Gives a namespace that is met anew the count that an earlier worker, or an earlier id, has left. */
-export function recallProbeOpens(
-  { identity, last }: Watched,
-  opens: ReadonlyMap<string, number>,
-): void {
-  if (isLasting(identity.namespace)) last.probeMemory.opens = opens.get(lastingKeyOf(identity)) ?? 0
+/** Lists the counters of conntrack that have grown. */
+export function listConntrackCounted(watched: Iterable<Watched>): ConntrackCounted {
+  return [...watched].flatMap(({ identity, last: { nat } }) =>
+    nat.counters !== undefined && Object.values(nat.counters).some((one) => (one?.total ?? 0) > 0)
+      ? [[lastingKeyOf(identity), nat.counters] as const]
+      : [],
+  )
+}
+
+/** Counts by lasting key. */
+export interface Counted {
+  readonly opens: ReadonlyMap<string, number>
+  readonly counted: ReadonlyMap<string, ConntrackCounters>
+}
+
+/** Gives a namespace that is met anew the counts that an earlier worker, or an earlier id, has left. */
+export function recallCounts({ identity, last }: Watched, { opens, counted }: Counted): void {
+  if (!isLasting(identity.namespace)) return
+  const key = lastingKeyOf(identity)
+  last.probeMemory.opens = opens.get(key) ?? 0
+  last.nat.counters = counted.get(key)
 }
 
 /**

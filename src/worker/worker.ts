@@ -25,7 +25,7 @@ import { createThreadCpuClock } from './thread-cpu.ts'
 
 if (parentPort === null) throw new Error('Cannot run outside a worker thread')
 const port = parentPort
-const { options, descriptors, given, opens }: WorkerData = workerData
+const { options, descriptors, given, opens, counted }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 const monotonicSeconds = () => performance.now() / 1000
 /** Whoever gives a namespace more addresses has not all of them named. */
@@ -90,7 +90,7 @@ if (opened !== undefined) {
     peers: entersNamespaces && libc !== undefined ? createPeers(libc, monotonicSeconds) : undefined,
     ownPid: options.serving ? findLeadingPid(options.procfs) : undefined,
     given,
-    opens: new Map(opens),
+    counts: { opens: new Map(opens), counted: new Map(counted) },
   })
   port.on('message', async (request: ToWorker) => {
     if (request.type === 'pods') names.setPods(request.pods, request.answered)

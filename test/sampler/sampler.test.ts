@@ -43,6 +43,7 @@ const sample: Sample = {
   recorded: undefined,
   named: [],
   opens: [],
+  counted: [],
   wanted: { podUids: [], containerIds: [] },
 }
 

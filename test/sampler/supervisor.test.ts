@@ -14,7 +14,7 @@ function programOf(body: string): URL {
   return new URL(`data:text/javascript,${encodeURIComponent(text)}`)
 }
 const opens = `port.postMessage({ type: 'opened', reader: 'netlink', traits: {} });`
-const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: { ...workerData.options, named: [], opens: [], namespaces: [] } }));`
+const answers = `port.on('message', () => port.postMessage({ type: 'sampled', sample: { ...workerData.options, named: [], opens: [], counted: [], namespaces: [] } }));`
 
 function start(program: string) {
   const seen: string[] = []
@@ -114,7 +114,7 @@ describe('startSupervisor()', () => {
     supervisor.requestSample(0.1)
     expect(await until(2)).toEqual([
       'opened',
-      'sampled {"procfs":"/proc","named":[],"opens":[],"namespaces":[]}',
+      'sampled {"procfs":"/proc","named":[],"opens":[],"counted":[],"namespaces":[]}',
     ])
   })
 
@@ -149,16 +149,26 @@ describe('startSupervisor()', () => {
   test('tells each worker of the connections that probes made, although the one before could not look', async () => {
     const told = await tellLives(`
       const { opens: was } = workerData;
-      const sample = { named: [], namespaces: [], opens: was.length === 0 ? [['own', 5]] : [], was };
+      const sample = { named: [], namespaces: [], opens: was.length === 0 ? [['own', 5]] : [], counted: [], was };
     `)
     expect(told).toEqual(['[]', '[["own",5]]', '[["own",5]]'])
+  })
+
+  test('tells each worker what conntrack had counted, although the one before could not look', async () => {
+    const told = await tellLives(`
+      const { counted: was } = workerData;
+      const counted = was.length === 0 ? [['own', { found: { cpus: [7], total: 5 } }]] : [];
+      const sample = { named: [], namespaces: [], opens: [], counted, was };
+    `)
+    const kept = '[["own",{"found":{"cpus":[7],"total":5}}]]'
+    expect(told).toEqual(['[]', kept, kept])
   })
 
   test('tells each worker the names that the one before told last, whatever rows it had', async () => {
     const told = await tellLives(`
       const { given: was } = workerData;
       const named = was.length === 0 ? [['own', { netns: 'host', netnsKind: 'host' }]] : undefined;
-      const sample = { named, namespaces: [], opens: [], was };
+      const sample = { named, namespaces: [], opens: [], counted: [], was };
     `)
     const kept = '[["own",{"netns":"host","netnsKind":"host"}]]'
     expect(told).toEqual(['[]', kept, kept])

@@ -133,29 +133,6 @@ describe('the watch of NAT', () => {
     expect(one.last.nat.conntrack?.dropSignature).toBeUndefined()
   })
 
-  test('adds up CPUs, and does not go back when the counter of one passes 32 bits', async () => {
-    const { world, add, sample } = setUp()
-    const last = 2 ** 32 - 1
-    const one = add(1, { entries: 1, found: [last - 999, 3e9], drop: [1, 2] })
-    const collisionsAfter = async (found: readonly number[]) => {
-      world.counts.set(1, { ...COUNTS, entries: 1, found })
-      await sample([one])
-      return one.last.nat.conntrack?.collisions
-    }
-    await sample([one])
-    expect(one.last.nat.conntrack).toMatchObject({ collisions: last - 999 + 3e9, dropped: 3 })
-    expect(await collisionsAfter([1000, 3e9 + 1])).toBe(last + 1001 + 3e9 + 1)
-    expect(await collisionsAfter([last, last])).toBe(last + 1 + last + last)
-    expect(await collisionsAfter([0, last])).toBe(last + 1 + last + 1 + last)
-    expect(await collisionsAfter([0, 5])).toBe(last + 1 + last + 1 + last + 6)
-    // A small step back is a counter that began anew, and so is another number of CPUs.
-    expect(await collisionsAfter([7, 4])).toBe(11)
-    expect(await collisionsAfter([8])).toBe(8)
-    world.counts.delete(1)
-    await sample([one])
-    expect(await collisionsAfter([2])).toBe(2)
-  })
-
   test('lists a namespace that translated nothing again once its searches for a port are counted', async () => {
     const { world, add, sample } = setUp()
     const one = add(1, { entries: 25 })
