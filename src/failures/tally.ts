@@ -1,5 +1,7 @@
 // Counts records of failed allocations that are alike, for a reading of bounded size: records -> FailureEvent. A namespace
-// with many kinds of failures loses their destinations, never their number, and never those of another namespace.
+// with many kinds of failures loses their destinations, never their number, and never those of another namespace. Of threads
+// that have ended no namespace is known, and their source address stands for it: with its destination it tells the namespace
+// (ledger/locate.ts).
 
 import type { FailureRecord } from '../kernel/trace-ring-page.ts'
 import { renderAddress, renderEndpoint } from '../model/addresses.ts'
@@ -18,30 +20,28 @@ export interface Tally {
 }
 
 /**
- * Kinds of failures that one reading tells apart, so that a storm costs the main thread little. Each namespace has as many
- * of them as it needs, or an equal share, and one event more for each CPU.
+ * Kinds of failures that one reading tells apart, so that a storm costs the main thread little, and one event more for each
+ * CPU and namespace.
  */
 const MOST_KINDS = 2000
 
 interface Kind {
   readonly cpu: number
+  /** Undefined where the thread had gone. */
+  readonly netns: string | undefined
   readonly owner: string | undefined
   readonly record: FailureRecord
+  /** Nobody can tell which of equals is kept. */
+  readonly lot: number
   count: number
 }
 
-interface Group {
-  readonly kinds: Map<string, Kind>
-  /** By CPU, failures of which only the number is kept. */
-  readonly others: Map<number, number>
-}
-
 /** Counts records that are alike, whichever thread made them, and asks once about each thread. */
-export function createTally({ netnsOf, ownerOf }: Resolvers): Tally {
+export function createTally({ netnsOf, ownerOf }: Resolvers, random = Math.random): Tally {
   const threads = new Map<number, Pick<FailureEvent, 'netns' | 'owner'>>()
-  /** By the key of the namespace. Those of threads whose namespace is not known are one group. */
-  const groups = new Map<string | undefined, Group>()
-  let kindCount = 0
+  let kinds = new Map<string, Kind>()
+  /** Failures of which only the number is kept, by namespace and CPU. */
+  const others = new Map<string, FailureEvent>()
 
   function resolve(pid: number): Pick<FailureEvent, 'netns' | 'owner'> {
     const known = threads.get(pid) ?? { netns: netnsOf(pid), owner: ownerOf(pid) }
@@ -50,54 +50,77 @@ export function createTally({ netnsOf, ownerOf }: Resolvers): Tally {
   }
 
   function shareKinds(): void {
-    let left = MOST_KINDS
-    const smallestFirst = [...groups.values()].toSorted((a, b) => a.kinds.size - b.kinds.size)
-    for (const [index, group] of smallestFirst.entries()) {
-      const share = Math.floor(left / (smallestFirst.length - index))
-      if (group.kinds.size > share) keepLargest(group, share)
-      left -= group.kinds.size
+    const ordered = orderKinds(kinds)
+    kinds = new Map(ordered.slice(0, MOST_KINDS))
+    for (const [, { cpu, netns, count }] of ordered.slice(MOST_KINDS)) {
+      const key = `${cpu} ${netns}`
+      const before = others.get(key)?.count ?? 0
+      others.set(key, { cpu, netns, ...nothingKnown, count: before + count })
     }
-    kindCount = MOST_KINDS - left
   }
 
   return {
     add(cpu, record) {
       const { netns, owner } = resolve(record.pid)
-      const group = groups.get(netns) ?? { kinds: new Map(), others: new Map() }
-      groups.set(netns, group)
       const { localAddress, remoteAddress, remotePort } = record
-      const key = [cpu, owner, localAddress, remoteAddress, remotePort].join()
-      const known = group.kinds.get(key)
+      const key = [cpu, netns, owner, localAddress, remoteAddress, remotePort].join()
+      const known = kinds.get(key)
       if (known !== undefined) known.count++
       else {
-        group.kinds.set(key, { cpu, owner, record, count: 1 })
-        kindCount++
+        kinds.set(key, { cpu, netns, owner, record, lot: random(), count: 1 })
         // Twice as many, so that one sharing serves for many records.
-        if (kindCount > 2 * MOST_KINDS) shareKinds()
+        if (kinds.size > 2 * MOST_KINDS) shareKinds()
       }
     },
     events() {
-      if (kindCount > MOST_KINDS) shareKinds()
-      return [...groups].flatMap(([netns, group]) => renderGroup(netns, group))
+      if (kinds.size > MOST_KINDS) shareKinds()
+      return [...[...kinds.values()].map(renderKind), ...others.values()]
     },
   }
 }
 
-function keepLargest({ kinds, others }: Group, share: number): void {
-  const ordered = [...kinds].toSorted(([, a], [, b]) => b.count - a.count)
-  for (const [key, { cpu, count }] of ordered.slice(share)) {
-    kinds.delete(key)
-    others.set(cpu, (others.get(cpu) ?? 0) + count)
-  }
+const nothingKnown = { owner: undefined, source: undefined, destination: undefined } as const
+
+/**
+ * Those to be kept first. Namespaces take turns. Where none is known a source's kinds wait the longer the more of them came
+ * before, and the shorter the more failures they are: neither a source with many kinds nor many sources push out one that
+ * fails as much as they do together.
+ */
+function orderKinds(kinds: ReadonlyMap<string, Kind>): readonly [string, Kind][] {
+  const largestFirst = [...kinds].toSorted(
+    ([, left], [, right]) => right.count - left.count || left.lot - right.lot,
+  )
+  const fair = sortByWait(
+    largestFirst,
+    ({ netns, record }) => netns ?? `from ${record.localAddress}`,
+    (turn, { count }) => turn / count,
+  )
+  return sortByWait(
+    fair,
+    ({ netns }) => netns,
+    (turn) => turn,
+  )
 }
 
-function renderGroup(netns: string | undefined, { kinds, others }: Group): FailureEvent[] {
-  const known = [...kinds.values()].map(({ cpu, owner, record, count }) => {
-    const { localAddress, remoteAddress, remotePort } = record
-    const source = renderAddress(localAddress, 0)
-    const destination = renderEndpoint(remoteAddress, 0, remotePort)
-    return { cpu, netns, owner, source, destination, count }
+/** Sorts by a wait, which depends on the turn of each among those of its group, in their order. */
+function sortByWait(
+  kinds: readonly [string, Kind][],
+  groupOf: (kind: Kind) => string | undefined,
+  waitOf: (turn: number, kind: Kind) => number,
+): readonly [string, Kind][] {
+  const turns = new Map<string | undefined, number>()
+  const waiting = kinds.map((entry) => {
+    const group = groupOf(entry[1])
+    const turn = (turns.get(group) ?? 0) + 1
+    turns.set(group, turn)
+    return { entry, wait: waitOf(turn, entry[1]) }
   })
-  const nothingKnown = { owner: undefined, source: undefined, destination: undefined }
-  return [...known, ...[...others].map(([cpu, count]) => ({ cpu, netns, ...nothingKnown, count }))]
+  return waiting.toSorted((left, right) => left.wait - right.wait).map(({ entry }) => entry)
+}
+
+function renderKind({ cpu, netns, owner, record, count }: Kind): FailureEvent {
+  const { localAddress, remoteAddress, remotePort } = record
+  const source = renderAddress(localAddress, 0)
+  const destination = renderEndpoint(remoteAddress, 0, remotePort)
+  return { cpu, netns, owner, source, destination, count }
 }
