@@ -22,10 +22,18 @@ import { causeNames, holders } from '../snapshot-pools.ts'
 type Check = (value: unknown) => boolean
 type Shape<T> = { readonly [K in keyof Required<T>]: Check }
 
-/** JSON has no other numbers, but 1e999 is read as Infinity. */
-const number: Check = Number.isFinite
+/** JSON has any number, and 1e999 is read as Infinity. Nothing here is counted beyond what a number tells exactly. */
+const number: Check = (value) => isWithin(value, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+/** Unix time that a Date can hold. */
+const time: Check = (value) => isWithin(value, 0, 8.64e12)
+/** What a timer waits for; a longer one would end at once. */
+const wait: Check = (value) => isWithin(value, 0.001, 2 ** 31 / 1000 - 1)
 const text: Check = (value) => typeof value === 'string'
 const flag: Check = (value) => typeof value === 'boolean'
+
+function isWithin(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && value >= least && value <= most
+}
 
 function optional(check: Check): Check {
   return (value) => value === undefined || check(value)
@@ -133,7 +141,7 @@ const settings = object<Settings>({
 })
 
 const state = object<NamespaceState>({
-  readAtSeconds: number,
+  readAtSeconds: time,
   reader: oneOf(readers),
   exactness,
   readerIsExact: flag,
@@ -174,7 +182,7 @@ const state = object<NamespaceState>({
 })
 
 const nat = object<NatState>({
-  readAtSeconds: number,
+  readAtSeconds: time,
   evicts: flag,
   pools,
   failureProbabilities: list(object({ pool, ratio: number })),
@@ -210,7 +218,7 @@ const namespace = object<Namespace>({
   podUid: optional(text),
   pod: optional(object({ namespace: text, name: text })),
   oldest: optional(object({ pid: number, program: text })),
-  entrance: object({ name: optional(text), madeSeconds: optional(number), pid: optional(number) }),
+  entrance: object({ name: optional(text), madeSeconds: optional(time), pid: optional(number) }),
   programs: list(object({ ...owner, pid: number, program: text })),
   detailed: flag,
   state: optional(state),
@@ -222,8 +230,8 @@ const namespace = object<Namespace>({
 })
 
 const snapshot = object<Snapshot>({
-  takenAtSeconds: number,
-  intervalSeconds: number,
+  takenAtSeconds: time,
+  intervalSeconds: wait,
   durations: object({ discover: number, read: number, model: number, other: number }),
   samples: number,
   workerRestarts: number,
