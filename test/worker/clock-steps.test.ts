@@ -20,6 +20,7 @@ async function watchLeak(stepSeconds: number) {
   const source = {
     reader: 'netlink' as const,
     synchronous: false as const,
+    entersNamespaces: false as const,
     traits: {},
     read: async () => {
       const sockets = Array.from({ length: turn * PORTS_A_SAMPLE }, (_, index) => ({

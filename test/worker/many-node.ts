@@ -113,8 +113,8 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
   const natWatch = createNatWatch({
     namespaces,
     source: { read: (_memory, _entries, use) => use(readingOf([TRANSLATED])) },
-    step: createNatStep({ ...plainStepOptions, ranges: [] }),
-    ranges: [],
+    step: createNatStep({ ...plainStepOptions, natRanges: [] }),
+    natRanges: [],
     clientNames: createClientNames({
       read: ({ id }) => {
         node.asked.push(id)
