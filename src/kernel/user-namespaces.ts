@@ -15,12 +15,14 @@ const NS_GET_OWNER_UID = NSIO + 4
 /** One more than user namespaces may be nested (kernel/user_namespace.c:create_user_ns). */
 const DEEPEST = 34
 
+/** The user who made a namespace in a user namespace of their own; `privileged`: whoever made it had rights in ours. */
+export type MakerUid = number | 'privileged'
+
 /**
  * Of the network namespace that the calling thread is in: the user who made the outermost user namespace that it belongs to
- * below our own. Undefined where it belongs to our own, so that whoever made it had rights here, and where the kernel does
- * not tell.
+ * below our own. Undefined where the kernel does not tell.
  */
-export function readMakerUid(libc: Libc): number | undefined {
+export function readMakerUid(libc: Libc): MakerUid | undefined {
   try {
     const own = statSync('/proc/thread-self/ns/user').ino
     const fd = openSync('/proc/thread-self/ns/net', 'r')
@@ -36,12 +38,12 @@ export function readMakerUid(libc: Libc): number | undefined {
 }
 
 /** Closes `first`, and whatever it opens. */
-function climb(libc: Libc, first: number, own: number): number | undefined {
+function climb(libc: Libc, first: number, own: number): MakerUid | undefined {
   let fd = first
   let uid: number | undefined
   try {
     for (let depth = 0; depth < DEEPEST; depth++) {
-      if (fstatSync(fd).ino === own) return uid
+      if (fstatSync(fd).ino === own) return uid ?? 'privileged'
       const value = new Uint8Array(Uint32Array.BYTES_PER_ELEMENT)
       libc.ioctl(fd, NS_GET_OWNER_UID, value)
       ;[uid] = new Uint32Array(value.buffer)

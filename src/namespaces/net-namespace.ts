@@ -1,5 +1,7 @@
 // What is known of a network namespace without listing its sockets: from outside, and from inside.
 
+import type { MakerUid } from '../kernel/user-namespaces.ts'
+
 /** A network namespace, and how to get at it. */
 export interface NetNamespace {
   /** Given once. */
@@ -13,8 +15,8 @@ export interface NetNamespace {
   /** Inode of its /proc/<pid>/net/tcp, the same in every procfs. */
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
-  /** Who made it in a user namespace of their own; undefined where it belongs to ours, and where that is not known. */
-  readonly makerUid: number | undefined
+  /** Undefined where that is not known, as without the right to look into the namespace. */
+  readonly makerUid: MakerUid | undefined
   /** Processes in it, the one that it is known by first. */
   readonly pids: readonly number[]
   /** Since the first of them started. */
@@ -37,5 +39,5 @@ export interface InsideView {
   /** Inode of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
   /** As NetNamespace has it. */
-  readonly makerUid: number | undefined
+  readonly makerUid: MakerUid | undefined
 }

@@ -3,6 +3,7 @@
 // (docs/development/port-model.md#threads-identity-and-owners).
 
 import { readStartSeconds } from '../kernel/proc-stat.ts'
+import type { MakerUid } from '../kernel/user-namespaces.ts'
 import type { InodeIndex } from './by-inode.ts'
 import type { NamedFile } from './named.ts'
 import type { InsideView } from './net-namespace.ts'
@@ -15,7 +16,7 @@ export interface Known {
   inode: number | undefined
   readonly netInode: number | undefined
   readonly cookie: bigint | undefined
-  readonly makerUid: number | undefined
+  readonly makerUid: MakerUid | undefined
   /** Start of the process it was first known by: with the inode it means the same to another run. */
   bornSeconds: number | undefined
   pids: readonly number[]

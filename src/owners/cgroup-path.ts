@@ -80,20 +80,21 @@ export function parseCgroupPath(path: string): CgroupIdentity {
 }
 
 /**
- * The id of the outermost pod or container in a path, or the user whose it is; undefined where there is none. Whoever is in it
- * may call cgroups below as they like, but cannot leave it.
+ * The id of the outermost pod or container in a path, or the user's slice or the unit that it lies in; undefined where there is
+ * none of them. Whoever is in it may call cgroups below as they like, but cannot leave it.
  */
 export function findOutermostId(path: string): string | undefined {
-  const { podUid, container, holder } = readPlaces(path)
-  if (holder?.container !== undefined) return holder.container.containerId
-  if (holder?.isUser) return holder.name
-  return podUid ?? container?.containerId
+  const { parts, podUid, container, holder } = readPlaces(path)
+  const id = podUid ?? container?.containerId
+  return id === undefined ? findHolder(parts)?.outermostId : (holder?.outermostId ?? id)
 }
 
 interface Holder {
   readonly name: string
   /** Whether a user has it, or somebody in it. */
   readonly isUser: boolean
+  /** Of the container, the unit and the user's slice the one that the others are in; all sessions of a user are one. */
+  readonly outermostId: string
   /** Undefined where it is none. */
   readonly container: Container | undefined
 }
@@ -121,14 +122,21 @@ function readPlaces(path: string): Places {
 function findHolder(around: readonly string[]): Holder | undefined {
   const names = around.map((part) => part.replace(/^_/, ''))
   const container = findContainer(around, 0)
-  const users = names.find((name) => /^user-\d+\.slice$|^user@.*\.service$/s.test(name))
-  const unitAt = names.findIndex((name) => UNIT.test(name) && !RUNTIME_UNIT.test(name))
+  const isUnit = (name: string) => UNIT.test(name) && !RUNTIME_UNIT.test(name)
+  const isUsers = (name: string) => /^user-\d+\.slice$|^user@.*\.service$/s.test(name)
+  const users = names.find(isUsers)
   const isUser = users !== undefined
+  const unitAt = names.findIndex(isUnit)
+  const tenantAt = names.findIndex((name) => isUnit(name) || isUsers(name))
+  const tenant = names[tenantAt]
   if (container !== undefined && (unitAt < 0 || container.at <= unitAt)) {
-    return { name: shortenContainerId(container.containerId), isUser, container }
+    const { at, containerId } = container
+    const outermostId = tenant === undefined || at <= tenantAt ? containerId : tenant
+    return { name: shortenContainerId(containerId), isUser, outermostId, container }
   }
   const name = names[unitAt] ?? users
-  return name === undefined ? undefined : { name, isUser, container: undefined }
+  if (name === undefined || tenant === undefined) return undefined
+  return { name, isUser, outermostId: tenant, container: undefined }
 }
 
 /**

@@ -1,11 +1,11 @@
 // Which namespaces are shown where there are more than the page is to have: anybody who may unshare makes as many as they
 // like, in cgroups that they call as they like. The order is one that nobody can push others out of: named ones first, then
 // by the age of the oldest process, and each user, pod or container has a small share of the rest. What a user has made in a
-// user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's or container's in which they made
-// it: root in there is whatever user it likes. Pure but for what it notes of each.
+// user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's, container's, unit's or user's in
+// which they made it: root in there is whatever user it likes. Pure but for what it notes of each.
 
 import { BUSY_RATIO, DEFAULT_PORTS } from './urgency.ts'
-import { makerOf, type Watched } from './watched.ts'
+import { holderOf, idOf, makerOf, type Watched } from './watched.ts'
 
 export interface CrowdOptions {
   /** Namespaces shown, ours and the host's apart. As many again may be shown because they are busy or failing. */
@@ -71,15 +71,14 @@ function tellNamed(byAge: readonly Watched[]): {
   const named: Watched[] = []
   const others: Other[] = []
   for (const one of byAge) {
-    const { namespace, podUid, containerId, outermostId } = one.identity
+    const { namespace } = one.identity
     const maker = makerOf(one)
-    const id = podUid ?? containerId
+    const id = idOf(one.identity)
     // Nobody is the first of somebody else's container.
     const holder = id && [id, maker].join()
     const isFirst = holder !== undefined && !met.has(holder)
     if (holder !== undefined) met.add(holder)
-    // Undefined where our own root made it, as a node in a container does.
-    const within = namespace.makerUid === undefined ? undefined : outermostId
+    const within = holderOf(one)
     const isRuntimes = maker === undefined && (within === undefined || within === id)
     if (namespace.names.length > 0 || (isFirst && isRuntimes)) named.push(one)
     else others.push({ one, tenants: [...listHolders(one, isFirst), ...listWithin(within)] })
@@ -88,12 +87,12 @@ function tellNamed(byAge: readonly Watched[]): {
 }
 
 function listHolders(one: Watched, isFirst: boolean): readonly Tenant[] {
-  const { podUid, containerId, uid } = one.identity
+  const { uid } = one.identity
   const maker = makerOf(one)
   if (isFirst && maker !== undefined) {
     return [{ name: `containers of user ${maker}`, share: CONTAINER_SHARE }]
   }
-  const id = podUid ?? containerId
+  const id = idOf(one.identity)
   const user = maker ?? (id === undefined && uid !== 0 ? uid : undefined)
   const name = user === undefined ? id : `user ${user}`
   return name === undefined ? [] : [{ name, share: TENANT_SHARE }]

@@ -1,5 +1,5 @@
 // Names of the namespaces: each gets one and keeps it, also when the worker is started again. A pod that had to be called
-// by its UID is renamed once, when its name is known. What a user made who may call a cgroup like that of any container is
+// by its UID is renamed once, when its name is known. What somebody made who may call a cgroup like that of any container is
 // named after the others.
 
 import { chooseName, createNameRegister, isNamedByUid } from '../namespaces/names.ts'
@@ -9,7 +9,7 @@ import type { GivenName } from '../sample.ts'
 import type { NetnsName } from '../snapshot.ts'
 import type { NodeNames } from './node-names.ts'
 import type { WatchList } from './watch-list.ts'
-import { type Identity, isLasting, lastingKeyOf, makerOf, type Watched } from './watched.ts'
+import { type Identity, isForgeable, isLasting, lastingKeyOf, type Watched } from './watched.ts'
 
 export interface Naming {
   /**
@@ -107,11 +107,6 @@ function isSame(
 
 function isUnread({ last }: Watched): boolean {
   return last.state === undefined && last.readError === undefined
-}
-
-/** Whether a user may call it what they like. */
-function isForgeable(one: Watched): boolean {
-  return makerOf(one) !== undefined
 }
 
 /** Containers whose own namespace is still to be read: its name is kept for it. */

@@ -2,17 +2,12 @@
 // the main thread tells, all live here; none of them ever waits.
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { readProcFile, readProcList } from '../kernel/proc-file.ts'
+import { readProcList } from '../kernel/proc-file.ts'
 import { parsePortRange, parseReservedPorts } from '../kernel/sysctl.ts'
 import type { PodNameProspect } from '../namespaces/names.ts'
 import type { SpecSettings } from '../namespaces/namespaces.ts'
 import { DecodeError, SourceError } from '../observation.ts'
-import {
-  type CgroupIdentity,
-  findOutermostId,
-  parseCgroupPath,
-  parseProcCgroup,
-} from '../owners/cgroup-path.ts'
+import { type CgroupIdentity, parseCgroupPath } from '../owners/cgroup-path.ts'
 import { findCgroupRoot } from '../owners/cgroup-root.ts'
 import { type CgroupTree, createCgroupTree, MAX_DIRECTORIES } from '../owners/cgroup-tree.ts'
 import { shortenLabel } from '../owners/label.ts'
@@ -22,7 +17,8 @@ import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
-import { type Identity, listSuspects, makerOf, NO_PROGRAMS, type Watched } from './watched.ts'
+import { place } from './place.ts'
+import { type Identity, listSuspects, NO_PROGRAMS, type Watched } from './watched.ts'
 
 export interface NodeNames {
   /** Whether cgroup ids can be resolved. */
@@ -55,9 +51,6 @@ export interface NodeNamesOptions
     Pick<CollectorSettings, 'owners' | 'kubernetes'> {
   readonly monotonicSeconds: () => number
 }
-
-/** The first processes of a namespace say whose it is; a helper of the runtime's may be among them for a moment. */
-const PIDS_ASKED = 5
 
 export function createNodeNames(options: NodeNamesOptions): NodeNames {
   const { procfs, kubernetes } = options
@@ -141,11 +134,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
         identity.uid = readRealUid(procfs, pid)
       }
       if (name === undefined && identity.podUid === undefined && !namespace.own) {
-        const found = findIdentity(procfs, namespace.pids.slice(0, PIDS_ASKED))
-        identity.containerId ??= found?.containerId
-        identity.outermostId ??= found?.outermostId
-        // Anybody may call a cgroup of their own like that of a pod, whose name is not theirs to take.
-        if (makerOf({ identity }) === undefined) identity.podUid = found?.podUid
+        place(identity, procfs)
       }
       if (identity.podUid === undefined) return
       identity.pod ??= pods.get(identity.podUid)
@@ -250,28 +239,6 @@ function hasOlderHierarchies(cgroup: string): boolean {
     return readdirSync(cgroup).some((name) => existsSync(`${cgroup}/${name}/tasks`))
   } catch {
     return false
-  }
-}
-
-type PlacedIdentity = CgroupIdentity & Pick<Identity, 'outermostId'>
-
-/** The first of those processes that is of a pod, else of a container. */
-function findIdentity(procfs: string, pids: readonly number[]): PlacedIdentity | undefined {
-  const identities = pids.flatMap((pid) => readIdentity(`${procfs}/${pid}/cgroup`) ?? [])
-  return (
-    identities.find(({ podUid }) => podUid !== undefined) ??
-    identities.find(({ containerId }) => containerId !== undefined)
-  )
-}
-
-function readIdentity(file: string): PlacedIdentity | undefined {
-  try {
-    const path = parseProcCgroup(readProcFile(file) ?? '')
-    if (path === undefined) return undefined
-    return { ...parseCgroupPath(path), outermostId: findOutermostId(path) }
-  } catch (error) {
-    if (error instanceof SourceError) return undefined
-    throw error
   }
 }
 

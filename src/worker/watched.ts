@@ -24,7 +24,7 @@ export interface Identity {
   name: NetnsName | undefined
   containerId: string | undefined
   podUid: string | undefined
-  /** The pod or container that all the others are in which its cgroup path names. */
+  /** The pod, container, unit or user's slice that all the others are in which its cgroup path names. */
   outermostId: string | undefined
   pod: Pod | undefined
   /** The oldest process in it, and its real user; undefined where /proc does not tell. */
@@ -155,7 +155,32 @@ export function recallCounts({ identity, last }: Watched, { opens, counted }: Co
 export function makerOf({
   identity: { namespace },
 }: Pick<Watched, 'identity'>): number | undefined {
-  return namespace.makerUid === 0 ? undefined : namespace.makerUid
+  const { makerUid } = namespace
+  return makerUid === 0 || makerUid === 'privileged' ? undefined : makerUid
+}
+
+/**
+ * The outermost pod, container, unit or user's slice of its cgroup path: whoever is in that may call cgroups what they like,
+ * but cannot leave it. Undefined where there is none, and where somebody made the namespace who had rights on the machine.
+ */
+export function holderOf({ identity }: Pick<Watched, 'identity'>): string | undefined {
+  const { namespace, outermostId, uid } = identity
+  if (namespace.makerUid === 'privileged') return undefined
+  const isRoots = namespace.makerUid === undefined && idOf(identity) === undefined && uid === 0
+  return isRoots ? undefined : outermostId
+}
+
+/** Whether somebody without rights on the machine may have made it in a cgroup that they called what they liked. */
+export function isForgeable(one: Pick<Watched, 'identity'>): boolean {
+  if (makerOf(one) !== undefined) return true
+  if (one.identity.namespace.makerUid !== undefined) return false
+  const holder = holderOf(one)
+  return holder !== undefined && holder !== idOf(one.identity)
+}
+
+/** The pod or container that it is of. */
+export function idOf({ podUid, containerId }: Identity): string | undefined {
+  return podUid ?? containerId
 }
 
 /** The owners behind the pools that are nearly full or at risk. */

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { openLibc } from '../../src/kernel/libc.ts'
 import { createEnterNamespace } from '../../src/kernel/netns.ts'
-import { readMakerUid } from '../../src/kernel/user-namespaces.ts'
+import { type MakerUid, readMakerUid } from '../../src/kernel/user-namespaces.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 
 const USER = 12_345
@@ -27,11 +27,11 @@ async function withSleeper<T>(command: string, uid: number, use: (pid: number) =
   }
 }
 
-test.for<readonly [string, number, string, number | undefined]>([
+test.for<readonly [string, number, string, MakerUid]>([
   ['that an ordinary user makes', USER, 'unshare -rn', USER],
   ['in the third of nested user namespaces', USER, 'unshare -r unshare -r unshare -rn', USER],
   ['that root makes in a user namespace', 0, 'unshare -rn', 0],
-  ['that root makes', 0, 'unshare -n', undefined],
+  ['that root makes', 0, 'unshare -n', 'privileged'],
 ])('of a namespace %s, and leaves nothing open', async ([_what, uid, command, maker], ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
   const libc = await openLibc()

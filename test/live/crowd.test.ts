@@ -7,10 +7,12 @@ import { chownSync, readdirSync, readFileSync, readlinkSync, writeFileSync } fro
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { liveTest } from '../support/cluster/cgroup-machine.ts'
+import type { Container } from '../support/cluster/containers.ts'
 import type { Labels, Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
-import { withNodeExporter } from '../support/program/node-page.ts'
+import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
+import type { ProgramOptions } from '../support/program/program.ts'
 
 const NOBODY = 65_534
 const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
@@ -136,47 +138,63 @@ async function removeCgroups(path: string): Promise<void> {
   await expect.poll(() => remove().status, { timeout: 30_000 }).toBe(0)
 }
 
-test('150 in cgroups that an ordinary user names like those of pods cost no pod its place or its name', async (ctx) => {
-  await liveTest(ctx, async ({ root, cgroups, start }) => {
-    const delegated = `/crowd-test-${process.pid}.slice`
-    cgroups.make(delegated)
-    for (const file of ['', '/cgroup.procs']) chownSync(root + delegated + file, NOBODY, NOBODY)
-    const uids = Array.from({ length: 5 }, () => randomUUID())
-    const isInfo = (page: Page, netns: string) =>
-      page.find('ephemeral_port_netns_info', { netns }) !== undefined
-    const crowd = {
-      first: WAIT,
-      one: FORGE,
-      args: [delegated, root, ...uids],
-      cgroup: root + delegated,
-    }
-    try {
-      await withCrowdOf(async (names) => {
-        // The pods are younger than all of the others.
-        const pods = new Map<string, number>()
-        for (const uid of uids) {
-          const path = `/kubepods-${process.pid}/pod${uid}/${randomBytes(32).toString('hex')}`
-          pods.set(`pod/${uid}`, (await start(path)).inode)
-        }
-        await withNodeExporter(FLAGS, async ({ until, readSnapshot }) => {
-          const isDone = (page: Page) =>
-            [...pods.keys()].every((netns) => isInfo(page, netns)) &&
-            page.list('ephemeral_port_netns_info').filter(isForged).length === CONTAINER_PLACES
-          const page = await until((one) => (isDone(one) ? one : undefined))
-          expect(page.text).not.toContain(`pod/${uids[0]}~2`)
-          const { namespaces } = await readSnapshot()
-          for (const [netns, inode] of pods) {
-            const one = namespaces.find((known) => known.netns === netns)
-            expect(one?.inode).toBe(inode)
+/** As the chart runs it by default: nobody tells it who made a namespace, and it believes the cgroups of users less. */
+const WITHOUT_RIGHTS = {
+  command: [
+    ...['setpriv', '--reuid=65532', '--regid=65532', '--clear-groups', '--bounding-set=-all'],
+    ...['--no-new-privs', process.execPath, 'dist/main.js'],
+  ],
+}
+
+test.for<readonly [string, string, ProgramOptions]>([
+  ['an exporter that sees who made them', 'slice', {}],
+  ['one without any right', `slice/user@${NOBODY}.service`, WITHOUT_RIGHTS],
+])(
+  'to %s, 150 in cgroups that an ordinary user names like those of pods cost no pod its place or its name',
+  ([_who, kind, options], ctx) =>
+    liveTest(ctx, async ({ root, cgroups, start }) => {
+      const delegated = `/crowd-test-${process.pid}.${kind}`
+      cgroups.make(delegated)
+      for (const file of ['', '/cgroup.procs']) chownSync(root + delegated + file, NOBODY, NOBODY)
+      const uids = Array.from({ length: 5 }, () => randomUUID())
+      const isInfo = (page: Page, netns: string) =>
+        page.find('ephemeral_port_netns_info', { netns }) !== undefined
+      const crowd = {
+        first: WAIT,
+        one: FORGE,
+        args: [delegated, root, ...uids],
+        cgroup: root + delegated,
+      }
+      try {
+        await withCrowdOf(async (names) => {
+          // The pods are younger than all of the others.
+          const pods = new Map<string, Container>()
+          for (const uid of uids) {
+            const path = `/kubepods-${process.pid}/pod${uid}/${randomBytes(32).toString('hex')}`
+            pods.set(`pod/${uid}`, await start(path))
           }
-          expect(names).toHaveLength(COUNT)
-        })
-      }, crowd)
-    } finally {
-      await removeCgroups(root + delegated)
-    }
-  })
-})
+          const whole = async ({ until, readSnapshot }: NodeExporter) => {
+            const isDone = (page: Page) =>
+              [...pods.keys()].every((netns) => isInfo(page, netns)) &&
+              page.list('ephemeral_port_netns_info').filter(isForged).length === CONTAINER_PLACES
+            const page = await until((one) => (isDone(one) ? one : undefined))
+            expect(page.text).not.toContain(`pod/${uids[0]}~2`)
+            const { namespaces } = await readSnapshot()
+            for (const [netns, { inode }] of pods) {
+              const one = namespaces.find((known) => known.netns === netns)
+              expect(one).toBeDefined()
+              // Without rights it is not known.
+              if (options !== WITHOUT_RIGHTS) expect(one?.inode).toBe(inode)
+            }
+            expect(names).toHaveLength(COUNT)
+          }
+          await withNodeExporter(FLAGS, whole, options)
+        }, crowd)
+      } finally {
+        await removeCgroups(root + delegated)
+      }
+    }),
+)
 
 test('150 users that root in one pod becomes have a tenth of the places together, and no pod loses its place', async (ctx) => {
   await liveTest(ctx, async ({ root, cgroups, start }) => {

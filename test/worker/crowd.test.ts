@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import type { MakerUid } from '../../src/kernel/user-namespaces.ts'
 import { chooseShown } from '../../src/worker/crowd.ts'
 import { type Identity, startWatching } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
@@ -12,7 +13,7 @@ function watch(identities: readonly Partial<Identity>[]) {
   })
 }
 
-const madeBy = (makerUid: number, at: number) =>
+const madeBy = (makerUid: MakerUid, at: number) =>
   buildNetNamespace({ id: at, bornSeconds: at, makerUid })
 const repeat = (count: number, identity: Partial<Identity>) =>
   Array.from({ length: count }, () => identity)
@@ -136,6 +137,34 @@ test('pods in user namespaces of the runtime, and those of a node in a container
   }))
   const inNode = Array.from({ length: 50 }, (_, at) => ({
     ...{ podUid: `inner ${at}`, outermostId: 'node' },
+    namespace: madeBy('privileged', at + 51),
   }))
   expect(choose(watch([...inUserNamespaces, ...inNode]), 100)).toHaveLength(100)
+})
+
+describe('where the kernel does not tell who made one', () => {
+  const pods = Array.from({ length: 60 }, (_, at) => ({
+    ...{ podUid: `pod ${at}`, outermostId: `pod ${at}`, uid: 65_535 },
+  }))
+
+  test.each(['user-1000.slice', 'ci.service', 'container'])(
+    'all that lies in %s has a tenth of the page, whatever it calls itself',
+    (outermostId) => {
+      const forged = Array.from({ length: 600 }, (_, at) => ({
+        ...(at % 2 === 0 ? { containerId: `forged ${at}` } : {}),
+        ...{ outermostId, uid: 100_000 + at },
+      }))
+      const shown = choose(watch([...forged, ...pods]), 500)
+      expect(shown.filter((id) => id <= 600)).toHaveLength(50)
+      expect(shown.filter((id) => id > 600)).toHaveLength(60)
+    },
+  )
+
+  test('a container is its own, and so is what root makes outside of all containers', () => {
+    const containers = Array.from({ length: 60 }, (_, at) => ({
+      ...{ containerId: `own ${at}`, outermostId: `own ${at}` },
+    }))
+    const ofRoot = repeat(60, { outermostId: 'user-1000.slice', uid: 0 })
+    expect(choose(watch([...containers, ...ofRoot, ...pods]), 500)).toHaveLength(180)
+  })
 })

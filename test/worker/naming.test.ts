@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { MakerUid } from '../../src/kernel/user-namespaces.ts'
 import { createNaming } from '../../src/worker/naming.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
@@ -6,7 +7,7 @@ import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 const containerId = 'c0ffee'.padEnd(64, '0')
 
 /** A namespace that was read, of that container as its cgroup says. */
-function watch(id: number, makerUid?: number): Watched {
+function watch(id: number, makerUid?: MakerUid): Watched {
   const one = startWatching(buildNetNamespace({ id, inode: 4_000_000_000 + id, makerUid }), 0)
   one.identity.containerId = containerId
   one.last.readError = { reason: 'vanished', message: '' }
@@ -29,6 +30,19 @@ const name = `container/${containerId.slice(0, 12)}`
 test('a user who calls a cgroup like that of a container does not take its name, whoever is listed first', () => {
   expect(nameAll([watch(2, 1000), watch(3)])).toEqual([`${name}~2`, name])
   expect(nameAll([watch(2), watch(3, 1000)])).toEqual([name, `${name}~2`])
+})
+
+test('where nobody knows who made it, what is called so in a slice, unit or container of others does not take the name', () => {
+  for (const outermostId of ['user-1000.slice', 'ci.service', 'c1']) {
+    const [forged, real] = [watch(2), watch(3)]
+    forged.identity.outermostId = outermostId
+    real.identity.outermostId = containerId
+    expect(nameAll([forged, real])).toEqual([`${name}~2`, name])
+  }
+  // Whoever had rights on the machine calls it what it is.
+  const [inner, other] = [watch(2, 'privileged'), watch(3)]
+  inner.identity.outermostId = 'c1'
+  expect(nameAll([inner, other])).toEqual([name, `${name}~2`])
 })
 
 test('of those that nobody else made the one that is listed first has the name', () => {
