@@ -20,7 +20,7 @@ import { parsePodList } from '../../src/pods/pods.ts'
 import { parseMacosPortRange, parseNetshDynamicPort } from '../../src/sources/portable-range.ts'
 import { parseAltNames } from '../../src/web/protection/client-certificates.ts'
 import { parseBasic } from '../../src/web/protection/credentials.ts'
-import { parseGoDurationMs } from '../../src/web/protection/rate-limit.ts'
+import { parseGoDurationMs } from '../../src/web/protection/go-values.ts'
 import { parseWebConfig } from '../../src/web/protection/web-config.ts'
 import { bytesOf, demand, type Target, textOf } from './target.ts'
 

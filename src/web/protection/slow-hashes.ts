@@ -8,6 +8,8 @@ type Check = (attempt: Attempt) => Verdict | Promise<Verdict>
 export const HIGHEST_USUAL_COST = 14
 /** Above this cost it takes minutes to years of a core, which anybody could ask for who knows the name. */
 export const HIGHEST_COMPARED_COST = 20
+/** Stands for a hash of which nobody can have the password. */
+export const NEVER_COMPARED = `$2y$31$${'.'.repeat(53)}`
 
 /** Guessing takes a quarter of a core at most, and nobody with a usual hash waits for one that takes long. */
 export const shares = { usual: 0.2, slow: 0.05 } as const

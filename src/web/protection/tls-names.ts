@@ -7,6 +7,9 @@ export const tlsVersions: ReadonlyMap<string, SecureVersion> = new Map([
   ['TLS13', 'TLSv1.3'],
 ])
 
+/** Those that the exporter-toolkit takes as well. They are broken (RFC 8996), and TLS 1.2 is what is spoken instead. */
+export const brokenVersions: ReadonlySet<string> = new Set(['TLS10', 'TLS11'])
+
 /** How clients' certificates are treated, by the names of Go's crypto/tls. */
 export const clientAuthTypes = [
   'NoClientCert',
@@ -49,6 +52,14 @@ export const cipherSuites: ReadonlyMap<string, string> = new Map<string, string>
   ['TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA', 'ECDHE-RSA-AES128-SHA'],
   ['TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA', 'ECDHE-ECDSA-AES256-SHA'],
   ['TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA', 'ECDHE-RSA-AES256-SHA'],
+])
+
+/** Those that it listed before Go 1.22, which keep no secret once the key is lost: none of them is offered. */
+export const brokenSuites: ReadonlySet<string> = new Set([
+  'TLS_RSA_WITH_AES_128_CBC_SHA',
+  'TLS_RSA_WITH_AES_256_CBC_SHA',
+  'TLS_RSA_WITH_AES_128_GCM_SHA256',
+  'TLS_RSA_WITH_AES_256_GCM_SHA384',
 ])
 
 /**

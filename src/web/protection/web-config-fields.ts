@@ -67,22 +67,27 @@ export function readName<T>(
   return value
 }
 
-const switches: ReadonlyMap<string, boolean> = new Map([
-  ['true', true],
-  ['false', false],
-])
+/** As YAML 1.1 has them, which the exporter-toolkit reads. */
+const ON = /^(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$/
+const OFF = /^(?:n|N|no|No|NO|false|False|FALSE|off|Off|OFF)$/
 
 export function readSwitch(field: Field | undefined, problems: string[]): boolean | undefined {
-  return readName(field, switches, problems)
+  const text = readText(field, 'true or false', problems)
+  if (text === undefined || field === undefined) return undefined
+  if (ON.test(text) || OFF.test(text)) return ON.test(text)
+  problems.push(
+    `Cannot use ${quote(text)} for ${field.name} (${field.where}): expected true or false`,
+  )
+  return undefined
 }
 
-/** Undefined where nothing is given; a list that is left empty is a problem. */
+/** Undefined where nothing is given; a list without items is a problem. */
 export function readItems(
   field: Field | undefined,
   expected: string,
   problems: string[],
 ): readonly Item[] | undefined {
-  if (field === undefined) return undefined
+  if (field === undefined || isEmpty(field.value)) return undefined
   const items = field.value.kind === 'list' ? field.value.items : []
   const texts = items.filter((item) => item.kind === 'text' && item.text !== '')
   if (items.length === 0 || texts.length < items.length) {

@@ -4,8 +4,10 @@
 import { dirname, isAbsolute, join } from 'node:path'
 import type { SecureVersion } from 'node:tls'
 import { quote } from '../../config/problem.ts'
-import type { Tree } from '../../config/yaml-tree.ts'
+import type { Field, Tree } from '../../config/yaml-tree.ts'
 import {
+  brokenSuites,
+  brokenVersions,
   type ClientAuthType,
   cipherSuites,
   clientAuthTypes,
@@ -72,6 +74,7 @@ export function readTlsSettings(
   tree: Tree,
   path: string,
   problems: string[],
+  notes: string[],
 ): TlsSettings | undefined {
   const before = problems.length
   const field = readFields(tree, { group: 'tls_server_config', keys }, problems)
@@ -79,15 +82,15 @@ export function readTlsSettings(
 
   const cert = readOwnPem(field, 'cert', path, problems)
   const key = readOwnPem(field, 'key', path, problems)
-  const minVersion = readName(field('min_version'), tlsVersions, problems) ?? 'TLSv1.2'
-  const maxVersion = readName(field('max_version'), tlsVersions, problems) ?? 'TLSv1.3'
+  const minVersion = readVersion(field('min_version'), problems, notes) ?? 'TLSv1.2'
+  const maxVersion = readVersion(field('max_version'), problems, notes) ?? 'TLSv1.3'
   if (minVersion > maxVersion) {
     problems.push(
       `Cannot use max_version (${field('max_version')?.where}): it is below min_version`,
     )
   }
-  const ciphers = readNames(field, 'cipher_suites', cipherSuites, problems)
-  const chosenCurves = readNames(field, 'curve_preferences', curves, problems)
+  const ciphers = readSuites(field('cipher_suites'), problems, notes)
+  const chosenCurves = readNames(field('curve_preferences'), curves, problems)
   const settings = {
     minVersion,
     maxVersion,
@@ -172,20 +175,51 @@ function readPem(
   return text === undefined ? undefined : { origin: `${name} (${inlineField?.where})`, text }
 }
 
+function readVersion(
+  field: Field | undefined,
+  problems: string[],
+  notes: string[],
+): SecureVersion | undefined {
+  if (field?.value.kind === 'text' && brokenVersions.has(field.value.text)) {
+    notes.push(`${field.name} is TLS12: ${field.value.text} is broken and not spoken`)
+    return 'TLSv1.2'
+  }
+  return readName(field, tlsVersions, problems)
+}
+
+function readSuites(
+  field: Field | undefined,
+  problems: string[],
+  notes: string[],
+): readonly string[] {
+  const known = new Map([
+    ...cipherSuites,
+    ...[...brokenSuites].map((name) => [name, name] as const),
+  ])
+  const names = readNames(field, known, problems)
+  const offered = names.filter((name) => !brokenSuites.has(name))
+  for (const name of names) {
+    if (brokenSuites.has(name)) notes.push(`${name} is not offered: it has no forward secrecy`)
+  }
+  if (names.length > 0 && offered.length === 0) {
+    notes.push('The default cipher suites are offered: no other one of cipher_suites is left')
+  }
+  return offered
+}
+
 function readNames(
-  field: TlsFields,
-  key: 'cipher_suites' | 'curve_preferences',
+  field: Field | undefined,
   names: ReadonlyMap<string, string>,
   problems: string[],
 ): readonly string[] {
   // An empty list means the default to the exporter-toolkit.
-  const given = field(key)
-  if (given?.value.kind === 'list' && given.value.items.length === 0) return []
-  const items = readItems(given, 'names', problems) ?? []
+  if (field?.value.kind === 'list' && field.value.items.length === 0) return []
+  const items = readItems(field, 'names', problems) ?? []
+  const offered = [...names.keys()].filter((name) => !brokenSuites.has(name))
   for (const { text, where } of items) {
     if (!names.has(text)) {
       problems.push(
-        `Cannot use ${quote(text)} for ${key} (${where}): expected ${list([...names.keys()])}`,
+        `Cannot use ${quote(text)} for ${field?.name} (${where}): expected ${list(offered)}`,
       )
     }
   }

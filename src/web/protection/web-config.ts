@@ -4,8 +4,9 @@
 import { validateHeaderValue } from 'node:http'
 import { quote } from '../../config/problem.ts'
 import { parseYamlTree, type Tree } from '../../config/yaml-tree.ts'
-import { parseGoDurationMs, type RateLimit } from './rate-limit.ts'
-import { costOf, HIGHEST_COMPARED_COST, HIGHEST_USUAL_COST } from './slow-hashes.ts'
+import { parseGoDurationMs, parseYamlInteger } from './go-values.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { costOf, HIGHEST_COMPARED_COST, HIGHEST_USUAL_COST, NEVER_COMPARED } from './slow-hashes.ts'
 import { isEmpty, list, readFields, readSwitch, readText } from './web-config-fields.ts'
 import { readTlsSettings, type TlsSettings } from './web-config-tls.ts'
 
@@ -31,8 +32,10 @@ const headerValues: ReadonlyMap<string, readonly string[]> = new Map([
   ['Strict-Transport-Security', []],
 ])
 
-/** bcrypt is defined for costs from 4 to 31. `$2$` and `$2x$` are older and broken forms. */
-const BCRYPT = /^\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/
+/** bcrypt is defined for costs from 4 to 31. */
+const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/
+/** What the exporter-toolkit starts with, besides: `$2$` and `$2x$` are broken, and what has another length equals none. */
+const INCOMPARABLE = /^(?=.{59})\$2.?\$(?:0[4-9]|[12][0-9]|3[01])\$/s
 
 /** Relative paths in the file are relative to `path`, which is also for the words of problems. */
 export function parseWebConfig(
@@ -51,13 +54,12 @@ export function parseWebConfig(
   const treeOf = (key: Parameters<typeof field>[0]): Tree =>
     field(key)?.value ?? { kind: 'text', text: '', where: path }
 
-  const tls = readTlsSettings(treeOf('tls_server_config'), path, problems)
+  const tls = readTlsSettings(treeOf('tls_server_config'), path, problems, notes)
   const headers = readHttpConfig(treeOf('http_server_config'), problems, notes)
-  const users = readUsers(treeOf('basic_auth_users'), problems)
-  const rateLimit = readRateLimit(treeOf('rate_limit'), problems)
+  const users = readUsers(treeOf('basic_auth_users'), problems, notes)
+  const rateLimit = readRateLimit(treeOf('rate_limit'), problems, notes)
   if (problems.length > 0) return { problems }
 
-  for (const [name, hash] of users) notes.push(...noteCost(name, costOf(hash)))
   if (users.size > 0 && tls === undefined) {
     notes.push('Passwords are sent in the clear: basic_auth_users is set without tls_server_config')
   }
@@ -108,7 +110,7 @@ function isHeaderValue(name: string, value: string): boolean {
   }
 }
 
-function readUsers(tree: Tree, problems: string[]): ReadonlyMap<string, string> {
+function readUsers(tree: Tree, problems: string[], notes: string[]): ReadonlyMap<string, string> {
   const users = new Map<string, string>()
   if (tree.kind !== 'map') {
     if (!isEmpty(tree)) {
@@ -119,56 +121,76 @@ function readUsers(tree: Tree, problems: string[]): ReadonlyMap<string, string> 
     return users
   }
   for (const { name, where, value } of tree.fields) {
-    if (name === '' || name.includes(':')) {
-      problems.push(
-        `Cannot use a name in basic_auth_users (${where}): expected one without a colon`,
-      )
-    } else if (value.kind !== 'text' || !BCRYPT.test(value.text)) {
+    const hash = value.kind === 'text' ? value.text : ''
+    if (name === '') {
+      problems.push(`Cannot use a name in basic_auth_users (${where}): it is empty`)
+    } else if (!BCRYPT.test(hash) && !INCOMPARABLE.test(hash)) {
       // NB: what was given may be the password itself, and is repeated nowhere.
       problems.push(
         `Cannot use the password of ${quote(name)} (${where}): expected a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 31, as "htpasswd -nBC 10 NAME" makes it`,
       )
-    } else users.set(name, value.text)
+    } else {
+      users.set(name, BCRYPT.test(hash) ? hash : NEVER_COMPARED)
+      notes.push(...noteUser(name, hash))
+    }
   }
   return users
 }
 
-/** The file serves other programs too, so that one hash of theirs is no reason to refuse it. */
-function noteCost(name: string, cost: number): readonly string[] {
+/** The file serves other programs too, so that what cannot let one of its users in is no reason to refuse it. */
+function noteUser(name: string, hash: string): readonly string[] {
+  const user = quote(name)
+  if (name.includes(':')) return [`The user ${user} is not let in: the name has a colon`]
+  if (!BCRYPT.test(hash)) {
+    return [`The user ${user} is not let in: the hash is not one that bcrypt makes today`]
+  }
+  const cost = costOf(hash)
   if (cost <= HIGHEST_USUAL_COST) return []
-  const hash = `The bcrypt hash of ${quote(name)} has a cost of ${cost}`
+  const costly = `The bcrypt hash of ${user} has a cost of ${cost}`
   return cost <= HIGHEST_COMPARED_COST
-    ? [`${hash}: comparing it takes longer than a scraper waits, until it has succeeded once`]
-    : [`${hash}: it is never compared, and the user is not let in`]
+    ? [`${costly}: comparing it takes longer than a scraper waits, until it has succeeded once`]
+    : [`${costly}: it is never compared, and the user is not let in`]
 }
 
-function readRateLimit(tree: Tree, problems: string[]): RateLimit | undefined {
+function readRateLimit(tree: Tree, problems: string[], notes: string[]): RateLimit | undefined {
   const field = readFields(tree, { group: 'rate_limit', keys: ['interval', 'burst'] }, problems)
   const [interval, burst] = [field('interval'), field('burst')]
   const durations = 'a duration like 500ms, 1s or 1m30s, or 0 for no limit'
+  const numbers = 'a whole number from 1 on'
   const intervalText = readText(interval, durations, problems)
-  const burstText = readText(burst, 'a whole number from 1 on', problems)
+  const burstText = readText(burst, numbers, problems)
+  const requests = burstText === undefined ? undefined : parseYamlInteger(burstText)
+  if (burstText !== undefined && !Number.isSafeInteger(requests)) {
+    problems.push(`Cannot use ${quote(burstText)} for burst (${burst?.where}): expected ${numbers}`)
+    return undefined
+  }
   if (intervalText === undefined) {
-    if (burstText !== undefined) {
-      problems.push(`Cannot use burst (${burst?.where}): rate_limit has no interval`)
-    }
+    if (requests) notes.push('There is no rate limit: rate_limit has a burst and no interval')
     return undefined
   }
   const intervalMs = parseGoDurationMs(intervalText)
-  if (intervalMs === undefined) {
+  if (intervalMs === undefined || !Number.isFinite(intervalMs)) {
     problems.push(
       `Cannot use ${quote(intervalText)} for interval (${interval?.where}): expected ${durations}`,
     )
     return undefined
   }
-  if (intervalMs === 0) return undefined
-  if (!/^[1-9]\d{0,8}$/.test(burstText ?? '')) {
+  if (intervalMs <= 0) {
+    if (intervalMs < 0) notes.push('There is no rate limit: the interval of rate_limit is negative')
+    return undefined
+  }
+  if (requests === undefined || requests < 1) {
     problems.push(
-      burstText === undefined
+      requests === undefined
         ? `Missing burst in rate_limit (${tree.where}): without it no request would pass`
-        : `Cannot use ${quote(burstText)} for burst (${burst?.where}): expected a whole number from 1 on`,
+        : `Cannot use ${quote(burstText ?? '')} for burst (${burst?.where}): expected ${numbers}`,
     )
     return undefined
   }
-  return { intervalMs, burst: Number(burstText) }
+  if (parseYamlInteger(intervalText) !== undefined) {
+    notes.push(
+      `The interval of rate_limit is ${intervalMs / 1000} s: a number without a unit is nanoseconds`,
+    )
+  }
+  return { intervalMs, burst: requests }
 }

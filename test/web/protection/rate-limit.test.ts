@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRateLimiter, parseGoDurationMs } from '../../../src/web/protection/rate-limit.ts'
+import { createRateLimiter } from '../../../src/web/protection/rate-limit.ts'
 
 test('createRateLimiter() lets a burst pass and then one for each interval', () => {
   let now = 0
@@ -12,19 +12,4 @@ test('createRateLimiter() lets a burst pass and then one for each interval', () 
   expect(count(5)).toBe(2)
   now = 1_000_000
   expect(count(5)).toBe(3)
-})
-
-test.each([
-  ['0', 0],
-  ['1s', 1000],
-  ['1.5s', 1500],
-  ['1h1m1s1ms', 3_661_001],
-  ['250us', 0.25],
-  ['', undefined],
-  ['1', undefined],
-  ['-1s', undefined],
-  ['1d', undefined],
-  ['s', undefined],
-])('parseGoDurationMs() reads %j as %j', (text, ms) => {
-  expect(parseGoDurationMs(text)).toBe(ms)
 })

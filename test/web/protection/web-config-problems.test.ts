@@ -59,9 +59,12 @@ describe('parseWebConfig() says what is wrong', () => {
       ],
     ],
     [
-      'old versions',
-      `${tls}  min_version: TLS10`,
-      [/^Cannot use "TLS10" for min_version \(web.yml:4\): expected TLS12 or TLS13$/],
+      'versions that are none',
+      `${tls}  min_version: SSL30\n  max_version: TLS14`,
+      [
+        /^Cannot use "SSL30" for min_version \(web.yml:4\): expected TLS12 or TLS13$/,
+        /^Cannot use "TLS14" for max_version/,
+      ],
     ],
     [
       'versions the wrong way round',
@@ -129,10 +132,10 @@ describe('parseWebConfig() says what is wrong', () => {
     ],
     [
       'users that nobody can name',
-      `basic_auth_users: {"a:b": ${hash}, "": ${hash}}`,
-      [/^Cannot use a name in basic_auth_users \(web.yml:1\)/, /^Cannot use a name/],
+      `basic_auth_users: {"": ${hash}, ? [a] : ${hash}}`,
+      [/^Cannot use a name in basic_auth_users \(web.yml:1\): it is empty$/, /^Cannot use a name/],
     ],
-    ...['hunter2', hash.slice(0, -1), hash.replace('2y', '2x'), hash.replace('$10', '$32')].map(
+    ...['hunter2', '', hash.slice(0, -2), hash.replace('$10', '$32'), hash.replace('2y', '3y')].map(
       (password): [string, string, RegExp[]] => [
         `the password ${password}`,
         `basic_auth_users:\n  alice: "${password}"`,
@@ -145,15 +148,21 @@ describe('parseWebConfig() says what is wrong', () => {
       [/^Missing burst in rate_limit \(web.yml:1\): without it no request would pass$/],
     ],
     [
-      'a rate limit without end',
-      'rate_limit: {burst: 3}',
-      [/^Cannot use burst \(web.yml:1\): rate_limit has no interval$/],
+      'a rate limit that is none',
+      'rate_limit: {interval: 5d, burst: 0}',
+      [/^Cannot use "5d" for interval \(web.yml:1\): expected a duration like 500ms, 1s or 1m30s/],
     ],
     [
-      'a rate limit that is none',
-      'rate_limit: {interval: 5, burst: 0}',
-      [/^Cannot use "5" for interval \(web.yml:1\): expected a duration like 500ms, 1s or 1m30s/],
+      'a burst that is none',
+      'rate_limit: {burst: many}',
+      [/^Cannot use "many" for burst \(web.yml:1\): expected a whole number from 1 on$/],
     ],
+    [
+      'a password that is null',
+      'basic_auth_users: {a: null, b: ~}',
+      [/^Cannot use the password of "a" \(web.yml:1\): /, /^Cannot use the password of "b"/],
+    ],
+    ['aliases of nothing', `basic_auth_users: {a: *none}`, [/^Cannot use the password of "a"/]],
     [
       'no burst',
       'rate_limit: {interval: 5s, burst: 0}',
@@ -168,6 +177,12 @@ describe('parseWebConfig() says what is wrong', () => {
     const text =
       'a: 1\ntls_server_config: {min_version: 1}\nbasic_auth_users: {a: b}\nrate_limit: 3'
     expect(problems(text)).toHaveLength(6)
+  })
+
+  test('of aliases that stand for too much', () => {
+    const users = Array.from({ length: 200 }, (_, at) => `u${at}: ${hash}`).join(', ')
+    const bomb = `basic_auth_users: {x: &x {${users}}, ${Array.from({ length: 60 }, (_, at) => `v${at}: *x`).join(', ')}}`
+    expect(problems(bomb)).toEqual(['Cannot parse web.yml: its aliases stand for too much'])
   })
 
   test('of nesting that no parser survives', () => {
