@@ -83,12 +83,58 @@ describe.each(helms)('$name', (helm) => {
     ])
   })
 
-  test('finds the job of a chart that has another name, and one that has another job', () => {
-    const down = (groups: unknown) =>
-      String(rulesOf(groups).find((rule) => isAlert(rule, 'EphemeralPortExporterDown'))?.expr)
+  const down = (groups: unknown) =>
+    String(rulesOf(groups).find((rule) => isAlert(rule, 'EphemeralPortExporterDown'))?.expr)
+
+  test('looks for the job that the user names', () => {
     expect(down(renderRules({}))).toContain('up{job=~".*ephemeral-port-exporter.*"}')
-    expect(down(renderRules({}, { nameOverride: 'ports' }))).toContain('up{job=~".*ports.*"}')
     expect(down(renderRules({ job: 'a|b$' }))).toContain('up{job=~"a|b$"}')
+  })
+
+  const sidecar = { workload: 'Sidecar' }
+  const podMonitor = (more: object) => ({ prometheus: { podMonitor: { enabled: true, ...more } } })
+  const monitor = (more: object) => ({ prometheus: { monitor: { enabled: true, ...more } } })
+  test.each<[string, object, string]>([
+    ['a monitor by default', podMonitor({}), 'ephemeral-port-exporter'],
+    ['another name', { nameOverride: 'ports', ...podMonitor({}) }, 'ports'],
+    [
+      'another full name, of a sidecar',
+      { ...sidecar, fullnameOverride: 'foo', ...podMonitor({}) },
+      'default/foo',
+    ],
+    [
+      'a short name, of a sidecar',
+      { ...sidecar, nameOverride: 'x', ...podMonitor({}) },
+      'default/ports-x',
+    ],
+    [
+      'a label of the pods',
+      { podLabels: { team: 'net' }, ...podMonitor({ jobLabel: 'team' }) },
+      'net',
+    ],
+    [
+      'a label of the Service',
+      { service: { labels: { team: 'net' } }, ...monitor({ jobLabel: 'team' }) },
+      'net',
+    ],
+    [
+      'a label that is missing',
+      { fullnameOverride: 'foo', ...podMonitor({ jobLabel: 'team' }) },
+      'mon/foo',
+    ],
+    [
+      'a label that is missing at the Service',
+      { fullnameOverride: 'foo', ...monitor({ jobLabel: 'team' }) },
+      'foo',
+    ],
+  ])('finds the job that the operator makes of %s', (_what, values, job) => {
+    const [, pattern = ''] = /up\{job=~"([^"]*)"\}/.exec(down(renderRules({}, values))) ?? []
+    const isFound = (name: string) => new RegExp(`^(?:${pattern})$`).test(name)
+    expect([pattern, isFound(job)]).toEqual([pattern, true])
+    // Those of others have it in their names.
+    for (const other of ['node-exporter', 'food', 'default/seafoo', 'sports', 'network']) {
+      expect([pattern, isFound(other)]).toEqual([pattern, false])
+    }
   })
 
   test('switches alerts off and changes what the user names of them', () => {
@@ -154,7 +200,7 @@ describe.each(helms)('$name', (helm) => {
     const podMonitor = objectOf(operator(), 'PodMonitor')
     expect(at(podMonitor, 'spec').podMetricsEndpoints).toEqual([
       {
-        port: 'metrics',
+        port: 'ephemeral-ports',
         path: '/metrics',
         scheme: 'http',
         honorLabels: false,
@@ -168,7 +214,7 @@ describe.each(helms)('$name', (helm) => {
     const files = [join(CHART, 'ci/config-values.yaml')]
     const serviceMonitor = objectOf(renderChart(helm, {}, { files }), 'ServiceMonitor')
     expect(at(serviceMonitor, 'spec').endpoints).toEqual([
-      { port: 'metrics', path: '/probe/metrics', scheme: 'http', honorLabels: true },
+      { port: 'ephemeral-ports', path: '/probe/metrics', scheme: 'http', honorLabels: true },
     ])
     const secret = [join(CHART, 'ci/web-config-secret-values.yaml')]
     const overTls = objectOf(renderChart(helm, {}, { files: secret }), 'ServiceMonitor')
@@ -221,7 +267,7 @@ describe.each(helms)('$name', (helm) => {
       from: [
         { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } },
       ],
-      ports: [{ port: 'metrics' }],
+      ports: [{ port: 'ephemeral-ports' }],
     }
     const ofTest = {
       from: [{ podSelector: { matchLabels } }],

@@ -24,7 +24,7 @@ describe.each(helms)('$name', (helm) => {
     })
     expect(at(objectOf(objects, 'PodMonitor'), 'spec').podMetricsEndpoints).toEqual([
       {
-        port: 'metrics',
+        port: 'ephemeral-ports',
         path: '/metrics',
         scheme: 'https',
         honorLabels: true,

@@ -51,6 +51,17 @@ const tracefs = {
 
 const ADDRESS = 'EPHEMERAL_PORT_EXPORTER_WEB_LISTEN_ADDRESS'
 /** Not as flags: `kubectl exec ... status` must have them too. */
+/** The switches of the collectors: those that are on by default, and more. */
+function collectors(...more: readonly string[]): Readonly<Record<string, string>> {
+  const on = ['destinations', 'listeners', 'nat', 'owners', ...more]
+  const names = [...new Set([...on, 'failures', 'kubernetes', 'probe'])]
+  const variables = names.map((name): [string, string] => [
+    `EPHEMERAL_PORT_EXPORTER_COLLECTOR_${name.toUpperCase()}`,
+    String(on.includes(name)),
+  ])
+  return Object.fromEntries(variables)
+}
+
 const pathsAndAddress = {
   EPHEMERAL_PORT_EXPORTER_NETNS: 'all',
   EPHEMERAL_PORT_EXPORTER_PATH_CGROUP: '/host/sys/fs/cgroup',
@@ -108,17 +119,9 @@ describe.each(helms)('$name', (helm) => {
       hostPid: false,
       command: [],
     })
-    expect(container.env).toEqual(pathsAndAddress)
+    expect(container.env).toEqual({ ...pathsAndAddress, ...collectors() })
     expect(container.mounts).toEqual(readOnlyMounts)
-    expect(container.args).toEqual([
-      '--collector.destinations',
-      '--collector.owners',
-      '--collector.listeners',
-      '--collector.nat',
-      '--no-collector.probe',
-      '--no-collector.kubernetes',
-      '--no-collector.failures',
-    ])
+    expect(container.args).toEqual([])
   })
 
   test('gives setns root with SYS_ADMIN and the names of namespaces, and nothing else', () => {
@@ -148,9 +151,7 @@ describe.each(helms)('$name', (helm) => {
       capabilities: { add: ['SYS_ADMIN', 'NET_ADMIN', 'BPF', 'PERFMON'], drop: ['ALL'] },
       appArmor: 'Unconfined',
       mounts: [...setns.mounts, tracefs],
-      args: setns.args.map((arg) =>
-        arg === '--no-collector.failures' ? '--collector.failures' : arg,
-      ),
+      env: { ...pathsAndAddress, ...collectors('failures') },
     })
   })
 
@@ -160,9 +161,7 @@ describe.each(helms)('$name', (helm) => {
     expect(without).toEqual({
       ...full,
       mounts: full.mounts.filter(({ path }) => path !== tracefs.path),
-      args: full.args.map((arg) =>
-        arg === '--collector.failures' ? '--no-collector.failures' : arg,
-      ),
+      env: { ...pathsAndAddress, ...collectors() },
     })
   })
 
@@ -222,8 +221,8 @@ describe.each(helms)('$name', (helm) => {
       const container = takeContainer(objects, node)
       const pod = at(objectOf(objects, 'DaemonSet'), 'spec', 'template', 'spec')
       expect(pod.automountServiceAccountToken).toBe(false)
-      expect(container.env).toEqual({ ...pathsAndAddress, NODE_NAME: 'node-1' })
-      expect(container.args).toContain('--collector.kubernetes')
+      const collects = collectors('kubernetes', ...(privileges === 'full' ? ['failures'] : []))
+      expect(container.env).toEqual({ ...pathsAndAddress, ...collects, NODE_NAME: 'node-1' })
       expect(container.mounts.at(-1)).toEqual({
         path: '/var/run/secrets/kubernetes.io/serviceaccount',
         readOnly: true,

@@ -170,8 +170,8 @@ describe.each(helms)('$name', (helm) => {
 
   test('hands over a web configuration that the program takes', () => {
     const objects = renderChart(helm, {}, { files: [join(ci, 'web-config-values.yaml')] })
-    const { args, mounts } = takeContainer(objects, node)
-    const path = args.find((arg) => arg.startsWith('--web.config.file='))?.split('=')[1] ?? ''
+    const { env, mounts } = takeContainer(objects, node)
+    const path = env.EPHEMERAL_PORT_EXPORTER_WEB_CONFIG_FILE ?? ''
     const parsed = parseWebConfig(readMounted(objects, path), path)
     if (!('config' in parsed)) throw new Error(parsed.problems.join('\n'))
     expect([...parsed.config.users.keys()]).toEqual(['prometheus'])

@@ -83,8 +83,12 @@ describe.each(helms)('$name', (helm) => {
     })
     expect(listOf(container.args)).toContain('--top=5')
     expect(listOf(container.env)).toContainEqual({ name: 'TZ', value: 'UTC' })
-    // An exporter that is not ready must not take the pod out of its Service.
+    // Samples that do not come must not take the pod out of its Service.
     expect(container).not.toHaveProperty('readinessProbe')
+    // Applications have a port called metrics, which a PodMonitor would scrape as the exporter's.
+    expect(container.ports).toEqual([
+      { name: 'ephemeral-ports', containerPort: 10_132, protocol: 'TCP' },
+    ])
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -94,13 +98,79 @@ describe.each(helms)('$name', (helm) => {
     for (const version of listKubernetesVersions()) expect(createJudge(version)(pod)).toEqual([])
   })
 
+  test('gives the container what the values say of it, and has the PodMonitor ask where it serves', () => {
+    const lifecycle = { preStop: { sleep: { seconds: 1 } } }
+    const values = {
+      lifecycle,
+      terminationMessageParams: { enabled: true },
+      collectors: { buckets: false, probe: true },
+      config: {
+        'web.telemetry-path': '/ports',
+        sample: { interval: '1s', 'cpu-budget': 0.0001 },
+        nat: { 'port-range': ['10.0.0.1=1-2', '10.0.0.2=3-4'] },
+        'web.disable-exporter-metrics': true,
+        top: 5,
+      },
+      env: { EPHEMERAL_PORT_EXPORTER_TOP: 7 },
+    }
+    const container = containerOf(helm, values)
+    expect(container).toMatchObject({
+      lifecycle,
+      terminationMessagePath: '/dev/termination-log',
+      terminationMessagePolicy: 'File',
+    })
+    const env = listOf(container.env).map((it) => [fieldsOf(it).name, fieldsOf(it).value])
+    const prefix = 'EPHEMERAL_PORT_EXPORTER_'
+    expect(Object.fromEntries(env)).toEqual({
+      ...Object.fromEntries(
+        Object.entries({
+          ...{ COLLECTOR_BUCKETS: 'false', COLLECTOR_PROBE: 'true', COLLECTOR_OWNERS: 'false' },
+          ...{ COLLECTOR_FAILURES: 'false', COLLECTOR_KUBERNETES: 'false' },
+          ...{ COLLECTOR_DESTINATIONS: 'true', COLLECTOR_LISTENERS: 'true', COLLECTOR_NAT: 'true' },
+          ...{
+            NETNS: 'self',
+            WEB_LISTEN_ADDRESS: ':10132',
+            WEB_TELEMETRY_PATH: '/ports',
+            TOP: '7',
+          },
+          ...{
+            SAMPLE_INTERVAL: '1s',
+            SAMPLE_CPU_BUDGET: '0.0001',
+            WEB_DISABLE_EXPORTER_METRICS: 'true',
+          },
+          NAT_PORT_RANGE: '10.0.0.1=1-2,10.0.0.2=3-4',
+        }).map(([name, value]) => [prefix + name, value]),
+      ),
+    })
+    // No variable twice.
+    expect(new Set(env.map(([name]) => name)).size).toBe(env.length)
+    const objects = render(helm, values)
+    expect(objects.map(({ kind }) => kind).toSorted()).toEqual(['ConfigMap', 'PodMonitor'])
+    expect(at(objectOf(objects, 'PodMonitor'), 'spec').podMetricsEndpoints).toMatchObject([
+      { port: 'ephemeral-ports', path: '/ports' },
+    ])
+  })
+
   test('refuses what a sidecar cannot have', () => {
     const refused = (values: object) =>
       templateChart(helm, { workload: 'Sidecar', ...values }).stderr.includes('workload: Sidecar')
     for (const values of [
       { privileges: 'setns' },
       { collectors: { kubernetes: true } },
-      { config: { top: 5 } },
+      { securityContext: { runAsUser: 5 } },
+      { podLabels: { a: 'b' } },
+      { podAnnotations: { a: 'b' } },
+      { runtimeClassName: 'x' },
+      { priorityClassName: 'x' },
+      { imagePullSecrets: ['x'] },
+      { extraVolumes: [{ name: 'x', emptyDir: {} }] },
+      { extraInitContainers: [{ name: 'x', image: 'x' }] },
+      { networkPolicy: { enabled: true } },
+      { tlsSecret: { name: 'x' } },
+      {
+        prometheusRule: { enabled: true },
+        prometheus: { podMonitor: { enabled: true, jobLabel: 'x' } },
+      },
       { webConfigExistingSecret: { name: 'x' } },
       { prometheus: { monitor: { enabled: true } } },
       { service: { listenOnAllInterfaces: false } },
@@ -117,7 +187,7 @@ test('the container reads the ports of its pod exactly, without any right', (ctx
   if (why !== undefined) return ctx.skip(why)
   const [helm] = helms
   if (helm === undefined) throw new Error('No Helm')
-  const { args, env } = containerOf(helm)
+  const { args = [], env } = containerOf(helm)
   const variables = Object.fromEntries(
     listOf(env).map((it): [string, unknown] => [String(fieldsOf(it).name), fieldsOf(it).value]),
   )

@@ -128,7 +128,7 @@ describe.each(helms)('$name', (helm) => {
         value,
       })
       const ask = (path: string, i: number) => ({
-        httpGet: { path, port: 'metrics', scheme: 'HTTP' },
+        httpGet: { path, port: 'ephemeral-ports', scheme: 'HTTP' },
         ...timings(i),
       })
       const digest = `sha256:${'0123456789abcdef'.repeat(4)}`
@@ -139,6 +139,9 @@ describe.each(helms)('$name', (helm) => {
         env: [
           field('NODE_NAME', 'spec.nodeName'),
           field('LISTEN_IP', 'status.podIP'),
+          ...['DESTINATIONS', 'FAILURES', 'KUBERNETES', 'LISTENERS', 'NAT', 'OWNERS', 'PROBE'].map(
+            (name) => option(`COLLECTOR_${name}`, String(!['FAILURES', 'PROBE'].includes(name))),
+          ),
           option('NETNS', 'all'),
           option('PATH_CGROUP', '/host/sys/fs/cgroup'),
           option('PATH_PROCFS', '/host/proc'),
@@ -146,7 +149,7 @@ describe.each(helms)('$name', (helm) => {
           field('POD_IP', 'status.podIP'),
           { name: 'TZ', value: 'UTC' },
         ],
-        ports: [{ name: 'metrics', containerPort: 10200, protocol: 'TCP' }],
+        ports: [{ name: 'ephemeral-ports', containerPort: 10200, protocol: 'TCP' }],
         livenessProbe: ask('/-/healthy', 1),
         readinessProbe: ask('/-/ready', 2),
         startupProbe: ask('/-/healthy', 3),
@@ -180,7 +183,13 @@ describe.each(helms)('$name', (helm) => {
         internalTrafficPolicy: 'Local',
         externalTrafficPolicy: 'Local',
         ports: [
-          { name: 'metrics', port: 80, targetPort: 'metrics', protocol: 'TCP', nodePort: 30_132 },
+          {
+            name: 'ephemeral-ports',
+            port: 80,
+            targetPort: 'ephemeral-ports',
+            protocol: 'TCP',
+            nodePort: 30_132,
+          },
         ],
         selector: { 'app.kubernetes.io/name': 'ports', 'app.kubernetes.io/instance': 'ports' },
       })
@@ -240,7 +249,9 @@ describe.each(helms)('$name', (helm) => {
     expect(spec).toEqual({
       clusterIP: 'None',
       publishNotReadyAddresses: true,
-      ports: [{ name: 'metrics', port: 10_132, targetPort: 'metrics', protocol: 'TCP' }],
+      ports: [
+        { name: 'ephemeral-ports', port: 10_132, targetPort: 'ephemeral-ports', protocol: 'TCP' },
+      ],
       selector: at(objectOf(objects, 'DaemonSet'), 'spec', 'selector').matchLabels,
     })
     expect(targetOf(objects).TARGET_HOST).toBe(`${metadata.name}.ports.svc`)

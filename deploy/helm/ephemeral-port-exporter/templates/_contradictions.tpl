@@ -219,8 +219,21 @@
 {{- if or (ne $v.privileges "none") $v.collectors.kubernetes }}
 - workload: Sidecar has no rights: privileges are to be none, and collectors.kubernetes false
 {{- end }}
-{{- if or $v.config $v.webConfig $v.webConfigExistingSecret.name $v.configmaps $v.secrets $v.extraVolumeMounts }}
-- workload: Sidecar mounts nothing: instead of config use extraArgs, and give webConfig and the like to the pod by hand
+{{- if or $v.webConfig $v.webConfigExistingSecret.name $v.tlsSecret.name $v.configmaps $v.secrets $v.extraVolumeMounts }}
+- workload: Sidecar mounts nothing: give webConfig and the like to the pod by hand
+{{- end }}
+{{- $ofPod := list }}
+{{- range $key := list "securityContext" "podLabels" "podAnnotations" "daemonsetAnnotations" "priorityClassName" "dnsPolicy" "dnsConfig" "runtimeClassName" "imagePullSecrets" "extraVolumes" "extraInitContainers" "sidecars" }}
+{{- if get $v $key }}{{ $ofPod = append $ofPod $key }}{{ end }}
+{{- end }}
+{{- with $ofPod }}
+- {{ join ", " . }} with workload: Sidecar, whose pod is somebody else's{{ if has "securityContext" . }}; use containerSecurityContext{{ end }}
+{{- end }}
+{{- if $v.networkPolicy.enabled }}
+- networkPolicy.enabled with workload: Sidecar, which has no pods of its own to bind
+{{- end }}
+{{- if and $v.prometheusRule.enabled (not $v.prometheusRule.job) $v.prometheus.podMonitor.enabled $v.prometheus.podMonitor.jobLabel }}
+- prometheus.podMonitor.jobLabel with workload: Sidecar calls the job after a label of somebody else's pod; say in prometheusRule.job what it comes to
 {{- end }}
 {{- if $v.prometheus.monitor.enabled }}
 - prometheus.monitor finds pods through a Service, which workload: Sidecar has not; use prometheus.podMonitor

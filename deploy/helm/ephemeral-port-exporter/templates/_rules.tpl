@@ -45,6 +45,24 @@
 {{- range $name, $value := .root.Values.prometheusRule.thresholds }}
 {{- $expr = regexReplaceAll (printf "(?m)[0-9.]+( # threshold: %s)$" $name) $expr (printf "%v${1}" $value) }}
 {{- end }}
-{{- $job := default (printf ".*%s.*" (include "epe.name" .root)) .root.Values.prometheusRule.job }}
+{{- $job := default (include "epe.jobs" .root) .root.Values.prometheusRule.job }}
 {{- regexReplaceAll "(?m)job=~\"[^\"]*\"(.* # threshold: job)$" $expr (printf "job=~%s${1}" ($job | toJson | replace "$" "$$")) }}
+{{- end }}
+
+{{/*
+Regular expression of what the job may be called: as the chart is, in whatever words, and as the monitors call it. That is the
+value of a label, or <namespace>/<name of the monitor> where the label is missing. A short name is matched as a whole.
+*/}}
+{{- define "epe.jobs" -}}
+{{- $names := list (include "epe.name" .) (include "epe.fullname" .) }}
+{{- range $kind := list "monitor" "podMonitor" }}
+{{- $monitor := get $.Values.prometheus $kind }}
+{{- $labels := include "epe.labelsWith" (list $ (ternary $.Values.service.labels $.Values.podLabels (eq $kind "monitor"))) | fromYaml }}
+{{- if $monitor.enabled }}{{ with get $labels (default "" $monitor.jobLabel) }}{{ $names = append $names . }}{{ end }}{{ end }}
+{{- end }}
+{{- $jobs := list (printf ".*%s.*" .Chart.Name) }}
+{{- range $name := $names | uniq }}
+{{- if not (contains $.Chart.Name $name) }}{{ $jobs = append $jobs (printf "(.+/)?%s" $name) }}{{ end }}
+{{- end }}
+{{- join "|" $jobs }}
 {{- end }}

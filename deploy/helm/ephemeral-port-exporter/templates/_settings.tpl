@@ -74,30 +74,43 @@
 {{- end }}
 {{- end }}
 
-{{/* What `kubectl exec ... status` needs as well, to ask the exporter or to sample as it does; without the prefix. */}}
+{{/* All that `kubectl exec ... status` needs as well, to ask the exporter or to sample as it does; without the prefix. */}}
 {{- define "epe.environment" -}}
+{{- $sidecar := include "epe.sidecar" . }}
 WEB_LISTEN_ADDRESS: {{ include "epe.listenAddress" . | quote }}
-NETNS: {{ .Values.netns }}
+NETNS: {{ if $sidecar }}self{{ else }}{{ .Values.netns }}{{ end }}
+{{- if not $sidecar }}
 PATH_PROCFS: /host/proc
 PATH_CGROUP: /host/sys/fs/cgroup
-{{- if .Values.config }}
+{{- end }}
+{{- range $name := list "destinations" "listeners" "nat" "probe" "kubernetes" }}
+COLLECTOR_{{ upper $name }}: {{ get $.Values.collectors $name | quote }}
+{{- end }}
+{{- /* The containers of a pod do not see each other's cgroups, and no container without rights a tracefs. */}}
+COLLECTOR_OWNERS: {{ and .Values.collectors.owners (not $sidecar) | quote }}
+COLLECTOR_FAILURES: {{ include "epe.failures" . | not | not | quote }}
+{{- if not (kindIs "invalid" .Values.collectors.buckets) }}
+COLLECTOR_BUCKETS: {{ .Values.collectors.buckets | quote }}
+{{- end }}
+{{- if include "epe.webConfigSecret" . }}
+WEB_CONFIG_FILE: /etc/ephemeral-port-exporter/web/{{ include "epe.webConfigKey" . }}
+{{- end }}
+{{- if and .Values.config (not $sidecar) }}
 CONFIG_FILE: /etc/ephemeral-port-exporter/config/config.yaml
 {{- end }}
 {{- end }}
 
-{{- define "epe.args" -}}
-{{- range $name := list "destinations" "owners" "listeners" "nat" "probe" "kubernetes" }}
-- --{{ if not (get $.Values.collectors $name) }}no-{{ end }}collector.{{ $name }}
+{{/* What config says, as variables: a sidecar has no file to read it from. */}}
+{{- define "epe.configEnvironment" -}}
+{{- $options := dict }}
+{{- range $name, $value := .Values.config }}
+{{- if kindIs "map" $value }}
+{{- range $key, $inner := $value }}{{ $_ := set $options (printf "%s_%s" $name $key) $inner }}{{ end }}
+{{- else }}{{ $_ := set $options $name $value }}
 {{- end }}
-- --{{ if not (include "epe.failures" .) }}no-{{ end }}collector.failures
-{{- if not (kindIs "invalid" .Values.collectors.buckets) }}
-- --{{ if not .Values.collectors.buckets }}no-{{ end }}collector.buckets
 {{- end }}
-{{- if include "epe.webConfigSecret" . }}
-- --web.config.file=/etc/ephemeral-port-exporter/web/{{ include "epe.webConfigKey" . }}
-{{- end }}
-{{- range .Values.extraArgs }}
-- {{ . | quote }}
+{{- range $name, $value := $options }}
+{{ $name | upper | replace "." "_" | replace "-" "_" }}: {{ ternary (join "," $value) $value (kindIs "slice" $value) | toString | quote }}
 {{- end }}
 {{- end }}
 
@@ -128,9 +141,14 @@ httpGet:
     fieldRef:
       fieldPath: status.podIP
 {{- end }}
-{{- range $name, $value := include "epe.environment" . | fromYaml }}
-- name: EPHEMERAL_PORT_EXPORTER_{{ $name }}
+{{- $variables := include "epe.environment" . | fromYaml }}
+{{- if include "epe.sidecar" . }}{{ $variables = merge $variables (include "epe.configEnvironment" . | fromYaml) }}{{ end }}
+{{- range $name, $value := $variables }}
+{{- $variable := printf "EPHEMERAL_PORT_EXPORTER_%s" $name }}
+{{- if not (hasKey $.Values.env $variable) }}
+- name: {{ $variable }}
   value: {{ $value | quote }}
+{{- end }}
 {{- end }}
 {{- include "epe.userEnv" . }}
 {{- end }}
@@ -143,5 +161,23 @@ httpGet:
   {{- else }}
   value: {{ $value | toString | quote }}
   {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of the container, beside its probes. */}}
+{{- define "epe.ending" -}}
+{{- with .Values.lifecycle }}
+lifecycle:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.terminationMessageParams }}
+{{- if .enabled }}
+terminationMessagePath: {{ .terminationMessagePath }}
+terminationMessagePolicy: {{ .terminationMessagePolicy }}
+{{- end }}
+{{- end }}
+{{- with .Values.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
