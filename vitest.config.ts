@@ -6,6 +6,8 @@ import { createSkipReporter } from './test/support/program/skip-reporter.ts'
 
 /** The limit is for what hangs: a busy machine may take ten times as long as a quiet one. */
 const HANGS_MS = 600_000
+/** Vitest itself would wait for a second. */
+const expectPoll = { poll: { timeout: 120_000 } }
 /** Where .ci/run wants the results as JSON. */
 const report = process.env.TEST_REPORT
 const json: ['json', { outputFile: string }][] = report ? [['json', { outputFile: report }]] : []
@@ -21,6 +23,7 @@ const unit = {
   setupFiles: ['test/support/program/property-seed.ts'],
   testTimeout: HANGS_MS,
   hookTimeout: HANGS_MS,
+  expect: expectPoll,
 }
 
 export default defineConfig({
@@ -50,6 +53,7 @@ export default defineConfig({
           exclude: ['**/node_modules/**'],
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
+          expect: expectPoll,
         },
       },
       {
@@ -62,6 +66,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,
+          expect: expectPoll,
         },
       },
     ],

@@ -68,7 +68,7 @@ describe.for(scenarioNames)('%s', (name) => {
       const etaSeconds = page.get(`exhaustion_eta_seconds{pool="${pool}"}`)
       expect({ pool, certain: risk === 1, now: etaSeconds === 0 }).toEqual({
         pool,
-        certain: exhausted || risk === 1,
+        certain: exhausted,
         now: exhausted,
       })
     }

@@ -2,6 +2,7 @@
 // the alert, which names the destination and the pod, and takes it back when the pod has gone. All durations of the rules
 // are divided by twenty.
 
+import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
@@ -16,7 +17,7 @@ import { readRuleFile } from '../support/prometheus/rules-files.ts'
 
 const FACTOR = 20
 const PORTS = 100
-const POD_UID = '11111111-0000-4000-8000-000000000017'
+const POD_UID = randomUUID()
 const PATIENCE = { timeout: 60_000, interval: 500 }
 
 interface Alert {

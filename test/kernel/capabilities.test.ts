@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { portOutside, probeCapabilities, probeTcp } from '../../src/kernel/capabilities.ts'
 import { SourceError } from '../../src/observation.ts'
 import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
@@ -19,6 +19,11 @@ const everything = {
   udpDiag: true,
   cgroupId: true,
 }
+
+const { random } = Math
+afterEach(() => {
+  Math.random = random
+})
 
 describe('probeCapabilities()', () => {
   const kernels: readonly { name: string; lacks: Partial<KernelTraits>; finds: object }[] = [
@@ -85,6 +90,25 @@ describe('probeCapabilities()', () => {
     const full = createFakeKernel({ portsInUse: 1000 })
     expect(failureOf(full)).toMatchObject({ reason: 'exhausted' })
     expect([busy.openSockets.size, full.openSockets.size]).toEqual([0, 0])
+  })
+
+  test('tries other ports when one needs a right, and no other when bind() fails for another reason', () => {
+    const [EINVAL, EACCES] = [22, 13]
+    const privileged = createFakeKernel({ portsInUse: 5, bindErrno: EACCES })
+    expect(probeCapabilities(privileged, range)).toEqual(everything)
+    const broken = createFakeKernel({ portsInUse: 5, bindErrno: EINVAL })
+    expect(() => probeCapabilities(broken, range)).toThrow('bind: EINVAL')
+    expect([privileged.openSockets.size, broken.openSockets.size]).toEqual([0, 0])
+  })
+
+  test('takes a port of the range where none outside is free', () => {
+    const wide = { first: 1024, last: 65_534 }
+    const kernel = createFakeKernel({ portsInUse: 16 })
+    // Outside there is 65535 alone; with the first try inside it is drawn from all.
+    Math.random = () => 0.5
+    expect(probeCapabilities(kernel, wide)).toEqual(everything)
+    expect(kernel.boundPorts[0]).toBe(1024 + Math.floor(0.5 * 64_511))
+    expect(kernel.boundPorts[1]).toBe(65_535)
   })
 
   test.each([

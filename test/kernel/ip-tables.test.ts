@@ -12,6 +12,15 @@ test.each<[boolean, string, string | undefined]>([
   expect(hasIptablesNat(() => text)).toBe(expected)
 })
 
+test('hasIptablesNat() asks of the thread, which alone is in the namespace', () => {
+  const asked: string[] = []
+  hasIptablesNat((path) => {
+    asked.push(path)
+    return ''
+  })
+  expect(asked).toEqual(['/proc/thread-self/net/ip_tables_names'])
+})
+
 test('hasIptablesNat() does not rule it out where the file may not be read', () => {
   expect(
     hasIptablesNat(() => {

@@ -1,9 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { type Libc, openLibc } from '../../src/kernel/libc.ts'
-import { dumpDevices, dumpTunnelPorts, readDevices } from '../../src/kernel/links.ts'
+import { openLibc } from '../../src/kernel/libc.ts'
+import {
+  dumpDevices,
+  dumpTunnelPorts,
+  readDevices,
+  readTunnelPorts,
+} from '../../src/kernel/links.ts'
 import { DecodeError, SourceError } from '../../src/observation.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
-import { createFakeKernel } from '../support/kernel/fake-kernel.ts'
+import { createFakeLibc } from '../support/kernel/fake-libc.ts'
 
 function message(
   type: number,
@@ -159,31 +164,17 @@ test('dumpTunnelPorts() lists the UDP ports of tunnels that are up, and of nothi
   ]
   const open = () => createFakeChannel(() => answer.map((bytes) => Uint8Array.from(bytes)))
   expect([...dumpTunnelPorts(open)]).toEqual([40_001, 40_002, 40_003])
+  const libc = createFakeLibc(answer)
+  expect([...readTunnelPorts(libc)]).toEqual([40_001, 40_002, 40_003])
+  expect([libc.made, libc.open.size]).toEqual([[[16, 3, 0]], 0])
 })
 
 test('readDevices() closes its socket, also where the kernel refuses', () => {
   for (const errno of [0, 1]) {
-    let answers = [errno === 0 ? done : message(2, [256 - errno, 0xff, 0xff, 0xff])]
-    const open = new Set<number>()
-    const libc: Libc = {
-      ...createFakeKernel(),
-      socket: () => {
-        open.add(9)
-        return 9
-      },
-      setsockopt: () => {},
-      send: () => {},
-      recv: (_fd, buffer) => {
-        const [answer = []] = answers
-        answers = answers.slice(1)
-        buffer.set(answer)
-        return answer.length
-      },
-      close: (fd) => void open.delete(fd),
-    }
+    const libc = createFakeLibc([errno === 0 ? done : message(2, [256 - errno, 0xff, 0xff, 0xff])])
     const read = () => readDevices(libc, [1])
     if (errno === 0) expect(read().size).toBe(0)
     else expect(read).toThrow(expect.objectContaining({ reason: 'permission' }))
-    expect(open.size).toBe(0)
+    expect(libc.open.size).toBe(0)
   }
 })

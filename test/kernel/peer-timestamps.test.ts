@@ -1,7 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import { askPeerTimestamps, encodePeerRequest } from '../../src/kernel/peer-timestamps.ts'
-import { DecodeError } from '../../src/observation.ts'
+import {
+  askPeerTimestamps,
+  encodePeerRequest,
+  readListeners,
+  readPeerTimestamps,
+  readTimestamps,
+} from '../../src/kernel/peer-timestamps.ts'
+import { DecodeError, FLAG } from '../../src/observation.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
+import { createFakeLibc } from '../support/kernel/fake-libc.ts'
 
 const range = { first: 32768, last: 60999 }
 const remote = { address: [0, 0, 0xffff, 0xc0a80109], port: 443 }
@@ -62,6 +69,56 @@ describe('askPeerTimestamps()', () => {
     const cut = socket(1)
     cut[16 + 72] = 200
     expect(() => answer(cut)).toThrow(DecodeError)
+  })
+})
+
+describe('over a socket of their own, which they close', () => {
+  const refused = message(2, [0xff, 0xff, 0xff, 0xff])
+  /** The states and the extensions that a request asks for, and its program. */
+  const asked = (requests: readonly Uint8Array[]) =>
+    requests.map((bytes) => [
+      hex(bytes.subarray(16 + 52, 16 + 56)),
+      bytes[19],
+      hex(bytes.subarray(16 + 60 + 4)),
+    ])
+
+  test('readTimestamps() shows each live connection of the range once', () => {
+    const libc = createFakeLibc([[...socket(1), ...socket(0)], socket(undefined), done])
+    const seen: number[][] = []
+    readTimestamps(libc, range, ({ flags, length }) => seen.push([...flags.subarray(0, length)]))
+    expect(seen.filter((flags) => flags.length > 0)).toEqual([
+      [FLAG.timestamps, FLAG.noTimestamps],
+      [0],
+    ])
+    // States 1, 4, 5, 8, 9 and 11, with INET_DIAG_INFO.
+    expect(asked(libc.requests)).toEqual([['320b0000', 2, '0208140000000080' + '03080c00000047ee']])
+    expect(libc.open.size).toBe(0)
+  })
+
+  test('readListeners() asks for those of every port, and for nothing of them', () => {
+    const libc = createFakeLibc([socket(undefined), socket(undefined), done])
+    let count = 0
+    readListeners(libc, ({ length }) => {
+      count += length
+    })
+    expect(count).toBe(2)
+    expect(asked(libc.requests)).toEqual([['00040000', 0, '0208140000000000' + '03080c000000ffff']])
+    expect(libc.open.size).toBe(0)
+  })
+
+  test('readPeerTimestamps() gives the answer', () => {
+    const libc = createFakeLibc([socket(1), done])
+    expect(readPeerTimestamps(libc, range, remote)).toBe(true)
+    expect(libc.open.size).toBe(0)
+  })
+
+  test('also where the kernel refuses', () => {
+    const libc = createFakeLibc([refused])
+    const denied = expect.objectContaining({ reason: 'permission' })
+    expect(() => readTimestamps(libc, range, () => {})).toThrow(denied)
+    expect(() => readListeners(libc, () => {})).toThrow(denied)
+    expect(() => readPeerTimestamps(libc, range, remote)).toThrow(denied)
+    expect([libc.made.length, libc.open.size]).toEqual([3, 0])
   })
 })
 

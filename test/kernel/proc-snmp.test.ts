@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import {
   parseActiveOpens,
   parseTcpSocketCount,
   readActiveOpens,
+  readTimeWaitRecycled,
 } from '../../src/kernel/proc-snmp.ts'
 import { DecodeError } from '../../src/observation.ts'
 
@@ -55,6 +58,23 @@ describe('readActiveOpens()', () => {
     expect(readActiveOpens(fileURLToPath(new URL('snmp', net)))).toBe(7)
     expect(readActiveOpens(fileURLToPath(new URL('snmp-elsewhere', net)))).toBeUndefined()
   })
+})
+
+test('readTimeWaitRecycled() reads the counter of recycled TIME_WAITs, and undefined where there is none', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'netstat-'))
+  try {
+    const path = join(folder, 'netstat')
+    writeFileSync(
+      path,
+      'TcpExt: TW TWRecycled TWKilled\nTcpExt: 51 17 3\nIpExt: TWRecycled\nIpExt: 9\n',
+    )
+    expect(readTimeWaitRecycled(path)).toBe(17)
+    writeFileSync(path, 'TcpExt: TW\nTcpExt: 51\n')
+    expect(readTimeWaitRecycled(path)).toBeUndefined()
+    expect(readTimeWaitRecycled(join(folder, 'elsewhere'))).toBeUndefined()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 describe('parseTcpSocketCount()', () => {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import {
   type FakePod,
@@ -20,8 +21,14 @@ import { randomId } from '../support/netns/fresh-ids.ts'
 
 const labelsOf = (page: Page, netns: string) => page.list(info, { netns })[0]?.labels
 const isShown = (page: Page, netns: string) => labelsOf(page, netns) !== undefined
-const podsOf = (page: Page) =>
-  page.list(info, { netns_kind: 'pod' }).map(({ labels }) => labels.netns)
+/** What the pods of this run are called: the machine may have others. */
+const RUN = randomId().slice(0, 8)
+const called = (name: string) => `${name}-${RUN}`
+const podsOf = (page: Page, podUid: string) =>
+  page
+    .list(info, { netns_kind: 'pod' })
+    .map(({ labels: { netns = '' } }) => netns)
+    .filter((netns) => netns.includes(RUN) || netns.includes(podUid))
 
 /** A pod whose spec has a port range of its own. */
 function podWithRange(pod: FakePod, range: string): object {
@@ -37,12 +44,12 @@ describe('--collector.kubernetes', () => {
     await liveTest(ctx, ({ fake, start, rotateToken, withExporter }) =>
       withExporter(
         async ({ until, read }) => {
-          const podUid = '11111111-0000-4000-8000-000000000001'
+          const podUid = randomUUID()
           await until((page) => samples(page) >= 5 || undefined)
           expect(fake.requests).toEqual([])
           expect(success(await read())).toBeUndefined()
 
-          fake.pods = [podObject({ uid: podUid, name: 'cart-7d9f' })]
+          fake.pods = [podObject({ uid: podUid, name: called('cart-7d9f') })]
           let askedAtSample = 0
           const answerLater: Handler = async (request, response) => {
             askedAtSample = samples(await read())
@@ -50,15 +57,15 @@ describe('--collector.kubernetes', () => {
           }
           fake.mishaps.push(answerLater)
           await start(podUid)
-          const netns = 'pod/shop/cart-7d9f'
+          const netns = `pod/shop/${called('cart-7d9f')}`
           const page = await until((one) => (isShown(one, netns) ? one : undefined))
           expect(samples(page) - askedAtSample).toBeLessThanOrEqual(2)
-          expect(podsOf(page)).toEqual([netns])
+          expect(podsOf(page, podUid)).toEqual([netns])
           expect(labelsOf(page, netns)).toEqual({
             netns,
             netns_kind: 'pod',
             namespace: 'shop',
-            pod: 'cart-7d9f',
+            pod: called('cart-7d9f'),
           })
           expect(success(page)).toBe(1)
           expect(fake.requests).toEqual([
@@ -73,10 +80,10 @@ describe('--collector.kubernetes', () => {
           expect(fake.requests).toHaveLength(1)
 
           rotateToken('token-2')
-          const nextUid = '11111111-0000-4000-8000-000000000007'
-          fake.pods.push(podObject({ uid: nextUid, name: 'cart-b6c4' }))
+          const nextUid = randomUUID()
+          fake.pods.push(podObject({ uid: nextUid, name: called('cart-b6c4') }))
           await start(nextUid)
-          await until((one) => isShown(one, 'pod/shop/cart-b6c4') || undefined)
+          await until((one) => isShown(one, `pod/shop/${called('cart-b6c4')}`) || undefined)
           expect(fake.requests.map(({ token }) => token)).toEqual(['token-1', 'token-2'])
         },
         { intervalMs },
@@ -87,12 +94,12 @@ describe('--collector.kubernetes', () => {
   test('containers are called what Kubernetes calls them', async (ctx) => {
     await liveTest(ctx, ({ fake, move, withExporter }) =>
       withNetns(async (actor) => {
-        const podUid = '11111111-0000-4000-8000-000000000002'
+        const podUid = randomUUID()
         const [web, sidecar] = [randomId(), randomId()]
         fake.pods = [
           podObject({
             uid: podUid,
-            name: 'front-1',
+            name: called('front-1'),
             containers: { [web]: 'web', [sidecar]: 'envoy' },
           }),
         ]
@@ -102,7 +109,7 @@ describe('--collector.kubernetes', () => {
         move(actor, podUid, sidecar)
         await actor.call('open', { connect: SERVER, count: 3 })
         await withExporter(async ({ until, readSnapshot }) => {
-          const netns = 'pod/shop/front-1'
+          const netns = `pod/shop/${called('front-1')}`
           const ownersOf = (page: Page) =>
             page
               .list('ephemeral_port_owner_used_ports', { netns, protocol: 'tcp' })
@@ -110,15 +117,15 @@ describe('--collector.kubernetes', () => {
           // The rows with their ids, from before the pod was known, stay for some samples without ports.
           const owners = await until((page) => {
             const rows = ownersOf(page)
-            return rows.length === 2 && rows.includes('container shop/front-1/web 8')
+            return rows.length === 2 && rows.includes(`container shop/${called('front-1')}/web 8`)
               ? rows
               : undefined
           })
-          expect(owners).toContain('container shop/front-1/envoy 3')
+          expect(owners).toContain(`container shop/${called('front-1')}/envoy 3`)
           const { namespaces } = await readSnapshot()
           expect(namespaces.find((one) => one.netns === netns)).toMatchObject({
             podUid,
-            pod: { namespace: 'shop', name: 'front-1' },
+            pod: { namespace: 'shop', name: called('front-1') },
           })
         })
       }),
@@ -128,9 +135,9 @@ describe('--collector.kubernetes', () => {
   test('without an answer a pod is called by its UID at once, and renamed once', async (ctx) => {
     await liveTest(ctx, ({ fake, start, withExporter }) =>
       withExporter(async ({ until, read, program }) => {
-        const podUid = '11111111-0000-4000-8000-000000000003'
+        const podUid = randomUUID()
         const netns = `pod/${podUid}`
-        fake.pods = [podObject({ uid: podUid, name: 'late' })]
+        fake.pods = [podObject({ uid: podUid, name: called('late') })]
         // Each is a reason of its own, which the log tells when it comes.
         fake.mishaps.push(refuse(401, 'Unauthorized'), refuse(403, 'pods is forbidden'))
         let answerAtLast = () => {}
@@ -152,14 +159,14 @@ describe('--collector.kubernetes', () => {
         ])
 
         answerAtLast()
-        const named = 'pod/shop/late'
+        const named = `pod/shop/${called('late')}`
         const renamed = await until((one) => (isShown(one, named) ? one : undefined))
-        expect(podsOf(renamed)).toEqual([named])
+        expect(podsOf(renamed, podUid)).toEqual([named])
         expect(renamed.value('ephemeral_port_netns_success', { netns: named })).toBe(1)
         expect(success(renamed)).toBe(1)
         const before = samples(renamed)
         const later = await until((one) => (samples(one) > before + 3 ? one : undefined))
-        expect(podsOf(later)).toEqual([named])
+        expect(podsOf(later, podUid)).toEqual([named])
       }),
     )
   })
@@ -167,8 +174,8 @@ describe('--collector.kubernetes', () => {
   test('a server that does not answer delays no sample, and hides no pod', async (ctx) => {
     await liveTest(ctx, ({ fake, start, withExporter }) =>
       withExporter(async ({ until, read }) => {
-        const podUid = '11111111-0000-4000-8000-000000000004'
-        fake.pods = [podObject({ uid: podUid, name: 'slow' })]
+        const podUid = randomUUID()
+        fake.pods = [podObject({ uid: podUid, name: called('slow') })]
         fake.mishaps.push(() => {}) // until the client gives up
         await start(podUid)
         await until(() => fake.requests[0])
@@ -177,10 +184,12 @@ describe('--collector.kubernetes', () => {
         const during = await until((page) => (samples(page) >= before + 3 ? page : undefined))
         expect(fake.requests).toHaveLength(1)
         expect(success(during)).toBeUndefined()
-        expect(podsOf(during)).toEqual([`pod/${podUid}`])
+        expect(podsOf(during, podUid)).toEqual([`pod/${podUid}`])
         await until((page) => success(page) === 0 || undefined)
-        const named = await until((page) => (isShown(page, 'pod/shop/slow') ? page : undefined))
-        expect(podsOf(named)).toEqual(['pod/shop/slow'])
+        const named = await until((page) =>
+          isShown(page, `pod/shop/${called('slow')}`) ? page : undefined,
+        )
+        expect(podsOf(named, podUid)).toEqual([`pod/shop/${called('slow')}`])
       }),
     )
   })
@@ -190,13 +199,14 @@ describe('--collector.kubernetes', () => {
       withExporter(
         async ({ until }) => {
           fake.pods = [
-            podWithRange({ uid: RANGED, name: 'ranged' }, '20000 20999'),
-            podObject({ uid: PLAIN, name: 'plain' }),
+            podWithRange({ uid: RANGED, name: called('ranged') }, '20000 20999'),
+            podObject({ uid: PLAIN, name: called('plain') }),
           ]
           await start(RANGED)
           await start(PLAIN)
           const sourceOf = (page: Page, name: string) =>
-            page.list('ephemeral_port_source_info', { netns: `pod/shop/${name}` })[0]?.labels
+            page.list('ephemeral_port_source_info', { netns: `pod/shop/${called(name)}` })[0]
+              ?.labels
           const page = await until((one) =>
             sourceOf(one, 'plain') && sourceOf(one, 'ranged')?.range === 'pod_spec'
               ? one
@@ -206,7 +216,7 @@ describe('--collector.kubernetes', () => {
             reader: 'procfs',
             exactness: 'upper_bound',
           })
-          const netns = 'pod/shop/ranged'
+          const netns = `pod/shop/${called('ranged')}`
           expect(page.value('ephemeral_port_range_first_port', { netns })).toBe(20_000)
           expect(page.value('ephemeral_port_usable_ports', { netns })).toBe(1000)
           expect(sourceOf(page, 'plain')).toMatchObject({ range: 'default' })

@@ -1,5 +1,6 @@
 // What people call a namespace, through the running program: with real cgroup v2 directories and processes in them.
 
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { liveTest } from '../support/cluster/cgroup-machine.ts'
@@ -73,7 +74,7 @@ describe('names of namespaces', () => {
   test('are that of the pod for its pause process and its containers alike', async (ctx) => {
     await liveTest(ctx, ({ start }) =>
       withNodeExporter(FLAGS, async ({ until, read }) => {
-        const podUid = '0a9f4c1e-5d1b-4c37-9d0e-6a1b2c3d4e5f'
+        const podUid = randomUUID()
         const pod = `${TOP}/kubepods/burstable/pod${podUid}`
         const pause = await start(`${pod}/${randomId()}`)
         await until((page) => isShown(page, `pod/${podUid}`) || undefined)

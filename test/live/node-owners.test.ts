@@ -1,5 +1,6 @@
 // Who holds the ports, through the running program: with real cgroup v2 directories and processes in them.
 
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -63,7 +64,7 @@ describe('owners of ports', () => {
   test('are the units, containers, pods and cgroups that opened the sockets', async (ctx) => {
     await liveTest(ctx, ({ move, cgroups }) =>
       withNetns(async (actor) => {
-        const [id, podUid] = [randomId(), '7c5d9f3a-1b2c-4d5e-8f90-a1b2c3d4e5f6']
+        const [id, podUid] = [randomId(), randomUUID()]
         const netns = `container/${id.slice(0, 12)}`
         const paths = {
           container: `${TOP}/libpod_parent/libpod-${id}`,

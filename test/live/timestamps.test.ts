@@ -210,7 +210,7 @@ test('an own address whose connections NAT rules send to a peer without timestam
           expect(await look(netns)).toMatchObject({ available: 100, uncertain: 0, reclaimable: 60 })
           expect(await exactnessOf(netns)).toBe('exact')
         },
-        { timeout: 30_000 },
+        { timeout: 300_000 },
       )
 
       const { sockets, locals } = await netns.call('open', { connect: own, count: 100 })
@@ -223,7 +223,7 @@ test('an own address whose connections NAT rules send to a peer without timestam
           expect(await look(netns)).toMatchObject({ available: 100, uncertain: 100 })
           expect(await exactnessOf(netns)).toBe('inferred')
         },
-        { timeout: 30_000 },
+        { timeout: 300_000 },
       )
       const { count, refusal } = await netns.call('fill', { connect: own })
       expect([count, refusal]).toEqual([0, 'EADDRNOTAVAIL'])

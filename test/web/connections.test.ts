@@ -2,15 +2,17 @@ import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, expect, test } from 'vitest'
+import { setImmediate as immediate } from 'node:timers/promises'
+import { afterEach, expect, test, vi } from 'vitest'
 import { type RunningServer, startServer } from '../../src/web/listen.ts'
 import { findFreePort } from '../support/program/free-port.ts'
+import { holdClosingClock } from './protection/closing-clock.ts'
 
 const running: RunningServer[] = []
 const sockets: Socket[] = []
 
 afterEach(async () => {
+  vi.useRealTimers()
   for (const socket of sockets.splice(0)) socket.destroy()
   for (const server of running.splice(0)) await server.close()
 })
@@ -137,23 +139,28 @@ test('of requests under way the one that began first is ended', async () => {
 
 test('an answer that nobody reads is given up with its connection', async () => {
   const page = Buffer.alloc(32 << 20)
-  let closed = 0
+  let [asked, closed] = [0, 0]
   const port = await start(
     (_request, response) => {
-      if (closed > 0) return response.end('ok')
+      if (asked++ > 0) return response.end('ok')
       response.once('close', () => closed++)
       return response.end(page)
     },
     3,
     300,
   )
+  const forward = holdClosingClock()
   const deaf = await open(port)
   deaf.pause()
   deaf.write(REQUEST)
-  await expect.poll(() => closed).toBe(1)
+  while (asked === 0) await immediate()
+  await forward(299)
+  expect(closed).toBe(0)
+  await forward(1)
+  while (closed === 0) await immediate()
   const reader = await open(port)
   expect(await ask(reader)).toBe('HTTP/1.1 200 OK')
-  await delay(600)
+  await forward(600)
   expect(await ask(reader)).toBe('HTTP/1.1 200 OK')
 })
 

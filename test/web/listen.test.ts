@@ -10,6 +10,7 @@ import {
   type RunningServer,
   startServer,
 } from '../../src/web/listen.ts'
+import { findFreePort } from '../support/program/free-port.ts'
 import { holdClosingClock } from './protection/closing-clock.ts'
 
 const running: RunningServer[] = []
@@ -100,9 +101,7 @@ describe('startServer()', () => {
 
   test('startServer() listens on none of the addresses when one fails', async () => {
     const taken = await start([at('127.0.0.1')])
-    const free = await start([at('127.0.0.1')])
-    const port = portOf(free)
-    await free.close()
+    const port = await findFreePort()
     await expect(
       startServer(answerOk, [at('127.0.0.1', port), at('127.0.0.1', portOf(taken))]),
     ).rejects.toThrow(`Cannot listen on 127.0.0.1:${portOf(taken)}: the port is already in use`)

@@ -1,6 +1,7 @@
 // A node of a cluster for live tests: a real HTTPS server that speaks the API, the token and the CA where every pod has them, and
 // cgroups as the kubelet makes them.
 
+import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,8 +18,8 @@ import { type FakeApiServer, startFakeApiServer } from './fake-api-server.ts'
 
 const FLAGS = ['--collector.kubernetes', '--sample.cpu-budget=1', '--detail.min-utilization=0']
 export const TOP = `/pods-test-${process.pid}`
-export const RANGED = '11111111-0000-4000-8000-000000000005'
-export const PLAIN = '11111111-0000-4000-8000-000000000006'
+export const RANGED = randomUUID()
+export const PLAIN = randomUUID()
 export const ACCOUNT = '/run/secrets/kubernetes.io/serviceaccount'
 export const SERVER = { address: '127.0.0.1', port: 8001 }
 /** $0: the directory of the account. Nothing of it is left: the mounts end with the program, whose own namespace they are in. */

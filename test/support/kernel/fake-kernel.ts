@@ -14,8 +14,9 @@ export interface KernelTraits {
   readonly cgroupId: boolean
   /** `silent`: requests are never answered; `empty`: dumps are; `refuses`: ENOENT, as without the module tcp_diag. */
   readonly tcpDiag: 'answers' | 'silent' | 'empty' | 'refuses'
-  /** How many calls of bind() fail with EADDRINUSE before one succeeds. */
+  /** How many calls of bind() fail with `bindErrno`, EADDRINUSE by default, before one succeeds. */
   readonly portsInUse: number
+  readonly bindErrno: number
 }
 
 export const currentKernel: KernelTraits = {
@@ -26,6 +27,7 @@ export const currentKernel: KernelTraits = {
   cgroupId: true,
   tcpDiag: 'answers',
   portsInUse: 0,
+  bindErrno: 98,
 }
 
 export interface FakeKernel extends Libc {
@@ -45,7 +47,7 @@ interface FakeSocket {
 
 const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
-const ERRNO = { ENOENT: 2, EBADF: 9, EAGAIN: 11, EOPNOTSUPP: 95, EADDRINUSE: 98 }
+const ERRNO = { ENOENT: 2, EBADF: 9, EAGAIN: 11, EOPNOTSUPP: 95 }
 const KERNEL = { close: 7, listen: 10, boundIdleBit: 13 }
 /** After nlmsghdr and inet_diag_req_v2, and after struct inet_diag_req, each with the header of one attribute. */
 const PROGRAM_AT = { modern: 16 + 56 + 4, legacy: 16 + 60 + 4 }
@@ -77,7 +79,7 @@ export function createFakeKernel(changes: Partial<KernelTraits> = {}): FakeKerne
       return lastFd
     },
     bind(fd, address) {
-      if (bindsToRefuse-- > 0) throw new SystemError('bind', ERRNO.EADDRINUSE)
+      if (bindsToRefuse-- > 0) throw new SystemError('bind', traits.bindErrno)
       const port = ((address[2] ?? 0) << 8) | (address[3] ?? 0)
       find('bind', fd).port = port
       boundPorts.push(port)
