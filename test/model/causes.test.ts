@@ -14,11 +14,15 @@ import { createPlayer } from './owners/owners-play.ts'
 const TCP = {
   established: 1,
   synSent: 2,
+  synRecv: 3,
+  finWait1: 4,
   finWait2: 5,
   timeWait: 6,
   close: 7,
   closeWait: 8,
+  lastAck: 9,
   listen: 10,
+  closing: 11,
 }
 const settings = { ...plainSettings, range: { first: 40_000, last: 40_099 } }
 
@@ -120,6 +124,33 @@ describe('heldPorts', () => {
       expect(heldPorts).toMatchObject({ established: 10, close_wait: 0 })
     }
   })
+
+  /** By state of the kernel, from what holds a port most firmly to what holds it least. */
+  const firmness = [
+    [TCP.established, 'established'],
+    [TCP.synSent, 'syn_sent'],
+    [TCP.closeWait, 'close_wait'],
+    [TCP.synRecv, 'other'],
+    [TCP.lastAck, 'other'],
+    [TCP.finWait1, 'fin_wait'],
+    [TCP.closing, 'fin_wait'],
+    [TCP.timeWait, 'time_wait'],
+  ] as const
+
+  test.each(firmness.slice(1).map((weaker, at) => [firmness[at], weaker] as const))(
+    'count a port of %j and of %j for the first',
+    ([firm, holder] = firmness[0], [weak]) => {
+      const minisock = (state: number) => (state === TCP.timeWait ? timeWait : {})
+      const both = [
+        { sockets: many(9, 40_000, { ...minisock(weak), state: weak, remote: [10, 0, 0, 8] }) },
+        { sockets: many(9, 40_000, { ...minisock(firm), state: firm }) },
+      ]
+      for (const dumps of [both, both.toReversed()]) {
+        const { heldPorts } = poolOf(play(dumps), 'tcp_bind')
+        expect(Object.entries(heldPorts).filter(([, ports]) => ports > 0)).toEqual([[holder, 9]])
+      }
+    },
+  )
 })
 
 describe('cause', () => {
@@ -145,6 +176,16 @@ describe('cause', () => {
       'tcp_connect',
     ],
     ['many_connections 40: 5.service 40', { sockets: many(40, 40_000) }, 'tcp_connect'],
+    [
+      'many_connections 40: 5.service 40',
+      { sockets: many(40, 40_000, { state: TCP.synSent }) },
+      'tcp_connect',
+    ],
+    [
+      'churn 40: 5.service 40',
+      { sockets: many(40, 40_000, { state: TCP.finWait2 }) },
+      'tcp_connect',
+    ],
     ['many_connections 40: 5.service 40', { sockets: many(40, 40_000) }, 'tcp_bind'],
     ['churn 40: ', { sockets: many(40, 40_000, timeWait) }, 'tcp_connect'],
     [

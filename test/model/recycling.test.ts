@@ -1,6 +1,8 @@
 // What a play of samples tells of TIME_WAITs by where connect() goes: the numbers of the page.
 
 import { describe, expect, test } from 'vitest'
+import { createCensusTaker } from '../../src/model/census.ts'
+import { advanceRecycling } from '../../src/model/recycling.ts'
 import { createStep, type ModelState } from '../../src/model/step.ts'
 import { plainSocket, type WireSocket } from '../support/kernel/netlink-builder.ts'
 import {
@@ -153,6 +155,25 @@ describe('TIME_WAITs that connect() passes by', () => {
     })
     expect(play(recycling.map((stand) => [stand])).at(-1)?.left).toBeGreaterThan(80)
   })
+})
+
+test('of many destinations those four are followed that have most of them', () => {
+  const peers = [1, 2, 3, 4, 5, 6]
+  const sockets = peers.flatMap((peer) => half(0).map((port) => socketAt(port, 40, peer)))
+  const dumps = [{ protocol: 'tcp' as const, explicit: false, sockets }]
+  const census = createCensusTaker()(settings, replayDumps(dumps))
+  const { destination } = census.flows.columns()
+  const recyclable = new Uint32Array(peers.length)
+  for (let flow = 0; flow < census.flows.flowCount(); flow++) {
+    const to = destination[flow] ?? 0
+    recyclable[to] = 20 + to
+  }
+  const { memory } = advanceRecycling({
+    ...{ census, settings, before: undefined, atSeconds: 1, recyclable },
+  })
+  // The last word of a key's remote address.
+  const followed = memory.map(({ key }) => peers.find((peer) => key.includes(0xc0a80100 + peer)))
+  expect(followed).toEqual([6, 5, 4, 3])
 })
 
 test('where they are recycled again, they are in doubt again', () => {

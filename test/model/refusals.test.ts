@@ -107,6 +107,18 @@ describe('refusals of a destination that has ports left', () => {
     expect(seen.at(-1)?.availablePorts).toBe(before)
   })
 
+  test('are remembered of sixteen destinations', () => {
+    const all = Array.from({ length: 20 }, (_, at) => to(50 + at))
+    const step = createStep(plainStepOptions)
+    const reading = { ...createReading([]), activeOpens: 1000 }
+    const clock = { atSeconds: 5, unixSeconds: 5 }
+    const { state } = step(undefined, reading, { ...clock, refused: all })
+    const { refusals } = state.closed.refusals
+    expect(refusals.map(({ destination }) => destination)).toEqual(
+      all.slice(0, 16).map(({ destination }) => destination),
+    )
+  })
+
   test('are believed for a minute', () => {
     const refused = each(5, () => ({ sockets: spread, refused: [to(3)] }))
     const after = each(12, () => ({ sockets: spread }))

@@ -45,6 +45,10 @@ test('renderSettings() tells the range and what of it can be handed out, and del
   )
   expect(reservedRanges).toEqual(long.slice(0, 100))
   expect(reservedRangesLeftOut).toBe(32_667)
+  expect(renderSettings({ ...settings, autobindReuse: 1, portStepWidth: 4 }, ports)).toMatchObject({
+    autobindReuse: 1,
+    portStepWidth: 4,
+  })
   const unknown = { ...settings, tcpTwReuseDelayKnown: false }
   expect(renderSettings(unknown, ports).tcpTwReuseDelaySeconds).toBeUndefined()
 })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createNatStep, type NatModelState } from '../../../src/model/nat/step.ts'
 import type { NatReading } from '../../../src/observation.ts'
 import { addressOf, type Entry, readingOf } from './conntrack.ts'
 import { connect, HUNDRED, NAT, play, poolOf, SERVER } from './play.ts'
@@ -43,6 +44,33 @@ describe('the NAT of a namespace', () => {
       heldPorts: { established: 10, time_wait: 60 },
       cause: { cause: 'nat_churn', ports: 60 },
     })
+  })
+
+  test('says when it was read and whether the kernel evicts', () => {
+    const evicting = play([readingOf(connect(1)), readingOf(connect(1))])
+    expect(evicting).toMatchObject({ readAtSeconds: 1_700_000_005, evicts: true })
+    expect(play([readingOf(connect(1), { evicts: false })])).toMatchObject({ evicts: false })
+  })
+
+  test('a destination that is followed no longer does not count as an idle one', () => {
+    const step = createNatStep({
+      ...{ top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] },
+    })
+    const ports = { first: 40_000, last: 40_399 }
+    const rules = [{ protocol: undefined, addresses: undefined, ports }]
+    const first = connect(40)
+    const bigger = Array.from({ length: 45 }, (_, at) =>
+      connect(60, { answers: `198.51.100.${100 + at}:443` }),
+    ).flat()
+    let state: NatModelState | undefined
+    const followed = [0, 1, 2, 3, 4].map((turn) => {
+      const reading = readingOf(turn === 0 ? first : [...first, ...bigger], { rules })
+      const clock = { atSeconds: 5 * turn, unixSeconds: 5 * turn, nameClient: () => undefined }
+      state = step(state, reading, clock)?.state
+      return state?.pools.nat_tcp?.forecast.tracks.some(({ key }) => key.includes(SERVER))
+    })
+    expect(followed[0]).toBe(true)
+    expect(followed.at(-1)).toBe(false)
   })
 
   test('an exhausted destination is certain to fail, and risk and ETA say so', () => {
