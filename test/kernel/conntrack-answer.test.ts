@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ENTRY_LEAST_BYTES } from '../../src/kernel/conntrack-answer.ts'
 import { createConntrackDumpBatch, dumpConntrack } from '../../src/kernel/conntrack-channel.ts'
 import type { ConntrackFilter } from '../../src/kernel/conntrack-request.ts'
+import { DATAGRAM_BYTES } from '../../src/kernel/netlink-channel.ts'
 import { type ConntrackTuples, DecodeError, SourceError } from '../../src/observation.ts'
 import {
   buildEntry,
@@ -246,6 +248,16 @@ describe('dumpConntrack()', () => {
   ])('refuses %s', (_quirk, attribute) => {
     const payload = attribute === undefined ? [2, 0] : [2, 0, 0, 0, ...attribute]
     expect(() => readRows(whole(buildMessage(0x100, SEQUENCE, payload)))).toThrow(DecodeError)
+  })
+
+  test('keeps all rows of a datagram that is full of the smallest entries', () => {
+    const small = buildEntry({ ...plainEntry, tcpState: undefined }, SEQUENCE)
+    // A message with the two tuples of 48 bytes, each in its own attribute.
+    const both = buildMessage(0x100, SEQUENCE, small.slice(16, 16 + 4 + 2 * 52))
+    const most = Math.floor(DATAGRAM_BYTES / both.length)
+    const datagram = Array.from({ length: most }, () => both).flat()
+    expect(readRows([Uint8Array.from(datagram), Uint8Array.from(done)])).toHaveLength(most)
+    expect(ENTRY_LEAST_BYTES).toBeLessThanOrEqual(both.length)
   })
 
   test('names the reason when the kernel refuses, fails half-way or was interrupted', () => {

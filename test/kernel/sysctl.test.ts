@@ -152,6 +152,12 @@ describe('readNetSettings()', () => {
     })
   })
 
+  test('reads what newer kernels have', () => {
+    writeFileSync(path('ip_autobind_reuse'), '1\n')
+    writeFileSync(path('ip_local_port_step_width'), '4\n')
+    expect(readNetSettings(root)).toMatchObject({ autobindReuse: 1, portStepWidth: 4 })
+  })
+
   test('leaves undefined what the kernel does not have', () => {
     for (const name of [
       'tcp_tw_reuse',

@@ -111,6 +111,14 @@ describe('a listener that has gone', () => {
   })
 })
 
+test('a connection has no end, whatever TIME_WAIT was listed before it', () => {
+  const other = { ...connection, localPort: PORT + 1 }
+  const { census } = account(tcp(timeWait(29_000), other))
+  const { port, expirySeconds } = census.flows.columns()
+  const ends = [0, 1].map((flow) => [port[flow], expirySeconds[flow]])
+  expect(Object.fromEntries(ends)).toEqual({ [PORT]: 29, [PORT + 1]: 0 })
+})
+
 describe('countPorts() releases a port', () => {
   const elsewhere = { remote: [192, 168, 1, 77] }
   const released = (...sockets: WireSocket[]) =>

@@ -1,5 +1,5 @@
 // Changes values that StrykerJS never changes, one at a time, and runs the unit tests that import the changed file:
-// npm run test:mutation:values -- [--seed=1] [--from=0] [--count=100] [--only=part of a path]
+// npm run test:mutation:values -- [--seed=1] [--from=0] [--count=100] [--only=pattern of paths] [--list]
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -23,9 +23,10 @@ const { values: options } = parseArgs({
 
 const from = Number(options.from)
 const all = listValueMutants(root, FOLDERS)
+const only = new RegExp(options.only)
 const drawn = shuffle(all, Number(options.seed))
-  .filter(({ file }) => file.includes(options.only))
   .slice(from, from + Number(options.count))
+  .filter(({ file }) => only.test(file))
   .sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.from - b.from))
 
 let child: ChildProcess | undefined

@@ -84,7 +84,12 @@ describe('openBucketReader()', () => {
     refuse(5, ERRNO.EACCES)
     expect(open).toThrow(expect.objectContaining({ reason: 'permission' }))
     refuse(5, ERRNO.EACCES, 'access beyond the end')
-    expect(open).toThrow(expect.objectContaining({ reason: 'unsupported' }))
+    expect(open).toThrow(
+      expect.objectContaining({
+        reason: 'unsupported',
+        cause: expect.objectContaining({ reason: 'permission', cause: expect.any(SystemError) }),
+      }),
+    )
   })
 
   test('a load that works with a log leaves the first refusal as it was, and nothing open', () => {

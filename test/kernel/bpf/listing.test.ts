@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { listBucketProgram } from '../../../src/kernel/bpf/listing.ts'
-import { SourceError } from '../../../src/observation.ts'
+import { DecodeError } from '../../../src/observation.ts'
 import { buildBtf, programTypes } from './btf-builder.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'listing-'))
@@ -55,7 +55,12 @@ describe('listBucketProgram()', () => {
   test('gives none where the description is damaged or missing', () => {
     writeFileSync(path, 'no types')
     const message = `Cannot use ${path}: BTF ends in its header (at offset 0)`
-    expect(() => listBucketProgram(path)).toThrow(new SourceError('malformed', message))
+    expect(() => listBucketProgram(path)).toThrow(
+      expect.objectContaining({
+        ...{ name: 'SourceError', reason: 'malformed', message },
+        cause: expect.any(DecodeError),
+      }),
+    )
     expect(() => listBucketProgram(join(directory, 'none'))).toThrow(
       expect.objectContaining({ reason: 'unsupported' }),
     )
