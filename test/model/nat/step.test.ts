@@ -54,7 +54,7 @@ describe('the NAT of a namespace', () => {
 
   test('a destination that is followed no longer does not count as an idle one', () => {
     const step = createNatStep({
-      ...{ top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, ranges: [] },
+      ...{ top: 2, peakWindowSeconds: 60, forecastHorizonSeconds: 900, natRanges: [] },
     })
     const ports = { first: 40_000, last: 40_399 }
     const rules = [{ protocol: undefined, addresses: undefined, ports }]
