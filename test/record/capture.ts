@@ -22,7 +22,9 @@ export interface Capture {
 
 const TABLES = ['net/tcp', 'net/tcp6', 'net/udp', 'net/udp6']
 const SYSCTLS = [
+  'ipv4/ip_autobind_reuse',
   'ipv4/ip_local_port_range',
+  'ipv4/ip_local_port_step_width',
   'ipv4/ip_local_reserved_ports',
   'ipv4/tcp_max_tw_buckets',
   'ipv4/tcp_timestamps',
