@@ -34,7 +34,7 @@ export function takeDetail(family: Family, snapshot: Snapshot): Snapshot {
 export function explainAbsence(family: Family): Family {
   const isAlwaysThere = !isOfNamespaces(family) || briefFamilies.has(family.name)
   const reasons = [family.absent, isAlwaysThere ? undefined : 'for quiet namespaces']
-  const absent = reasons.filter((reason) => reason !== undefined).join(' and ')
+  const absent = reasons.filter((reason) => reason !== undefined).join(', and ')
   return absent === '' ? family : { ...family, help: `${family.help} Absent ${absent}.` }
 }
 

@@ -7,12 +7,12 @@ import { defineFamily, type Family } from './family.ts'
 function perConntrack({
   value,
   ...row
-}: Omit<Family, 'labels' | 'samples' | 'absent'> & {
+}: Omit<Family, 'labels' | 'samples'> & {
   readonly value: (state: ConntrackState) => number | undefined
 }): Family {
   return defineFamily({
-    ...row,
     absent: 'where conntrack has tracked nothing',
+    ...row,
     labels: ['netns'],
     *samples(snapshot) {
       for (const { netns, conntrack } of snapshot.namespaces) {
@@ -89,7 +89,7 @@ export const natFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_nat_range_info',
     type: 'gauge',
-    help: 'Always 1. The ports that a NAT address may take, and the origin of that range.',
+    help: 'Always 1. Names the ports that a NAT address may take, and the origin of that range.',
     absent: 'where nothing is translated or conntrack may not be listed',
     details:
       'origin is rule where the nf_tables rules say it, smallest_rule where several rules differ and the ' +
@@ -146,7 +146,7 @@ export const natFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_nat_drop_signature_info',
     type: 'gauge',
-    help: 'Always 1. Why NAT dropped packets in the last minutes, as far as the counters of conntrack alone tell it.',
+    help: 'Always 1. Says why NAT dropped packets in the last minutes, as far as the counters of conntrack alone tell it.',
     absent: 'where no packet of a new connection was dropped lately',
     details:
       'signature is range_full where each drop came with the same number of taken ports: most searches for a ' +
@@ -185,7 +185,8 @@ export const natFamilies: readonly Family[] = [
   perConntrack({
     name: 'ephemeral_port_conntrack_limit_entries',
     type: 'gauge',
-    help: 'Entries that a namespace may have: net.netfilter.nf_conntrack_max. Absent where that is 0, which is no limit.',
+    help: 'Entries that a namespace may have: net.netfilter.nf_conntrack_max.',
+    absent: 'where that is 0, which is no limit, where conntrack has tracked nothing',
     value: (state) => state.limitEntries,
   }),
 ]

@@ -49,7 +49,7 @@ export const poolFamilies: readonly Family[] = [
   }),
   perPool({
     name: 'ephemeral_port_pool_uncertain_ports',
-    help: 'Ports counted as available although bind() may have closed them.',
+    help: 'Ports counted as available although the sockets do not show whether connect() can have them.',
     absent: 'for other pools than tcp_connect, where bound sockets cannot be seen',
     details:
       'ephemeral_port_pool_available_ports may be too high by so many, and by no more, but for the classes in ' +
