@@ -13,7 +13,7 @@ interface Runtime {
   readonly arch: string
 }
 
-/** Of the package in `root`. Whoever packs it for others names the commit as `gitHead`. */
+/** Reads the build of the package in `root`. Who packs it for others names the commit as `gitHead`. */
 export function readBuild(root: string, { version: nodeVersion, platform, arch }: Runtime): Build {
   const text = readFileSync(join(root, 'package.json'), 'utf8')
   const { version, gitHead }: { version: string; gitHead?: string } = JSON.parse(text)

@@ -108,7 +108,7 @@ export interface SocketBatch {
   readonly uid: Uint32Array
   /** Inode of the owner's cgroup v2 directory, 0 where unknown. */
   readonly cgroupId: Float64Array
-  /** Of sockets that listen or are only bound; 0 on all others, and where it is unknown. */
+  /** Inode of a socket that listens or is only bound; 0 on all others, and where it is unknown. */
   readonly inode: Uint32Array
 }
 
@@ -243,9 +243,9 @@ export interface ConntrackBatch {
   readonly sourceNat: Uint8Array
   /** 1 where a kernel that evicts may give the port away: a closing TCP entry with a translated source. */
   readonly evictable: Uint8Array
-  /** As the first packet came in. */
+  /** The tuple of the first packet as it came in. */
   readonly original: ConntrackTuples
-  /** As answers come in: its destination is the NAT address where the source is translated. */
+  /** The tuple of answers as they come in: its destination is the NAT address where the source is translated. */
   readonly reply: ConntrackTuples
 }
 

@@ -31,7 +31,7 @@ export interface WorkerOptions extends SamplingSettings, CollectorSettings {
 
 /** What is kept of a pod of this node, from the list of the Kubernetes API. */
 export interface Pod {
-  /** As the kubelet writes it in cgroup paths, with dashes. */
+  /** The UID as the kubelet writes it in cgroup paths, with dashes. */
   readonly uid: string
   readonly namespace: string
   readonly name: string

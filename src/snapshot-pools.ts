@@ -15,7 +15,7 @@ export type OwnerKind =
   | 'user'
   /** The kernel itself, which listens for a tunnel. */
   | 'kernel'
-  /** Of addresses behind a NAT: the namespace that has it, by the label netns. */
+  /** The namespace that has an address behind a NAT, by the label netns. */
   | 'netns'
   /** Ownerless, and never seen alive. */
   | 'none'

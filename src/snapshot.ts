@@ -136,12 +136,12 @@ export interface ReadError {
 export interface Namespace extends NetnsName {
   /** Inode of /proc/<pid>/ns/net, undefined where that may not be looked at. */
   readonly inode: number | undefined
-  /** Of a process in it, 64 hex digits or a name; undefined where there is none. */
+  /** The id that a process in it has, 64 hex digits or a name; undefined where there is none. */
   readonly containerId: string | undefined
   readonly podUid: string | undefined
   /** Undefined until the pod's name is known. */
   readonly pod: { readonly namespace: string; readonly name: string } | undefined
-  /** Of a namespace without a name: the process in it that has been there longest, where /proc tells. */
+  /** The process that has been longest in a namespace without a name, where /proc tells. */
   readonly oldest?: Program | undefined
   /** How a command gets into it: its file in /run/netns, and a process that is in it. */
   readonly entrance: {

@@ -5,7 +5,7 @@ import { readlinkSync } from 'node:fs'
 import { readListenerUids } from '../kernel/listener-uids.ts'
 
 export interface Asker {
-  /** As Node names it. */
+  /** The system, as Node names it. */
   readonly platform: string
   /** Tells the effective user id; undefined where there is none. */
   readonly geteuid?: (() => number) | undefined

@@ -18,7 +18,7 @@ export interface ExporterQuestion {
   readonly isTrusted: (port: number) => boolean
 }
 
-/** For the whole answer: a listener that never comes to an end holds nobody up. */
+/** How long the whole answer may take: a listener that never comes to an end holds nobody up. */
 const DEADLINE_MS = 3000
 const MOST_BYTES = 64 * 1024 * 1024
 /** What listens on every address listens on these. */

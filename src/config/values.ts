@@ -14,7 +14,7 @@ export interface Value<T> {
 }
 
 export interface ListenAddress {
-  /** As the user wrote it. */
+  /** The address as the user wrote it. */
   readonly text: string
   /** The host without brackets, undefined for every address of the machine. */
   readonly host: string | undefined

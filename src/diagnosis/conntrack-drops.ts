@@ -33,13 +33,13 @@ export type DropCause =
 
 export interface Drops {
   readonly cause: DropCause
-  /** Since the sample before; 0 where only earlier samples had them. */
+  /** Packets dropped since the sample before; 0 where only earlier samples had them. */
   readonly packets: number
   /** The pool behind it, where the listing of the later sample shows it. */
   readonly pool: NatPoolName | undefined
 }
 
-/** As in the alert about exhausted NAT ports. */
+/** The alert about exhausted NAT ports asks for the same. */
 const EXHAUSTED_PROBABILITY = 0.5
 /** Below it a search that fails is so rare that drops have another reason. */
 const FAILING_PROBABILITY = 0.01
@@ -59,8 +59,8 @@ const CALM_LISTING_SECONDS = 75
 const CALM_RATIO = 0.2
 
 /**
- * Where nothing was dropped, where a counter began anew, and where there is no sample before, only what the counters of the
- * last minutes say.
+ * Judges why packets were dropped. Where nothing was dropped, where a counter began anew, and where there is no sample
+ * before, only the counters of the last minutes tell.
  */
 export function judgeDrops({ now, before, takenAtSeconds }: Course): readonly Drops[] {
   const grown = countGrowth(now, before)
@@ -190,7 +190,7 @@ function leastCollisions({ nat }: Tracked): number {
     : Math.max(0, smallest - NAT_SEARCH.evictingTries)
 }
 
-/** In ports; 0 where there is none. */
+/** Counts the ports of the smallest range; 0 where there is none. */
 function smallestRange({ ranges }: NatState): number {
   if (ranges.length === 0) return 0
   return Math.min(...ranges.map(({ firstPort, lastPort }) => lastPort - firstPort + 1))

@@ -9,7 +9,9 @@ import { renderCount, renderPercent, renderRate } from './words.ts'
 
 /** Shares of the usable ports, or of a limit. Below them a change is not worth it. */
 const notableRatio = { blocked: 0.1, timeWait: 0.2, churn: 0.5, buckets: 0.9 }
-/** Of the source port of a DNS question: with fewer, a forged answer is guessed in time (RFC 5452, 9.2). */
+/**
+ * Bits that the source port of a DNS question needs: with fewer, a forged answer is guessed in time (RFC 5452, 9.2).
+ */
 const LEAST_PORT_BITS = 10
 
 export const checkBlocked: Check = (patient) => {

@@ -17,13 +17,13 @@ export interface Finding {
   readonly why: string
   /** What to change; empty where there is nothing to change. */
   readonly fix: string
-  /** To be typed into a shell on the node as they are; each enters the first of the namespaces. */
+  /** Commands for a shell on the node, as they are; each enters the first of the namespaces. */
   readonly commands: readonly string[]
 }
 
 /** What a Snapshot does not say. */
 export interface HostFacts {
-  /** As Node names it: linux, darwin, win32. */
+  /** The system, as Node names it: linux, darwin, win32. */
   readonly platform: string
   /** Ports that the exporter listens on, or would. */
   readonly listenPorts: readonly number[]

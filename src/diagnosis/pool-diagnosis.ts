@@ -73,11 +73,11 @@ const failureOf: Readonly<Record<PoolName, string>> = {
 interface Runbooks {
   readonly exhausted: string
   readonly atRisk: string
-  /** Of all other verdicts. */
+  /** The page of all other verdicts. */
   readonly full: string
 }
 
-/** Of a pool that nothing but ports in doubt makes one to watch. */
+/** The page of a pool that nothing but ports in doubt makes one to watch. */
 const IN_DOUBT = 'EphemeralPortPoolMayBeFull'
 
 const ofSockets: Runbooks = {

@@ -15,7 +15,7 @@ export interface Remedy {
   readonly buys: string
   /** Shows what the change would meet, to be typed first. */
   readonly check?: string | undefined
-  /** To be typed on the node as it is; undefined where there is none, or no safe one. */
+  /** A command for the node, as it is; undefined where there is none, or no safe one. */
   readonly command: string | undefined
   /** Why there is no command although one would do it, as a sentence. */
   readonly missing?: string | undefined

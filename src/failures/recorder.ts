@@ -46,7 +46,7 @@ interface Format {
 interface Ring {
   readonly cpu: number
   readonly fd: number
-  /** Of its counts: like the ring, it stays readable where tracefs is unmounted. */
+  /** The file of its counts: like the ring, it stays readable where tracefs is unmounted. */
   readonly statsFd: number
 }
 

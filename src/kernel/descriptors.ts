@@ -38,7 +38,7 @@ export function noteDescriptors(libc: Libc, ledger: DescriptorLedger): Libc {
   }
 }
 
-/** To be called when the worker has ended, and only then. Returns how many it closed. */
+/** Closes what a worker left open, and returns how many that were. Call it when the worker has ended, and only then. */
 export function closeNotedDescriptors(ledger: DescriptorLedger): number {
   let closed = 0
   ledger.forEach((noted, place) => {

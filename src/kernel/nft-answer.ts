@@ -42,7 +42,7 @@ const NFT_NAT_SNAT = 0
 const NFT_REG32_00 = 8
 const NFTA_TARGET = { name: 1, revision: 2, info: 3 } as const
 const RANGE = { addresses: 1, ports: 2, netmap: 64 } as const
-/** Of a table; one of NFPROTO_INET holds rules for both. */
+/** The family of a table; one of NFPROTO_INET holds rules for both. */
 const NFPROTO = { ipv4: 2, ipv6: 10 } as const
 const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: 'tcp', 17: 'udp' }
 

@@ -7,7 +7,7 @@ import { readProcFile } from './proc-file.ts'
 /** It has about 150. */
 const EXPECTED_BYTES = 512
 
-/** Of a folder such as /proc/thread-self/net; undefined where there is none (any more). */
+/** Reads the bound of a folder such as /proc/thread-self/net; undefined where there is none (any more). */
 export function readSocketBound(folder: string): number | undefined {
   const text = readProcFile(`${folder}/sockstat`, EXPECTED_BYTES)
   // A kernel without IPv6 has no other file.

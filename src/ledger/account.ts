@@ -6,9 +6,9 @@
 import type { AllocationFailures } from '../snapshot.ts'
 
 interface Counter {
-  /** As published; undefined before the first time. */
+  /** The count as published; undefined before the first time. */
   readonly shown: number | undefined
-  /** To be added when it is published next, but for the first time and while a pair keeps its 0. */
+  /** What is added when it is published next, but for the first time and while a pair keeps its 0. */
   readonly due: number
 }
 

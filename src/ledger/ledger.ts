@@ -16,7 +16,7 @@ import {
 import type { Locate } from './locate.ts'
 
 export interface FailureLedger {
-  /** By CPU what RingCount.gone was when it was last booked. */
+  /** What RingCount.gone was when it was last booked, by CPU. */
   readonly gone: ReadonlyMap<number, number>
   /** Accounts by the key of the namespace. */
   readonly accounts: ReadonlyMap<string, Account>

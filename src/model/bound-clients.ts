@@ -14,10 +14,12 @@ export interface BoundClientsInput {
   readonly doubt: Uint8Array
 }
 
-/** Of the ports in doubt, and at least so many: bind(0) takes the other half when it has no more ports of its own. */
+/**
+ * Share of the ports in doubt, and the least number: bind(0) takes the other half when it has no more ports of its own.
+ */
 const LEAST_RATIO = 0.25
 const LEAST_PORTS = 8
-/** Of the first half: a destination that has more ports of it may have used them all a moment ago. */
+/** Share of the first half: a destination that has more ports of it may have used them all a moment ago. */
 const FULL_RATIO = 0.75
 
 /**

@@ -51,7 +51,10 @@ export function createBoundFlowsMemory(): (
   /** For each port number 1 + the first row of the memory, and how many rows it has, new ones included. */
   const head = new Int32Array(PORTS)
   const rows = new Uint8Array(PORTS)
-  /** By port number: rows of the memory whose connection was not met yet. A listener has thousands, but few that are rows. */
+  /**
+   * Rows of the memory whose connection was not met yet, by port number. A listener has thousands, but few that are
+   * rows.
+   */
   const missing = new Uint8Array(PORTS)
   const next = new Int32Array(MOST_ROWS)
   const port = new Uint16Array(MOST_ROWS)

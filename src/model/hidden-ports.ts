@@ -69,8 +69,8 @@ export function listAmbiguousPorts(
 }
 
 /**
- * Of at most `limit` ports those that were never tested, in random order, so that they stand for the rest; then those whose
- * test is oldest. `random` gives numbers from 0 up to, not including, 1.
+ * Chooses at most `limit` ports. Those that were never tested come first, in random order, so that they stand for the
+ * rest. Then come those whose test is oldest. `random` gives numbers from 0 up to, not including, 1.
  */
 export function choosePorts(
   ambiguous: readonly number[],

@@ -14,9 +14,9 @@ export interface Levels {
   readonly live: Float64Array
   /** Ports taken, averaged over the last minutes. */
   readonly mean: Float64Array
-  /** Since when it has a row. */
+  /** When it got its row. */
   readonly sinceSeconds: Float64Array
-  /** Since when there are rows at all. */
+  /** When there were rows first. */
   readonly startedSeconds: number
   /** A destination without a row took less than `leastPorts`; where it is false, some with more had no place either. */
   readonly complete: boolean

@@ -31,7 +31,9 @@ export interface OwnMemory {
   readonly rest: Rest | undefined
   /** Whether the sysctl has changed and nobody has seen since then which connections began before that. */
   readonly isLookDue: boolean
-  /** Until when TIME_WAITs may be there that ended while the look was due: nobody saw when they began. */
+  /**
+   * The end of the time in which TIME_WAITs may be there that ended while the look was due: nobody saw when they began.
+   */
   readonly doubtUntilSeconds: number
 }
 

@@ -48,7 +48,7 @@ export function advancePool(
   }
 }
 
-/** Of a pool whose ports may be held by sockets that are not seen. */
+/** What is withheld of a pool whose ports may be held by sockets that are not seen. */
 type UpperBound = Pick<Pool, 'unusedPorts' | 'riskRatio' | 'etaSeconds'>
 
 /** What is available is an upper bound there, so the risk is a lower one: it says nothing unless it warns. */

@@ -44,7 +44,7 @@ const NONE = 0
 const LIVE = 1
 /** A TIME_WAIT is its seconds left plus this. */
 const TIME_WAIT = 2
-/** Of the ports that are open in the first half: what has just ended may be missing. */
+/** Share of the ports that are open in the first half: what has just ended may be missing. */
 const CROWDED_RATIO = 0.98
 /** TIME_WAITs of the first half that connect() must have passed by, and ports that are worth a look. */
 const LEAST_PORTS = 8
@@ -121,7 +121,7 @@ function noteStanding(
 interface Change {
   /** TIME_WAITs of the first half that were there all the time and old enough. */
   readonly passed: number
-  /** Of these, those that were replaced. */
+  /** How many of them were replaced. */
   readonly recycled: number
   /** Connections that have come in the second half. */
   readonly second: number

@@ -12,7 +12,7 @@ import { BLOCKING, type Ports } from './ports.ts'
 export interface Refusal extends Destination {
   /** Samples in which that was no burst. */
   readonly samples: number
-  /** Of the last such sample, or of the first refusal. */
+  /** When the last such sample was, or the first refusal. */
   readonly atSeconds: number
   /** Ports that the sockets in sight left it in the last sample. */
   readonly claimedPorts: number
@@ -46,10 +46,10 @@ export interface RefusalsInput {
 
 /** A moment proves nothing. */
 const LEAST_SAMPLES = 3
-/** Since the last refusal. */
+/** How long a refusal is believed after the last one. */
 const BELIEVED_SECONDS = 60
 const MOST_REFUSALS = 16
-/** Of the capacity: under churn a few ports are free when the sockets are listed. */
+/** Share of the capacity: under churn a few ports are free when the sockets are listed. */
 const LEFT_RATIO = 0.02
 
 /**

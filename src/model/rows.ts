@@ -101,7 +101,7 @@ export function leastPortsOfRow({ tcp, blockedByListener, blockedByBound }: Port
 
 export interface DestinationRows {
   readonly members: readonly RankedMember[]
-  /** As leastPortsOfRow() says. */
+  /** Ports that a row needs, by leastPortsOfRow(). */
   readonly least: number
 }
 

@@ -91,7 +91,7 @@ export type Step = (
   readonly namespace: NamespaceState
   /** Ports worth testing; undefined where `testPorts` told nothing. */
   readonly ambiguousPorts: readonly number[] | undefined
-  /** Those of them that look unused. */
+  /** Ports worth testing that look unused. */
   readonly unseenPorts: readonly number[]
 }
 

@@ -36,7 +36,7 @@ interface Peer {
 }
 
 interface Served {
-  /** Of destinations at which this host listens, as long as they have TIME_WAITs. */
+  /** Hashes of destinations at which this host listens, as long as they have TIME_WAITs. */
   readonly hashes: ReadonlySet<number>
   /** When all listeners were listed for the last time. */
   readonly listedAtSeconds: number

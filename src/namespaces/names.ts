@@ -12,7 +12,7 @@ export interface NameFacts {
   /** What iproute2 or a runtime calls it. */
   readonly names: readonly string[]
   readonly inode: number | undefined
-  /** Since it was first seen. */
+  /** Its age since it was first seen. */
   readonly ageSeconds: number
   /** Age of the process in it that is known to be there longest. */
   readonly processAgeSeconds: number | undefined

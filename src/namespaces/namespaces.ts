@@ -16,7 +16,7 @@ export type PortSettings = Pick<NetSettings, 'range' | 'reservedText'>
 export type SpecSettings = Partial<Pick<NetSettings, 'range' | 'reserved' | 'reservedText'>>
 
 export interface Namespaces {
-  /** Those there are now. Throws SourceError or DecodeError when that cannot be found out. */
+  /** Lists the namespaces there are now. Throws SourceError or DecodeError when that cannot be found out. */
   list(): readonly NetNamespace[]
   /**
    * No namespace holds more ports than this; undefined where that cannot be learned without listing its sockets.
@@ -77,7 +77,7 @@ export function createOneNamespace(
   roots?: {
     readonly net: string
     readonly sys: string
-    /** Of ns/net; undefined where it is not the namespace of this process. */
+    /** Inode of ns/net; undefined where it is not the namespace of this process. */
     readonly inode: number | undefined
   },
 ): Namespaces {

@@ -19,7 +19,7 @@ export interface NetNamespace {
   readonly makerUid: MakerUid | undefined
   /** Processes in it, the one that it is known by first. */
   readonly pids: readonly number[]
-  /** Since the first of them started. */
+  /** Age of the first of them. */
   readonly processAgeSeconds: number | undefined
   /** Tells with the inode this namespace from earlier ones, where there is no cookie. */
   readonly bornSeconds: number | undefined

@@ -39,7 +39,7 @@ export function shortenContainerId(id: string): string {
 
 const UNIT = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/
 
-/** Those of the runtimes themselves: what they have made below is the node's. */
+/** Units of the runtimes themselves: what they have made below is the node's. */
 const RUNTIME_UNIT =
   /^(?:containerd|crio|cri-docker|docker|kubelet|k3s(?:-[\w-]+)?|rke2-(?:agent|server)|k0s(?:worker|controller)|snap\.microk8s\.daemon-(?:containerd|kubelite))\.service$|^runc-bpm-garden\.scope$/
 
@@ -217,8 +217,9 @@ function findContainer(parts: readonly string[], from: number): Container | unde
 }
 
 /**
- * As systemd's own cg_path_get_unit() and cg_path_get_user_unit() read a path: slices, then one unit; in the manager of a
- * user the same once more. What follows is the unit's own business: a container's nginx.service is not the host's.
+ * Reads a path as systemd's own cg_path_get_unit() and cg_path_get_user_unit() do: slices, then one unit; in the
+ * manager of a user the same once more. What follows is the unit's own business: a container's nginx.service is not the
+ * host's.
  */
 function findUnit(parts: readonly string[]): string | undefined {
   const unit = findFirstUnit(parts)

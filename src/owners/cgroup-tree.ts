@@ -71,7 +71,7 @@ export function createCgroupTree({
   maxDirectories = MAX_DIRECTORIES,
   monotonicMs = () => performance.now(),
 }: CgroupTreeOptions): CgroupTree {
-  /** With the number of the walk that saw it last. An id is never given to a second directory. */
+  /** Directories by id, with the number of the walk that saw each last. An id is never given to a second directory. */
   const known = new Map<number, { readonly path: string; seenBy: number }>()
   const gone = new Set<number>()
   const unreached = new Set<number>()
@@ -159,9 +159,9 @@ function decodePath(path: string): string {
 /** A directory that has others in it. */
 interface Branch {
   readonly path: string
-  /** Those that nobody has looked at yet; undefined before they are listed. */
+  /** Directories in it that nobody has looked at yet; undefined before they are listed. */
   names: string[] | undefined
-  /** Those that have others in them, and are not all seen. */
+  /** Directories in it that have others in them, and are not all seen. */
   readonly branches: Branch[]
   turn: number
 }

@@ -21,7 +21,7 @@ export interface ProgramFinder {
   renew(): void
 }
 
-/** Of a namespace. Each costs three look-ups, about 20 us. */
+/** Processes of a namespace that are looked at. Each costs three look-ups, about 20 us. */
 const MOST_PIDS = 256
 /** Share of the ports an owner holds. A process with fewer descriptors does not hold most of them. */
 const LEAST_DESCRIPTORS_RATIO = 0.5

@@ -21,7 +21,9 @@ function readUserNames(path: string): ReadonlyMap<number, string> {
   }
 }
 
-/** Of two lines with one uid the first counts, as for getpwuid(3). Lines of another form (NIS' `+`) say nothing. */
+/**
+ * Parses /etc/passwd. The first line of a uid counts, as for getpwuid(3). Lines of another form (NIS' `+`) say nothing.
+ */
 export function parsePasswd(text: string): Map<number, string> {
   const names = new Map<number, string>()
   for (const line of text.split('\n')) {

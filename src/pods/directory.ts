@@ -11,8 +11,8 @@ export interface PodDirectory {
   /** All that are known. */
   pods(): Pod[]
   /**
-   * To be called at every sample with what pods() did not have; what it has is ignored. The ids are those of containers
-   * whose pod is known: a pod is listed before its containers have been started.
+   * Asks for what pods() did not have, and ignores what it has. Call it at every sample. The ids are those of
+   * containers whose pod is known: a pod is listed before its containers have been started.
    */
   request(podUids: Iterable<string>, containerIds?: Iterable<string>): void
   /** Another value after each list; undefined until the first one ends. */

@@ -29,7 +29,7 @@ const OPTION = {
 } as const
 const FROM = encodeIpv4Endpoint(PROBE_FLOW.from, 0)
 const TO = encodeIpv4Endpoint(PROBE_FLOW.to, PROBE_FLOW.port)
-/** By number: of this one Node knows no name (include/uapi/asm-generic/errno.h). */
+/** Node knows no name of this errno (include/uapi/asm-generic/errno.h). */
 const EINPROGRESS = 115
 
 /** Tests one port after another until one answer says nothing, as the next would not either. */

@@ -23,7 +23,7 @@ export interface FailureBooks {
     readonly namespaces: readonly Namespace[]
     readonly unattributed: AllocationFailures | undefined
   }
-  /** To be called when the worker has ended. */
+  /** Closes the books. Call it when the worker has ended. */
   close(): Promise<void>
 }
 

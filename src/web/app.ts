@@ -133,7 +133,10 @@ export function createApp(options: AppOptions): Express {
   return app
 }
 
-/** Of an error that express made of the request itself, such as a path with a malformed percent sequence; else 500. */
+/**
+ * Takes the status of an error that express made of the request itself, such as a path with a malformed percent
+ * sequence; else 500.
+ */
 function statusOf(error: unknown): number {
   const status = error instanceof Error && 'status' in error ? Number(error.status) : 500
   return status >= 400 && status < 500 ? status : 500

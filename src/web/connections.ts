@@ -52,8 +52,8 @@ export function createConnectionLimit({
   }
 
   /**
-   * Of the clients with the most connections the one that is idle for longest, or else under way for longest. The newest has
-   * not had the time to ask.
+   * Closes the connection that is idle for longest, or else under way for longest, among those of the clients with the
+   * most. The newest has not had the time to ask.
    */
   function closeOne(newest: Connection): void {
     const sizes = [...clients.values()].map(({ size }) => size)
@@ -68,7 +68,7 @@ export function createConnectionLimit({
     one?.socket.destroy()
   }
 
-  /** Of a connection with TLS the request has another socket object, with the same ends. */
+  /** Notes a request. That of a connection with TLS has another socket object, with the same ends. */
   function note({ socket }: IncomingMessage, response: ServerResponse): void {
     const connection = byEnds.get(nameEnds(socket))
     const late = setTimeout(() => socket.destroy(), answerMs)

@@ -18,7 +18,7 @@ export interface ListenAddress {
   readonly host: string | undefined
   /** 0 lets the kernel choose. */
   readonly port: number
-  /** As the user wrote it. */
+  /** The address as the user wrote it. */
   readonly text: string
 }
 

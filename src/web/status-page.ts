@@ -32,7 +32,7 @@ const MOST_NAMES = 5
 export interface StatusPage extends Frame {
   readonly snapshot: Snapshot
   readonly diagnosis: Diagnosis
-  /** Since the sample. */
+  /** Seconds since the sample. */
   readonly ageSeconds: number
 }
 

@@ -102,7 +102,7 @@ function listWithin(id: string | undefined): readonly Tenant[] {
   return id === undefined ? [] : [{ name: `made in ${id}`, share: CONTAINER_SHARE }]
 }
 
-/** Of each tenant those that may be in trouble, then the oldest. */
+/** Keeps the share of each tenant: the namespaces that may be in trouble, then the oldest. */
 function limitTenants(
   byAge: readonly Other[],
   most: number,

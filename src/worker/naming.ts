@@ -30,7 +30,7 @@ export function createNaming(
   names: Pick<NodeNames, 'podNames'>,
   given: readonly GivenName[] = [],
 ): Naming {
-  /** Those of earlier workers that are still to be given. */
+  /** Names of earlier workers that are still to be given. */
   const left = new Map(given)
   const register = createNameRegister((name) =>
     [...left.values()].some(({ netns }) => netns === name),

@@ -8,9 +8,9 @@ import type { ConntrackMemory } from '../sources/conntrack.ts'
 
 export interface NatMemory {
   conntrack: ConntrackState | undefined
-  /** As they were read last, undefined before the first time. */
+  /** Counters as they were read last, undefined before the first time. */
   counters: ConntrackCounters | undefined
-  /** Of the counters, undefined before the first time. */
+  /** What the counters tell, undefined before the first time. */
   signature: SignatureState | undefined
   model: NatModelState | undefined
   state: NatState | undefined

@@ -19,7 +19,7 @@ export interface ProbeMemory {
   probes: readonly Probe[]
   probedAtSeconds: number
   tests: PortTests
-  /** Of the sample before the tests. */
+  /** Marks of the sample before the tests. */
   marks: PortMarks
   /** Ports of its share that it has not used yet: below one where many namespaces share. */
   credit: number

@@ -17,7 +17,7 @@ import {
 export interface WatchList {
   /** Namespaces by id, as of the last look. */
   readonly all: ReadonlyMap<number, Watched>
-  /** Those of them that are read and shown, as of the last choice. */
+  /** Namespaces that are read and shown, as of the last choice. */
   readonly shown: readonly Watched[]
   /** Whether the last look failed: it is not known then who has gone. */
   readonly blind: boolean

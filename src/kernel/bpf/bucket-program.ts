@@ -37,7 +37,7 @@ export const PORT_BYTES = 2
 /** The program is offered under either licence: bpf_seq_write() is for programs under the GPL only. */
 export const LICENSE = 'Dual MIT/GPL'
 
-/** From include/uapi/linux/bpf.h:__BPF_FUNC_MAPPER, all since Linux 5.9. */
+/** Numbers of helpers in include/uapi/linux/bpf.h:__BPF_FUNC_MAPPER, all there since Linux 5.9. */
 const HELPER = {
   seqWrite: { number: 127, name: 'bpf_seq_write' },
   toTcpSock: { number: 137, name: 'bpf_skc_to_tcp_sock' },

@@ -23,7 +23,7 @@ export interface BucketReader {
 const PORTS = 65_536
 /** A distribution's kernel has 5 to 12 MB. */
 const MOST_BTF_BYTES = 64 * 1024 * 1024
-/** As much as the kernel gives at once (kernel/bpf/bpf_iter.c:bpf_seq_read). */
+/** The kernel gives no more at once (kernel/bpf/bpf_iter.c:bpf_seq_read). */
 const READ_BYTES = 32 * 1024
 /** The kernel pauses after a million sockets: enough for more than any machine can hold. */
 const MOST_READS = 10_000

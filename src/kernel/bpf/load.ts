@@ -128,7 +128,7 @@ function bpf(
   }
 }
 
-/** As explainRefusal(). */
+/** Explains an error as explainRefusal() does. */
 export function explain(action: string, error: unknown): unknown {
   return explainRefusal(`Cannot read bind buckets: cannot ${action}`, error)
 }

@@ -31,7 +31,7 @@ const CHANGE_DOUBT = 0.2
 const LEAST_APART_SECONDS = 10
 /** What has faded to less than this part has faded. */
 const MOST_FADED = 20
-/** Of the capacity; nothing is known more exactly. */
+/** Share of the capacity; nothing is known more exactly. */
 const LEAST_DOUBT = 0.002
 
 /** How long a trend goes on: 0 where its level stays, else the trend fades by so much a second, if at all. */

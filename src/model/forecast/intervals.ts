@@ -41,7 +41,10 @@ export function listIntervals(
   return [{ olderSeconds: spanSeconds, youngerSeconds: reach, closes }, ...intervals]
 }
 
-/** Without timers: TIME_WAIT changed by what came less what expired, and that is a share of what there was. */
+/**
+ * Guesses closes without timers: TIME_WAIT changed by what came less what expired, and that is a share of what there
+ * was.
+ */
 export function guessCloses(before: number, now: number, spanSeconds: number): number {
   return Math.max(0, now - before + before * Math.min(1, spanSeconds / TIME_WAIT_SECONDS))
 }

@@ -67,7 +67,7 @@ export function takeProgress(
   )
 }
 
-/** Until `horizonSeconds` from now. */
+/** Says what the peaks make of the time until `horizonSeconds` from now. */
 export function takeRepetition(
   { ended }: Piles,
   capacityPorts: number,

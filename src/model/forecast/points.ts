@@ -13,7 +13,7 @@ export interface Point {
 export interface History {
   /** Oldest first, never empty. */
   readonly points: readonly Point[]
-  /** As last read. */
+  /** Ports in TIME_WAIT at the last reading. */
   readonly timeWaitPorts: number
   /** Live ports before this moment are assumed, not seen. */
   readonly seenFromSeconds: number

@@ -13,7 +13,10 @@ export interface ForecastTrack {
   readonly reclaimablePorts: number
   /** timeWaitPorts by remaining life: entry i = ports that come free between second i and i+1; 60 entries. */
   readonly expiring: readonly number[]
-  /** Of a destination that was not among the tracks of the last sample; undefined where nothing is known of it. */
+  /**
+   * What is remembered of a destination that was not among the tracks of the last sample; undefined where that is
+   * nothing.
+   */
   readonly earlier?: Earlier | undefined
 }
 

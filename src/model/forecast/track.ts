@@ -29,7 +29,7 @@ export interface PoolReading {
 export interface TrackReading extends PoolReading {
   /** It is too small to matter. */
   readonly rests: boolean
-  /** Of a track that nothing is remembered of; undefined at the pool's first sample. */
+  /** What a track that nothing is remembered of held before; undefined at the pool's first sample. */
   readonly before: Before | undefined
 }
 

@@ -13,7 +13,7 @@ export interface Trend {
   readonly demandSlope: number
   readonly livePorts: number
   readonly liveSlope: number
-  /** Of the ports in use around the line: what the load does, and what counting alone makes. */
+  /** Variance of the ports in use around the line: what the load does, and what counting alone makes. */
   readonly variance: number
   /** Standard error of the slope. */
   readonly slopeDeviation: number
@@ -42,7 +42,7 @@ interface Fit {
   readonly live: Line
   readonly demand: Line
   readonly middle: number
-  /** Of time around its middle, weighted by seconds. */
+  /** Squares of time around its middle, weighted by seconds. */
   readonly spread: number
   readonly seconds: number
   /** Squares that the line of the demand leaves over, weighted by seconds. */
@@ -59,7 +59,7 @@ const MOST_STEPS = 2
 const CONTRARY_DEVIATIONS = 2
 /** Error of the end of a line, in errors of its slope over half of its length (2 / sqrt(3)). */
 const LEVEL_ERROR = 1.155
-/** Of so few spans the strays are as much guessed as seen. */
+/** With so few spans the strays are as much guessed as seen. */
 const FEW_SPANS = 2
 
 export interface Known {

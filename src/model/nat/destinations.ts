@@ -32,7 +32,7 @@ export interface NatColumns {
   readonly widestPorts: number
   /** The range of a destination; undefined where its NAT address translates nothing. */
   readonly rangeAt: (index: number) => PortRange | undefined
-  /** For the next listing. */
+  /** Ranges that the ports of destinations show, for the next listing. */
   readonly fitted: FittedRanges
 }
 
@@ -40,9 +40,9 @@ export interface NatAccountContext {
   /** The range of a NAT address that translates, undefined of any other. */
   readonly rangeOf: (address: number) => NatRange | undefined
   readonly clientCount: number
-  /** Where no entry tells one. */
+  /** The width of a range where no entry tells one. */
   readonly leastWidth: number
-  /** Those of the last listing. */
+  /** Ranges that the ports of destinations showed in the last listing. */
   readonly fitted: FittedRanges
 }
 

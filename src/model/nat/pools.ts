@@ -57,7 +57,7 @@ interface Candidate extends Search {
 
 /** A destination or client needs this share of the range, and so many ports, for a row of its own. */
 const ROW_SHARE = 0.01
-/** Of headroom and of probability: what differs less is about the same, and does not change which destination is named. */
+/** Differences of headroom and of probability below it are none, and do not change which destination is named. */
 const WORST_MARGIN_RATIO = 0.01
 
 /** How many ports make a row. */
@@ -170,7 +170,7 @@ function judgeCandidates(
   )
 }
 
-/** Of those that are about as likely to fail as any the one with the least headroom. */
+/** Chooses the destination with the least headroom among those that are about as likely to fail as any. */
 function chooseWorst(candidates: readonly Candidate[]): Candidate | undefined {
   const highest = Math.max(...candidates.map(({ failureProbability }) => failureProbability))
   const [worst] = candidates

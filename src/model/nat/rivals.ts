@@ -25,8 +25,9 @@ const STANDS_OUT = {
 } as const
 
 /**
- * So many ranges are looked at for each entry, and so many more: one or two seconds for 262,144 entries. Among 4,096 ranges
- * that do not overlap one port needs at most 50. Whoever makes many that do, to make us work, has no pools on the page.
+ * So many ranges are looked at for each entry, and so many more: one or two seconds for 262,144 entries. Among 4,096
+ * ranges that do not overlap one port needs at most 50. Who makes many that do, to make us work, has no pools on the
+ * page.
  */
 const MOST_LOOKS = { each: 64, more: 2 ** 22 } as const
 
@@ -157,9 +158,10 @@ function groupPorts(
 }
 
 /**
- * Of the ranges of one destination the one with the largest share of ports taken for good, or taken at all where that is the
- * same, or the smallest. Ports that are in two ranges may be of either rule: beside a range that more ports are in, one that
- * overlaps it must stand out. `held` is the one that was kept of the last listing. A common one need not be kept.
+ * Chooses, among the ranges of one destination, the one with the largest share of ports taken for good, or taken at all
+ * where that is the same, or the smallest. Ports that are in two ranges may be of either rule: beside a range that more
+ * ports are in, one that overlaps it must stand out. `held` is the one that was kept of the last listing. A common one
+ * need not be kept.
  */
 function chooseFullest(
   rivals: readonly PortRange[],
@@ -201,7 +203,7 @@ interface RivalCounter {
   readonly tree: RangeTree
   /** Valid of the ranges that were found. */
   readonly used: Uint32Array
-  /** Those that are taken for good. */
+  /** Ports that are taken for good, valid of the same ranges. */
   readonly hard: Uint32Array
   readonly found: Uint32Array
 }

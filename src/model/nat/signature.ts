@@ -42,7 +42,7 @@ export interface SignatureState {
 const CELL_SECONDS = 0.95
 /** What a cell weighs when the next one ends: it counts for about 60 cells. */
 const DECAY = 1 - 1 / 60
-/** So many cells without drops, or some in so long a time, and nothing is said of them. */
+/** Nothing is said of drops after so many cells without any, or after some in so long a time. */
 const QUIET_CELLS = { most: 24, least: 2 } as const
 const QUIET_SECONDS = 120
 /** A signature is believed with so many cells with drops, and doubted with fewer than the second number. */

@@ -57,7 +57,7 @@ const SLOTS_PER_ROW = 4
  */
 export function createNumberTable(): NumberTable {
   const hash = createSeededHash(2)
-  /** Of the number that is looked for: its low and its high half. */
+  /** The low and the high half of the number that is looked for. */
   const halves = new Uint32Array(2)
   let values = new Float64Array(INITIAL_ROWS)
   let slots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import type { BcryptAnswer, BcryptQuestion } from './bcrypt-messages.ts'
 
 export interface BcryptThread {
-  /** To be asked again only after it has answered. Rejects where the thread cannot run. */
+  /** Compares a password with a hash. Ask again only after it has answered. Rejects where the thread cannot run. */
   matches(password: string, hash: string): Promise<boolean>
 }
 

@@ -40,7 +40,7 @@ export interface TlsSettings {
   readonly clientAllowedSans: readonly string[] | undefined
   readonly minVersion: SecureVersion
   readonly maxVersion: SecureVersion
-  /** As OpenSSL writes them. */
+  /** Ciphers as OpenSSL writes them. */
   readonly ciphers: string
   readonly curves: string | undefined
   readonly preferServerCiphers: boolean
