@@ -1,5 +1,5 @@
-// Log lines: message and fields -> one line of logfmt or JSON -> the `write` that is passed in. pino does the levels and
-// makes any value safe to print; the rest of the program knows the interface Log only.
+// Log lines: message and fields -> one line of logfmt or JSON -> the `write` that is passed in. pino does the levels
+// and makes any value safe to print; the rest of the program knows the interface Log only.
 
 import { inspect } from 'node:util'
 import { pino } from 'pino'

@@ -54,8 +54,9 @@ export interface NatState {
 }
 
 /**
- * Why packets were dropped in the last minutes, by the counters alone. `range_full`: each drop came with the same number of
- * taken ports. `races_or_small_range`: now and then drops came, with fewer taken ports than drops. `unclear`: neither.
+ * Why packets were dropped in the last minutes, by the counters alone. `range_full`: each drop came with the same
+ * number of taken ports. `races_or_small_range`: now and then drops came, with fewer taken ports than drops. `unclear`:
+ * neither.
  */
 export type DropSignature = 'range_full' | 'races_or_small_range' | 'unclear'
 
@@ -70,6 +71,8 @@ export interface ConntrackState {
   readonly clashesResolved: number | undefined
   /** Undefined where nothing was dropped lately. */
   readonly dropSignature: DropSignature | undefined
-  /** Whether some rule may translate IPv6 sources, whose entries are not listed; undefined where rules may not be read. */
+  /**
+   * Whether some rule may translate IPv6 sources, whose entries are not listed; undefined where rules may not be read.
+   */
   readonly translatesIpv6: boolean | undefined
 }

@@ -1,6 +1,8 @@
 // Contract OUT, its pools: what is left of each, who talks to whom, and who holds the ports.
 
-/** A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port. */
+/**
+ * A local address and the remote it talks to, as text: `10.0.0.5` and `10.0.0.9:443`, IPv6 in brackets before a port.
+ */
 export interface Destination {
   /** Ends in `%eth1` where the sockets are bound to a device, or in its index where the name is not known. */
   readonly source: string

@@ -23,8 +23,8 @@ const ROOT = 0
 const UNIT_USER = 'ephemeral-port-exporter'
 
 /**
- * Whether somebody listens there, and nobody but root, the asker, or the user that systemd makes for the unit. Always true
- * on other platforms than Linux: they do not tell, and no command is printed there.
+ * Whether somebody listens there, and nobody but root, the asker, or the user that systemd makes for the unit. Always
+ * true on other platforms than Linux: they do not tell, and no command is printed there.
  */
 export function isListenerTrusted(
   port: number,

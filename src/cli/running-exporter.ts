@@ -25,8 +25,8 @@ const MOST_BYTES = 64 * 1024 * 1024
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
 
 /**
- * Undefined where none answers, or one of another version or another user, or one that wants TLS or a password; where the
- * answer is no Snapshot; and where it knows nothing of any namespace, since its samples do not come any more.
+ * Undefined where none answers, or one of another version or another user, or one that wants TLS or a password; where
+ * the answer is no Snapshot; and where it knows nothing of any namespace, since its samples do not come any more.
  */
 export async function askExporter(question: ExporterQuestion): Promise<ExporterAnswer | undefined> {
   for (const { host, port } of question.addresses) {

@@ -1,5 +1,5 @@
-// One screen for `--watch`: texts, keys and the size of the terminal -> what is written to it. The scrollback stays as it
-// was: everything happens in the terminal's alternate buffer (xterm's control sequences, ?1049).
+// One screen for `--watch`: texts, keys and the size of the terminal -> what is written to it. The scrollback stays as
+// it was: everything happens in the terminal's alternate buffer (xterm's control sequences, ?1049).
 
 import type { Terminal } from './text.ts'
 

@@ -5,7 +5,9 @@ import type { ReadStream, WriteStream } from 'node:tty'
 import { openScreen, type Screen } from './screen.ts'
 import { plainText, type Terminal } from './text.ts'
 
-/** https://no-color.org; a dumb terminal knows no control sequences, so that it is written to like a file, but as wide. */
+/**
+ * https://no-color.org; a dumb terminal knows no control sequences, so that it is written to like a file, but as wide.
+ */
 export function describeTerminal(
   { isTTY, columns, rows }: WriteStream,
   env: Readonly<Record<string, string | undefined>>,
@@ -16,8 +18,8 @@ export function describeTerminal(
 }
 
 /**
- * Takes the terminal for one screen, and gives it back however the program ends. `events` are those of the process; `quit`
- * must end it.
+ * Takes the terminal for one screen, and gives it back however the program ends. `events` are those of the process;
+ * `quit` must end it.
  */
 export function takeScreen(
   { stdin, stdout }: { readonly stdin: ReadStream; readonly stdout: WriteStream },

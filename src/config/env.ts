@@ -33,7 +33,8 @@ export function parseEnv(env: Readonly<Record<string, string | undefined>>): Sou
 }
 
 // Kubernetes describes every Service of a namespace to its pods in variables named after the Service, so a Service
-// called ephemeral-port-exporter (or ephemeral-port-exporter-something) writes into our prefix. These are no typing errors.
+// called ephemeral-port-exporter (or ephemeral-port-exporter-something) writes into our prefix. These are no typing
+// errors.
 function isServiceLink(variable: string, text: string): boolean {
   const rest = variable.slice(envPrefix.length - 1)
   return (

@@ -1,6 +1,6 @@
-// YAML file -> options as given, unparsed. Pure but for loading the parser, which only a named file costs.
-// Keys are the flags' names, flat (`sample.interval: 5s`) or nested at the dots; both may be mixed. A name that is both an
-// option and a group is the group where it has keys below it (`netns: { max: 100 }`).
+// YAML file -> options as given, unparsed. Pure but for loading the parser, which only a named file costs. Keys are the
+// flags' names, flat (`sample.interval: 5s`) or nested at the dots; both may be mixed. A name that is both an option
+// and a group is the group where it has keys below it (`netns: { max: 100 }`).
 
 import {
   type Given,

@@ -16,10 +16,11 @@ export interface Course {
 }
 
 /**
- * Why packets were dropped. `exhausted`: most searches for a NAT port fail. `exhausted_by_counters`: the same, in a range that
- * no fresh listing shows. `filling`: some of them fail. `race`: two packets took one free port. `race_or_small_range`: that, or a full range so small that its search meets no taken port.
- * `unclear`: the counters fit several of these, or an entry that could not be stored. `table_full`: conntrack has as many
- * entries as it may have. `other`: none of all these.
+ * Why packets were dropped. `exhausted`: most searches for a NAT port fail. `exhausted_by_counters`: the same, in a
+ * range that no fresh listing shows. `filling`: some of them fail. `race`: two packets took one free port.
+ * `race_or_small_range`: that, or a full range so small that its search meets no taken port. `unclear`: the counters
+ * fit several of these, or an entry that could not be stored. `table_full`: conntrack has as many entries as it may
+ * have. `other`: none of all these.
  */
 export type DropCause =
   | 'exhausted'
@@ -98,9 +99,9 @@ export function countResolvedRaces({ now, before }: Course): number {
 }
 
 /**
- * Whether searches meet so many taken ports that their range is half full or more, or its taken ports stand together, where
- * no listing of the last minute says it. Every connection since the sample before still has its entry, and met f / (1 - f)
- * taken ports where the share f is taken and spread.
+ * Whether searches meet so many taken ports that their range is half full or more, or its taken ports stand together,
+ * where no listing of the last minute says it. Every connection since the sample before still has its entry, and met f
+ * / (1 - f) taken ports where the share f is taken and spread.
  */
 export function isSearchingLong(course: Course): boolean {
   const { now, before } = course
@@ -127,10 +128,10 @@ function countGrowth({ conntrack: now }: Tracked, before: Tracked | undefined): 
 }
 
 /**
- * Two listings tell a pool that fails, where both are of this time. Or the counters of the last minutes do, of a range that
- * is not listed. Without such a pool the listings leave only races, unless a range may be other than listed, or searches met
- * as many taken ports as if all of them had failed. Packets that `drop` does not count were no races: their entries could
- * not be stored.
+ * Two listings tell a pool that fails, where both are of this time. Or the counters of the last minutes do, of a range
+ * that is not listed. Without such a pool the listings leave only races, unless a range may be other than listed, or
+ * searches met as many taken ports as if all of them had failed. Packets that `drop` does not count were no races:
+ * their entries could not be stored.
  */
 function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked }): Drops {
   const packets = grown.insertFailed
@@ -145,7 +146,8 @@ function judgeFailed(grown: Growth, course: Course & { readonly before: Tracked 
   if (ratio >= FAILING_PROBABILITY) return { cause: 'filling', packets, pool }
   const isNoPool = worst !== undefined || isCalm(course)
   if (packets > grown.dropped) return drops('unclear')
-  // The rules of a sample's counters are those of the listing before it: the later ones are known where the first are not.
+  // The rules of a sample's counters are those of the listing before it: the later ones are known where the first are
+  // not.
   const isIpv4 = now.conntrack?.translatesIpv6 === false
   const least = Math.min(leastCollisions(now), leastCollisions(before))
   if (isNoPool && isIpv4 && grown.collisions < packets * least) return drops('race')

@@ -6,8 +6,8 @@ import { renderCommand } from './shell.ts'
 /** The way into the namespace whose settings a command changes or whose sockets it lists. */
 export interface Entrance {
   /**
-   * The line that runs a script of sh(1) inside, and only if it is this namespace; undefined where no safe line leads there.
-   * The script holds no single quote.
+   * The line that runs a script of sh(1) inside, and only if it is this namespace; undefined where no safe line leads
+   * there. The script holds no single quote.
    */
   readonly runScript: (script: string) => string | undefined
   /** Why no line leads there, as a sentence; undefined where one does. */
@@ -48,8 +48,8 @@ function explainMissing({ netnsKind, entrance: { name, pid } }: Namespace): stri
 }
 
 /**
- * Another process may have that number by now, or where the line is typed, and another namespace that name: the script looks
- * where it has come to, and says so. Silence would read as an empty list.
+ * Another process may have that number by now, or where the line is typed, and another namespace that name: the script
+ * looks where it has come to, and says so. Silence would read as an empty list.
  */
 const REFUSE = '{ echo Another namespace, nothing done >&2; exit 1; }'
 

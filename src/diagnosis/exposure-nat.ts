@@ -1,5 +1,5 @@
-// What will bite in the NAT of a namespace: the range of each address against what is used, where that range comes from,
-// and NodePorts inside it. Pure.
+// What will bite in the NAT of a namespace: the range of each address against what is used, where that range comes
+// from, and NodePorts inside it. Pure.
 
 import type { NatRangeRow, NatState, Pool } from '../snapshot.ts'
 import { renderPorts } from './commands.ts'

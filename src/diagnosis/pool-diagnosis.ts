@@ -151,8 +151,8 @@ function isOnlyInDoubt(verdict: Verdict, pool: Pool): boolean {
 }
 
 /**
- * The worst case of a pool that may be full: what is in doubt was bound before it connected, or cannot be recycled where
- * TIME_WAITs hold most ports.
+ * The worst case of a pool that may be full: what is in doubt was bound before it connected, or cannot be recycled
+ * where TIME_WAITs hold most ports.
  */
 function assumeWorst(state: NamespaceState, pool: Pool): Pool {
   const connections = state.pools.find((one) => one.pool === 'tcp_bind')?.cause

@@ -28,7 +28,10 @@ export interface RangePlan {
   readonly buys: string
 }
 
-/** Undefined where the range or what is reserved is not known as a whole, or where the range is about as large as it can be. */
+/**
+ * Undefined where the range or what is reserved is not known as a whole, or where the range is about as large as it can
+ * be.
+ */
 export function planRange({ netnsKind }: Namespace, state: NamespaceState): RangePlan | undefined {
   const { settings, rangeOrigin } = state
   if (rangeOrigin === 'default' || settings.reservedRangesLeftOut > 0) return undefined

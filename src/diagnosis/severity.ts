@@ -19,8 +19,9 @@ export interface Judgement {
 }
 
 /**
- * The bind pool says something only once exhausted: many destinations fill it on a healthy host, where few programs ever bind
- * to port 0. Where programs that bind have filled it, they fail. Where risk is unknown, utilization alone decides.
+ * The bind pool says something only once exhausted: many destinations fill it on a healthy host, where few programs
+ * ever bind to port 0. Where programs that bind have filled it, they fail. Where risk is unknown, utilization alone
+ * decides.
  */
 export function judgePool(pool: Pool): Judgement {
   const { critical, warning } = thresholds
@@ -47,8 +48,8 @@ export function judgePool(pool: Pool): Judgement {
 }
 
 /**
- * Whether all but a few ports may be closed although they count as available: the kernel does not list which connections
- * were bound first, and those close their port to every destination.
+ * Whether all but a few ports may be closed although they count as available: the kernel does not list which
+ * connections were bound first, and those close their port to every destination.
  */
 export function mayBeFull({ availablePorts, uncertainPorts = 0, capacityPorts }: Pool): boolean {
   const surePorts = availablePorts - uncertainPorts

@@ -2,7 +2,9 @@
 
 /** A leading = would be expanded by zsh. */
 const PLAIN = /^[\w@%+:,./-][\w@%+:,./=-]*$/
-/** A control character may end the line early, and others turn the text around: what is shown is then not what is typed. */
+/**
+ * A control character may end the line early, and others turn the text around: what is shown is then not what is typed.
+ */
 const UNPRINTABLE = /\p{C}|[^\S ]/u
 
 /** Quotes a word; undefined for one that cannot be shown, and then must not be offered to be typed. */

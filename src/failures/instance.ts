@@ -1,9 +1,9 @@
 // A tracing instance of our own: a directory in tracefs with rings, events and filters that nobody else sees.
 // It belongs to the process, not to the thread that reads it: it outlives a worker, and goes with the process.
 //
-// Who owns an instance needs no pid and no lock: the kernel refuses to remove one while any descriptor on a file of it is open
-// (kernel/trace/trace.c:__remove_instance, EBUSY), in whatever container its owner runs. So every process holds one, and
-// whoever starts tries to remove all that bear our prefix: what goes was left over by a crash.
+// Who owns an instance needs no pid and no lock: the kernel refuses to remove one while any descriptor on a file of it
+// is open (kernel/trace/trace.c:__remove_instance, EBUSY), in whatever container its owner runs. So every process holds
+// one, and whoever starts tries to remove all that bear our prefix: what goes was left over by a crash.
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'

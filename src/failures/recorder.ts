@@ -1,5 +1,6 @@
 // The kernel's record of failed allocations, read from the rings of our tracing instance without ever waiting: rings ->
-// FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with it.
+// FailureReading. Belongs to the worker thread; the instance outlives it, and the next worker's recorder goes on with
+// it.
 
 import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
@@ -33,7 +34,9 @@ export interface RecorderOptions {
   readonly name: string
 }
 
-/** A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that. */
+/**
+ * A ring has 16 pages of 4 KiB, and one that the reader owns. A storm must not hold the reader for longer than that.
+ */
 const PAGES_PER_READING = 24
 /** A few short lines. */
 const MOST_STATS_BYTES = 4096

@@ -8,8 +8,8 @@ import { parseProcCgroup } from '../owners/cgroup-path.ts'
 
 /**
  * Whether `procfs` counts as trace events do. The kernel's own threads exist in the initial PID namespace only, and the
- * second process there is always kthreadd (init/main.c:rest_init). In another, a pid means somebody else. A procfs that hides
- * the processes of others (hidepid) does not tell.
+ * second process there is always kthreadd (init/main.c:rest_init). In another, a pid means somebody else. A procfs that
+ * hides the processes of others (hidepid) does not tell.
  */
 export function countsAsKernel(procfs: string): boolean {
   try {

@@ -36,7 +36,9 @@ const FIRST_UNPRIVILEGED_PORT = 1024
 const LAST_PORT = 65535
 const EVERY_PORT: PortRange = { first: 1, last: LAST_PORT }
 
-/** Runs the self-test in the calling thread's namespace. Throws SourceError when TCP sockets cannot be listed at all. */
+/**
+ * Runs the self-test in the calling thread's namespace. Throws SourceError when TCP sockets cannot be listed at all.
+ */
 export function probeCapabilities(libc: Libc, range: PortRange): Capabilities {
   const channel = openDiagChannel(libc)
   try {

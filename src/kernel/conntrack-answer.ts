@@ -32,7 +32,9 @@ const IPPROTO_TCP = 6
 const IPPROTO_UDP = 17
 const CTA_PROTOINFO_TCP = 1
 const CTA_PROTOINFO_TCP_STATE = 1
-/** The first of the states whose entries nf_nat_core.c:nf_nat_may_kill() evicts, include/uapi/.../nf_conntrack_tcp.h. */
+/**
+ * The first of the states whose entries nf_nat_core.c:nf_nat_may_kill() evicts, include/uapi/.../nf_conntrack_tcp.h.
+ */
 const TCP_CONNTRACK_TIME_WAIT = 7
 const NEVER_EVICTED = IPS.dying | IPS.fixedTimeout | IPS.offload | IPS.hardwareOffload
 
@@ -111,7 +113,9 @@ function decodeEntry(view: DataView, start: number, end: number, batch: Conntrac
   batch.length = row + 1
 }
 
-/** Lengths and types in a tuple of IPv4 and ports without a zone, in the order in which every kernel so far sends them. */
+/**
+ * Lengths and types in a tuple of IPv4 and ports without a zone, in the order in which every kernel so far sends them.
+ */
 const USUAL = {
   bytes: 48,
   ip: attributeHead(20, CTA_TUPLE.ip, true),

@@ -1,5 +1,5 @@
-// The dump of conntrack entries over NETLINK_NETFILTER: filter -> batches. Needs CAP_NET_ADMIN in the user namespace that
-// owns the network namespace.
+// The dump of conntrack entries over NETLINK_NETFILTER: filter -> batches. Needs CAP_NET_ADMIN in the user namespace
+// that owns the network namespace.
 
 import { type ConntrackBatch, createConntrackBatch } from '../observation.ts'
 import { decodeConntrack, ENTRY_LEAST_BYTES } from './conntrack-answer.ts'

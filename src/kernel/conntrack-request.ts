@@ -1,5 +1,5 @@
-// Questions to ctnetlink -> bytes. Mirrors include/uapi/linux/netfilter/{nfnetlink,nfnetlink_conntrack}.h, the filter is
-// net/netfilter/nf_conntrack_netlink.c:ctnetlink_filter_match().
+// Questions to ctnetlink -> bytes. Mirrors include/uapi/linux/netfilter/{nfnetlink,nfnetlink_conntrack}.h, the filter
+// is net/netfilter/nf_conntrack_netlink.c:ctnetlink_filter_match().
 //
 //   struct nfgenmsg (4), behind the netlink header of every message of this family
 //   0  u8   family
@@ -38,7 +38,9 @@ export const IPS = {
   hardwareOffload: 1 << 15,
 } as const
 
-/** Which entries the kernel sends. NB: kernels without a filter of this kind send all, so the reader must filter too. */
+/**
+ * Which entries the kernel sends. NB: kernels without a filter of this kind send all, so the reader must filter too.
+ */
 export interface ConntrackFilter {
   /** Entries whose source is translated, or those whose source is not. Undefined: both. */
   readonly sourceNat?: boolean

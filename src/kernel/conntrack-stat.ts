@@ -5,7 +5,10 @@
 import { DecodeError } from '../observation.ts'
 import { readProcFile, readProcList } from './proc-file.ts'
 
-/** The counters have a number for each CPU, of 32 bits, which begins at 0 again after the last (struct ip_conntrack_stat). */
+/**
+ * The counters have a number for each CPU, of 32 bits, which begins at 0 again after the last (struct
+ * ip_conntrack_stat).
+ */
 export interface ConntrackCounts {
   /** Entries of the namespace now. */
   readonly entries: number
@@ -67,8 +70,8 @@ function parseCounter(name: string, text: string): number {
 
 /**
  * net.netfilter.nf_conntrack_max, the same for all namespaces. `sysRoot` is /proc/sys or what stands for it. Undefined
- * where there is no conntrack, and where nothing limits it: 0 says so (net/netfilter/nf_conntrack_core.c, resolve_conntrack),
- * and older kernels take a negative one for a number that nobody reaches.
+ * where there is no conntrack, and where nothing limits it: 0 says so (net/netfilter/nf_conntrack_core.c,
+ * resolve_conntrack), and older kernels take a negative one for a number that nobody reaches.
  */
 export function readConntrackLimit(sysRoot: string): number | undefined {
   const text = readProcFile(`${sysRoot}/net/netfilter/nf_conntrack_max`)?.trim() ?? ''

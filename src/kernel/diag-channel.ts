@@ -23,8 +23,9 @@ export function openDiagChannel(libc: Libc, buffer?: Uint8Array): NetlinkChannel
 }
 
 /**
- * Rows that a batch has before it is handed on. What follows works with tables, which the kernel's walk through its sockets
- * pushes out of the caches of the processor: they are fetched once for so many rows, not once for each datagram.
+ * Rows that a batch has before it is handed on. What follows works with tables, which the kernel's walk through its
+ * sockets pushes out of the caches of the processor: they are fetched once for so many rows, not once for each
+ * datagram.
  */
 const FULL_ROWS = 4096
 
@@ -37,8 +38,8 @@ export function createDumpBatch(): SocketBatch {
  * Asks one question and yields its sockets, many at a time and always in the same `batch`, which has room for FULL_ROWS
  * and one datagram. Throws SourceError when the kernel refuses or stays silent, DecodeError when the bytes are wrong.
  *
- * The kernel knows an idle socket by its remote port, which is 0. So may be that of a connection: of those nothing tells
- * who chose the local port. They are left out, and the result says whether there were any.
+ * The kernel knows an idle socket by its remote port, which is 0. So may be that of a connection: of those nothing
+ * tells who chose the local port. They are left out, and the result says whether there were any.
  */
 export function* dumpSockets(
   channel: NetlinkChannel,

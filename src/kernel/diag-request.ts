@@ -27,8 +27,8 @@ export const CHOICE_OR_IDLE_STATES = ALL_STATES & ~STATE_BIT_LISTEN & ~(1 << 6)
 const INET_DIAG_REQ_BYTECODE = 1
 
 /**
- * Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. Or those the application
- * chose together with those of sockets without a remote port, whoever chose them.
+ * Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. Or those the
+ * application chose together with those of sockets without a remote port, whoever chose them.
  */
 export type PortChoice = 'auto' | 'explicit' | 'any' | 'explicit_or_idle'
 
@@ -44,10 +44,10 @@ export interface DumpFilter {
 }
 
 /**
- * The kernel's filter program for "local port within the range, chosen by whom". A condition that fails jumps ahead, and
- * landing on exactly the end of the *whole* program accepts, beyond it rejects. So programs are written out whole: with
- * an AUTO program put behind it, a range program's rejection would land on the new end and accept every socket outside
- * the range.
+ * The kernel's filter program for "local port within the range, chosen by whom". A condition that fails jumps ahead,
+ * and landing on exactly the end of the *whole* program accepts, beyond it rejects. So programs are written out whole:
+ * with an AUTO program put behind it, a range program's rejection would land on the new end and accept every socket
+ * outside the range.
  */
 export function encodeFilter(range: PortRange, choice: PortChoice): Uint8Array {
   const { first, last } = range

@@ -1,5 +1,5 @@
-// Whether the old iptables may translate in the namespace of the calling thread: the tables that it has there. Their rules
-// are not read. iptables-nft has none of them.
+// Whether the old iptables may translate in the namespace of the calling thread: the tables that it has there. Their
+// rules are not read. iptables-nft has none of them.
 
 import { SourceError } from '../observation.ts'
 import { readProcFile } from './proc-file.ts'
@@ -8,8 +8,8 @@ import { readProcFile } from './proc-file.ts'
 const NAMES_PATH = '/proc/thread-self/net/ip_tables_names'
 
 /**
- * Whether the namespace has the table nat of the old iptables, perhaps an empty one. Where the file is there and only its
- * owner, root of the namespace, may read it, that is not known: then it may.
+ * Whether the namespace has the table nat of the old iptables, perhaps an empty one. Where the file is there and only
+ * its owner, root of the namespace, may read it, that is not known: then it may.
  */
 export function hasIptablesNat(read: typeof readProcFile = readProcFile): boolean {
   try {

@@ -1,4 +1,5 @@
-// struct sockaddr_in (linux/in.h): family u16 in host order, port u16 and address u32 in network order, 8 bytes of padding.
+// struct sockaddr_in (linux/in.h): family u16 in host order, port u16 and address u32 in network order, 8 bytes of
+// padding.
 
 const AF_INET = 2
 

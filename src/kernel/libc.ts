@@ -1,6 +1,6 @@
 // The only door to system calls that Node does not offer, through koffi. This is the seam between this program and the
-// operating system: everything above takes the Libc interface, or the NetlinkChannel made from it, and tests inject fakes.
-// Every call here blocks the calling thread, so only the worker thread may hold a Libc.
+// operating system: everything above takes the Libc interface, or the NetlinkChannel made from it, and tests inject
+// fakes. Every call here blocks the calling thread, so only the worker thread may hold a Libc.
 
 import { arch } from 'node:os'
 import { getSystemErrorName } from 'node:util'
@@ -37,8 +37,8 @@ export interface Libc {
   /** Moves the calling thread, and it alone, into the network namespace behind `fd`. */
   setns(fd: number): void
   /**
-   * Calls bpf(2) for a command that returns a descriptor, closed on exec. The address of each of `pointers` is written into
-   * `attributes` first, at its offset.
+   * Calls bpf(2) for a command that returns a descriptor, closed on exec. The address of each of `pointers` is written
+   * into `attributes` first, at its offset.
    */
   bpf(command: number, attributes: Uint8Array, pointers?: readonly BpfPointer[]): number
   /** Makes a request that fills `value`, or without one a request that returns a descriptor, closed on exec. */

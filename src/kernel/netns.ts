@@ -1,12 +1,14 @@
-// Network namespaces: a file that stands for one -> a function run inside it, by setns(2), which moves the calling thread
-// alone (kernel/nsproxy.c). What is run must be synchronous: koffi and synchronous fs on /proc/thread-self only.
+// Network namespaces: a file that stands for one -> a function run inside it, by setns(2), which moves the calling
+// thread alone (kernel/nsproxy.c). What is run must be synchronous: koffi and synchronous fs on /proc/thread-self only.
 
 import { closeSync, openSync } from 'node:fs'
 import { type Libc, SystemError } from './libc.ts'
 import { refusal } from './proc-file.ts'
 import { refusable } from './refused-call.ts'
 
-/** Runs `call` in the namespace behind `path`. Throws SourceError when it cannot be entered; what `call` throws passes. */
+/**
+ * Runs `call` in the namespace behind `path`. Throws SourceError when it cannot be entered; what `call` throws passes.
+ */
 export type EnterNamespace = <T>(path: string, call: () => T) => T
 
 const OWN_NAMESPACE = '/proc/thread-self/ns/net'

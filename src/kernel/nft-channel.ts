@@ -13,7 +13,7 @@ const SEQUENCE = { generation: 0x4e01, rules: 0x4e02 } as const
 /** Each NAT address is compared with all of them. */
 const MOST_NAT_RULES = 4096
 /**
- * Rules of all kinds. Whoever has a namespace may make millions, and the kernel walks all earlier ones again for each
+ * Rules of all kinds. The owner of a namespace may make millions, and the kernel walks all earlier ones again for each
  * datagram (net/netfilter/nf_tables_api.c:__nf_tables_dump_rules).
  */
 const MOST_RULES = 50_000

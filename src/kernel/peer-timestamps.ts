@@ -1,7 +1,7 @@
-// Which live connections have TCP timestamps: dumps with INET_DIAG_INFO, of all in the range or of those to one remote address
-// and port. And who listens: a peer that is this host sends timestamps when we do.
-// Mirrors include/uapi/linux/inet_diag.h (struct inet_diag_hostcond) and tcp.h (struct tcp_info, tcpi_options).
-// No dump tells it of a TIME_WAIT, which can be recycled only if they were negotiated
+// Which live connections have TCP timestamps: dumps with INET_DIAG_INFO, of all in the range or of those to one remote
+// address and port. And who listens: a peer that is this host sends timestamps when we do. Mirrors
+// include/uapi/linux/inet_diag.h (struct inet_diag_hostcond) and tcp.h (struct tcp_info, tcpi_options). No dump tells
+// it of a TIME_WAIT, which can be recycled only if they were negotiated
 // (docs/development/port-model.md#what-listings-do-not-tell).
 //
 //   struct inet_diag_hostcond (8 and the address)
@@ -52,8 +52,8 @@ function bitsOf(states: readonly number[]): number {
 
 /**
  * Shows `see` every live connection of the range, many at a time and always in the same batch, with FLAG.timestamps or
- * FLAG.noTimestamps where the kernel tells. In the calling thread's namespace. Throws SourceError when the kernel refuses,
- * DecodeError when the bytes are wrong.
+ * FLAG.noTimestamps where the kernel tells. In the calling thread's namespace. Throws SourceError when the kernel
+ * refuses, DecodeError when the bytes are wrong.
  */
 export function readTimestamps(
   libc: Libc,
@@ -97,9 +97,9 @@ function dumpAll(
 }
 
 /**
- * Looks at the first live connections of the range to `remote` that the kernel lists, in the calling thread's namespace.
- * Returns true where all of them negotiated timestamps, false where none did, 'mixed' where they differ, undefined where
- * there is none. Throws SourceError when the kernel refuses, DecodeError when the bytes are wrong.
+ * Looks at the first live connections of the range to `remote` that the kernel lists, in the calling thread's
+ * namespace. Returns true where all of them negotiated timestamps, false where none did, 'mixed' where they differ,
+ * undefined where there is none. Throws SourceError when the kernel refuses, DecodeError when the bytes are wrong.
  */
 export function readPeerTimestamps(
   libc: Libc,

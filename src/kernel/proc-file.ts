@@ -1,5 +1,5 @@
-// Small files under /proc: path -> text, and a refused system call -> SourceError. Synchronous file system calls only, so
-// that it may run in a thread that has switched its namespace.
+// Small files under /proc: path -> text, and a refused system call -> SourceError. Synchronous file system calls only,
+// so that it may run in a thread that has switched its namespace.
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
@@ -7,9 +7,10 @@ import { type FailureReason, SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
 
 /**
- * NB: a sysctl must be read by one read(2) with room to spare: the kernel answers the first with as much as fits, cut in
- * the middle of a number, and every further one with end of file (kernel/sysctl.c:proc_do_large_bitmap). readFileSync()
- * asks for 8 KiB, which turned 90,000 characters of ip_local_reserved_ports into 8,192 ending in `,32729,32`.
+ * NB: a sysctl must be read by one read(2) with room to spare: the kernel answers the first with as much as fits, cut
+ * in the middle of a number, and every further one with end of file (kernel/sysctl.c:proc_do_large_bitmap).
+ * readFileSync() asks for 8 KiB, which turned 90,000 characters of ip_local_reserved_ports into 8,192 ending in
+ * `,32729,32`.
  */
 const FIRST_READ_BYTES = 4096
 const SECOND_READ_BYTES = 512 * 1024
@@ -29,8 +30,9 @@ export function readProcFile(path: string, expectedBytes = FIRST_READ_BYTES): st
 }
 
 /**
- * The same for a list such as mountinfo, which the other would cut: one read(2) gives as many whole records as fit into a
- * page, however much it asks for (fs/seq_file.c:seq_read_iter). Files of one record, such as cgroup, snmp or stat, come whole.
+ * The same for a list such as mountinfo, which the other would cut: one read(2) gives as many whole records as fit into
+ * a page, however much it asks for (fs/seq_file.c:seq_read_iter). Files of one record, such as cgroup, snmp or stat,
+ * come whole.
  */
 export function readProcList(path: string): string | undefined {
   return unlessMissing(path, () => readFileSync(path, 'utf8'))

@@ -183,8 +183,8 @@ function udpState(kernelState: number): number {
 }
 
 /**
- * bind() to a specific IPv6 address sets IPV6_V6ONLY by itself (net/ipv6/af_inet6.c:__inet6_bind), connect() does not. The
- * text says nothing about ::, which is dual-stack unless an application wants otherwise.
+ * bind() to a specific IPv6 address sets IPV6_V6ONLY by itself (net/ipv6/af_inet6.c:__inet6_bind), connect() does not.
+ * The text says nothing about ::, which is dual-stack unless an application wants otherwise.
  */
 function isIpv6Only(address: Uint32Array, row: number, state: number): boolean {
   if (state !== STATE.listen && state !== STATE.bound) return false

@@ -16,10 +16,10 @@ export function readSocketBound(folder: string): number | undefined {
 }
 
 /**
- * Adds up all sockets of the namespace that programs hold, of whatever family; the TIME_WAITs, which are none any more; and
- * what is in use of TCP and UDP, of IPv4 and IPv6, because `used` leaves out the sockets of the kernel itself, such as those
- * of VXLAN. No namespace holds more ports than that. Bound-idle sockets count in `used`, though not in TCP's `inuse`
- * (docs/development/port-model.md#what-can-be-seen).
+ * Adds up all sockets of the namespace that programs hold, of whatever family; the TIME_WAITs, which are none any more;
+ * and what is in use of TCP and UDP, of IPv4 and IPv6, because `used` leaves out the sockets of the kernel itself, such
+ * as those of VXLAN. No namespace holds more ports than that. Bound-idle sockets count in `used`, though not in TCP's
+ * `inuse` (docs/development/port-model.md#what-can-be-seen).
  */
 export function parseSocketBound(sockstat: string, sockstat6?: string): number {
   const counts = [

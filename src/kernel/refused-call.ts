@@ -4,7 +4,10 @@ import { SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
 import { SystemError } from './libc.ts'
 
-/** Makes a SourceError of a SystemError, `${action}: socket: EMFILE`, with the reason of its errno; others stay what they are. */
+/**
+ * Makes a SourceError of a SystemError, `${action}: socket: EMFILE`, with the reason of its errno; others stay what
+ * they are.
+ */
 export function explainRefusal(action: string, error: unknown): unknown {
   if (!(error instanceof SystemError)) return error
   return new SourceError(errnoReason(error.code), `${action}: ${error.message}`, { cause: error })

@@ -1,6 +1,7 @@
 // Whether this kernel opens a port to connect() again when the socket goes whose bind() closed it. Before commit
-// d57f4b874946 ("tcp: Update bind bucket state on port release"), which is in Linux 6.17.8 and 6.18, the port stays closed
-// until its last socket has gone, and no listing shows that (docs/development/port-model.md#what-listings-do-not-tell).
+// d57f4b874946 ("tcp: Update bind bucket state on port release"), which is in Linux 6.17.8 and 6.18, the port stays
+// closed until its last socket has gone, and no listing shows that
+// (docs/development/port-model.md#what-listings-do-not-tell).
 
 import { SourceError } from '../observation.ts'
 import { readBtf } from './bpf/buckets.ts'

@@ -14,9 +14,9 @@ const LAST_PORT = 65535
 const FIXED_TW_REUSE_DELAY_MS = 1000
 
 /**
- * Reads the settings below `sysRoot`, which is /proc/sys or a copy of it. Throws SourceError, or DecodeError when the range
- * or the reserved ports are not what they can be. Any other setting is undefined where it cannot be read or understood: a
- * limit of -1 (no limit), or a value of a kernel to come, is no reason to know nothing.
+ * Reads the settings below `sysRoot`, which is /proc/sys or a copy of it. Throws SourceError, or DecodeError when the
+ * range or the reserved ports are not what they can be. Any other setting is undefined where it cannot be read or
+ * understood: a limit of -1 (no limit), or a value of a kernel to come, is no reason to know nothing.
  */
 export function readNetSettings(sysRoot: string): NetSettings {
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
@@ -41,8 +41,8 @@ export function readNetSettings(sysRoot: string): NetSettings {
 }
 
 /**
- * The two settings that matter most; throws as readNetSettings(), but does not parse the reserved ports: whoever may set them
- * can make a list of 32,767 ranges, which takes 20 ms to parse.
+ * The two settings that matter most; throws as readNetSettings(), but does not parse the reserved ports: whoever may
+ * set them can make a list of 32,767 ranges, which takes 20 ms to parse.
  */
 export function readPortSettings(sysRoot: string): Pick<NetSettings, 'range' | 'reservedText'> {
   return {

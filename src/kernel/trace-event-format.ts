@@ -1,7 +1,8 @@
-// The kernel's description of its records: text of events/.../format and events/header_page -> where in a record and in a
-// page of the ring what stands. Mirrors kernel/trace/trace_events.c:f_show and ring_buffer.c:ring_buffer_print_page_header.
-// Pure. Kernels differ in the offsets (the first had no `family`, and one byte of `protocol`) and in the text of an event, in
-// which moreover a thread may call itself anything, newlines included: so the binary form is read, by this description.
+// The kernel's description of its records: text of events/.../format and events/header_page -> where in a record and in
+// a page of the ring what stands. Mirrors kernel/trace/trace_events.c:f_show and
+// ring_buffer.c:ring_buffer_print_page_header. Pure. Kernels differ in the offsets (the first had no `family`, and one
+// byte of `protocol`) and in the text of an event, in which moreover a thread may call itself anything, newlines
+// included: so the binary form is read, by this description.
 
 import { DecodeError } from '../observation.ts'
 

@@ -1,7 +1,7 @@
 // A page of a trace ring as trace_pipe_raw hands it out: bytes -> records. Mirrors include/linux/ring_buffer.h and
 // kernel/trace/ring_buffer.c:rb_event_length. Pure. Little-endian, as every platform with a koffi build is.
 //
-//   page:   timestamp u64 | commit long: bytes of data in its low bits, flags about lost events in bits 30 and 31 | data
+//   page: timestamp u64 | commit long: bytes of data in its low bits, flags about lost events in bits 30 and 31 | data
 //   event:  u32 = type_len in bits 0-4, time delta in bits 5-31 | then by type_len
 //     0        length u32, itself included | the record
 //     1..28    the record, of 4 * type_len bytes

@@ -1,6 +1,6 @@
-// per_cpu/cpu<n>/stats of a tracing instance: text -> how many events have left the ring. Pure.
-// Mirrors kernel/trace/trace.c:tracing_stats_read. `entries + overrun + read events` is all there ever were, overwritten
-// ones included (measured on 6.18); `entries` are in the ring still, and count when they leave it.
+// per_cpu/cpu<n>/stats of a tracing instance: text -> how many events have left the ring. Pure. Mirrors
+// kernel/trace/trace.c:tracing_stats_read. `entries + overrun + read events` is all there ever were, overwritten ones
+// included (measured on 6.18); `entries` are in the ring still, and count when they leave it.
 
 import { DecodeError } from '../observation.ts'
 

@@ -1,6 +1,6 @@
-// Who made a network namespace: it belongs to a user namespace, that to its parent, and each of them to the user who made it
-// (ioctl_ns(2), user_namespaces(7)). The outermost one was made by a user as our own user namespace knows users, which
-// nobody can forge: ids that newuidmap(1) grants exist inside only.
+// Who made a network namespace: it belongs to a user namespace, that to its parent, and each of them to the user who
+// made it (ioctl_ns(2), user_namespaces(7)). The outermost one was made by a user as our own user namespace knows
+// users, which nobody can forge: ids that newuidmap(1) grants exist inside only.
 
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs'
 import { arch } from 'node:os'

@@ -1,7 +1,8 @@
-// One namespace's counters of failed allocations: account x entries -> account -> AllocationFailures. Pure.
-// A counter that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 before it
-// counts, so an account tells what is published from what is still to be. The total is there long before anything fails; a pair
-// appears with its first failure, and keeps its 0 until whoever scrapes less often than we sample has seen it.
+// One namespace's counters of failed allocations: account x entries -> account -> AllocationFailures. Pure. A counter
+// that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 before it
+// counts, so an account tells what is published from what is still to be. The total is there long before anything
+// fails; a pair appears with its first failure, and keeps its 0 until whoever scrapes less often than we sample has
+// seen it.
 
 import type { AllocationFailures } from '../snapshot.ts'
 
@@ -50,8 +51,8 @@ const OTHER = 'other'
 export const emptyAccount: Account = { total: { shown: undefined, due: 0 }, pairs: new Map() }
 
 /**
- * Adds failures that were read at `atSeconds`, on a clock that never steps. Failures without a destination, and failures of
- * pairs for which there is no room, are the pair other, other.
+ * Adds failures that were read at `atSeconds`, on a clock that never steps. Failures without a destination, and
+ * failures of pairs for which there is no room, are the pair other, other.
  */
 export function bookFailures(
   account: Account,

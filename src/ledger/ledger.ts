@@ -1,6 +1,6 @@
-// The books of failed allocations: ledger x reading -> ledger, ledger -> AllocationFailures. Pure.
-// Kept by the main thread, so that the counters survive the worker. What the kernel counted is compared with what is in the
-// books already, so nothing counts twice, and what a dead worker took with it still counts, without its destination.
+// The books of failed allocations: ledger x reading -> ledger, ledger -> AllocationFailures. Pure. Kept by the main
+// thread, so that the counters survive the worker. What the kernel counted is compared with what is in the books
+// already, so nothing counts twice, and what a dead worker took with it still counts, without its destination.
 
 import { shareOut } from '../model/share-out.ts'
 import { ELSEWHERE, type FailureReading } from '../sample.ts'
@@ -126,8 +126,8 @@ function locateEntries(input: LedgerInput, present: ReadonlySet<string>): Entry[
 }
 
 /**
- * A ring overflows with what is in it: the overwritten events are shared out among the namespaces as those that were left.
- * Of none the destination is invented.
+ * A ring overflows with what is in it: the overwritten events are shared out among the namespaces as those that were
+ * left. Of none the destination is invented.
  */
 function shareLost(
   entries: readonly Entry[],

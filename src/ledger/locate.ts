@@ -1,5 +1,5 @@
-// Where a failure was whose thread has ended: a destination is exhausted only by the sockets that lead to it, so the one
-// namespace that has many of them is it. Pure.
+// Where a failure was whose thread has ended: a destination is exhausted only by the sockets that lead to it, so the
+// one namespace that has many of them is it. Pure.
 
 import type { FailureEvent } from '../sample.ts'
 import type { DestinationRow, Namespace, NamespaceState } from '../snapshot.ts'
@@ -10,9 +10,9 @@ const EXHAUSTED_RATIO = 0.9
 export type Locate = (failure: Pick<FailureEvent, 'source' | 'destination'>) => string | undefined
 
 /**
- * Creates the look-up by source address and destination. It gives the key of the namespace that has all but exhausted the
- * destination; undefined where no namespace has, or more than one. The rows are looked through once, at the first question,
- * so that a storm of failures costs a look-up each.
+ * Creates the look-up by source address and destination. It gives the key of the namespace that has all but exhausted
+ * the destination; undefined where no namespace has, or more than one. The rows are looked through once, at the first
+ * question, so that a storm of failures costs a look-up each.
  */
 export function createLocate(
   namespaces: readonly { readonly key: string; readonly state: Namespace['state'] }[],

@@ -1,5 +1,5 @@
-// What a quiet namespace has on the page: about 30 series, so that a node with 100 pods has a few thousand. A namespace is
-// quiet while every pool is below --detail.min-utilization and no allocation has failed there.
+// What a quiet namespace has on the page: about 30 series, so that a node with 100 pods has a few thousand. A namespace
+// is quiet while every pool is below --detail.min-utilization and no allocation has failed there.
 
 import type { Snapshot } from '../snapshot.ts'
 import type { Family } from './family.ts'

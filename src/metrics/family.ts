@@ -1,5 +1,5 @@
-// A metric family is a row of a table: name, help and a function from a Snapshot to samples. families.ts lists the rows.
-// The texts of a row are user documentation and its only copy: HELP on the page, and docs/metrics.md.
+// A metric family is a row of a table: name, help and a function from a Snapshot to samples. families.ts lists the
+// rows. The texts of a row are user documentation and its only copy: HELP on the page, and docs/metrics.md.
 
 import type { Build, NamespaceState, Pool, ProtocolUse, Snapshot } from '../snapshot.ts'
 

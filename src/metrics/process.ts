@@ -1,5 +1,5 @@
-// The exporter's own process_* and nodejs_* metrics: prom-client's defaults, kept in a registry of their own for the life of
-// the program and never rendered from there, but copied into the fresh registry of each page.
+// The exporter's own process_* and nodejs_* metrics: prom-client's defaults, kept in a registry of their own for the
+// life of the program and never rendered from there, but copied into the fresh registry of each page.
 
 import { AggregatorRegistry, collectDefaultMetrics, Registry } from 'prom-client'
 
@@ -12,8 +12,9 @@ const REJECTED = [
   'nodejs_active_resources_total',
 ]
 
-// prom-client's default of 10 ms cost 0.9 % of a core on an idle process, 100 ms a tenth of that. What the histogram shows is
-// the time between two of its ticks, so nodejs_eventloop_lag_{min,mean,p50...} of an idle process stand at this value.
+// prom-client's default of 10 ms cost 0.9 % of a core on an idle process, 100 ms a tenth of that. What the histogram
+// shows is the time between two of its ticks, so nodejs_eventloop_lag_{min,mean,p50...} of an idle process stand at
+// this value.
 const EVENT_LOOP_TICK_MS = 100
 
 /** What the event loop's histogram says for its minimum while it is empty, 2^63 ns, is no knowledge. */
@@ -40,8 +41,9 @@ function isKnown({ value }: { readonly value: number }): boolean {
 /** A registry that renders these values behind those of `registry`, once and in its format. */
 export function mergeProcessMetrics(registry: Registry, metrics: ProcessMetrics): Registry {
   const isOpenMetrics = registry.contentType !== Registry.PROMETHEUS_CONTENT_TYPE
-  // Made for sums over the workers of a cluster, aggregate() is the one public way from values back to a registry, and the
-  // sum over one worker is its value. NB: its counters are not renamed for OpenMetrics, which wants them without _total.
+  // Made for sums over the workers of a cluster, aggregate() is the one public way from values back to a registry, and
+  // the sum over one worker is its value. NB: its counters are not renamed for OpenMetrics, which wants them without
+  // _total.
   const copies = metrics
     .filter(({ values }) => values.length > 0)
     .map((metric) => ({

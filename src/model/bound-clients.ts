@@ -1,5 +1,6 @@
-// Whether the connections in doubt look as if their clients bind before they connect, which fills the pool of bind() while the
-// kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports alone.
+// Whether the connections in doubt look as if their clients bind before they connect, which fills the pool of bind()
+// while the kernel counts no failure. It names a cause and changes no number: a proof is not to be had from ports
+// alone.
 
 import type { Census } from './census.ts'
 import { increment, PORTS } from './columns.ts'
@@ -24,8 +25,8 @@ const FULL_RATIO = 0.75
 
 /**
  * connect() goes on to the second half of the ports only when its destination has all of the first
- * (docs/development/port-model.md#tcp-connect-without-bind). Many connections there, to destinations that have far from all of
- * the first half, are of clients that bind.
+ * (docs/development/port-model.md#tcp-connect-without-bind). Many connections there, to destinations that have far from
+ * all of the first half, are of clients that bind.
  */
 export function lookBound(input: BoundClientsInput): boolean {
   const { census, ports, firstPort, lastPort, doubt } = input

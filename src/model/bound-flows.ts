@@ -1,6 +1,6 @@
-// Memory of connections that hold their port by bind() or from a listener: what one census saw -> what it means for the next,
-// where the listener has closed or the connection is a TIME_WAIT and looks like any other.
-// Only these connections keep a port closed to connect(), and only until the last of them has gone
+// Memory of connections that hold their port by bind() or from a listener: what one census saw -> what it means for the
+// next, where the listener has closed or the connection is a TIME_WAIT and looks like any other. Only these connections
+// keep a port closed to connect(), and only until the last of them has gone
 // (docs/development/port-model.md#what-listings-do-not-tell).
 
 import { type Census, USE } from './census.ts'
@@ -31,7 +31,9 @@ export interface BoundFlowsNow {
   readonly flows: BoundFlows
 }
 
-/** Connections of one port that are remembered. When all of them have gone and others are left, the port is in doubt. */
+/**
+ * Connections of one port that are remembered. When all of them have gone and others are left, the port is in doubt.
+ */
 const MOST_PER_PORT = 8
 /** Connections that are remembered in a namespace: six bytes each. */
 const MOST_ROWS = 65_536

@@ -1,4 +1,5 @@
-// Sums over columns, of which many have a row for each port number. They are loops: the methods of typed arrays call a function for each of what may be thousands of rows.
+// Sums over columns, of which many have a row for each port number. They are loops: the methods of typed arrays call a
+// function for each of what may be thousands of rows.
 
 /** Rows of a column by port number. */
 export const PORTS = 65536

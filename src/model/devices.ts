@@ -1,10 +1,14 @@
-// Network devices that sockets are bound to: their names, and whether some of them are in a VRF, which has ports of its own.
+// Network devices that sockets are bound to: their names, and whether some of them are in a VRF, which has ports of its
+// own.
 
 import type { Device } from '../observation.ts'
 import type { Destination, Destinations } from '../snapshot.ts'
 import type { NumberTable } from './owners/ids.ts'
 
-/** Looks up devices of the namespace by index; undefined where that is not possible now. Those that have gone are left out. */
+/**
+ * Looks up devices of the namespace by index; undefined where that is not possible now. Those that have gone are left
+ * out.
+ */
 export type ReadDevices = (indexes: readonly number[]) => ReadonlyMap<number, Device> | undefined
 
 /** What one sample leaves for the next: devices of the sockets, not all there are. */
@@ -17,9 +21,14 @@ export interface DeviceMemory {
   readonly failed: boolean
 }
 
-/** A device may get another name, or join a VRF. A look-up that failed rests as long: it may have taken its full time. */
+/**
+ * A device may get another name, or join a VRF. A look-up that failed rests as long: it may have taken its full time.
+ */
 const BELIEVED_SECONDS = 60
-/** Devices that are looked up: whoever has a namespace of their own makes as many as they like, with indexes of their choice. */
+/**
+ * Devices that are looked up: whoever has a namespace of their own makes as many as they like, with indexes of their
+ * choice.
+ */
 const MOST_DEVICES = 1000
 
 export function advanceDevices(

@@ -1,8 +1,7 @@
-// Ports that may be closed to every connect() although they look shared: which to test, what the tests said, and what that
-// makes of those that were not tested. Pure.
-// "Ambiguous" is a usable port with a TCP socket on which nothing visible blocks: only there can bind history hide
-// (docs/development/port-model.md#the-truth-test). A port without sockets has none, and one that is blocked visibly
-// needs no test.
+// Ports that may be closed to every connect() although they look shared: which to test, what the tests said, and what
+// that makes of those that were not tested. Pure. "Ambiguous" is a usable port with a TCP socket on which nothing
+// visible blocks: only there can bind history hide (docs/development/port-model.md#the-truth-test). A port without
+// sockets has none, and one that is blocked visibly needs no test.
 
 /** What the tests of one namespace said, by port. */
 export type PortTests = ReadonlyMap<number, PortTest>
@@ -27,8 +26,8 @@ export interface PortDoubt {
 }
 
 /**
- * A mark of the connections at each ambiguous port: another mark when others have come or some have gone, but not where the
- * same destination has come again.
+ * A mark of the connections at each ambiguous port: another mark when others have come or some have gone, but not where
+ * the same destination has come again.
  */
 export type PortMarks = ReadonlyMap<number, number>
 
@@ -102,8 +101,8 @@ export function levelShares(allowance: number, wants: readonly number[]): number
 }
 
 /**
- * Leaves out old answers, and those of ports whose connections are others than they were: one that has come may have been
- * bound.
+ * Leaves out old answers, and those of ports whose connections are others than they were: one that has come may have
+ * been bound.
  */
 export function keepUnchanged(
   tests: PortTests,
@@ -158,8 +157,8 @@ export function estimateHidden(ambiguous: readonly number[], tests: PortTests): 
 }
 
 /**
- * The ports to be counted as closed: those known to be, and of the untested as many as the tested suggest, always the same
- * ones as long as they are untested. Exact when all were tested.
+ * The ports to be counted as closed: those known to be, and of the untested as many as the tested suggest, always the
+ * same ones as long as they are untested. Exact when all were tested.
  */
 export function presumeClosed({ closed, untested, closedRatio }: HiddenPorts): ReadonlySet<number> {
   const presumed = Math.round(untested.size * (closedRatio ?? 0))

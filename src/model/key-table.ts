@@ -1,5 +1,5 @@
-// Distinct keys of a fixed number of words -> small indexes, by the order in which they first came. Open addressing over
-// typed arrays: 100,000 look-ups make no object.
+// Distinct keys of a fixed number of words -> small indexes, by the order in which they first came. Open addressing
+// over typed arrays: 100,000 look-ups make no object.
 
 import { createSeededHash, type SeededHash } from './seeded-hash.ts'
 

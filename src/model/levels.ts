@@ -1,5 +1,5 @@
-// What the bigger destinations held lately, whether or not anybody follows them: accounts and the last levels -> the next
-// ones. Bounded columns, so that it costs little where destinations are many.
+// What the bigger destinations held lately, whether or not anybody follows them: accounts and the last levels -> the
+// next ones. Bounded columns, so that it costs little where destinations are many.
 
 import type { DestinationColumns } from './destinations.ts'
 import { type FlowTable, KEY_WORDS } from './flows.ts'

@@ -45,7 +45,9 @@ const LISTENER_WORDS = 5
 /** Whether a flow is the accepting side, by its key, from the word `at` on, and its local port. */
 export type InboundTest = (keys: Uint32Array, at: number, port: number) => boolean
 
-/** Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address. */
+/**
+ * Tells whether a flow is the accepting side: a listener holds, or held, its local port and takes its local address.
+ */
 export function createInboundTest(listeners: readonly Listener[]): InboundTest {
   if (listeners.length === 0) return () => false
   const accepting = new Uint8Array(PORTS)

@@ -1,7 +1,8 @@
-// Which connections have other TCP timestamps than net.ipv4.tcp_timestamps says now: what counts is what it was when they
-// began, and no listing shows that of a TIME_WAIT. Memory x census -> what is known of each connection.
-// A connection that begins while somebody looks follows the sysctl. Those that were there at the first look are seen one by
-// one while they live, and are remembered until they go only if they differ (docs/development/port-model.md#what-listings-do-not-tell).
+// Which connections have other TCP timestamps than net.ipv4.tcp_timestamps says now: what counts is what it was when
+// they began, and no listing shows that of a TIME_WAIT. Memory x census -> what is known of each connection. A
+// connection that begins while somebody looks follows the sysctl. Those that were there at the first look are seen one
+// by one while they live, and are remembered until they go only if they differ
+// (docs/development/port-model.md#what-listings-do-not-tell).
 
 import { FLAG, type NetSettings, type SocketBatch, STATE } from '../observation.ts'
 import { isLoopback } from './addresses.ts'

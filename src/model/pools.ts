@@ -13,8 +13,8 @@ export type PoolNow = Omit<
 >
 
 /**
- * A rival must have taken that much more of the capacity before it replaces the destination that is named, or as much as is
- * left: no more than that may be between them when allocations are about to fail, and nothing when they do.
+ * A rival must have taken that much more of the capacity before it replaces the destination that is named, or as much
+ * as is left: no more than that may be between them when allocations are about to fail, and nothing when they do.
  */
 const WORST_MARGIN_RATIO = 0.01
 

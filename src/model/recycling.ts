@@ -1,7 +1,8 @@
-// What connect() does tells whether the TIME_WAITs of a destination can be recycled: memory x census -> where they cannot, and where
-// they can. connect() goes on to the second half of the ports only when it has tried the whole first half in vain
-// (docs/development/port-model.md#tcp-connect-without-bind). A connection that has come there, while old TIME_WAITs of its destination
-// stood in the first half and nothing was free, is their proof. A TIME_WAIT that was replaced before its time was recycled.
+// What connect() does tells whether the TIME_WAITs of a destination can be recycled: memory x census -> where they
+// cannot, and where they can. connect() goes on to the second half of the ports only when it has tried the whole first
+// half in vain (docs/development/port-model.md#tcp-connect-without-bind). A connection that has come there, while old
+// TIME_WAITs of its destination stood in the first half and nothing was free, is their proof. A TIME_WAIT that was
+// replaced before its time was recycled.
 
 import { type NetSettings, type PortRange, STATE } from '../observation.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'

@@ -25,7 +25,9 @@ export interface Refusal extends Destination {
 /** What one sample leaves for the next. */
 export interface RefusalMemory {
   readonly refusals: readonly Refusal[]
-  /** Connections opened in the namespace so far, as of the last two samples, the older first; undefined where unknown. */
+  /**
+   * Connections opened in the namespace so far, as of the last two samples, the older first; undefined where unknown.
+   */
   readonly opened: readonly (number | undefined)[]
 }
 
@@ -35,7 +37,9 @@ export interface RefusalsInput {
   readonly ports: Ports
   /** 1 at each port that may be closed to all although nothing shows it; 0 afterwards where it must be. */
   readonly doubt: Uint8Array
-  /** 1 at each port with connections of which only their parity tells that it is open to others, and at those in doubt. */
+  /**
+   * 1 at each port with connections of which only their parity tells that it is open to others, and at those in doubt.
+   */
   readonly untested: Uint8Array
   readonly atSeconds: number
   /** Destinations that were refused since the last sample. */
@@ -53,12 +57,12 @@ const MOST_REFUSALS = 16
 const LEFT_RATIO = 0.02
 
 /**
- * Learns from refusals, and marks in the census as closed what is in doubt, where it explains them: hardly a port
- * would be left to the destination. In doubt are also its TIME_WAITs, whatever its live connections say of timestamps, and
+ * Learns from refusals, and marks in the census as closed what is in doubt, where it explains them: hardly a port would
+ * be left to the destination. In doubt are also its TIME_WAITs, whatever its live connections say of timestamps, and
  * where the rest does not explain it, what parity has acquitted. A destination that gets more ports than it had refutes
- * them: others were refused, such as a client that confines itself to a slice of the range. A burst proves nothing either
- * that took the ports and gave them back before the sockets were listed: then as many connections were opened as there were
- * ports.
+ * them: others were refused, such as a client that confines itself to a slice of the range. A burst proves nothing
+ * either that took the ports and gave them back before the sockets were listed: then as many connections were opened as
+ * there were ports.
  */
 export function applyRefusals(
   before: RefusalMemory | undefined,

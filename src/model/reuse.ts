@@ -9,8 +9,8 @@ export const TIME_WAIT_MS = 60_000
 export const LOOPBACK_IFINDEX = 1
 
 /**
- * Whether a connect() to the same destination may take over the port of this row now. Assumes that the
- * connection had TCP timestamps, which no dump of a TIME_WAIT shows: the kernel does not ask what the sysctl says by now.
+ * Whether a connect() to the same destination may take over the port of this row now. Assumes that the connection had
+ * TCP timestamps, which no dump of a TIME_WAIT shows: the kernel does not ask what the sysctl says by now.
  */
 export function isReclaimable(batch: SocketBatch, row: number, settings: NetSettings): boolean {
   if (batch.state[row] !== STATE.timeWait) return false

@@ -89,7 +89,9 @@ function udpStates(states: Uint32Array): Record<string, number> {
   return { bound: states.reduce((sum, count) => sum + count, 0) - connected, connected }
 }
 
-/** A host that talks to the world would make new series all day: a destination with fewer ports is one of the others. */
+/**
+ * A host that talks to the world would make new series all day: a destination with fewer ports is one of the others.
+ */
 const LEAST_SHARE = 0.01
 const LEAST_PORTS = 8
 
@@ -105,7 +107,9 @@ export interface DestinationRows {
   readonly least: number
 }
 
-/** The rows of the top destinations; what they leave out is summed in `other`, and `hidden` those that are no less big. */
+/**
+ * The rows of the top destinations; what they leave out is summed in `other`, and `hidden` those that are no less big.
+ */
 export function renderDestinations(
   ports: Ports,
   columns: DestinationColumns,
@@ -153,8 +157,8 @@ export function renderListeners(
 }
 
 /**
- * One listener for each port that is listened on and not reserved, in order. Of several at one port the one whose owner has
- * the highest claim on it.
+ * One listener for each port that is listened on and not reserved, in order. Of several at one port the one whose owner
+ * has the highest claim on it.
  */
 export function listeningPorts(listeners: readonly Listener[], ports: Ports): readonly Listener[] {
   const distinct = new Map<string, Listener>()

@@ -1,6 +1,6 @@
-// Hashes that nobody can foresee: a table whose keys a tenant chooses (addresses, ports, owners) would else be slow for all
-// as soon as one tenant chooses keys that collide. Secret multipliers of whole words would not do: the highest bits of two
-// words cancel each other in a sum modulo 2^32, whatever odd numbers they are multiplied by.
+// Hashes that nobody can foresee: a table whose keys a tenant chooses (addresses, ports, owners) would else be slow for
+// all as soon as one tenant chooses keys that collide. Secret multipliers of whole words would not do: the highest bits
+// of two words cancel each other in a sum modulo 2^32, whatever odd numbers they are multiplied by.
 
 /** Hashes the words of `key` from `at` on to 32 bits, signed: such a number takes no memory in V8. */
 export type SeededHash = (key: Uint32Array | readonly number[], at: number) => number
@@ -8,10 +8,10 @@ export type SeededHash = (key: Uint32Array | readonly number[], at: number) => n
 const BYTE_VALUES = 256
 
 /**
- * Creates the hash of keys of so many words; no two hashes are alike. Two sums of half words with random multipliers, of
- * which the upper halves count: two keys have both in common once in 2^30 hashes (Lemire and Kaser, "Strongly universal
- * string hashing is fast", 2014). Their four bytes then choose random words (simple tabulation), which keeps the probes of
- * open addressing short (Patrascu and Thorup, "The power of simple tabulation hashing", 2012).
+ * Creates the hash of keys of so many words; no two hashes are alike. Two sums of half words with random multipliers,
+ * of which the upper halves count: two keys have both in common once in 2^30 hashes (Lemire and Kaser, "Strongly
+ * universal string hashing is fast", 2014). Their four bytes then choose random words (simple tabulation), which keeps
+ * the probes of open addressing short (Patrascu and Thorup, "The power of simple tabulation hashing", 2012).
  */
 export function createSeededHash(words: number): SeededHash {
   const factors = crypto.getRandomValues(new Int32Array(4 * words))

@@ -1,6 +1,6 @@
-// Which sockets that listen are services, that keep their port: census and memory -> those that were seen for a minute or more.
-// A resolver chooses random UDP ports by itself, and a server of passive FTP or a test run listens on TCP ports for seconds.
-// They look the same and are gone soon. A port that bind(0) gave is none that somebody relies on.
+// Which sockets that listen are services, that keep their port: census and memory -> those that were seen for a minute
+// or more. A resolver chooses random UDP ports by itself, and a server of passive FTP or a test run listens on TCP
+// ports for seconds. They look the same and are gone soon. A port that bind(0) gave is none that somebody relies on.
 
 import type { Listener } from './listeners.ts'
 

@@ -4,8 +4,8 @@
 const ROUNDING = 1e-6
 
 /**
- * Shares by the largest remainder: whole numbers that add up to `whole`, in the order of `weights`. Of equal remainders the
- * first comes first. Weights that are all 0 share evenly.
+ * Shares by the largest remainder: whole numbers that add up to `whole`, in the order of `weights`. Of equal remainders
+ * the first comes first. Weights that are all 0 share evenly.
  */
 export function shareOut(whole: number, weights: readonly number[]): number[] {
   const sum = weights.reduce((total, weight) => total + weight, 0)

@@ -1,6 +1,6 @@
-// Which TIME_WAITs tcp_tw_reuse can recycle: only those of connections that negotiated TCP timestamps, which no dump of a
-// TIME_WAIT shows. What is known of our own side, and what live connections to the same destination tell: memory x census ->
-// who is known, and what is to be held.
+// Which TIME_WAITs tcp_tw_reuse can recycle: only those of connections that negotiated TCP timestamps, which no dump of
+// a TIME_WAIT shows. What is known of our own side, and what live connections to the same destination tell: memory x
+// census -> who is known, and what is to be held.
 
 import { type NetSettings, STATE } from '../observation.ts'
 import { isLoopback } from './addresses.ts'
@@ -11,13 +11,18 @@ import { createOwnTimestamps, type OwnMemory, type ShowSockets, STAMPS } from '.
 import { createComparison, takeBest } from './ranking.ts'
 import { advanceRecycling, type Recycling, type RecyclingMemory } from './recycling.ts'
 
-/** Asks live connections to a destination: true where all have timestamps, false where none, undefined where none lives. */
+/**
+ * Asks live connections to a destination: true where all have timestamps, false where none, undefined where none lives.
+ */
 export type AskTimestamps = (remote: {
   readonly address: readonly number[]
   readonly port: number
 }) => boolean | 'mixed' | undefined
 
-/** What can be asked now; undefined where nobody can, or where it is not time to: an answer costs a walk over all sockets. */
+/**
+ * What can be asked now; undefined where nobody can, or where it is not time to: an answer costs a walk over all
+ * sockets.
+ */
 export interface TimestampQuestions {
   readonly askTimestamps?: AskTimestamps | undefined
   /** Shows live connections of the range with FLAG.timestamps or FLAG.noTimestamps. */
@@ -83,7 +88,9 @@ const ASK_AGAIN_SECONDS = 10
 
 const NOT_SERVED: Served = { hashes: new Set(), listedAtSeconds: -Infinity }
 
-/** Creates the function that holds the TIME_WAITs of a census that cannot be recycled. It asks each at most once a call. */
+/**
+ * Creates the function that holds the TIME_WAITs of a census that cannot be recycled. It asks each at most once a call.
+ */
 export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
   const advanceOwn = createOwnTimestamps()
 
@@ -168,8 +175,8 @@ export function createTimestamps(): (input: TimestampsInput) => TimestampsNow {
 }
 
 /**
- * The destinations with reclaimable ports at which this host listens: it sends timestamps when we do. An address of this host
- * alone proves nothing, because its NAT rules may send such connections elsewhere.
+ * The destinations with reclaimable ports at which this host listens: it sends timestamps when we do. An address of
+ * this host alone proves nothing, because its NAT rules may send such connections elsewhere.
  */
 function findServed(
   { census: { flows }, before, atSeconds, questions: { listListeners: list } }: TimestampsInput,

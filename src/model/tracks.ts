@@ -51,8 +51,8 @@ export function nameTrack({ source, destination }: Destination): string {
 }
 
 /**
- * The track of a pool that knows no destination. Ports in TIME_WAIT count as live: where connections to several destinations share
- * a port, its timers tell nothing, since the next connection renews it.
+ * The track of a pool that knows no destination. Ports in TIME_WAIT count as live: where connections to several
+ * destinations share a port, its timers tell nothing, since the next connection renews it.
  */
 export function trackPorts(ports: BindPorts): ForecastTrack {
   return {

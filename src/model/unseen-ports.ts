@@ -1,5 +1,5 @@
-// Ports that look unused to a reader that cannot see sockets that are only bound: which they are, and how one is marked of
-// which a refusal has told that such a socket holds it.
+// Ports that look unused to a reader that cannot see sockets that are only bound: which they are, and how one is marked
+// of which a refusal has told that such a socket holds it.
 
 import type { NetSettings } from '../observation.ts'
 import { type Census, USE } from './census.ts'
@@ -22,8 +22,8 @@ export function holdUnseenPorts({ portUse }: Census, ports: Iterable<number>): v
 }
 
 /**
- * Where bind() to port 0 of 0.0.0.0 was refused, no port is left that looks unused: each is held by a socket that is not
- * seen.
+ * Where bind() to port 0 of 0.0.0.0 was refused, no port is left that looks unused: each is held by a socket that is
+ * not seen.
  */
 export function holdRefusedPorts(census: Census, settings: NetSettings): void {
   holdUnseenPorts(census, listUnseenPorts(census, countPorts(census, settings).usable))

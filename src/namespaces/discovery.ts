@@ -1,5 +1,5 @@
-// Stage "discover": /proc and the directory of named namespaces -> the network namespaces there are now, each with an id
-// that is never given to another, although the kernel gives a freed inode away again at once
+// Stage "discover": /proc and the directory of named namespaces -> the network namespaces there are now, each with an
+// id that is never given to another, although the kernel gives a freed inode away again at once
 // (docs/development/port-model.md#threads-identity-and-owners).
 
 import { readlinkSync } from 'node:fs'
@@ -29,8 +29,8 @@ export interface Discovery {
   /** Call it once a sample. Throws SourceError or DecodeError when procfs fails. */
   list(): readonly NetNamespace[]
   /**
-   * What was found under that id turned out to be another namespace from inside: a process may move on twice between two
-   * looks, into one that got the freed inode. The next list has it under an id of its own.
+   * What was found under that id turned out to be another namespace from inside: a process may move on twice between
+   * two looks, into one that got the freed inode. The next list has it under an id of its own.
    */
   forget(id: number): void
 }

@@ -17,15 +17,18 @@ export interface NamedFile {
 /** Where iproute2 keeps them; CRI-O, containerd and Podman do too. */
 export const NETNS_DIRECTORY = '/run/netns'
 
-/** A directory that changed less than this before it was looked at may have changed once more at the same time stamp. */
+/**
+ * A directory that changed less than this before it was looked at may have changed once more at the same time stamp.
+ */
 const SETTLED_MS = 2000
 /** Every so often all are looked at, whatever the directory says: once a minute. */
 const LOOKS_TRUSTED = 12
 
 /**
- * Creates the look at them: empty where there is no such directory, or it may not be listed; files that are no namespaces
- * are left out. A file of which `isHeld`, since a process is known to be in its namespace, is believed to be what it was
- * as long as the directory has not changed: a look costs 5 us, and a node has hundreds. The same files are the same array.
+ * Creates the look at them: empty where there is no such directory, or it may not be listed; files that are no
+ * namespaces are left out. A file of which `isHeld`, since a process is known to be in its namespace, is believed to be
+ * what it was as long as the directory has not changed: a look costs 5 us, and a node has hundreds. The same files are
+ * the same array.
  */
 export function createNamedFiles(
   directory: string,

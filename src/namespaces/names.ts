@@ -19,7 +19,9 @@ export interface NameFacts {
   readonly podNames: PodNameProspect
 }
 
-/** Whether the names of pods come: nobody is asked, nobody has answered or the last list failed, or the last list came. */
+/**
+ * Whether the names of pods come: nobody is asked, nobody has answered or the last list failed, or the last list came.
+ */
 export type PodNameProspect = 'never' | 'doubtful' | 'likely'
 
 /** How long a pod's series wait for a name that is likely to come. */

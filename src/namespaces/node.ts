@@ -151,8 +151,8 @@ function view(libc: Libc): InsideView {
 }
 
 /**
- * Whether the thread is in the namespace that was meant: between discovery and reading a name, or a pid, may have become
- * another one's.
+ * Whether the thread is in the namespace that was meant: between discovery and reading a name, or a pid, may have
+ * become another one's.
  */
 function isSameNamespace({ cookie, netInode }: NetNamespace, libc: Libc): boolean {
   if (cookie !== undefined) return cookie === readNamespaceCookie(libc)

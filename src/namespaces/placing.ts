@@ -1,5 +1,5 @@
-// Where a group of processes, or a named file, belongs in one look: to a namespace that is found already, to one that the
-// last look knew, or to a new one.
+// Where a group of processes, or a named file, belongs in one look: to a namespace that is found already, to one that
+// the last look knew, or to a new one.
 
 import type { InodeIndex } from './by-inode.ts'
 import type { NamedFile } from './named.ts'
@@ -93,9 +93,9 @@ function isSame(
 }
 
 /**
- * Finds one that was known by something else than its processes, or makes a new one. Undefined when its process has ended
- * or moved on since it was looked at, as a runtime's does that makes one namespace after another. What it is from inside is
- * looked at once, so that it waits for the next look, which finds the processes that are left.
+ * Finds one that was known by something else than its processes, or makes a new one. Undefined when its process has
+ * ended or moved on since it was looked at, as a runtime's does that makes one namespace after another. What it is from
+ * inside is looked at once, so that it waits for the next look, which finds the processes that are left.
  */
 function meet(
   { procfs, named, inspect, known, create }: Look,

@@ -1,5 +1,5 @@
-// Is this the namespace that was known? A namespace is known again by its file, by a process that is still the same, or by
-// its cookie: the kernel gives a freed inode away again at once
+// Is this the namespace that was known? A namespace is known again by its file, by a process that is still the same, or
+// by its cookie: the kernel gives a freed inode away again at once
 // (docs/development/port-model.md#threads-identity-and-owners).
 
 import { readStartSeconds } from '../kernel/proc-stat.ts'
@@ -28,7 +28,9 @@ export interface Known {
 interface WatchedProcess {
   readonly pid: number
   readonly startSeconds: number
-  /** Inode of /proc/<pid>: cheaper to look at than the start, and never the same for two processes, but it may change. */
+  /**
+   * Inode of /proc/<pid>: cheaper to look at than the start, and never the same for two processes, but it may change.
+   */
   inode: number | undefined
 }
 

@@ -1,5 +1,5 @@
-// What a cgroup path says about who is in it: path -> systemd unit, container or pod; /proc/<pid>/cgroup -> the path. Pure.
-// Paths are made by runtimes and systemd, not by the kernel; test/fixtures/cgroup-paths holds one of each kind.
+// What a cgroup path says about who is in it: path -> systemd unit, container or pod; /proc/<pid>/cgroup -> the path.
+// Pure. Paths are made by runtimes and systemd, not by the kernel; test/fixtures/cgroup-paths holds one of each kind.
 // https://www.kernel.org/doc/html/latest/admin-guide/cgroup-v2.html and cgroups(7), "/proc/[pid]/cgroup".
 
 import { findNamedContainer, type NamedRuntime } from './named-containers.ts'
@@ -9,8 +9,8 @@ export type ContainerRuntime = 'docker' | 'containerd' | 'cri-o' | 'podman' | Na
 export interface CgroupIdentity {
   readonly kind: 'unit' | 'container' | 'pod' | 'cgroup'
   /**
-   * Unit name, first 12 digits of the container id or its name, behind `within` where there is one, pod UID; else the path
-   * itself. Never empty.
+   * Unit name, first 12 digits of the container id or its name, behind `within` where there is one, pod UID; else the
+   * path itself. Never empty.
    */
   readonly name: string
   /** A unit of a user's own manager carries that manager's: `user@1000.service/app.service`. */
@@ -18,13 +18,13 @@ export interface CgroupIdentity {
   /** All 64 digits; the name where the runtime gives names. */
   readonly containerId?: string
   /**
-   * Lower case with dashes. A static pod's 32 digits stay without: they are the kubelet's hash of the manifest, which its
-   * mirror in the API carries as the annotation kubernetes.io/config.mirror, not as its UID.
+   * Lower case with dashes. A static pod's 32 digits stay without: they are the kubelet's hash of the manifest, which
+   * its mirror in the API carries as the annotation kubernetes.io/config.mirror, not as its UID.
    */
   readonly podUid?: string
   readonly runtime?: ContainerRuntime
   /**
-   * The unit, user's slice or container that a container's cgroup lies in. Whoever has that may call cgroups in it like
+   * The unit, user's slice or container that a container's cgroup lies in. Its owner may call cgroups in it like
    * those of anybody's containers, which they are not.
    */
   readonly within?: string
@@ -55,9 +55,10 @@ const runtimes: Readonly<Record<string, ContainerRuntime>> = {
 }
 
 /**
- * The outermost pod wins, then the container right inside it, or without a pod the outermost container: those are the ones
- * that the node's API server and runtime know. What a container's own systemd or Docker made below is part of it. A user, a
- * unit or a container may have pods and containers of its own: their names begin with whose they are, and a user has no pods.
+ * The outermost pod wins, then the container right inside it, or without a pod the outermost container: those are the
+ * ones that the node's API server and runtime know. What a container's own systemd or Docker made below is part of it.
+ * A user, a unit or a container may have pods and containers of its own: their names begin with whose they are, and a
+ * user has no pods.
  */
 export function parseCgroupPath(path: string): CgroupIdentity {
   const { parts, podUid, container, holder } = readPlaces(path)
@@ -140,8 +141,9 @@ function findHolder(around: readonly string[]): Holder | undefined {
 }
 
 /**
- * The path that says most in the text of /proc/<pid>/cgroup; undefined where there is none. Normally the cgroup v2 line.
- * On a hybrid host that line is `/`, or the runtime's own unit, while the container stands in the lines of cgroup v1.
+ * The path that says most in the text of /proc/<pid>/cgroup; undefined where there is none. Normally the cgroup v2
+ * line. On a hybrid host that line is `/`, or the runtime's own unit, while the container stands in the lines of cgroup
+ * v1.
  */
 export function parseProcCgroup(text: string): string | undefined {
   const lines = text.split('\n').flatMap((line) => {
@@ -183,7 +185,10 @@ function expandSystemdForm(part: string): string[] {
   return id === undefined ? [part] : [slice, `${runtime}-${id}`]
 }
 
-/** `pod<uid>`, `kubepods-burstable-pod<uid, underscores for dashes>.slice`, also below a prefix such as kind's `kubelet-`. */
+/**
+ * `pod<uid>`, `kubepods-burstable-pod<uid, underscores for dashes>.slice`, also below a prefix such as kind's
+ * `kubelet-`.
+ */
 function parsePodUid(part: string): string | undefined {
   const match =
     /^(?:.+-)?pod([0-9a-f]{32}|[0-9a-f]{8}([-_])(?:[0-9a-f]{4}\2){3}[0-9a-f]{12})(?:\.slice)?$/is

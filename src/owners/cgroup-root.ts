@@ -9,8 +9,8 @@ interface Mount {
 
 /**
  * The mount that shows most of the tree; undefined where there is none. Hybrid hosts have it at /sys/fs/cgroup/unified.
- * The root of a mount is written as seen from the reader's cgroup namespace: `/` is that namespace's own, and `/../..` lies
- * above it, which is how a container sees the host's /sys/fs/cgroup mounted into it (measured on 6.18).
+ * The root of a mount is written as seen from the reader's cgroup namespace: `/` is that namespace's own, and `/../..`
+ * lies above it, which is how a container sees the host's /sys/fs/cgroup mounted into it (measured on 6.18).
  */
 export function findCgroupRoot(mountinfo: string): string | undefined {
   // A later mount on the same directory hides the earlier one, whatever it is.

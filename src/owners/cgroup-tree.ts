@@ -1,6 +1,6 @@
-// The cgroup v2 tree: a socket's cgroup id -> path of the directory below the mount. A socket's id is the inode number of
-// its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices. A name may be
-// any bytes: the walk has one character for each, and a path is told as /proc/<pid>/cgroup is read.
+// The cgroup v2 tree: a socket's cgroup id -> path of the directory below the mount. A socket's id is the inode number
+// of its cgroup's directory (kernel/cgroup/cgroup.c:cgroup_id, fs/kernfs/inode.c). Reads synchronously, in slices. A
+// name may be any bytes: the walk has one character for each, and a path is told as /proc/<pid>/cgroup is read.
 
 import { opendirSync, statSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
@@ -16,8 +16,8 @@ export interface CgroupTree {
    */
   resolve(id: number): string | undefined
   /**
-   * Looks for those of the `wanted` ids that no walk of the whole tree has looked for. Throws SourceError when there is no
-   * tree to walk; what was known stays known.
+   * Looks for those of the `wanted` ids that no walk of the whole tree has looked for. Throws SourceError when there is
+   * no tree to walk; what was known stays known.
    */
   refresh(wanted: Iterable<number>): CgroupWalk
   /** The ids that were not found because the last walk that looked for them came to the limit. It is tried again. */
@@ -167,9 +167,9 @@ interface Branch {
 }
 
 /**
- * Creates the function that returns the next directory, at last undefined. It takes one from each subdirectory in turn, which
- * does the same: whoever makes many waits for the others, and they do not wait for it. Directories may come and go meanwhile.
- * One that stays all the time is always among them, unless there are too many.
+ * Creates the function that returns the next directory, at last undefined. It takes one from each subdirectory in turn,
+ * which does the same: whoever makes many waits for the others, and they do not wait for it. Directories may come and
+ * go meanwhile. One that stays all the time is always among them, unless there are too many.
  */
 function walkFairly(root: string, most: number): () => Directory | undefined {
   const device = readDevice(root)
@@ -179,8 +179,8 @@ function walkFairly(root: string, most: number): () => Directory | undefined {
   function look(path: string, parent: Branch | undefined): Directory | undefined {
     const found = unlessRefused(path, () => statSync(encodePath(root, path)))
     if (found === undefined || found.dev !== device) return undefined
-    // kernfs counts subdirectories as links (fs/kernfs/inode.c:kernfs_refresh_inode): not listing the files of the leaves
-    // makes the walk three times as fast. Filesystems that do not count say 1.
+    // kernfs counts subdirectories as links (fs/kernfs/inode.c:kernfs_refresh_inode): not listing the files of the
+    // leaves makes the walk three times as fast. Filesystems that do not count say 1.
     if (found.nlink !== 2) parent?.branches.push(createBranch(path))
     // 64 bits in the kernel, exact in a number up to 2^53: more than any machine has ever made.
     return { id: found.ino, path: path === '' ? '/' : path }

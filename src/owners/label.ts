@@ -1,5 +1,6 @@
-// Values of labels that a tenant chooses, without the control characters C1, which act on a terminal, and cut to a length that
-// a Prometheus with a limit (label_value_length_limit) takes: it drops the whole scrape where one is longer. Pure.
+// Values of labels that a tenant chooses, without the control characters C1, which act on a terminal, and cut to a
+// length that a Prometheus with a limit (label_value_length_limit) takes: it drops the whole scrape where one is
+// longer. Pure.
 
 import { createHash } from 'node:crypto'
 
@@ -7,7 +8,10 @@ import { createHash } from 'node:crypto'
 const MOST_BYTES = 256
 const HASH_DIGITS = 16
 
-/** The text itself, or where it has more bytes of UTF-8 its beginning, a tilde and a hash of all of it. C1 become `\x9b`. */
+/**
+ * The text itself, or where it has more bytes of UTF-8 its beginning, a tilde and a hash of all of it. C1 become
+ * `\x9b`.
+ */
 export function shortenLabel(text: string, mostBytes = MOST_BYTES): string {
   const shown = text.replace(/[\u0080-\u009f]/g, (one) => `\\x${one.charCodeAt(0).toString(16)}`)
   if (Buffer.byteLength(shown) <= mostBytes) return shown

@@ -1,5 +1,5 @@
-// Containers that have names, not ids of 64 digits: a directory of a cgroup path and those above it -> the name that their
-// users know. Pure. Sources of the paths stand with each.
+// Containers that have names, not ids of 64 digits: a directory of a cgroup path and those above it -> the name that
+// their users know. Pure. Sources of the paths stand with each.
 
 export type NamedRuntime =
   | 'lxc'

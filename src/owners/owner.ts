@@ -9,7 +9,9 @@ export interface OwnerNames {
   readonly containerNames: ReadonlyMap<string, string>
 }
 
-/** Only a container of the node's has the name that Kubernetes gave it: whoever may make cgroups may call them like it. */
+/**
+ * Only a container of the node's has the name that Kubernetes gave it: whoever may make cgroups may call them like it.
+ */
 export function nameOwner(
   { kind, name, containerId, within }: CgroupIdentity,
   { containerNames }: OwnerNames,

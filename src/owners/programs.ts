@@ -1,5 +1,6 @@
 // The process behind an owner: owners and the processes of a namespace -> the one of each owner that holds the most
-// descriptors, by /proc. Read only for pools that are nearly full, and bounded: a process may have a million descriptors.
+// descriptors, by /proc. Read only for pools that are nearly full, and bounded: a process may have a million
+// descriptors.
 
 import { opendirSync, statSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
@@ -26,8 +27,8 @@ const MOST_PIDS = 256
 /** Share of the ports an owner holds. A process with fewer descriptors does not hold most of them. */
 const LEAST_DESCRIPTORS_RATIO = 0.5
 /**
- * Descriptors listed in a sample, at 2 us each: before Linux 6.2 nothing else tells how many there are. An owner may have half
- * of what is left, so that no owner takes it all.
+ * Descriptors listed in a sample, at 2 us each: before Linux 6.2 nothing else tells how many there are. An owner may
+ * have half of what is left, so that no owner takes it all.
  */
 const MOST_LISTED = 131_072
 /** Entries of a directory that are read at once. */
@@ -36,8 +37,8 @@ const PIECE = 512
 const COMM_BYTES = 64
 
 /**
- * An owner is left out where no process of it can be seen, and where none can be told to hold its ports: descriptors of other
- * users cannot be counted without CAP_SYS_PTRACE, and too many are not counted.
+ * An owner is left out where no process of it can be seen, and where none can be told to hold its ports: descriptors of
+ * other users cannot be counted without CAP_SYS_PTRACE, and too many are not counted.
  */
 export function createProgramFinder(options: ProgramFinderOptions): ProgramFinder {
   const { procfs } = options
@@ -58,7 +59,9 @@ export function createProgramFinder(options: ProgramFinderOptions): ProgramFinde
     return path === undefined ? undefined : options.nameCgroup(path)
   }
 
-  /** Numbers of descriptors by process, those that may be looked at; undefined where they are too many to be counted. */
+  /**
+   * Numbers of descriptors by process, those that may be looked at; undefined where they are too many to be counted.
+   */
   function countDescriptors(pids: readonly number[]): ReadonlyMap<number, number> | undefined {
     const counts = new Map<number, number>()
     let allowed = Math.floor(left / 2)

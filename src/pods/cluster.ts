@@ -1,4 +1,5 @@
-// Whether we run in a pod, and how its Kubernetes API is reached: environment and mounted files -> settings or a problem.
+// Whether we run in a pod, and how its Kubernetes API is reached: environment and mounted files -> settings or a
+// problem.
 
 export interface ClusterSettings {
   readonly nodeName: string

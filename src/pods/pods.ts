@@ -45,7 +45,8 @@ export interface ListedPod {
   readonly pod: Pod
 }
 
-// Whoever may create pods may also write annotations: a pod that claims to be the mirror of another must not take its name.
+// Whoever may create pods may also write annotations: a pod that claims to be the mirror of another must not take its
+// name.
 export function withoutDoubles(listed: readonly ListedPod[]): Pod[] {
   const pods = new Map<string, Pod>()
   for (const { pod } of listed.filter(({ mirror }) => mirror)) pods.set(pod.uid, pod)
@@ -94,7 +95,9 @@ function takeContainers(status: JsonObject): Record<string, string> {
   return containers
 }
 
-/** Takes at most one address of each family (core/v1 PodStatus). A pod that has ended keeps its own while others use it. */
+/**
+ * Takes at most one address of each family (core/v1 PodStatus). A pod that has ended keeps its own while others use it.
+ */
 function takeAddresses(status: JsonObject): string[] {
   if (status.phase === 'Succeeded' || status.phase === 'Failed') return []
   return asObjects(status.podIPs).flatMap(({ ip }) => takeText(ip) ?? [])

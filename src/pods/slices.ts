@@ -1,5 +1,5 @@
-// A long list of pods in slices: JSON.parse() of 32 MiB would hold up scrapes for as long as it takes. Text -> the same pods
-// as parsePodList() finds, one item after another, with a pause whenever a slice has taken its time.
+// A long list of pods in slices: JSON.parse() of 32 MiB would hold up scrapes for as long as it takes. Text -> the same
+// pods as parsePodList() finds, one item after another, with a pause whenever a slice has taken its time.
 
 import type { Pod } from '../sample.ts'
 import { asListedPods, type ListedPod, parsePodList, withoutDoubles } from './pods.ts'
@@ -55,8 +55,8 @@ const STEP_CHARACTERS = 65_536
 const ITEMS_KEY = /^"items"\s*:\s*$/
 
 /**
- * Yields the text of each object and each list in the array `items` of the outermost object, and nothing now and then within
- * a long one. Returns the text with null in the place of each, or undefined where it is not as simple as that.
+ * Yields the text of each object and each list in the array `items` of the outermost object, and nothing now and then
+ * within a long one. Returns the text with null in the place of each, or undefined where it is not as simple as that.
  */
 function* splitItems(text: string): Generator<string, string | undefined, void> {
   const token = /["{}[\]]/g

@@ -1,5 +1,5 @@
-// The ids nobody could name yet: when is it worth asking for them again? Some never will be known (a cgroup whose pod is
-// gone, a container inside a container), so each waits twice as long after every list that does not have it.
+// The ids nobody could name yet: when is it worth asking for them again? Some never will be known (a cgroup whose pod
+// is gone, a container inside a container), so each waits twice as long after every list that does not have it.
 
 export interface Backoff {
   /** Before the first repetition; it doubles with each. */

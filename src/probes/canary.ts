@@ -1,5 +1,6 @@
 // The canary: one allocation as an application would make it, given back at once. Runs in the calling thread's network
-// namespace. It tells of bind(0) and UDP on IPv4; what connect() finds depends on the remote address, which no loopback has.
+// namespace. It tells of bind(0) and UDP on IPv4; what connect() finds depends on the remote address, which no loopback
+// has.
 
 import { encodeIpv4Endpoint } from '../kernel/ipv4-endpoint.ts'
 import { type Libc, SystemError } from '../kernel/libc.ts'
@@ -15,8 +16,8 @@ const ANY_ADDRESS = encodeIpv4Endpoint([0, 0, 0, 0], 0)
 const REFUSALS = ['EADDRINUSE', 'EAGAIN']
 
 /**
- * Undefined where the answer says nothing about ports: no socket to be had, or bind() forbidden. On an empty pool of the
- * default size the kernel searches for some 20 ms.
+ * Undefined where the answer says nothing about ports: no socket to be had, or bind() forbidden. On an empty pool of
+ * the default size the kernel searches for some 20 ms.
  */
 export function probeAllocation(
   libc: Libc,

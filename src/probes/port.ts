@@ -1,9 +1,9 @@
-// Asks the kernel whether connect() may use a port, which no dump tells of a port whose sockets were once bound: a connect()
-// restricted to that one port, from an address nobody uses (docs/development/port-model.md#the-truth-test). Runs in the
-// calling thread's network namespace.
+// Asks the kernel whether connect() may use a port, which no dump tells of a port whose sockets were once bound: a
+// connect() restricted to that one port, from an address nobody uses (docs/development/port-model.md#the-truth-test).
+// Runs in the calling thread's network namespace.
 //
-// The kernel chooses the port before it sends anything (net/ipv4/tcp_ipv4.c:tcp_v4_connect): EADDRNOTAVAIL means that the
-// port is closed, and whatever comes later that it is open. The socket does not wait for what comes, and is reset.
+// The kernel chooses the port before it sends anything (net/ipv4/tcp_ipv4.c:tcp_v4_connect): EADDRNOTAVAIL means that
+// the port is closed, and whatever comes later that it is open. The socket does not wait for what comes, and is reset.
 
 import { encodeIpv4Endpoint } from '../kernel/ipv4-endpoint.ts'
 import { type Libc, SOCK_NONBLOCK, SystemError } from '../kernel/libc.ts'

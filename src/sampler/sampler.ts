@@ -176,7 +176,10 @@ function isStale({ intervalSeconds }: Snapshot, receivedAtMs: number): boolean {
   return ageSeconds > STALE_INTERVALS * intervalSeconds + STALE_GRACE_SECONDS
 }
 
-/** What stays true of a namespace without a new sample, or is counted elsewhere. A field that is not named here is a reading. */
+/**
+ * What stays true of a namespace without a new sample, or is counted elsewhere. A field that is not named here is a
+ * reading.
+ */
 type Lasting =
   | keyof NetnsName
   | 'inode'

@@ -40,7 +40,10 @@ export interface Supervisor {
 const FIRST_BACKOFF_MS = 1000
 /** A sample leaves little garbage, its columns are outside the heap: V8's default of 48 MB would only be held. */
 const WORKER_YOUNG_MB = 2
-/** Many times what a million sockets take. A worker that needs more has lost its way, and must not take the node's memory. */
+/**
+ * Many times what a million sockets take. A worker that needs more has lost its way, and must not take the node's
+ * memory.
+ */
 const WORKER_OLD_MB = 512
 const LONGEST_BACKOFF_MS = 30_000
 /** Listing a million sockets takes 1.4 s; whoever takes this long never comes back. */
@@ -48,7 +51,9 @@ const SAMPLE_DEADLINE_MS = 60_000
 /** A worker ends as soon as its system call returns, and none may block for longer than a second. */
 const TERMINATE_DEADLINE_MS = 5000
 
-/** In a container with little memory V8's own limit is lower, and better: the worker ends, where else the program would. */
+/**
+ * In a container with little memory V8's own limit is lower, and better: the worker ends, where else the program would.
+ */
 const resourceLimits = {
   maxYoungGenerationSizeMb: WORKER_YOUNG_MB,
   maxOldGenerationSizeMb: Math.min(WORKER_OLD_MB, getHeapStatistics().heap_size_limit / 2 ** 20),

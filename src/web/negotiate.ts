@@ -1,5 +1,5 @@
-// Content negotiation (RFC 9110, 12.5): request header -> what to answer with. Never refuses: what cannot be understood does
-// not count, and then the page is text 0.0.4, uncompressed.
+// Content negotiation (RFC 9110, 12.5): request header -> what to answer with. Never refuses: what cannot be understood
+// does not count, and then the page is text 0.0.4, uncompressed.
 
 import type { Format } from '../metrics/render.ts'
 
@@ -18,8 +18,8 @@ type Rank = readonly [quality: number, specificity: number]
 const UNWANTED: Rank = [0, 0]
 
 /**
- * OpenMetrics only for clients that name it and want it more than text: with a higher q, or at the same q by version. The
- * parameter `escaping` of Prometheus 3 makes no difference, since all our names are in the legacy character set.
+ * OpenMetrics only for clients that name it and want it more than text: with a higher q, or at the same q by version.
+ * The parameter `escaping` of Prometheus 3 makes no difference, since all our names are in the legacy character set.
  */
 export function negotiateFormat(acceptHeader: string | undefined): Format {
   const preferences = parsePreferences(acceptHeader ?? '')

@@ -1,5 +1,5 @@
-// The pages for people and what they are as text: Accept header and name -> status, type and body. The page of all namespaces
-// is made once for each sample, second of its age and type, and all who ask share one copy.
+// The pages for people and what they are as text: Accept header and name -> status, type and body. The page of all
+// namespaces is made once for each sample, second of its age and type, and all who ask share one copy.
 
 import { renderNamespaceDetails } from '../cli/namespace-text.ts'
 import { renderStatus as renderStatusText } from '../cli/status.ts'

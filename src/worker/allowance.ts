@@ -19,8 +19,8 @@ const TURN_SHARE = 0.025
 const MOST_TURN_SECONDS = 0.0025
 
 /**
- * Namespaces in trouble are read at every sample, and the interval is stretched by what that costs; but one sample must end
- * before anybody doubts that it ever will. So much they may cost at least, ...
+ * Namespaces in trouble are read at every sample, and the interval is stretched by what that costs; but one sample must
+ * end before anybody doubts that it ever will. So much they may cost at least, ...
  */
 const LEAST_BUSY_SECONDS = 1
 /** ... and so much those that cannot be read, which are many where something is wrong with all. */
@@ -37,8 +37,9 @@ export function allow(budgetSeconds: number): Allowances {
 }
 
 /**
- * Spends an allowance on one thing after another: each is begun while some of the allowance is left, and what it cost too
- * much is owed by the next samples. Nothing is begun when it is late. Returns what is left, which is at most the allowance.
+ * Spends an allowance on one thing after another: each is begun while some of the allowance is left, and what it cost
+ * too much is owed by the next samples. Nothing is begun when it is late. Returns what is left, which is at most the
+ * allowance.
  */
 export async function spend<T>(
   queue: readonly T[],

@@ -24,8 +24,8 @@ export function advanceCounters(
 }
 
 /**
- * A CPU that is more than half of 32 bits behind has passed the end. One that is less far behind counts anew, and with it
- * all of them.
+ * A CPU that is more than half of 32 bits behind has passed the end. One that is less far behind counts anew, and with
+ * it all of them.
  */
 function advanceCounter(before: CpuCounter | undefined, cpus: readonly number[]): CpuCounter {
   if (before === undefined) return { cpus, total: 0 }

@@ -13,8 +13,9 @@ import { type Identity, isForgeable, isLasting, lastingKeyOf, type Watched } fro
 
 export interface Naming {
   /**
-   * Names those of which something is known by now. Returns all names by lasting key, those that earlier workers gave to
-   * namespaces that still wait for them included; undefined where they are what they were, and while nobody sees who is there.
+   * Names those of which something is known by now. Returns all names by lasting key, those that earlier workers gave
+   * to namespaces that still wait for them included; undefined where they are what they were, and while nobody sees who
+   * is there.
    */
   nameAll(
     list: Pick<WatchList, 'all' | 'blind'>,

@@ -1,5 +1,5 @@
-// What the model asks of a namespace now and then besides its sockets: which live connections have timestamps, who listens,
-// how devices are called, and which ports are the kernel's.
+// What the model asks of a namespace now and then besides its sockets: which live connections have timestamps, who
+// listens, how devices are called, and which ports are the kernel's.
 
 import type { Libc } from '../kernel/libc.ts'
 import { readDevices, readTunnelPorts } from '../kernel/links.ts'
@@ -17,7 +17,10 @@ export interface Peers {
   lister(): TimestampQuestions['listListeners']
   /** Looks up devices by index; undefined where that does not work. To be called inside the namespace. */
   devices(indexes: readonly number[]): ReadonlyMap<number, Device> | undefined
-  /** Lists UDP ports at which the kernel itself listens; undefined where that does not work. To be called inside the namespace. */
+  /**
+   * Lists UDP ports at which the kernel itself listens; undefined where that does not work. To be called inside the
+   * namespace.
+   */
   tunnelPorts(): ReadonlySet<number> | undefined
 }
 

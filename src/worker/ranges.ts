@@ -1,5 +1,6 @@
-// Port settings of namespaces whose sockets are not listed now: namespaces, and what pods say -> who may choose from other
-// ports than was known. A look costs 0.1 ms, and as much as 6 ms where somebody wants it to: looks have an allowance.
+// Port settings of namespaces whose sockets are not listed now: namespaces, and what pods say -> who may choose from
+// other ports than was known. A look costs 0.1 ms, and as much as 6 ms where somebody wants it to: looks have an
+// allowance.
 
 import { parseReservedPorts } from '../kernel/sysctl.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
@@ -12,14 +13,14 @@ export interface RangeWatch {
   /** Call it once a sample. What looks cost too much in it they owe to the next ones. */
   renewAllowance(): void
   /**
-   * Ports it may choose from; for one that was never read those of its range, which need not be the default one. Undefined
-   * where that is not known, or nothing is left for a look.
+   * Ports it may choose from; for one that was never read those of its range, which need not be the default one.
+   * Undefined where that is not known, or nothing is left for a look.
    */
   countUsable(one: Watched): number | undefined
   /**
-   * Finds those of the namespaces that wait because they can hold few ports whose ports have changed since they were read. A
-   * runtime that starts a pod writes its sysctls after the namespace was made, and the spec of a pod comes to be known
-   * later: new ones and specs are looked at in each sample, the others in turn.
+   * Finds those of the namespaces that wait because they can hold few ports whose ports have changed since they were
+   * read. A runtime that starts a pod writes its sysctls after the namespace was made, and the spec of a pod comes to
+   * be known later: new ones and specs are looked at in each sample, the others in turn.
    */
   findChanged(waiting: readonly Watched[]): readonly Watched[]
 }

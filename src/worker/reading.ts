@@ -53,9 +53,15 @@ export interface WhatWasRead {
   readonly postponed: number
 }
 
-/** A program that failed a while ago may fail again: its namespace is read at every sample for as long as alerts look back. */
+/**
+ * A program that failed a while ago may fail again: its namespace is read at every sample for as long as alerts look
+ * back.
+ */
 const FAILING_SECONDS = 300
-/** The same by the clock on the wall: a silent kernel costs no CPU. The sample is far from its deadline of a minute then. */
+/**
+ * The same by the clock on the wall: a silent kernel costs no CPU. The sample is far from its deadline of a minute
+ * then.
+ */
 const LATE_SECONDS = 10
 /** ... of which namespaces that cannot be read get this much. */
 const FAILED_LATE_SECONDS = 5

@@ -1,6 +1,6 @@
-// When a namespace is read: at once, when it is its turn, or as one that was never read. A dump costs what the whole machine
-// holds (docs/development/port-model.md#what-can-be-seen), so a namespace that a look at sockstat proves to be far from
-// exhaustion waits. Pure.
+// When a namespace is read: at once, when it is its turn, or as one that was never read. A dump costs what the whole
+// machine holds (docs/development/port-model.md#what-can-be-seen), so a namespace that a look at sockstat proves to be
+// far from exhaustion waits. Pure.
 
 import type { NamespaceState } from '../snapshot.ts'
 
@@ -23,7 +23,9 @@ export interface Standing {
 export const BUSY_RATIO = 0.2
 /** What was last read above this is read until it is seen to be below. */
 const CALM_RATIO = 0.15
-/** What was last forecast above this, or sooner, is read until that is over: nobody is to be warned by an old forecast. */
+/**
+ * What was last forecast above this, or sooner, is read until that is over: nobody is to be warned by an old forecast.
+ */
 const CALM_RISK = 0.1
 const CALM_ETA_SECONDS = 3600
 /** Usable ports of the default range. */

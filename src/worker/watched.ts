@@ -149,8 +149,8 @@ export function recallCounts({ identity, last }: Watched, { opens, counted }: Co
 }
 
 /**
- * The user, other than root, who made the namespace in a user namespace of their own: its processes and cgroups are what that
- * user says they are. Undefined for all others.
+ * The user, other than root, who made the namespace in a user namespace of their own: its processes and cgroups are
+ * what that user says they are. Undefined for all others.
  */
 export function makerOf({
   identity: { namespace },

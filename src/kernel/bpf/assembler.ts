@@ -1,6 +1,6 @@
 // A few BPF instructions with names: lines of a program -> the bytes bpf(2) takes, and the text that a person reads.
-// The encoding is that of Documentation/bpf/standardization/instruction-set.rst, the text that of the kernel's verifier.
-// Pure.
+// The encoding is that of Documentation/bpf/standardization/instruction-set.rst, the text that of the kernel's
+// verifier. Pure.
 
 export type Register = 'r0' | 'r1' | 'r2' | 'r3' | 'r6' | 'r7' | 'r8' | 'r10'
 type Width = 'u8' | 'u16' | 'u32' | 'u64'

@@ -1,13 +1,14 @@
-// BTF, the kernel's own description of its types (Documentation/bpf/btf.rst): bytes -> where a field lies in a structure
-// and the number of a function. Pure, and safe with any bytes: each look-up takes time in proportion to their length.
+// BTF, the kernel's own description of its types (Documentation/bpf/btf.rst): bytes -> where a field lies in a
+// structure and the number of a function. Pure, and safe with any bytes: each look-up takes time in proportion to their
+// length.
 
 import { DecodeError } from '../../observation.ts'
 
 /** Look-ups in one BTF file. Each throws DecodeError where the bytes contradict themselves. */
 export interface Btf {
   /**
-   * Returns the offset of a field in bytes, members of anonymous structures included. Returns undefined where the kernel
-   * has no such structure or field, or where the field is one of bits.
+   * Returns the offset of a field in bytes, members of anonymous structures included. Returns undefined where the
+   * kernel has no such structure or field, or where the field is one of bits.
    */
   fieldOffset(structure: string, field: string): number | undefined
   /** Returns the type id of a function, or undefined where the kernel has none of that name. */
@@ -19,7 +20,9 @@ const HEADER_BYTES = 24
 const TYPE_BYTES = 12
 const MEMBER_BYTES = 12
 const KIND = { struct: 4, union: 5, func: 12 } as const
-/** Bytes after the common part of a type, by kind (include/uapi/linux/btf.h): a fixed number, and some for each element. */
+/**
+ * Bytes after the common part of a type, by kind (include/uapi/linux/btf.h): a fixed number, and some for each element.
+ */
 const TAIL: readonly (readonly [fixed: number, each: number] | undefined)[] = [
   undefined, // void has no entry
   [4, 0], // int

@@ -1,9 +1,11 @@
-// The one program this exporter gives to the kernel: an iterator over the TCP sockets of a network namespace that writes down
-// the port of each whose bind bucket is closed to connect(). It only reads, and the verifier knows the type of all it reads.
+// The one program this exporter gives to the kernel: an iterator over the TCP sockets of a network namespace that
+// writes down the port of each whose bind bucket is closed to connect(). It only reads, and the verifier knows the type
+// of all it reads.
 //
-// The bind bucket of a port is what connect() asks before it shares the port with other destinations. A bucket that belongs
-// to connect() alone has -1 in both fields; any other value closes the port to every connect(), whatever the destination
-// (net/ipv4/inet_hashtables.c:__inet_hash_connect). No listing of sockets shows it. docs/development/port-model.md#what-listings-do-not-tell
+// The bind bucket of a port is what connect() asks before it shares the port with other destinations. A bucket that
+// belongs to connect() alone has -1 in both fields; any other value closes the port to every connect(), whatever the
+// destination (net/ipv4/inet_hashtables.c:__inet_hash_connect). No listing of sockets shows it.
+// docs/development/port-model.md#what-listings-do-not-tell
 
 import { SourceError } from '../../observation.ts'
 import {
@@ -49,7 +51,9 @@ const SIGN_BIT = 0x80
 const MOST_OFFSET = 0x3fff
 const ROW: Field = { offset: -8, name: 'what is written' }
 
-/** Writes the program for the kernel that `btf` describes. Throws DecodeError, and SourceError where a field is missing. */
+/**
+ * Writes the program for the kernel that `btf` describes. Throws DecodeError, and SourceError where a field is missing.
+ */
 export function writeBucketProgram(btf: Uint8Array): BucketProgram {
   const { fieldOffset, functionId } = parseBtf(btf)
 

@@ -12,9 +12,9 @@ export const KERNEL_BTF = '/sys/kernel/btf/vmlinux'
 
 export interface BucketReader {
   /**
-   * Walks the sockets of the calling thread's network namespace. Returns an array with a 1 at each port that is closed to
-   * every connect() outside of VRFs. Ports whose sockets are only bound may be missing: the kernel's iterator leaves those
-   * out. Throws SourceError.
+   * Walks the sockets of the calling thread's network namespace. Returns an array with a 1 at each port that is closed
+   * to every connect() outside of VRFs. Ports whose sockets are only bound may be missing: the kernel's iterator leaves
+   * those out. Throws SourceError.
    */
   readClosedPorts(): Uint8Array
   close(): void

@@ -1,5 +1,5 @@
-// bpf(2): a program -> a descriptor from which each walk over the sockets begins. Nothing is pinned: the kernel forgets all
-// of it when the descriptors are closed. Structures and numbers are those of include/uapi/linux/bpf.h.
+// bpf(2): a program -> a descriptor from which each walk over the sockets begins. Nothing is pinned: the kernel forgets
+// all of it when the descriptors are closed. Structures and numbers are those of include/uapi/linux/bpf.h.
 
 import { SourceError } from '../../observation.ts'
 import { type BpfPointer, type Libc, SystemError } from '../libc.ts'
@@ -59,7 +59,8 @@ function loadProgram(libc: Libc, program: BucketProgram): number {
   try {
     return tryLoad(libc, program)
   } catch (error) {
-    // EPERM is said before the program is looked at. EACCES is the verifier's, or that of a security module such as SELinux.
+    // EPERM is said before the program is looked at. EACCES is the verifier's, or that of a security module such as
+    // SELinux.
     if (!(error instanceof SourceError) || isForbidden(error)) throw error
     const words = askVerifier(libc, program)
     if (words === '') throw error

@@ -1,5 +1,6 @@
-// The simple forecasts that the risk is combined of: trends, timetable and peaks -> by each moment, how close to the limit each
-// of them comes, in units of its own error. None of them is right; how far each is believed is learned (weights.ts).
+// The simple forecasts that the risk is combined of: trends, timetable and peaks -> by each moment, how close to the
+// limit each of them comes, in units of its own error. None of them is right; how far each is believed is learned
+// (weights.ts).
 
 import type { Repetition } from './piles.ts'
 import { countRemaining, type Schedule } from './schedule.ts'

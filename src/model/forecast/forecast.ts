@@ -1,5 +1,5 @@
-// Stage "forecast": the readings of one pool, one after the other -> the probability that an allocation fails within the
-// horizon, and the expected time to it. A reducer: state in, state out, nothing else.
+// Stage "forecast": the readings of one pool, one after the other -> the probability that an allocation fails within
+// the horizon, and the expected time to it. A reducer: state in, state out, nothing else.
 
 import { takeOutlook } from './outlook.ts'
 import type { Earlier, ForecastTrack } from './reading.ts'
@@ -11,7 +11,9 @@ export interface ForecastInput {
   /** Seconds of a clock that never steps (monotonic). */
   readonly atSeconds: number
   readonly capacityPorts: number
-  /** Ports closed to every allocation of the pool whatever the destination (listeners, bound); 0 for udp and tcp_bind. */
+  /**
+   * Ports closed to every allocation of the pool whatever the destination (listeners, bound); 0 for udp and tcp_bind.
+   */
   readonly blockedPorts: number
   /** Names the set of ports: under another name it is another set, if one of the same size. */
   readonly range: string

@@ -1,5 +1,5 @@
-// What is remembered of one track: reading after reading -> a bounded list of points, dense for the last minutes and thin for
-// the last hour, from which every rate is taken.
+// What is remembered of one track: reading after reading -> a bounded list of points, dense for the last minutes and
+// thin for the last hour, from which every rate is taken.
 
 import { guessCloses, type Interval, listIntervals, placeRise } from './intervals.ts'
 import type { Before, History, HistoryReading, Point } from './points.ts'

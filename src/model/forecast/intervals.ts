@@ -1,5 +1,5 @@
-// What happened between two samples, which see only their own moment: timetable and span -> closes in steps of a few seconds,
-// and when within the span live ports changed.
+// What happened between two samples, which see only their own moment: timetable and span -> closes in steps of a few
+// seconds, and when within the span live ports changed.
 
 import { countClosed, type Schedule, TIME_WAIT_SECONDS } from './schedule.ts'
 
@@ -50,8 +50,8 @@ export function guessCloses(before: number, now: number, spanSeconds: number): n
 }
 
 /**
- * Share of a change in live ports that had happened by so many seconds ago. Where closes changed the same way, live ports
- * moved with them (both follow the rate of opening); otherwise the change is spread evenly.
+ * Share of a change in live ports that had happened by so many seconds ago. Where closes changed the same way, live
+ * ports moved with them (both follow the rate of opening); otherwise the change is spread evenly.
  */
 export function placeRise(
   schedule: Schedule | undefined,

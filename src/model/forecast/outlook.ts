@@ -8,7 +8,8 @@ export interface Outlook {
   /** False while chance may hide a trend that takes all that is free within the horizon. */
   readonly known: boolean
   /**
-   * The moment at which the ports run out if everything goes on as it does; undefined when no failure is foreseen within a day.
+   * The moment at which the ports run out if everything goes on as it does; undefined when no failure is foreseen
+   * within a day.
    */
   readonly etaSeconds: number | undefined
 }

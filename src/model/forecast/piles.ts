@@ -1,6 +1,6 @@
-// What rose and fell again: the ports in use, sample after sample -> the peaks of the last hour, and how high the next one is
-// going to be. A collector, a deploy or a burst that has ended at 82 % ten times is not heading for exhaustion; one that
-// ended 5 % higher each time is.
+// What rose and fell again: the ports in use, sample after sample -> the peaks of the last hour, and how high the next
+// one is going to be. A collector, a deploy or a burst that has ended at 82 % ten times is not heading for exhaustion;
+// one that ended 5 % higher each time is.
 
 export interface Peak {
   readonly ports: number

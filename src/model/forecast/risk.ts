@@ -1,5 +1,5 @@
-// From signals to a probability: a small network whose weights were learned on simulated loads (weights.ts). By its form more
-// danger never lowers the risk: the weights of dangers, and those of the hidden sums, are not negative.
+// From signals to a probability: a small network whose weights were learned on simulated loads (weights.ts). By its
+// form more danger never lowers the risk: the weights of dangers, and those of the hidden sums, are not negative.
 
 import { takeReach } from './signals.ts'
 

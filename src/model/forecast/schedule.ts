@@ -1,5 +1,5 @@
-// The kernel's own timetable of TIME_WAIT: one reading of a track -> how many connections closed how long ago, and how long
-// a TIME_WAIT of this track holds its port.
+// The kernel's own timetable of TIME_WAIT: one reading of a track -> how many connections closed how long ago, and how
+// long a TIME_WAIT of this track holds its port.
 
 import type { ForecastTrack } from './reading.ts'
 
@@ -44,9 +44,9 @@ export function takeSchedule(
 }
 
 /**
- * How long after its 60 s a TIME_WAIT really goes. The timer wheel rounds up by its granularity at that distance (measured on
- * Linux 6.18 with HZ=250: 60.1 to 62.0 s, evenly), and meanwhile the kernel reports 0 s left: the last entry of the timetable
- * then holds more ports than its neighbours.
+ * How long after its 60 s a TIME_WAIT really goes. The timer wheel rounds up by its granularity at that distance
+ * (measured on Linux 6.18 with HZ=250: 60.1 to 62.0 s, evenly), and meanwhile the kernel reports 0 s left: the last
+ * entry of the timetable then holds more ports than its neighbours.
  */
 export function advanceLateness(lateSeconds: number, track: ForecastTrack): number {
   if (track.reclaimablePorts > 0) return lateSeconds

@@ -118,8 +118,8 @@ export function takeSignals(
 }
 
 /**
- * 0 where no forecast but the hastiest comes near the limit, and chance hides nothing that would: what they do not see, nothing
- * foretells.
+ * 0 where no forecast but the hastiest comes near the limit, and chance hides nothing that would: what they do not see,
+ * nothing foretells.
  */
 export function takeReach(inputs: readonly number[]): number {
   const least = -MOST_ERRORS / UNIT_ERRORS

@@ -1,4 +1,5 @@
-// One destination from sample to sample: its last state and its reading -> its next state, and what is to be expected of it.
+// One destination from sample to sample: its last state and its reading -> its next state, and what is to be expected
+// of it.
 
 import type { Books } from './courses.ts'
 import { advanceHistory, startHistory } from './history.ts'

@@ -1,8 +1,9 @@
-// Where a track is heading: points -> a straight line through what its demand was over the last seconds, minutes or hour, and
-// how far the demand strays from that line. Nothing is presumed of the noise: it is read off what the line leaves over.
+// Where a track is heading: points -> a straight line through what its demand was over the last seconds, minutes or
+// hour, and how far the demand strays from that line. Nothing is presumed of the noise: it is read off what the line
+// leaves over.
 //
-// Demand is what the pool would hold if connections went on closing as they do: live ports + rate of closing x life of a
-// TIME_WAIT. It follows a change of load at once, while the ports in use take a minute to.
+// Demand is what the pool would hold if connections went on closing as they do: live ports + rate of closing x life of
+// a TIME_WAIT. It follows a change of load at once, while the ports in use take a minute to.
 
 import type { Point } from './points.ts'
 

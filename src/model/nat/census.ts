@@ -1,5 +1,5 @@
-// Census of a NAT: conntrack entries -> which ports of which NAT address are taken for which destination, and by whom. A
-// port is taken by the tuple destination -> NAT address:port in either direction of any entry, translated or not
+// Census of a NAT: conntrack entries -> which ports of which NAT address are taken for which destination, and by whom.
+// A port is taken by the tuple destination -> NAT address:port in either direction of any entry, translated or not
 // (docs/development/nat-model.md#the-pool). Independent of the order of entries.
 
 import {
@@ -32,19 +32,21 @@ export interface NatCensus {
   /** Original source addresses, IPv4 as numbers. */
   readonly clients: NumberTable
   /**
-   * NAT addresses: those that some entry has in place of its original source, and those of the NAT node's own connections
-   * that a rule gave another port.
+   * NAT addresses: those that some entry has in place of its original source, and those of the NAT node's own
+   * connections that a rule gave another port.
    */
   readonly addresses: readonly number[]
 }
 
 const IPPROTO_UDP = 17
-/** Each has a range and pools of its own. Whoever translates to more of them, to make us work, has no pools on the page. */
+/**
+ * Each has a range and pools of its own. Whoever translates to more of them, to make us work, has no pools on the page.
+ */
 const MOST_ADDRESSES = 4096
 
 /**
- * Creates a function that takes one census after another in the same memory. Throws SourceError where there are too many NAT
- * addresses. What the batches throw passes through.
+ * Creates a function that takes one census after another in the same memory. Throws SourceError where there are too
+ * many NAT addresses. What the batches throw passes through.
  */
 export function createNatCensusTaker(): (reading: NatReading) => NatCensus {
   const clients = createNumberTable()

@@ -1,4 +1,5 @@
-// Who takes the ports of a NAT: ports by original source address -> rows, named as pods where their addresses are known.
+// Who takes the ports of a NAT: ports by original source address -> rows, named as pods where their addresses are
+// known.
 
 import type { Protocol } from '../../observation.ts'
 import type { NatClientRow, OwnerName } from '../../snapshot.ts'
@@ -10,8 +11,8 @@ import { UNKNOWN_OWNER } from '../owners/rows.ts'
 export type NameClient = (address: string) => OwnerName | undefined
 
 /**
- * Rows of one protocol, most ports first. The first `top` clients get a row if they hold `leastPorts`, and keep it while
- * they are among the first 2 x `top`. What the rows leave out is summed in the row `other`.
+ * Rows of one protocol, most ports first. The first `top` clients get a row if they hold `leastPorts`, and keep it
+ * while they are among the first 2 x `top`. What the rows leave out is summed in the row `other`.
  */
 export function renderClients(
   protocol: Protocol,

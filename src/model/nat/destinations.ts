@@ -1,4 +1,5 @@
-// Accounts of a NAT: flows and ranges -> what each (NAT address, destination) has taken of its range, and what each client.
+// Accounts of a NAT: flows and ranges -> what each (NAT address, destination) has taken of its range, and what each
+// client.
 
 import type { PortRange } from '../../observation.ts'
 import { type FlowTable, HOLD, KEY_WORDS } from '../flows.ts'
@@ -14,8 +15,8 @@ export interface NatColumns {
   /** Ports of its range that are taken, those that the kernel may evict included. */
   readonly used: Uint32Array
   /**
-   * Used ports in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. Not less than the
-   * total.
+   * Used ports in proportion to the widest range, but for destinations with fewer than ROW_LEAST_PORTS. Not less than
+   * the total.
    */
   readonly burden: Uint32Array
   /** Ports of its range that only an entry that the kernel may evict takes. */
@@ -116,8 +117,8 @@ export function accountNat(flows: FlowTable, context: NatAccountContext): NatCol
 }
 
 /**
- * Creates a function that says whether a port is in any of the rivals of a range. An own connection of the NAT node from
- * another port takes none that the NAT could have.
+ * Creates a function that says whether a port is in any of the rivals of a range. An own connection of the NAT node
+ * from another port takes none that the NAT could have.
  */
 function createRivalPorts(): (range: NatRange | undefined, port: number) => boolean {
   const known = new Map<readonly PortRange[], (port: number) => boolean>()

@@ -1,4 +1,5 @@
-// The pools nat_tcp and nat_udp: accounts of one protocol -> the pool as of now, its rows, and what the forecast is told.
+// The pools nat_tcp and nat_udp: accounts of one protocol -> the pool as of now, its rows, and what the forecast is
+// told.
 
 import type { PortRange, Protocol } from '../../observation.ts'
 import type { Destination, NatDestinationRow, NatPoolName, Pool } from '../../snapshot.ts'

@@ -4,9 +4,10 @@ import type { PortRange } from '../../observation.ts'
 
 export interface RangeTree {
   /**
-   * Calls `visit` once for each range that has any of the numbers `from` to below `to` of `ports`, which are sorted, with its
-   * index among the ranges and with those of the first port in it and of the first one behind it. Returns how many ranges were
-   * looked at: about as many as were found, and for each port twice the logarithm of how many there are.
+   * Calls `visit` once for each range that has any of the numbers `from` to below `to` of `ports`, which are sorted,
+   * with its index among the ranges and with those of the first port in it and of the first one behind it. Returns how
+   * many ranges were looked at: about as many as were found, and for each port twice the logarithm of how many there
+   * are.
    */
   find(
     ports: ArrayLike<number>,

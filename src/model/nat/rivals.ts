@@ -11,13 +11,13 @@ export type FittedRanges = ReadonlyMap<string, PortRange>
 /** Below this share of its range no search fails: every window would have to lie within the ports that are taken. */
 export const SEARCHED_SHARE = 0.2
 /**
- * A range of low ports is met from so many ports on, and then goes on to be met with less: a single program that asks for
- * one is no pool.
+ * A range of low ports is met from so many ports on, and then goes on to be met with less: a single program that asks
+ * for one is no pool.
  */
 const LOW_LEAST_PORTS = { begins: 8, holds: 4 } as const
 /**
- * A range within another is met where it has a share of its ports, and so many standard deviations more of them than chance
- * would put there. It then goes on to be met with less.
+ * A range within another is met where it has a share of its ports, and so many standard deviations more of them than
+ * chance would put there. It then goes on to be met with less.
  */
 const STANDS_OUT = {
   begins: { share: SEARCHED_SHARE, deviations: 5 },
@@ -36,8 +36,8 @@ function nameKey(flows: FlowTable, index: number): string {
 }
 
 /**
- * Finds the range of each destination whose ports show another one than that of its address. Throws SourceError where that
- * would take too long.
+ * Finds the range of each destination whose ports show another one than that of its address. Throws SourceError where
+ * that would take too long.
  */
 export function fitRivals(
   flows: FlowTable,
@@ -78,8 +78,8 @@ export function fitRivals(
 }
 
 /**
- * 1 for each destination that may have another range than that of its address: some of its ports are outside of that, or
- * another range has ports of it. Undefined where there is none, as on most nodes.
+ * 1 for each destination that may have another range than that of its address: some of its ports are outside of that,
+ * or another range has ports of it. Undefined where there is none, as on most nodes.
  */
 function findOpen(
   flows: FlowTable,
@@ -115,8 +115,8 @@ function areApart(left: PortRange, right: PortRange): boolean {
 }
 
 /**
- * The ports of each destination, one destination after another: those of i begin where those of i - 1 end. Those of the open
- * ones are sorted.
+ * The ports of each destination, one destination after another: those of i begin where those of i - 1 end. Those of the
+ * open ones are sorted.
  */
 function groupPorts(
   flows: FlowTable,

@@ -1,5 +1,5 @@
-// How the kernel searches a free port for a translated source: the ports of a range -> how likely the next search fails, and
-// how many more ports may be taken before half of the searches do. Mirrors net/netfilter/nf_nat_core.c:
+// How the kernel searches a free port for a translated source: the ports of a range -> how likely the next search
+// fails, and how many more ports may be taken before half of the searches do. Mirrors net/netfilter/nf_nat_core.c:
 // nf_nat_l4proto_unique_tuple(), see docs/development/nat-model.md#the-search.
 
 import { NAT_SEARCH } from '../../snapshot-nat.ts'
@@ -9,7 +9,10 @@ export const PORT = {
   free: 0,
   /** Taken for good. */
   hard: 1,
-  /** Taken by an entry that the last tries of a window evict if the sequence number of the new SYN is ahead: a coin toss. */
+  /**
+   * Taken by an entry that the last tries of a window evict if the sequence number of the new SYN is ahead: a coin
+   * toss.
+   */
   soft: 2,
 } as const
 

@@ -1,5 +1,5 @@
-// Why NAT drops packets, by counters alone: growth of the counters from sample to sample -> whether each drop comes with the
-// same number of taken ports, as it does where a range is full (docs/development/nat-model.md#counters).
+// Why NAT drops packets, by counters alone: growth of the counters from sample to sample -> whether each drop comes
+// with the same number of taken ports, as it does where a range is full (docs/development/nat-model.md#counters).
 
 import type { DropSignature } from '../../snapshot.ts'
 
@@ -47,15 +47,20 @@ const QUIET_CELLS = { most: 24, least: 2 } as const
 const QUIET_SECONDS = 120
 /** A signature is believed with so many cells with drops, and doubted with fewer than the second number. */
 const DROPPING_CELLS = { begins: 20, ends: 5 } as const
-/** ... and no fewer count where some have far more drops than others: one burst of races draws the line through itself. */
+/**
+ * ... and no fewer count where some have far more drops than others: one burst of races draws the line through itself.
+ */
 const LEAST_EVEN_CELLS = 8
 /** Fewer taken ports for each drop may come of a race, whose loser tries again and finds its own port taken. */
 const LEAST_MET = 4
-/** A search meets at most 248 ports, and where half of the searches fail each failed one has a successful one beside it. */
+/**
+ * A search meets at most 248 ports, and where half of the searches fail each failed one has a successful one beside it.
+ */
 const MOST_MET = 2 * 248
 /**
- * Squared distance of the taken ports from their line, for each drop and in squares of the slope, with which a signature
- * begins, and with more of which it ends. It is 1 or more where drops come by chance and have nothing to do with taken ports.
+ * Squared distance of the taken ports from their line, for each drop and in squares of the slope, with which a
+ * signature begins, and with more of which it ends. It is 1 or more where drops come by chance and have nothing to do
+ * with taken ports.
  */
 const DISTANCE = { begins: 1 / 8, ends: 1 / 3 } as const
 /** The line is known where drops differ from cell to cell by this share of what chance does. */
@@ -116,7 +121,9 @@ function isLess(now: DropCounts, before: DropCounts): boolean {
   )
 }
 
-/** Packets whose entry met a taken tuple. One that conntrack cannot store fails as well, and is not counted as a drop. */
+/**
+ * Packets whose entry met a taken tuple. One that conntrack cannot store fails as well, and is not counted as a drop.
+ */
 function dropsBetween(before: DropCounts, now: DropCounts): number {
   return Math.min(now.insertFailed - before.insertFailed, now.dropped - before.dropped)
 }
@@ -137,8 +144,8 @@ function addCell(sums: Sums, before: DropCounts, now: DropCounts): Sums {
 }
 
 /**
- * Fits a line of taken ports over drops by least squares and returns its slope, or undefined where the taken ports do not
- * follow the drops. `before` is the slope of the last cell.
+ * Fits a line of taken ports over drops by least squares and returns its slope, or undefined where the taken ports do
+ * not follow the drops. `before` is the slope of the last cell.
  */
 function judgeLine(sums: Sums, before: number | undefined): number | undefined {
   const { cells, dropping, drops, met } = sums

@@ -1,4 +1,5 @@
-// Who holds a socket, as a number: cgroup id or uid of a row -> a small index of this census, and back. Names come later.
+// Who holds a socket, as a number: cgroup id or uid of a row -> a small index of this census, and back. Names come
+// later.
 
 import { FLAG, type SocketBatch, STATE } from '../../observation.ts'
 import { createSeededHash } from '../seeded-hash.ts'
@@ -10,7 +11,10 @@ export const UNKNOWN_ID = -1
 /** Stands for the kernel itself. */
 export const KERNEL_ID = -3
 
-/** The ids from here down stand for users: of sockets in the root cgroup, which is nobody's, or whose cgroup is not told. */
+/**
+ * The ids from here down stand for users: of sockets in the root cgroup, which is nobody's, or whose cgroup is not
+ * told.
+ */
 const FIRST_USER_ID = -4
 
 /** The id of a user among those of cgroups. */
@@ -139,8 +143,9 @@ export function takeOwner(
 }
 
 /**
- * Which of several owners a port counts for: the one whose claim on it is highest. A hash, so that they share their common
- * ports evenly, that the order of sockets does not matter, and that a port keeps its owner while the sockets stay.
+ * Which of several owners a port counts for: the one whose claim on it is highest. A hash, so that they share their
+ * common ports evenly, that the order of sockets does not matter, and that a port keeps its owner while the sockets
+ * stay.
  */
 export function claimOn(port: number, salt: number): number {
   let hash = Math.imul(salt ^ Math.imul(port + 1, 0x9e3779b1), 0x85ebca6b)

@@ -1,5 +1,5 @@
-// Whom the sockets to a destination belonged to while they were alive, since TIME_WAIT does not tell: memory x census -> memory.
-// In a storm of short connections a sample sees few of them alive, so that two minutes are added up.
+// Whom the sockets to a destination belonged to while they were alive, since TIME_WAIT does not tell: memory x census
+// -> memory. In a storm of short connections a sample sees few of them alive, so that two minutes are added up.
 
 import { type FlowTable, HOLD } from '../flows.ts'
 import type { NumberTable, OwnersBy } from './ids.ts'
@@ -108,8 +108,8 @@ function countEnded(
 }
 
 /**
- * The owners of a destination's TIME_WAITs with the weight of each: sockets that went to TIME_WAIT, where some were seen
- * to, since a crowd of connections that stay open causes none; otherwise all that were seen alive. Ordered by id.
+ * The owners of a destination's TIME_WAITs with the weight of each: sockets that went to TIME_WAIT, where some were
+ * seen to, since a crowd of connections that stay open causes none; otherwise all that were seen alive. Ordered by id.
  */
 export function weighOwners(destination: RememberedDestination): ReadonlyMap<number, number> {
   const closed = sumByOwner(destination.ended.map(({ ownerId, timeWait }) => [ownerId, timeWait]))

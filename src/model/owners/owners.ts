@@ -30,8 +30,8 @@ export interface OwnersState {
 }
 
 /**
- * Called once a sample with every id in use, those of remembered sockets included; and once more with uids where there are
- * sockets in the root cgroup.
+ * Called once a sample with every id in use, those of remembered sockets included; and once more with uids where there
+ * are sockets in the root cgroup.
  */
 export type NameOwners = (
   by: OwnersBy,

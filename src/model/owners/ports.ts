@@ -33,10 +33,10 @@ export interface SharingContext {
 }
 
 /**
- * Creates the function that shares out the TCP ports, in memory of its own. A port with a listener, a bound socket or one
- * of the application's choice counts for that socket's owner. Any other goes to one of the owners of its connections, the
- * one with the highest claim. A minisock stands for the owner of its destination's sockets; where there are several, the
- * ports of all such minisocks are divided by their weights. An ownerless one has no claim.
+ * Creates the function that shares out the TCP ports, in memory of its own. A port with a listener, a bound socket or
+ * one of the application's choice counts for that socket's owner. Any other goes to one of the owners of its
+ * connections, the one with the highest claim. A minisock stands for the owner of its destination's sockets; where
+ * there are several, the ports of all such minisocks are divided by their weights. An ownerless one has no claim.
  */
 export function createTcpSharing(): (context: SharingContext) => PortsByOwner {
   const holder = new Uint32Array(PORTS)

@@ -1,4 +1,5 @@
-// Which owners have sockets alive to which of the remembered destinations: flows of a census -> AliveSockets by destination.
+// Which owners have sockets alive to which of the remembered destinations: flows of a census -> AliveSockets by
+// destination.
 
 import type { FlowTable } from '../flows.ts'
 import { createNumberTable, type NumberTable, OWNERLESS } from './ids.ts'
@@ -18,8 +19,8 @@ export interface SightingOptions {
 }
 
 /**
- * One entry for each of the destinations that `slots` numbers. Of many sockets one port in 2, 4, 8 ... is listed, always the
- * same ones, so that the next sample can tell which of these have ended.
+ * One entry for each of the destinations that `slots` numbers. Of many sockets one port in 2, 4, 8 ... is listed,
+ * always the same ones, so that the next sample can tell which of these have ended.
  */
 export function sightOwners(
   flows: FlowTable,

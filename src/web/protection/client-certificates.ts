@@ -4,16 +4,16 @@ import type { TLSSocket } from 'node:tls'
 import type { TlsSettings } from './web-config-tls.ts'
 
 /**
- * NB: `authorized` alone is not enough. Node calls a resumed TLS 1.3 session without any certificate authorized, hence the
- * certificate itself is asked for.
+ * NB: `authorized` alone is not enough. Node calls a resumed TLS 1.3 session without any certificate authorized, hence
+ * the certificate itself is asked for.
  */
 export function admitsClient(
   socket: Pick<TLSSocket, 'authorized' | 'getPeerX509Certificate'>,
   { clientAuth, clientAllowedSans }: Pick<TlsSettings, 'clientAuth' | 'clientAllowedSans'>,
 ): boolean {
   if (clientAuth === 'NoClientCert') return true
-  // Asking also empties OpenSSL's list of errors, where a signature that does not verify (an authority of the right name with
-  // another key) would otherwise fail the next read of a connection that is welcome all the same.
+  // Asking also empties OpenSSL's list of errors, where a signature that does not verify (an authority of the right
+  // name with another key) would otherwise fail the next read of a connection that is welcome all the same.
   const certificate = socket.getPeerX509Certificate()
   if (clientAuth === 'RequestClientCert') return true
   if (certificate === undefined) return clientAuth === 'VerifyClientCertIfGiven'

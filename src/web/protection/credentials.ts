@@ -1,6 +1,6 @@
-// Basic authentication (RFC 7617): Authorization header and users -> whether to let in. A comparison with a bcrypt hash costs
-// a tenth of a second of CPU on purpose, so each outcome is remembered, few comparisons wait, and wrong guesses slow
-// down the next comparison.
+// Basic authentication (RFC 7617): Authorization header and users -> whether to let in. A comparison with a bcrypt hash
+// costs a tenth of a second of CPU on purpose, so each outcome is remembered, few comparisons wait, and wrong guesses
+// slow down the next comparison.
 
 import { createHmac, randomBytes } from 'node:crypto'
 
@@ -57,7 +57,8 @@ export function createCredentialCheck({
   return ({ authorization, users, client }) => {
     const given = parseBasic(authorization)
     if (given === undefined) return 'refused'
-    // An unknown name is compared like a known one, and with a hash of the same costs, so that time does not tell the two apart.
+    // An unknown name is compared like a known one, and with a hash of the same costs, so that time does not tell the
+    // two apart.
     const decoy = pick([...users.values()], given.name)
     const hash = users.get(given.name)
     // NB: the key of the memory is a keyed digest. How long finding it takes says nothing about the password, and no

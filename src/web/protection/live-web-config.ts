@@ -1,5 +1,5 @@
-// The web configuration in force: read at start, and read again when it or one of the files that it names changes on disk,
-// as cert-manager and the kubelet change them. What cannot be used leaves the old one in force.
+// The web configuration in force: read at start, and read again when it or one of the files that it names changes on
+// disk, as cert-manager and the kubelet change them. What cannot be used leaves the old one in force.
 
 import { readFileSync, statSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
@@ -49,7 +49,8 @@ export function openLiveWebConfig(
 
   function look(): void {
     lookedAtMs = nowMs()
-    // After a refusal any look reads again: what stood in the way may have left no stamp, as running out of descriptors.
+    // After a refusal any look reads again: what stood in the way may have left no stamp, as running out of
+    // descriptors.
     if (refusal === undefined && [...stamps].every(([file, stamp]) => stampOf(file) === stamp)) {
       return
     }
@@ -106,7 +107,9 @@ function stampOf(file: string): string {
   }
 }
 
-/** What does not change while the program runs. A file that is seen half written must not open the door to everybody. */
+/**
+ * What does not change while the program runs. A file that is seen half written must not open the door to everybody.
+ */
 function listFixed(old: WebConfig, changed: WebConfig): readonly string[] {
   const problems: string[] = []
   if ((old.tls === undefined) !== (changed.tls === undefined)) {

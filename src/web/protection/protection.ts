@@ -1,5 +1,5 @@
-// What --web.config.file adds to the web server, put together. Loaded only where the option is given, so that nobody else
-// pays for TLS and YAML.
+// What --web.config.file adds to the web server, put together. Loaded only where the option is given, so that nobody
+// else pays for TLS and YAML.
 
 import type { RequestListener, Server, ServerOptions } from 'node:http'
 import { createBcryptThread } from './bcrypt-thread.ts'

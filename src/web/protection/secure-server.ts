@@ -1,4 +1,5 @@
-// An HTTPS server whose certificate, authorities and rules follow the web configuration in force, connection by connection.
+// An HTTPS server whose certificate, authorities and rules follow the web configuration in force, connection by
+// connection.
 
 import type { RequestListener, Server, ServerOptions } from 'node:http'
 import { createServer } from 'node:https'
@@ -27,8 +28,8 @@ export function createSecureServer(
     },
     app,
   )
-  // Both run before node's own listeners: the handshake starts with the newest certificate, and no request is read from a
-  // client that is not let in.
+  // Both run before node's own listeners: the handshake starts with the newest certificate, and no request is read from
+  // a client that is not let in.
   server.prependListener('connection', () => {
     const { context } = current()
     if (context === applied || context === undefined) return

@@ -1,4 +1,5 @@
-// Users whose bcrypt hash is so costly that a comparison outlasts a scrape: they wait for each other and delay nobody else.
+// Users whose bcrypt hash is so costly that a comparison outlasts a scrape: they wait for each other and delay nobody
+// else.
 
 import { type Attempt, parseBasic, type Verdict } from './credentials.ts'
 

@@ -1,4 +1,5 @@
-// Certificate, key and authorities of TLS settings, read and checked -> what node:tls serves with, or every problem at once.
+// Certificate, key and authorities of TLS settings, read and checked -> what node:tls serves with, or every problem at
+// once.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'

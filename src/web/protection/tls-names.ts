@@ -63,8 +63,8 @@ export const brokenSuites: ReadonlySet<string> = new Set([
 ])
 
 /**
- * The `ciphers` of node:tls. As in Go a choice limits TLS 1.2 alone: OpenSSL gets the suites of TLS 1.3 in any case, since
- * node:tls would give up that version without them.
+ * The `ciphers` of node:tls. As in Go a choice limits TLS 1.2 alone: OpenSSL gets the suites of TLS 1.3 in any case,
+ * since node:tls would give up that version without them.
  */
 export function renderCipherList(chosen: readonly string[]): string {
   const names = chosen.length > 0 ? chosen : defaultSuites12.map(([name]) => name)

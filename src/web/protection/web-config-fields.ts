@@ -1,5 +1,5 @@
-// One group of keys of a web configuration file, read key by key. Problems gather in a list that is passed in, name key and
-// line, and quote a value only where it cannot be a secret. Pure.
+// One group of keys of a web configuration file, read key by key. Problems gather in a list that is passed in, name key
+// and line, and quote a value only where it cannot be a secret. Pure.
 
 import { quote, suggest } from '../../config/problem.ts'
 import type { Field, Tree } from '../../config/yaml-tree.ts'

@@ -1,5 +1,5 @@
-// The group tls_server_config of a web configuration file: keys -> what to serve TLS with. Pure: files are named here and
-// read in tls-files.ts.
+// The group tls_server_config of a web configuration file: keys -> what to serve TLS with. Pure: files are named here
+// and read in tls-files.ts.
 
 import { dirname, isAbsolute, join } from 'node:path'
 import type { SecureVersion } from 'node:tls'
@@ -118,8 +118,8 @@ function readClientAuth(field: TlsFields, path: string, problems: string[]) {
       `Cannot use ${clientCa.origin}: without a client_auth_type no client is asked for a certificate`,
     )
   }
-  // Go would take the authorities of the system, so that anybody with a public certificate came in. VerifyClientCertIfGiven
-  // lets in anybody who shows none, so that the public authorities open no further door.
+  // Go would take the authorities of the system, so that anybody with a public certificate came in.
+  // VerifyClientCertIfGiven lets in anybody who shows none, so that the public authorities open no further door.
   if (clientAuth === 'RequireAndVerifyClientCert' && clientCa === undefined) {
     problems.push(
       `Missing client_ca_file or client_ca: client_auth_type ${clientAuth} (${authField?.where}) needs it`,
