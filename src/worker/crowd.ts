@@ -4,6 +4,7 @@
 // user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's, container's, unit's or user's in
 // which they made it: root in there is whatever user it likes. Pure but for what it notes of each.
 
+import { forgetRead } from './last-read.ts'
 import { BUSY_RATIO, DEFAULT_PORTS } from './urgency.ts'
 import { holderOf, idOf, makerOf, type Watched } from './watched.ts'
 
@@ -128,10 +129,7 @@ function couldBeBusy({ last: { boundPorts, state } }: Watched): boolean {
 
 function note({ last, published }: Watched, leftOut: boolean): void {
   if (leftOut && !published.leftOut) {
-    last.model = undefined
-    last.state = undefined
-    last.readError = undefined
-    last.readAtSeconds = undefined
+    forgetRead(last)
     published.row = undefined
     published.state = undefined
   }

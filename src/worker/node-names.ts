@@ -17,8 +17,9 @@ import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
+import { NO_PROGRAMS } from './last-read.ts'
 import { place } from './place.ts'
-import { type Identity, listSuspects, NO_PROGRAMS, type Watched } from './watched.ts'
+import { type Identity, listSuspects, type Watched } from './watched.ts'
 
 export interface NodeNames {
   /** Whether cgroup ids can be resolved. */

@@ -4,9 +4,10 @@ import { DEFAULT_NAT_RANGE, sizeOf } from '../model/nat/ranges.ts'
 import type { Sample } from '../sample.ts'
 import type { SamplingSettings } from '../settings.ts'
 import type { ConntrackState, Namespace, NamespaceState, NatState } from '../snapshot.ts'
+import { type LastRead, NO_PROGRAMS } from './last-read.ts'
 import { NO_PROBES } from './prober.ts'
 import { highestRisk, highestUtilization } from './urgency.ts'
-import { type LastRead, NO_PROGRAMS, type Watched } from './watched.ts'
+import type { Watched } from './watched.ts'
 
 /** Somebody who is paged wants to know because of whom, however few ports are in use. */
 const RISKY = 0.5

@@ -5,6 +5,7 @@
 import { parseReservedPorts } from '../kernel/sysctl.ts'
 import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { PortRange } from '../observation.ts'
+import { noteRangeLook } from './last-read.ts'
 import type { NodeNames } from './node-names.ts'
 import { judgeReadError } from './read-error.ts'
 import type { Watched } from './watched.ts'
@@ -97,7 +98,7 @@ export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOption
       // Whoever makes looks dear waits for the others, and they do not wait for it.
       for (const one of byTurn.filter((one) => isNew(one) || turn.has(one))) {
         if (left <= 0) break
-        one.last.rangeAtSeconds = now
+        noteRangeLook(one.last, now)
         if (charge(() => isChanged(one))) changed.add(one)
       }
       return [...changed]

@@ -6,6 +6,14 @@ import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NamespaceReading } from '../observation.ts'
 import { allow, spend } from './allowance.ts'
 import type { BucketWatch } from './bucket-watch.ts'
+import {
+  noteBound,
+  notePrograms,
+  noteRead,
+  noteReadError,
+  noteTry,
+  noteTunnels,
+} from './last-read.ts'
 import type { NodeNames } from './node-names.ts'
 import type { Peers } from './peers.ts'
 import { NO_PROBES, type Prober } from './prober.ts'
@@ -93,14 +101,14 @@ export function createReading({
   async function read(one: Watched, watch: Stopwatch): Promise<number> {
     const { identity, last } = one
     const before = clocks.cpuSeconds()
-    last.triedAtSeconds = clocks.monotonicSeconds()
+    noteTry(last, clocks.monotonicSeconds())
     const { namespace, pod } = identity
     const readSpec = () => names.specOf(pod)
     try {
       await namespaces.read(namespace, (reading) => advance(one, reading, watch), readSpec)
-      last.readError = undefined
+      noteReadError(last, undefined)
     } catch (error) {
-      last.readError = judgeReadError(error)
+      noteReadError(last, judgeReadError(error))
     }
     return clocks.cpuSeconds() - before
   }
@@ -152,17 +160,12 @@ export function createReading({
         },
       ),
     )
-    last.model = state
-    last.state = namespace
-    last.readAtSeconds = atSeconds
-    last.refused = []
-    last.rangeAtSeconds = atSeconds
-    last.ports = { range, reservedText }
-    last.pod = identity.pod
+    const ports = { range, reservedText }
+    noteRead(last, { model: state, state: namespace, ports, pod: identity.pod }, atSeconds)
     if (ambiguousPorts !== undefined) {
       probing?.testPorts(memory, isResolved ? unseenPorts : ambiguousPorts)
     }
-    last.programs = names.programsOf(one)
+    notePrograms(last, names.programsOf(one))
     identity.initial = reading.netns === 'host'
   }
 
@@ -175,7 +178,7 @@ export function createReading({
     const udp = last.state?.protocols.find(({ protocol }) => protocol === 'udp')
     if ((udp?.listeners ?? 0) === 0) return undefined
     if (atSeconds - (last.tunnels?.readAtSeconds ?? -Infinity) >= TUNNELS_SECONDS) {
-      last.tunnels = { readAtSeconds: atSeconds, ports: peers?.tunnelPorts() }
+      noteTunnels(last, { readAtSeconds: atSeconds, ports: peers?.tunnelPorts() })
     }
     return last.tunnels?.ports
   }
@@ -196,10 +199,10 @@ export function createReading({
 
   function bound({ identity, last }: Watched): void {
     try {
-      last.boundPorts = namespaces.boundPorts(identity.namespace)
+      noteBound(last, namespaces.boundPorts(identity.namespace))
     } catch (error) {
       judgeReadError(error)
-      last.boundPorts = undefined
+      noteBound(last, undefined)
     }
   }
 

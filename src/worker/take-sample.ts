@@ -4,6 +4,7 @@ import type { GivenName, Recorded, Sample } from '../sample.ts'
 import type { SamplingSettings } from '../settings.ts'
 import type { Destination } from '../snapshot.ts'
 import type { FailureWatch } from './failure-watch.ts'
+import { noteFailing } from './last-read.ts'
 import { createNaming } from './naming.ts'
 import type { NatWatch } from './nat-watch.ts'
 import { type PublishingOptions, publishAll } from './publishing.ts'
@@ -32,9 +33,6 @@ export interface SampleOptions
   readonly counts?: Counted | undefined
 }
 
-/** Destinations of a namespace that the model hears of: a client that connects to all the world is refused everywhere. */
-const MOST_REFUSED = 16
-
 /** Creates the sampling function; it keeps what is known of each namespace between calls. */
 export function createTakeSample(
   options: SampleOptions,
@@ -60,7 +58,7 @@ export function createTakeSample(
     // A worker that has never seen who is there cannot say that nobody is. The kernel keeps the failures meanwhile.
     const counting = list.all.size === 0 ? undefined : failureWatch
     const recorded = counting?.read(list.all.values())
-    noteFailing(list.all.values(), recorded, now)
+    noteRecorded(list.all.values(), recorded, now)
     const namespaces = publishAll(list.shown, options)
     // First, so that this less the durations is never later than the sample began.
     const takenAtSeconds = clocks.unixSeconds()
@@ -107,7 +105,7 @@ function mayBecomeKnown({ identity, published }: Watched, nowSeconds: number): b
   return !published.leftOut || nowSeconds - identity.firstSeenSeconds < STARTING_SECONDS
 }
 
-function noteFailing(
+function noteRecorded(
   watched: Iterable<Watched>,
   recorded: Recorded | undefined,
   nowSeconds: number,
@@ -124,8 +122,6 @@ function noteFailing(
   for (const { identity, last } of watched) {
     const destinations = refused.get(lastingKeyOf(identity))
     if (destinations === undefined) continue
-    last.failedAtSeconds = nowSeconds
-    // Until it is read the next sample may come.
-    last.refused = [...destinations, ...last.refused].slice(0, MOST_REFUSED)
+    noteFailing(last, destinations, nowSeconds)
   }
 }

@@ -4,6 +4,7 @@ import type { Namespaces } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { ReadError } from '../snapshot.ts'
 import { type CrowdOptions, chooseShown } from './crowd.ts'
+import { noteReadError } from './last-read.ts'
 import { judgeReadError } from './read-error.ts'
 import {
   type Counted,
@@ -51,7 +52,7 @@ export function createWatchList(
   function suffer(readError: ReadError): void {
     blindSamples++
     for (const { identity, last } of all.values()) {
-      if (!identity.namespace.own && blindSamples > BLIND_SAMPLES) last.readError = readError
+      if (!identity.namespace.own && blindSamples > BLIND_SAMPLES) noteReadError(last, readError)
     }
   }
 

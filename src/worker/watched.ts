@@ -1,21 +1,10 @@
 // One namespace from sample to sample: who it is, what was read of it last, and what was published of it.
 
-import type { ModelState } from '../model/step.ts'
-import type { PortSettings } from '../namespaces/namespaces.ts'
 import type { NetNamespace } from '../namespaces/net-namespace.ts'
 import type { ConntrackCounted, ConntrackCounters, Pod, ProbeOpens } from '../sample.ts'
-import type {
-  Destination,
-  Namespace,
-  NamespaceState,
-  NetnsName,
-  OwnerShare,
-  Program,
-  ReadError,
-} from '../snapshot.ts'
+import type { Namespace, NamespaceState, NetnsName, OwnerShare, Program } from '../snapshot.ts'
 import { isCauseShown } from '../snapshot-pools.ts'
-import { type NatMemory, startNatMemory } from './nat-memory.ts'
-import { type ProbeMemory, startProbeMemory } from './prober.ts'
+import { type LastRead, startLastRead } from './last-read.ts'
 
 /** Who a namespace is. */
 export interface Identity {
@@ -32,36 +21,6 @@ export interface Identity {
   uid: number | undefined
   /** Whether it is the initial namespace, as a look from inside has told. */
   initial: boolean
-}
-
-/** What was read of a namespace last. Times are those of a clock that never steps. */
-export interface LastRead {
-  /** No more ports than this are held; undefined where that is not known. */
-  boundPorts: number | undefined
-  model: ModelState | undefined
-  state: NamespaceState | undefined
-  /** The port settings that the state is of, and the pod that was known then. */
-  ports: PortSettings | undefined
-  pod: Pod | undefined
-  readError: ReadError | undefined
-  /** Undefined before the first read that succeeded. */
-  readAtSeconds: number | undefined
-  /** When a read was tried last, whether it succeeded or not. */
-  triedAtSeconds: number
-  /** When its range was looked at last. */
-  rangeAtSeconds: number
-  /** When an allocation was last seen to fail in it. */
-  failedAtSeconds: number
-  /** Destinations to which connect() was refused a port since its sockets were read last. */
-  refused: readonly Destination[]
-  /** Ports of tunnels, where some UDP socket may be one. */
-  tunnels:
-    | { readonly readAtSeconds: number; readonly ports: ReadonlySet<number> | undefined }
-    | undefined
-  readonly probeMemory: ProbeMemory
-  /** Programs of the owners behind a pool that is nearly full. */
-  programs: Namespace['programs']
-  readonly nat: NatMemory
 }
 
 /** What the last sample published of a namespace. */
@@ -81,8 +40,6 @@ export interface Watched {
   readonly published: Published
 }
 
-export const NO_PROGRAMS: Namespace['programs'] = []
-
 export function startWatching(namespace: NetNamespace, nowSeconds: number): Watched {
   return {
     identity: {
@@ -97,23 +54,7 @@ export function startWatching(namespace: NetNamespace, nowSeconds: number): Watc
       uid: undefined,
       initial: false,
     },
-    last: {
-      boundPorts: undefined,
-      model: undefined,
-      state: undefined,
-      ports: undefined,
-      pod: undefined,
-      readError: undefined,
-      readAtSeconds: undefined,
-      triedAtSeconds: 0,
-      rangeAtSeconds: 0,
-      failedAtSeconds: Number.NEGATIVE_INFINITY,
-      refused: [],
-      tunnels: undefined,
-      probeMemory: startProbeMemory(),
-      programs: NO_PROGRAMS,
-      nat: startNatMemory(),
-    },
+    last: startLastRead(),
     published: { detailed: false, leftOut: false, row: undefined, state: undefined },
   }
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { MakerUid } from '../../src/kernel/user-namespaces.ts'
 import { chooseShown } from '../../src/worker/crowd.ts'
+import { noteBound, noteReadError } from '../../src/worker/last-read.ts'
 import { type Identity, startWatching } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 
@@ -90,7 +91,7 @@ test('root in a container that makes namespaces has the share of its pod', () =>
 
 test('of one user those that could hold a fifth of the ports come before the older ones', () => {
   const watched = watch(repeat(30, { uid: 1000 }))
-  for (const one of watched.slice(20)) one.last.boundPorts = 6000
+  for (const one of watched.slice(20)) noteBound(one.last, 6000)
   expect(choose(watched, 250)).toEqual([21, 22, 23, 24, 25])
 })
 
@@ -98,8 +99,8 @@ test('what was known of one that is left out is forgotten, its name apart', () =
   const watched = watch(repeat(2, { name: { netns: 'inode/1', netnsKind: 'inode' } }))
   const [, last] = watched
   if (last === undefined) throw new Error('nothing is watched')
-  last.last.readError = { reason: 'vanished', message: '' }
-  last.last.readAtSeconds = 5
+  noteReadError(last.last, { reason: 'vanished', message: '' })
+  Object.assign(last.last, { readAtSeconds: 5 })
   expect(choose(watched, 1)).toEqual([1])
   expect(last.last).toMatchObject({ readError: undefined, readAtSeconds: undefined })
   expect([last.published.leftOut, last.identity.name?.netns]).toEqual([true, 'inode/1'])

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { MakerUid } from '../../src/kernel/user-namespaces.ts'
+import { noteReadError } from '../../src/worker/last-read.ts'
 import { createNaming } from '../../src/worker/naming.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
@@ -10,7 +11,7 @@ const containerId = 'c0ffee'.padEnd(64, '0')
 function watch(id: number, makerUid?: MakerUid): Watched {
   const one = startWatching(buildNetNamespace({ id, inode: 4_000_000_000 + id, makerUid }), 0)
   one.identity.containerId = containerId
-  one.last.readError = { reason: 'vanished', message: '' }
+  noteReadError(one.last, { reason: 'vanished', message: '' })
   return one
 }
 
@@ -54,7 +55,7 @@ test('the name is kept for one that is still to be read, but not for one that is
   const [forged, real] = [watch(2, 1000), watch(3)]
   // It reads the same on the page.
   forged.identity.containerId = containerId.replace(/0$/, '1')
-  real.last.readError = undefined
+  noteReadError(real.last, undefined)
   expect(nameAll([forged, real])).toEqual([undefined, undefined])
   real.published.leftOut = true
   expect(nameAll([forged, real])).toEqual([name, undefined])
@@ -77,7 +78,7 @@ describe('names that earlier workers gave', () => {
     cookies.map((cookie) => {
       const one = watch(Number(cookie))
       one.identity.namespace = { ...one.identity.namespace, cookie }
-      if (!read.includes(cookie)) one.last.readError = undefined
+      if (!read.includes(cookie)) noteReadError(one.last, undefined)
       return one
     })
   const namesOf = (all: readonly Watched[]) => all.map(({ identity }) => identity.name?.netns)
@@ -101,7 +102,7 @@ describe('names that earlier workers gave', () => {
     const [a, b, c] = meet([2n, 3n, 4n], [4n])
     const all = [a, b, c].filter((one) => one !== undefined)
     third.nameAll(listOf(all), 100)
-    for (const one of all) one.last.readError = { reason: 'vanished', message: '' }
+    for (const one of all) noteReadError(one.last, { reason: 'vanished', message: '' })
     expect(third.nameAll(listOf(all), 105)?.length).toBe(3)
     expect(namesOf(all)).toEqual([name, `${name}~2`, `${name}~3`])
     expect(third.nameAll(listOf(all), 110)).toBeUndefined()

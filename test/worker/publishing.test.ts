@@ -8,7 +8,7 @@ import { buildState } from '../support/render/cli-snapshot.ts'
 test('publishAll() says all of a namespace that drops packets, however few its entries are', () => {
   const one = startWatching(buildNetNamespace({ id: 2, own: false }), 0)
   one.identity.name = { netns: 'named/gate', netnsKind: 'named' }
-  one.last.state = buildState()
+  Object.assign(one.last, { state: buildState() })
   const isDetailed = (dropSignature: DropSignature | undefined) => {
     one.last.nat.conntrack = {
       ...{ entries: 100, limitEntries: 262_144, collisions: 68, insertFailed: 1, dropped: 1 },

@@ -40,8 +40,8 @@ function watch(
   const fresh = startWatching(buildNetNamespace(), 0)
   const read = startWatching(buildNetNamespace(), 0)
   read.identity.pod = of
-  read.last.state = buildState({ rangeOrigin })
-  read.last.ports = known
+  Object.assign(read.last, { state: buildState({ rangeOrigin }) })
+  Object.assign(read.last, { ports: known })
   return {
     changed: ranges.findChanged([read]).length === 1,
     usable: ranges.countUsable(fresh),
@@ -128,8 +128,8 @@ describe('createRangeWatch()', () => {
     })
     const all = Array.from({ length: count }, (_, id) => {
       const one = startWatching(buildNetNamespace({ id }), 0)
-      one.last.state = buildState({ rangeOrigin })
-      one.last.ports = known
+      Object.assign(one.last, { state: buildState({ rangeOrigin }) })
+      Object.assign(one.last, { ports: known })
       return one
     })
     const changed = () => {
@@ -193,7 +193,7 @@ describe('createRangeWatch()', () => {
     })
     const fresh = startWatching(buildNetNamespace(), 0)
     const read = startWatching(buildNetNamespace(), 0)
-    read.last.state = buildState()
+    Object.assign(read.last, { state: buildState() })
     const counts = () => {
       ranges.renewAllowance()
       const usable = Array.from({ length: 100 }, () => ranges.countUsable(fresh))
