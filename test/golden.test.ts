@@ -60,7 +60,7 @@ describe.for(scenarioNames)('%s', (name) => {
     }
   })
 
-  test('a pool with nothing available has a risk of 1 and 0 seconds left', async () => {
+  test('a pool has a risk of 1 and 0 seconds left where nothing is available, and only there', async () => {
     const page = parseSeries(await renderGolden(scenario.readNetlink, 'text'))
     for (const pool of ['tcp_connect', 'tcp_bind', 'udp']) {
       const exhausted = page.get(`pool_available_ports{pool="${pool}"}`) === 0
