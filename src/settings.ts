@@ -1,5 +1,5 @@
-// Contract ACROSS all: the user's settings that the sampling thread needs, each declared here alone. config/ fills them, and
-// who needs some picks them.
+// Contract ACROSS all: the user's settings that the sampling thread needs, each declared here alone. config/ fills
+// them, and who needs some picks them.
 
 import type { PortRange, Reader } from './observation.ts'
 
@@ -17,7 +17,7 @@ export interface SamplingSettings {
   readonly mostNamespaces: number
   /** Rows kept for each namespace and family. */
   readonly top: number
-  /** Utilization of a pool from which its namespace has all its rows, 0 to 1. Below it nobody depends on the last port. */
+  /** Utilization of a pool, 0 to 1, from which its namespace has all its rows. Below it nobody needs the last port. */
   readonly detailMinUtilization: number
   readonly peakWindowSeconds: number
   readonly forecastHorizonSeconds: number

@@ -127,7 +127,7 @@ export interface NetnsName {
   readonly netnsKind: NetnsKind
 }
 
-/** Why a namespace could not be read. A failure is an allocation that failed; only the JSON calls this one `failure`. */
+/** Why a namespace could not be read. A failure is an allocation that failed; only the JSON calls this `failure`. */
 export interface ReadError {
   readonly reason: FailureReason
   readonly message: string

@@ -1,5 +1,5 @@
-// Whom a command believes that answers on a port of this machine: any user may take one that is free, and answer there as
-// the exporter would.
+// Whom a command believes that answers on a port of this machine. Any user may take a port that is free, and answer
+// there as the exporter would.
 
 import { readlinkSync } from 'node:fs'
 import { readListenerUids } from '../kernel/listener-uids.ts'

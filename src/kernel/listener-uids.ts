@@ -1,5 +1,5 @@
-// Who listens on a port of the namespace of this process: /proc/self/net/{tcp,tcp6} -> user ids. Any user may take a port
-// that is free.
+// Who listens on a port of the namespace of this process: /proc/self/net/{tcp,tcp6} -> user ids. Any user may take a
+// port that is free.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
@@ -15,8 +15,8 @@ const CHUNK_BYTES = 65_536
 export type ReadRows = (path: string) => Iterable<Buffer>
 
 /**
- * Lists the users of the sockets that listen on that port, whatever their address. A table that is missing has none. Throws
- * DecodeError when the text is wrong.
+ * Lists the users of the sockets that listen on that port, whatever their address. A table that is missing has none.
+ * Throws DecodeError when the text is wrong.
  */
 export function readListenerUids(port: number, read: ReadRows = readRows): readonly number[] {
   return [...listUids('tcp', port, read), ...listUids('tcp6', port, read)]

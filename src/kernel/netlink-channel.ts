@@ -99,9 +99,9 @@ export function* dumpDatagrams(
 }
 
 /**
- * Calls `dump` again while its table changes under it, MOST_ATTEMPTS times and `limitMs` at most, and tells it the time that
- * is left. Each attempt has a channel of its own: a dump that was left early goes on, and the kernel refuses another one
- * beside it (EBUSY). Throws what `open` and `dump` throw.
+ * Calls `dump` again while its table changes under it, MOST_ATTEMPTS times and `limitMs` at most, and tells it the time
+ * that is left. Each attempt has a channel of its own: a dump that was left early goes on, and the kernel refuses
+ * another dump beside it (EBUSY). Throws what `open` and `dump` throw.
  */
 export function dumpUndisturbed<T>(
   open: () => NetlinkChannel,

@@ -43,8 +43,8 @@ export interface NatRules {
 }
 
 /**
- * The rules of the namespace. Throws DecodeError and SourceError, whose reason is `unsupported` where there are too many
- * rules, or too many that translate sources.
+ * The rules of the namespace. Throws DecodeError and SourceError, whose reason is `unsupported` where there are too
+ * many rules, or too many that translate sources.
  */
 export function readNatRules(open: () => NetlinkChannel): NatRules {
   return dumpUndisturbed(open, dumpRules, RULES_TIMEOUT_MS)

@@ -7,7 +7,7 @@ import type { Destination, Namespace, NamespaceState, ReadError } from '../snaps
 import { type NatMemory, startNatMemory } from './nat-memory.ts'
 import { type ProbeMemory, startProbeMemory } from './prober.ts'
 
-/** What was read of a namespace last. Times are those of a clock that never steps. Only the functions below change it. */
+/** What was read of a namespace last. Times are of a clock that never steps. Only the functions below change it. */
 export interface LastRead {
   /** No more ports than this are held; undefined where that is not known. */
   readonly boundPorts: number | undefined
@@ -39,7 +39,7 @@ export interface LastRead {
 
 type Changing = { -readonly [K in keyof LastRead]: LastRead[K] }
 
-/** Destinations of a namespace that the model hears of: a client that connects to all the world is refused everywhere. */
+/** Destinations of a namespace that the model hears of: a client of all the world is refused everywhere. */
 const MOST_REFUSED = 16
 
 export const NO_PROGRAMS: Namespace['programs'] = []
