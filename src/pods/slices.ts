@@ -24,9 +24,21 @@ export async function parsePodListInSlices(
   }: SlicesOptions = {},
 ): Promise<Pod[]> {
   if (text.length <= shortCharacters) return parsePodList(text)
+  const steps = parsePodListInSteps(text)
+  for (let sliceEndsAtMs = performance.now() + sliceMs; ; ) {
+    const { done, value } = steps.next()
+    if (done) return value
+    if (performance.now() < sliceEndsAtMs) continue
+    await pause()
+    sliceEndsAtMs = performance.now() + sliceMs
+  }
+}
+
+/** The same step by step, about one for each item. */
+export function* parsePodListInSteps(text: string): Generator<undefined, Pod[], void> {
   const listed: ListedPod[] = []
   const items = splitItems(text)
-  for (let sliceEndsAtMs = performance.now() + sliceMs; ; ) {
+  for (;;) {
     const { done, value } = items.next()
     if (done) {
       // What is around the items is checked as any other list.
@@ -36,9 +48,7 @@ export async function parsePodListInSlices(
     const found = value === '' ? [] : attempt(`{"kind":"PodList","items":[${value}]}`)
     if (found === undefined) return parsePodList(text)
     listed.push(...found)
-    if (performance.now() < sliceEndsAtMs) continue
-    await pause()
-    sliceEndsAtMs = performance.now() + sliceMs
+    yield
   }
 }
 
@@ -72,9 +82,14 @@ function* splitItems(text: string): Generator<string, string | undefined, void> 
     const at = found.index
     const isInItems = itemsAt >= 0 && itemsEndAt < 0
     if (found[0] === '"') {
-      if (depth === 1) keyAt = at
       const end = endOfString(text, at)
       if (end < 0) return undefined
+      if (depth === 1) {
+        keyAt = at
+        // Of two keys that are alike JSON.parse() takes the last, and a key may be written with escapes.
+        const word = text.slice(at, end)
+        if (word.includes('\\') || (word === '"items"' && itemsAt >= 0)) return undefined
+      }
       token.lastIndex = end
     } else if (found[0] === '{' || found[0] === '[') {
       if (depth === 2 && isInItems) {

@@ -1,12 +1,13 @@
 // The loop: mutants of seeds and of what gave a new outcome, one target after another, until time or number is over.
 
 import { readFileSync } from 'node:fs'
+import { answerTargets } from './answer-targets.ts'
 import { kernelTargets } from './kernel-targets.ts'
 import { createRandom, mutate, type Random } from './mutate.ts'
 import { outcomeOf, type Target } from './target.ts'
 import { textTargets } from './text-targets.ts'
 
-export const targets: readonly Target[] = [...kernelTargets, ...textTargets]
+export const targets: readonly Target[] = [...kernelTargets, ...textTargets, ...answerTargets]
 
 /** In base64, what earlier runs found worth keeping: each gives another outcome, or was a bug once. */
 export function readCorpus(target: Target): readonly Uint8Array[] {

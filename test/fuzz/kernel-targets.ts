@@ -6,8 +6,11 @@ import { writeBucketProgram } from '../../src/kernel/bpf/bucket-program.ts'
 import { decodeConntrack } from '../../src/kernel/conntrack-answer.ts'
 import { createConntrackDumpBatch } from '../../src/kernel/conntrack-channel.ts'
 import { decodeDatagram } from '../../src/kernel/diag-answer.ts'
-import { dumpDevices } from '../../src/kernel/links.ts'
+import { decodeInterfaceAddresses } from '../../src/kernel/interface-addresses.ts'
+import { dumpDevices, dumpTunnelPorts } from '../../src/kernel/links.ts'
 import { decodeGeneration, decodeRules } from '../../src/kernel/nft-answer.ts'
+import { askPeerTimestamps } from '../../src/kernel/peer-timestamps.ts'
+import { refusable } from '../../src/kernel/refused-call.ts'
 import { decodeRingPage } from '../../src/kernel/trace-ring-page.ts'
 import { createStep } from '../../src/model/step.ts'
 import {
@@ -29,7 +32,13 @@ import {
   plainEntry,
 } from '../support/kernel/conntrack-builder.ts'
 import { createFakeChannel } from '../support/kernel/fake-channel.ts'
-import { buildAttribute, buildDone, buildMessage } from '../support/kernel/netlink-builder.ts'
+import {
+  buildAttribute,
+  buildDone,
+  buildMessage,
+  buildSocket,
+  plainSocket,
+} from '../support/kernel/netlink-builder.ts'
 import { createReading, plainSettings, plainStepOptions } from '../support/kernel/readings.ts'
 import { parseDatagram, type RecordedDump } from '../support/kernel/recording.ts'
 import { scenarioNames } from '../support/kernel/scenario.ts'
@@ -84,6 +93,22 @@ const link = (index: number, ...attributes: readonly number[][]) =>
     ...[0, 0, 1, 0, ...be32(index).reverse(), 0, 0, 0, 0, 0, 0, 0, 0],
     ...attributes.flat(),
   ])
+
+const tunnel = (index: number, kind: string, data: readonly number[]) =>
+  link(index, buildAttribute(18, [...buildAttribute(1, name(kind)), ...buildAttribute(2, data)]))
+const tunnels = [
+  tunnel(1, 'vxlan', buildAttribute(15, [0x9c, 0x41])),
+  tunnel(2, 'geneve', buildAttribute(5, [0x9c, 0x42])),
+  tunnel(3, 'bareudp', buildAttribute(1, [0x9c, 0x43])),
+].map((message) => message.with(24, 1))
+
+const address = (last: number, scope: number) =>
+  buildMessage(20, SEQUENCE, [
+    ...[2, 24, 0, scope, 2, 0, 0, 0],
+    ...buildAttribute(1, [10, 0, 0, 99]),
+    ...buildAttribute(2, [10, 0, 0, last]),
+  ])
+const LOCAL_HTTPS = { address: [0, 0, 0xffff, 0x7f00_0001], port: 443 }
 
 const zones = { ...plainEntry, zone: 7, original: { ...plainEntry.original, zone: 9 } }
 const natExpression = (kind: string, first: number, last: number) =>
@@ -160,6 +185,45 @@ export const kernelTargets: readonly Target[] = [
     ],
     read: (bytes) =>
       dumpDevices(() => createFakeChannel(() => [bytes, build(buildDone(1))]), [2, 4]).size,
+  },
+  {
+    name: 'tunnels',
+    seeds: () => [build(...tunnels, buildDone(SEQUENCE)), build(tunnels[0] ?? [])],
+    read: (bytes) => {
+      const answers = () => createFakeChannel(() => [bytes, build(buildDone(SEQUENCE))])
+      const ports = dumpTunnelPorts(answers)
+      for (const port of ports) demand('port', port, 65_535)
+      return ports.size
+    },
+  },
+  {
+    name: 'addresses',
+    seeds: () => [
+      build(address(1, 0), address(2, 254), address(3, 0), buildDone(SEQUENCE)),
+      build(address(1, 0)),
+    ],
+    read: (bytes) => {
+      const addresses: number[] = []
+      decodeInterfaceAddresses(bytes, SEQUENCE, addresses)
+      for (const one of addresses) demand('address', one, 2 ** 32 - 1)
+      return addresses.length
+    },
+  },
+  {
+    name: 'timestamps',
+    seeds: () => {
+      const [told, denied] = [true, false].map((timestamps) =>
+        buildSocket({ ...plainSocket, timestamps }, SEQUENCE),
+      )
+      const silent = buildSocket(plainSocket, SEQUENCE)
+      return [build(told ?? [], denied ?? [], silent, buildDone(SEQUENCE)), build(told ?? [])]
+    },
+    read: (bytes) => {
+      const channel = createFakeChannel(() => [bytes, build(buildDone(SEQUENCE))])
+      const ask = () => askPeerTimestamps(channel, plainSettings.range, LOCAL_HTTPS)
+      const told = String(refusable('Cannot read timestamps', ask))
+      return [told, ...decodeSockets(bytes, 'tcp', false).flags.subarray(0, 3)]
+    },
   },
   {
     name: 'trace-ring',

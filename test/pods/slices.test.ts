@@ -39,6 +39,8 @@ describe('parsePodListInSlices() finds what parsePodList() finds', () => {
       listOf([{ ...one, note: '}]"\\", {"items":[' }, two]),
     ],
     ['items that are no objects', listOf([null, one, 7, 'x', [two], two])],
+    ['a key that comes twice', listOf([one]).replace(/\}$/, ',"items":null}')],
+    ['a key in escapes', listOf([one]).replace(/\}$/, ',"\\u0069tems":[null]}')],
     ['a number before an item', listOf([1, two]).replace('1,', '1')],
     ['a number behind an item', listOf([two, 1]).replace(',1]', '1]')],
     ['lists that are not closed as they were opened', listOf([[one], two]).replace('}]', ']}')],
