@@ -151,8 +151,14 @@ export function startSupervisor(
   }
 
   async function endWorker(reason: string): Promise<void> {
-    const stuck = setTimeout(() => events.stuck(reason), TERMINATE_DEADLINE_MS)
+    let ended = false
+    const tell = () => {
+      if (!ended) events.stuck(reason)
+    }
+    // Where the machine stood still the end has come meanwhile, and is heard of before the immediate.
+    const stuck = setTimeout(() => setImmediate(tell), TERMINATE_DEADLINE_MS)
     await worker?.terminate()
+    ended = true
     clearTimeout(stuck)
   }
 

@@ -195,6 +195,7 @@ describe('startSupervisor()', () => {
       vi.advanceTimersByTime(4999)
       expect(seen).toEqual(['opened'])
       vi.advanceTimersByTime(1)
+      await turn()
       expect(seen).toEqual(['opened', 'stuck: it took more than 60 s for a sample'])
     },
   )
@@ -208,6 +209,7 @@ describe('startSupervisor()', () => {
       vi.advanceTimersByTime(4999)
       expect(seen).toEqual(['opened'])
       vi.advanceTimersByTime(1)
+      await turn()
       expect(seen).toEqual(['opened', 'stuck: it was told to end'])
     },
   )
