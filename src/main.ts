@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { readBuild } from './build.ts'
 import { renderHelp } from './cli/help.ts'
 import { isListenerTrusted } from './cli/listener.ts'
-import { renderReport, reportExitCode } from './cli/report.ts'
+import { describeSampling, renderReport, reportExitCode } from './cli/report.ts'
 import { askExporter } from './cli/running-exporter.ts'
 import { describeTerminal, takeScreen } from './cli/terminal.ts'
 import { asksToSample } from './config/argv.ts'
@@ -198,6 +198,7 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
     if (screen === undefined) print(text)
     else screen.show(text)
   }
+  let refusal: string | undefined
   const ask = async (): Promise<number | undefined> => {
     const question = {
       addresses: config.listenAddresses,
@@ -205,8 +206,10 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
       isTrusted: (port: number) => isListenerTrusted(port, process),
     }
     const answer = asksToSample(process.argv.slice(2)) ? undefined : await askExporter(question)
-    if (answer !== undefined) show(answer.snapshot, `from the exporter at ${answer.address}`)
-    return answer?.snapshot.intervalSeconds
+    refusal = answer && 'refusal' in answer ? answer.refusal : undefined
+    if (answer === undefined || 'refusal' in answer) return undefined
+    show(answer.snapshot, `from the exporter at ${answer.address}`)
+    return answer.snapshot.intervalSeconds
   }
   for (;;) {
     const seconds = await ask()
@@ -214,7 +217,9 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
     if (!config.watch) return
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   }
-  await sampleAndShow(config, (snapshot) => show(snapshot, 'sampled by this command'))
+  const { origin, complaint } = describeSampling(config, refusal)
+  if (complaint !== undefined) complain(complaint)
+  await sampleAndShow(config, (snapshot) => show(snapshot, origin))
 }
 
 /** Samples by itself. */

@@ -29,3 +29,18 @@ export function reportExitCode(
 ): 0 | 1 | 2 | 3 {
   return command === 'doctor' ? doctorExitCode(diagnosis) : statusExitCode(diagnosis)
 }
+
+/**
+ * Who has sampled where no exporter answers this command, in words for the first line, and why, where one is there that turns
+ * it away. `complaint`: the same for what prints no such line.
+ */
+export function describeSampling(
+  { command, json }: ReportOptions,
+  refusal: string | undefined,
+): { readonly origin: string; readonly complaint: string | undefined } {
+  const origin = 'sampled by this command'
+  if (refusal === undefined) return { origin, complaint: undefined }
+  const isSaid = command === 'status' && !json
+  const complaint = isSaid ? undefined : `Sampling by itself, since ${refusal}`
+  return { origin: `${origin}, since ${refusal}`, complaint }
+}

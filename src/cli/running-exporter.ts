@@ -1,6 +1,6 @@
 // Asks the exporter that runs on this host for its last sample, which knows risk, ETA and whose the TIME_WAITs were.
 
-import { get } from 'node:http'
+import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import type { Build, Snapshot } from '../snapshot.ts'
 import { isSnapshot } from './snapshot-shape.ts'
 
@@ -8,6 +8,12 @@ export interface ExporterAnswer {
   readonly snapshot: Snapshot
   /** Where it listens. */
   readonly address: string
+}
+
+/** Somebody answers and turns this command away. */
+export interface ExporterRefusal {
+  /** Why it does: "the exporter at 127.0.0.1:10132 asks for a password". */
+  readonly refusal: string
 }
 
 export interface ExporterQuestion {
@@ -25,19 +31,23 @@ const MOST_BYTES = 64 * 1024 * 1024
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
 
 /**
- * Undefined where none answers, or one of another version or another user, or one that wants TLS or a password; where
- * the answer is no Snapshot; and where it knows nothing of any namespace, since its samples do not come any more.
+ * Undefined where none answers, or one of another version or another user; where the answer is no Snapshot; and where it
+ * knows nothing of any namespace, since its samples do not come any more. Asks by TLS where plain HTTP is not spoken.
  */
-export async function askExporter(question: ExporterQuestion): Promise<ExporterAnswer | undefined> {
+export async function askExporter(
+  question: ExporterQuestion,
+): Promise<ExporterAnswer | ExporterRefusal | undefined> {
+  let refused: ExporterRefusal | undefined
   for (const { host, port } of question.addresses) {
     if (!question.isTrusted(port)) continue
     const name = everywhere.includes(host) ? '127.0.0.1' : (host ?? '')
-    const text = await fetchText({ host: name, port, path: '/api/v1/snapshot' })
+    const address = `${name}:${port}`
+    const { text, refusal } = await fetchSnapshot({ host: name, port })
     const snapshot = text === undefined ? undefined : readSnapshot(text, question.version)
-    if (snapshot?.namespaces.some(({ state }) => state !== undefined))
-      return { snapshot, address: `${name}:${port}` }
+    if (snapshot?.namespaces.some(({ state }) => state !== undefined)) return { snapshot, address }
+    if (refusal !== undefined) refused ??= { refusal: `the exporter at ${address} ${refusal}` }
   }
-  return undefined
+  return refused
 }
 
 function readSnapshot(text: string, version: string): Snapshot | undefined {
@@ -51,14 +61,36 @@ function readSnapshot(text: string, version: string): Snapshot | undefined {
   }
 }
 
-function fetchText(options: {
+interface Address {
   readonly host: string
   readonly port: number
-  readonly path: string
-}): Promise<string | undefined> {
+}
+
+interface Fetched {
+  readonly text?: string
+  readonly refusal?: string | undefined
+  /** Whether it may be TLS that is spoken there. */
+  readonly isPlainRefused?: boolean
+}
+
+async function fetchSnapshot(address: Address): Promise<Fetched> {
+  const options = { ...address, path: '/api/v1/snapshot', agent: false }
+  const plain = await collect((signal, answer) => get({ ...options, signal }, answer))
+  if (!plain.isPlainRefused) return plain
+  const https = await import('node:https')
+  // No authority is asked about the certificate, whose name is rarely that of a loopback address: the port is one of this
+  // machine, the kernel has told whose socket listens there, and nothing secret is sent.
+  const secure = { ...options, rejectUnauthorized: false }
+  return await collect((signal, answer) => https.get({ ...secure, signal }, answer))
+}
+
+function collect(
+  ask: (signal: AbortSignal, answer: (response: IncomingMessage) => void) => ClientRequest,
+): Promise<Fetched> {
   const signal = AbortSignal.timeout(DEADLINE_MS)
   return new Promise((resolve) => {
-    const request = get({ ...options, signal, agent: false }, (response) => {
+    let isSecured = false
+    const request = ask(signal, (response) => {
       const chunks: Buffer[] = []
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
@@ -67,11 +99,32 @@ function fetchText(options: {
         else chunks.push(chunk)
       })
       response.on('end', () =>
-        resolve(response.statusCode === 200 ? Buffer.concat(chunks).toString() : undefined),
+        resolve(readAnswer(response.statusCode, Buffer.concat(chunks).toString())),
       )
-      response.on('error', () => resolve(undefined))
+      response.on('error', () => resolve({}))
     })
-    request.on('error', () => resolve(undefined))
-    request.on('close', () => resolve(undefined))
+    request.on('socket', (socket) =>
+      socket.once('secureConnect', () => {
+        isSecured = true
+      }),
+    )
+    request.on('error', ({ code = '', message }: NodeJS.ErrnoException) => {
+      const isReset = /^(ECONNRESET|EPIPE|EPROTO|ERR_SSL_)/.test(code) && !signal.aborted
+      // TLS 1.3 turns a client without a certificate away once its handshake is over, TLS 1.2 with an alert.
+      const isAlert = /alert.handshake.failure/i.test(`${code} ${message}`)
+      const isUncertified = isReset && (isSecured || isAlert)
+      resolve({
+        refusal: isUncertified ? 'lets in no client without a certificate' : undefined,
+        isPlainRefused: isReset,
+      })
+    })
+    request.on('close', () => resolve({}))
   })
+}
+
+function readAnswer(status: number | undefined, text: string): Fetched {
+  if (status === 200) return { text }
+  if (status === 401) return { refusal: 'asks for a password' }
+  if (status === 429) return { refusal: 'has a rate limit that is used up' }
+  return { isPlainRefused: status === 400 }
 }

@@ -1,13 +1,23 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { askExporter } from '../../src/cli/running-exporter.ts'
+import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
+import {
+  type ProtectedServer,
+  startProtected,
+  tlsFiles,
+} from '../web/protection/web-config-folder.ts'
 import { createSampleApp, unready } from '../web/sample-app.ts'
 
 async function ask(app: RequestListener, version = sampleBuild.version, isTrusted = () => true) {
-  const server = createServer(app).listen(0, '127.0.0.1')
+  return await askServer(createServer(app), version, isTrusted)
+}
+
+async function askServer(server: Server, version = sampleBuild.version, isTrusted = () => true) {
+  server.listen(0, '127.0.0.1')
   try {
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
@@ -16,6 +26,19 @@ async function ask(app: RequestListener, version = sampleBuild.version, isTruste
     server.close()
     server.closeAllConnections()
   }
+}
+
+const running: ProtectedServer[] = []
+afterEach(async () => {
+  for (const server of running.splice(0)) await server.stop()
+})
+
+/** What it says of an exporter behind that web configuration. */
+async function askProtected(files: Readonly<Record<string, string>>, isTrusted = () => true) {
+  const server = await startProtected(files, createSampleApp())
+  running.push(server)
+  const addresses = [{ host: undefined, port: server.port }]
+  return await askExporter({ addresses, version: sampleBuild.version, isTrusted })
 }
 
 const scripted = {
@@ -41,8 +64,10 @@ const drip: RequestListener = (_request, response) => {
 describe('askExporter()', () => {
   test('gives the last sample of the exporter that listens there', async () => {
     const answer = await ask(createSampleApp())
-    expect(answer?.snapshot).toEqual(JSON.parse(JSON.stringify(sampleSnapshot)))
-    expect(answer?.address).toMatch(/^127\.0\.0\.1:\d+$/)
+    expect(answer).toEqual({
+      snapshot: JSON.parse(JSON.stringify(sampleSnapshot)),
+      address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    })
   })
 
   test.each<[string, RequestListener, string?]>([
@@ -50,7 +75,8 @@ describe('askExporter()', () => {
     ['knows nothing of any namespace any more', createSampleApp({ currentSnapshot: () => stale })],
     ['is of another version', createSampleApp(), '9.9.9'],
     ['is something else', (_request, response) => response.end('<html>')],
-    ['wants a password', (_request, response) => response.writeHead(401).end()],
+    ['has lost its way', (_request, response) => response.writeHead(500).end()],
+    ['cannot read the question', (_request, response) => response.writeHead(400).end()],
     ['never answers', () => {}],
     ['never comes to an end', drip],
     ['sends no object', (_request, response) => response.end('null')],
@@ -59,6 +85,49 @@ describe('askExporter()', () => {
     ['breaks off', (request) => request.socket.destroy()],
   ])('gives nothing where it %s', async (_name, app, version) => {
     expect(await ask(app, version)).toBeUndefined()
+  })
+
+  test.each([
+    ['', 'its newest version'],
+    ['  max_version: TLS12\n', 'TLS 1.2'],
+    ['  min_version: TLS13\n', 'TLS 1.3'],
+    ['  client_auth_type: RequestClientCert\n', 'a client that may show a certificate'],
+  ])('asks by TLS, with no authority to know the certificate (%s)', async (settings) => {
+    expect(await askProtected(tlsFiles(settings))).toMatchObject({
+      snapshot: JSON.parse(JSON.stringify(sampleSnapshot)),
+    })
+  })
+
+  const users = `basic_auth_users: {alice: ${'$2y$10$'}${'a'.repeat(53)}}\n`
+  const uncertified = 'lets in no client without a certificate'
+  test.each([
+    ['a password', { 'web.yml': users }, 'asks for a password'],
+    ['a password over TLS', tlsFiles(users), 'asks for a password'],
+    ['any certificate', tlsFiles('  client_auth_type: RequireAnyClientCert\n'), uncertified],
+    ...['TLS12', 'TLS13'].map((version): [string, Readonly<Record<string, string>>, string] => [
+      `a certificate that is verified, over ${version}`,
+      {
+        ...tlsFiles(
+          `  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n  max_version: ${version}\n`,
+        ),
+        'ca.crt': createTestAuthority().ca,
+      },
+      uncertified,
+    ]),
+    [
+      'fewer requests',
+      tlsFiles('rate_limit: {interval: 1h, burst: 1}\n'),
+      'has a rate limit that is used up',
+    ],
+  ])('says what is in the way where it wants %s', async (what, files, refusal) => {
+    const server = await startProtected(files, createSampleApp())
+    running.push(server)
+    const addresses = [{ host: undefined, port: server.port }]
+    const question = { addresses, version: sampleBuild.version, isTrusted: () => true }
+    if (what === 'fewer requests') await askExporter(question)
+    expect(await askExporter(question)).toEqual({
+      refusal: `the exporter at 127.0.0.1:${server.port} ${refusal}`,
+    })
   })
 
   test('says nothing to whom it does not believe', async () => {

@@ -1,9 +1,10 @@
 // The chart and the program understand each other: rendered flags, variables and files.
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 import { parseWebConfig } from '../../src/web/protection/web-config.ts'
@@ -18,6 +19,7 @@ import {
 import { fieldsOf, takeContainer } from '../support/cluster/kube-container.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { waitFor, withProgram } from '../support/program/program.ts'
+import { createTestAuthority } from '../support/program/test-certificates.ts'
 
 const helms = findHelm()
 const node = { nodeName: 'node-1', hostIp: '192.0.2.1' }
@@ -134,25 +136,49 @@ describe.each(helms)('$name', (helm) => {
     }
   })
 
-  test('has status agree with the page, wherever the exporter listens', async () => {
+  const { cert, key } = createTestAuthority().issue(['localhost'])
+  const tls = { tls_server_config: { cert, key } }
+  const users = { basic_auth_users: { prometheus: `$2y$10$${'a'.repeat(53)}` } }
+  test.each<[string, object, string]>([
+    ['plain HTTP', {}, 'from the exporter at 127.0.0.1:PORT'],
+    ['TLS', tls, 'from the exporter at 127.0.0.1:PORT'],
+    [
+      'a password',
+      { ...tls, ...users },
+      'sampled by this command, since the exporter at 127.0.0.1:PORT asks for a password',
+    ],
+  ])('has status agree with the page behind %s, or say why not', async (_what, webConfig, said) => {
     const port = await findFreePort()
     const service = { port, listenOnAllInterfaces: false }
-    const objects = renderChart(helm, { service, netns: 'self', collectors: { owners: false } })
+    const values = { service, netns: 'self', collectors: { owners: false }, webConfig }
+    const objects = renderChart(helm, values)
     const { args, env } = takeContainer(objects, { ...node, podIp: '127.0.0.1' })
+    const folder = mkdtempSync(join(tmpdir(), 'status-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
     const here = Object.fromEntries(
-      Object.entries(env).map(([name, value]) => [name, value.replace(/^\/host/, '')]),
+      Object.entries(env).map(([name, value]) => {
+        if (!name.endsWith('_FILE')) return [name, value.replace(/^\/host/, '')]
+        writeFileSync(join(folder, name), readMounted(objects, value))
+        return [name, join(folder, name)]
+      }),
     )
     await withProgram(
       args,
-      async () => {
-        await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
+      async ({ stderr }) => {
+        await waitFor(async () => stderr().includes('Reading sockets') || undefined)
         // As kubectl exec has it: the variables, and none of the flags.
-        const status = spawnSync(process.execPath, ['dist/main.js', 'status'], {
-          env: { PATH: process.env.PATH, ...here },
-          encoding: 'utf8',
+        const run = () =>
+          spawnSync(process.execPath, ['dist/main.js', 'status'], {
+            env: { PATH: process.env.PATH, ...here },
+            encoding: 'utf8',
+          })
+        const origin = said.replace('PORT', String(port))
+        // It samples by itself while the exporter has no sample yet.
+        const status = await waitFor(async () => {
+          const ran = run()
+          return ran.stdout.split(/\n */).join(' ').includes(origin) ? ran : undefined
         })
         expect(status.stderr).toBe('')
-        expect(status.stdout).toContain(`from the exporter at 127.0.0.1:${port}`)
       },
       { env: here },
     )

@@ -181,6 +181,40 @@ describe('--web.config.file', () => {
     })
   })
 
+  test.each([
+    ['', 'from the exporter at 127.0.0.1:PORT'],
+    [
+      'basic_auth_users:\n  alice: HASH\n',
+      'sampled by this command, since the exporter at 127.0.0.1:PORT asks for a password',
+    ],
+    [
+      '  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n',
+      'sampled by this command, since the exporter at 127.0.0.1:PORT lets in no client without a certificate',
+    ],
+  ])('has status ask by TLS, and say why where it may not (%j)', async (text, origin) => {
+    const port = await findFreePort()
+    const folder = createFolder(tls + text.replace('HASH', hash))
+    const auth = `alice:${password}`
+    await withProgram(args(port, folder), async () => {
+      await ready(port, { auth, ...scraper })
+      const address = `--web.listen-address=127.0.0.1:${port}`
+      const run = (...more: readonly string[]) =>
+        withProgram([...more, address], async (program) => {
+          await program.ended()
+          return { lines: program.stdout().split('\n'), stderr: program.stderr() }
+        })
+      const said = origin.replace('PORT', String(port))
+      const { lines, stderr } = await run('status')
+      expect(lines.slice(1).join(' ')).toContain(`Z, ${said}`)
+      expect(stderr).toBe('')
+      // What prints no such line complains.
+      const [, why] = said.split(', since ')
+      const complaint =
+        why === undefined ? '' : `ephemeral-port-exporter: Sampling by itself, since ${why}\n`
+      expect((await run('status', '--json')).stderr).toBe(complaint)
+    })
+  })
+
   test('ends within two seconds on SIGTERM with TLS connections open', async () => {
     const port = await findFreePort()
     await withProgram(args(port, createFolder(tls)), async (program) => {
@@ -197,7 +231,7 @@ describe('--web.config.file', () => {
   test('reports every mistake at once, before listening, with exit status 2', async () => {
     const port = await findFreePort()
     const folder = createFolder(
-      `tls_server_config: {cert_file: gone, min_version: TLS10}\nbasic_auth_users: {alice: ${password}}\n`,
+      `tls_server_config: {cert_file: gone, min_version: SSL30}\nbasic_auth_users: {alice: ${password}}\n`,
     )
     await withProgram(args(port, folder), async (program) => {
       const { status } = await program.ended()

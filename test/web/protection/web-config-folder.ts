@@ -1,6 +1,7 @@
 // A throwaway folder with a web configuration, its certificates, and a server that runs on it.
 
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { compare } from 'bcryptjs'
@@ -55,6 +56,7 @@ export interface ProtectedServer {
 /** Looks at the disk for every connection and request. */
 export async function startProtected(
   files: Readonly<Record<string, string>>,
+  guarded: RequestListener = (_request, response) => response.end('ok'),
 ): Promise<ProtectedServer> {
   const folder = createWebConfigFolder(files)
   const log: string[] = []
@@ -65,7 +67,7 @@ export async function startProtected(
   }
   const protection = openProtection(folder.path, events, { matches: compare, lookEveryMs: 0 })
   if ('problems' in protection) throw new Error(protection.problems.join('\n'))
-  const app = protection.guard((_request, response) => response.end('ok'))
+  const app = protection.guard(guarded)
   const server = await startServer(app, [{ host: '127.0.0.1', port: 0, text: ':0' }], protection)
   return {
     port: server.addresses[0]?.port ?? Number.NaN,
