@@ -63,6 +63,7 @@ describe.each(helms)('$name', (helm) => {
       'webConfig',
     ])
     expect(notes).not.toContain('WARNING')
+    expect(notes).not.toContain('takes a sample of its own')
     expect(notes).not.toMatch(/\n{3}|<no value>|%!/)
   })
 
@@ -80,6 +81,10 @@ describe.each(helms)('$name', (helm) => {
     expect(notes).not.toContain('What to turn on next')
     expect(notes).not.toContain('helm -n')
     expect(notes).toContain('curl -sk -u <user> https://localhost:10132/metrics')
+    // The page is shown to clients with credentials only, which status has not.
+    expect(notes).toContain('takes a sample of its own')
+    const overTls = renderNotes({ webConfigExistingSecret: { name: 'x', tls: true } })
+    expect(overTls).not.toContain('takes a sample of its own')
     expect(listNext(renderNotes({ privileges: 'setns' }))).toContain('privileges=full')
     expect(listNext(renderNotes({ privileges: 'setns' }))).not.toContain('privileges=setns')
     expect(listNext(renderNotes({ netns: 'self' })).join()).not.toContain('privileges')
