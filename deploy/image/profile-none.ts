@@ -13,19 +13,16 @@ export function describeProfileNone(rootfs: string, listenAddress: string): Cont
   })
   return {
     rootfs,
-    command: [
-      ...ENTRYPOINT,
-      '--collector.destinations',
-      '--collector.owners',
-      '--collector.listeners',
-      '--collector.nat',
-      '--no-collector.probe',
-      '--no-collector.kubernetes',
-      '--no-collector.failures',
-      `--web.listen-address=${listenAddress}`,
-    ],
+    command: [...ENTRYPOINT, `--web.listen-address=${listenAddress}`],
     environment: {
       NODE_ENV: 'production',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_DESTINATIONS: 'true',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_FAILURES: 'false',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_KUBERNETES: 'false',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_LISTENERS: 'true',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_NAT: 'true',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_OWNERS: 'true',
+      EPHEMERAL_PORT_EXPORTER_COLLECTOR_PROBE: 'false',
       EPHEMERAL_PORT_EXPORTER_NETNS: 'all',
       EPHEMERAL_PORT_EXPORTER_PATH_CGROUP: '/host/sys/fs/cgroup',
       EPHEMERAL_PORT_EXPORTER_PATH_PROCFS: '/host/proc',
