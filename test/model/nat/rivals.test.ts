@@ -164,6 +164,22 @@ describe('the range of a destination', () => {
     ])
   })
 
+  test('a range stands out from five standard deviations on, and goes on to from two', () => {
+    const rules = [
+      { protocol: 'tcp' as const, addresses: undefined, ports: { first: 40_000, last: 40_029 } },
+      { protocol: 'tcp' as const, addresses: undefined, ports: { first: 39_000, last: 41_999 } },
+    ]
+    // A tenth of the ports outside: three of the thirty by chance, with a deviation of 1.64.
+    const outside = Array.from({ length: 297 }, (_, at) =>
+      connect(1, { from: at < 150 ? 39_000 + at : 41_000 + at }),
+    ).flat()
+    const own = (ports: number) => readingOf([...outside, ...connect(ports)], { rules })
+    const sizeAfter = (...ports: number[]) => poolOf(play(ports.map(own)))?.capacityPorts
+    expect([sizeAfter(11), sizeAfter(12), sizeAfter(12, 7), sizeAfter(12, 6)]).toEqual([
+      3000, 30, 30, 3000,
+    ])
+  })
+
   test('one connection from a low port makes the pool no smaller', () => {
     const plain = [{ protocol: undefined, addresses: undefined, ports: undefined }]
     const mount = connect(1, { from: 700, answers: '198.51.100.10:2049' })

@@ -157,6 +157,26 @@ describe('the signature of drops', () => {
     expect(repeat(1, [1, 68])).toBe('unclear')
   })
 
+  test.each([
+    [3, false],
+    [5, true],
+    [490, true],
+    [500, false],
+  ])('takes %i taken ports for each drop for a full range: %s', (ports, isFull) => {
+    for (const seed of seeds.slice(0, 5)) {
+      const said = play((random) => {
+        const drops = byChance(random, 3)
+        return [drops, ports * drops]
+      }, seed)
+      expect((said.range_full ?? 0) > 200, `${seed}`).toBe(isFull)
+    }
+  })
+
+  test('ends a cell with the first sample after 0.95 s', () => {
+    expect(advance(START, [1, 68], 0.94)).toBe(START)
+    expect(advance(START, [1, 68], 0.95).sums.cells).toBe(1)
+  })
+
   test('forgets drops of two minutes ago, however few samples there were', () => {
     let state = START
     for (let at = 0; at < 40; at++) state = advance(state, at < 10 ? [0, 0] : [2, 136], 60)
