@@ -75,7 +75,9 @@ process.on('message', async (asked: ValueMutant) => {
   mutant = asked
   const path = join(root, asked.file)
   vitest.invalidateFile(path)
-  const failed = await listFailed(testsOf(asked.file))
+  const [near, far] = testsOf(asked.file)
+  const soon = await listFailed(near)
+  const failed = soon.length > 0 ? soon : await listFailed(far)
   mutant = undefined
   vitest.invalidateFile(path)
   const unproved = failed.filter(({ moduleId }) => !sound.has(moduleId))
@@ -98,14 +100,19 @@ async function listFailed(wanted: readonly TestSpecification[]): Promise<TestSpe
   return wanted.filter(({ moduleId }) => failed.has(moduleId))
 }
 
-/** The tests of a file's folder that import it. */
-function testsOf(file: string): TestSpecification[] {
+/** The tests that import a file: those of its own folder, and those of the other ones of `kernel` or `model`. */
+function testsOf(file: string): readonly [TestSpecification[], TestSpecification[]] {
   const folder = dirname(file).replace('src', 'test')
-  return specifications.filter(({ moduleId }) => {
-    const path = relative(root, moduleId)
-    if (isOwn(moduleId)) return true
-    return dirname(path) === folder && !SLOW.includes(path) && reaches(path, file)
-  })
+  const part = folder.split('/').slice(0, 2).join('/')
+  const near: TestSpecification[] = []
+  const far: TestSpecification[] = []
+  for (const one of specifications) {
+    const path = relative(root, one.moduleId)
+    const isNear = dirname(path) === folder
+    if (!isOwn(one.moduleId) && SLOW.includes(path)) continue
+    if (path.startsWith(`${part}/`) && reaches(path, file)) (isNear ? near : far).push(one)
+  }
+  return [near, far]
 }
 
 function isOwn(moduleId: string): boolean {
