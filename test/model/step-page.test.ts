@@ -1,8 +1,9 @@
-// What of a reading and of its moment goes to the page as it is.
+// What of a reading and of its moment goes to the page and to the forecast as it is.
 
 import { expect, test } from 'vitest'
 import { createStep } from '../../src/model/step.ts'
 import { createReading, plainStepOptions } from '../support/kernel/readings.ts'
+import { createLine, establish } from './step-play.ts'
 
 const step = createStep(plainStepOptions)
 
@@ -34,4 +35,15 @@ test('step() leaves out what is not known', () => {
     timeWaitRecycled: undefined,
     owners: undefined,
   })
+})
+
+test('a destination that is followed no longer does not count as an idle one', () => {
+  const line = createLine({ ports: 400 })
+  const bigger = Array.from({ length: 45 }, (_, at) => establish(50 + at, 60)).flat()
+  const followed = [0, 1, 2, 3, 4].map((turn) => {
+    line.look(5 * turn, [...establish(7, 40), ...(turn === 0 ? [] : bigger)])
+    const { tracks = [] } = line.state()?.pools.tcp_connect?.forecast ?? {}
+    return tracks.some(({ key }) => key.endsWith(' 192.168.0.7:443'))
+  })
+  expect([followed[0], followed.at(-1)]).toEqual([true, false])
 })
