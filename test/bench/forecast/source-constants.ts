@@ -5,10 +5,12 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const MODEL = join(import.meta.dirname, '../../../src/model')
+const LEARNED = 'weights.ts'
 /** What the forecast is made of beside its own folder. */
 const BESIDE = ['levels.ts', 'pool-history.ts', 'watch.ts']
-/** A constant of the module that is a number or a list with numbers in it, on one line or on several. */
-const CONSTANT = /^(?:export )?const (\w+|\[[^\]]+\]) = (\[\n[\s\S]*?\n\]|[\d[].*)/gm
+/** A constant of the module whose definition begins with a number, a sign or a bracket, on one line or on several. */
+const CONSTANT =
+  /^(?:export )?const (\w+|\[[^\]]+\])(?:: [^=]+)? = ([[{]\n[\s\S]*?\n[\]}]|[-\d[{(](?!.*=>).*)/gm
 const NUMBER = /(?<![\w.])\d[\d_]*(?:\.\d+)?/g
 
 export interface SourceConstant {
@@ -23,7 +25,9 @@ export interface SourceConstant {
 }
 
 export function listConstants(): readonly SourceConstant[] {
-  const own = readdirSync(join(MODEL, 'forecast')).map((name) => join('forecast', name))
+  const own = readdirSync(join(MODEL, 'forecast'))
+    .filter((name) => name !== LEARNED)
+    .map((name) => join('forecast', name))
   return [...own, ...BESIDE].sort().flatMap((file) => {
     const source = readFileSync(join(MODEL, file), 'utf8')
     return [...source.matchAll(CONSTANT)].flatMap(([text, names = '', values = '']) => {
