@@ -175,14 +175,3 @@ function closeServer(server: Server): Promise<void> {
     server.closeIdleConnections()
   })
 }
-
-/** As a URL has it. */
-export function renderAddress({
-  host,
-  port,
-}: {
-  readonly host: string
-  readonly port: number
-}): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
