@@ -52,10 +52,10 @@ async function main(): Promise<void> {
       readFile: (path) => readFileSync(path, 'utf8'),
     })
     const build = readBuild(fileURLToPath(new URL('..', import.meta.url)), process)
-    if (config.showHelp) print(renderHelp())
-    else if (config.showVersion) print(`ephemeral-port-exporter ${build.version}\n`)
+    if (config.showHelp) process.stdout.write(renderHelp())
+    else if (config.showVersion) process.stdout.write(`ephemeral-port-exporter ${build.version}\n`)
     else if (config.command === 'serve') await serve(config, build)
-    else if (config.command === 'bpf') print(listBucketProgram())
+    else if (config.command === 'bpf') process.stdout.write(listBucketProgram())
     else await inspect({ ...config, command: config.command }, build)
   } catch (error) {
     if (!(error instanceof ConfigError || error instanceof SourceError)) throw error
@@ -195,7 +195,7 @@ async function inspect(config: Inspection, build: Build): Promise<void> {
     const view = { snapshot, diagnosis: diagnoser.diagnose(snapshot), origin }
     process.exitCode = reportExitCode(config, view)
     const text = renderReport(config, view, terminal())
-    if (screen === undefined) print(text)
+    if (screen === undefined) process.stdout.write(text)
     else screen.show(text)
   }
   let refusal: string | undefined
@@ -280,13 +280,10 @@ async function openSampler(
         ? createInstanceName(process.pid)
         : undefined,
   }
-  const budget = {
-    configuredIntervalMs: config.sampleIntervalMs,
-    cpuRatio: config.cpuBudgetRatio,
-  }
+  const { sampleIntervalMs: configuredIntervalMs, cpuBudgetRatio: cpuRatio } = config
   try {
     await warmThreadPool()
-    const sampler = startSampler({ ...budget, worker, pods }, events)
+    const sampler = startSampler({ configuredIntervalMs, cpuRatio, worker, pods }, events)
     sampling(sampler.stop)
     await sampler.opened
     return sampler
@@ -294,10 +291,6 @@ async function openSampler(
     complain(error instanceof Error ? error.message : String(error))
     return process.exit(config.command === 'serve' ? EXIT_BAD_USAGE : EXIT_UNREADABLE)
   }
-}
-
-function print(text: string): void {
-  process.stdout.write(text)
 }
 
 function complain(problem: string): void {

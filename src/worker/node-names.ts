@@ -17,8 +17,8 @@ import { createUserNames } from '../owners/user-names.ts'
 import type { Pod, Sample } from '../sample.ts'
 import type { CollectorSettings, SamplingSettings } from '../settings.ts'
 import type { Namespace, OwnerName } from '../snapshot.ts'
+import { identifyByCgroups } from './cgroup-identity.ts'
 import { NO_PROGRAMS } from './last-read.ts'
-import { place } from './place.ts'
 import { type Identity, listSuspects, type Watched } from './watched.ts'
 
 export interface NodeNames {
@@ -135,7 +135,7 @@ export function createNodeNames(options: NodeNamesOptions): NodeNames {
         identity.uid = readRealUid(procfs, pid)
       }
       if (name === undefined && identity.podUid === undefined && !namespace.own) {
-        place(identity, procfs)
+        identifyByCgroups(identity, procfs)
       }
       if (identity.podUid === undefined) return
       identity.pod ??= pods.get(identity.podUid)

@@ -1,4 +1,4 @@
-// Where a namespace is: the cgroups of its processes -> the pod or container that it is of, and whose hands those are in.
+// Whose a namespace is: the cgroups of its processes -> the pod or container that it is of, and whose hands those are in.
 
 import { readProcFile } from '../kernel/proc-file.ts'
 import { SourceError } from '../observation.ts'
@@ -14,8 +14,8 @@ import { type Identity, isForgeable } from './watched.ts'
 const PIDS_ASKED = 5
 
 /** Fills in what the processes tell. That holds until they tell more. */
-export function place(identity: Identity, procfs: string): void {
-  const found = findPlace(procfs, identity.namespace.pids.slice(0, PIDS_ASKED))
+export function identifyByCgroups(identity: Identity, procfs: string): void {
+  const found = findBelonging(procfs, identity.namespace.pids.slice(0, PIDS_ASKED))
   if (found === undefined) return
   const { podUid, containerId, outermostId } = found
   if (podUid !== undefined || identity.containerId === undefined) {
@@ -27,19 +27,19 @@ export function place(identity: Identity, procfs: string): void {
   if (isForgeable({ identity })) identity.podUid = undefined
 }
 
-type Place = CgroupIdentity & Pick<Identity, 'outermostId'>
+type Belonging = CgroupIdentity & Pick<Identity, 'outermostId'>
 
 /** The first of those processes that is of a pod, else of a container, else of anybody. */
-function findPlace(procfs: string, pids: readonly number[]): Place | undefined {
-  const places = pids.flatMap((pid) => readPlace(`${procfs}/${pid}/cgroup`) ?? [])
+function findBelonging(procfs: string, pids: readonly number[]): Belonging | undefined {
+  const belongings = pids.flatMap((pid) => readBelonging(`${procfs}/${pid}/cgroup`) ?? [])
   return (
-    places.find(({ podUid }) => podUid !== undefined) ??
-    places.find(({ containerId }) => containerId !== undefined) ??
-    places.find(({ outermostId }) => outermostId !== undefined)
+    belongings.find(({ podUid }) => podUid !== undefined) ??
+    belongings.find(({ containerId }) => containerId !== undefined) ??
+    belongings.find(({ outermostId }) => outermostId !== undefined)
   )
 }
 
-function readPlace(file: string): Place | undefined {
+function readBelonging(file: string): Belonging | undefined {
   try {
     const path = parseProcCgroup(readProcFile(file) ?? '')
     if (path === undefined) return undefined

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { MakerUid } from '../../src/kernel/user-namespaces.ts'
-import { place } from '../../src/worker/place.ts'
+import { identifyByCgroups } from '../../src/worker/cgroup-identity.ts'
 import { isForgeable, startWatching } from '../../src/worker/watched.ts'
 import { buildNetNamespace } from '../support/netns/net-namespace.ts'
 
 let procfs = ''
 beforeEach(() => {
-  procfs = mkdtempSync(join(tmpdir(), 'place-'))
+  procfs = mkdtempSync(join(tmpdir(), 'cgroups-'))
 })
 afterEach(() => rmSync(procfs, { recursive: true }))
 
@@ -19,7 +19,7 @@ const id = 'c0ffee'.padEnd(64, '0')
 const uid = 'e8f4e951-6367-4c5b-ad38-6f67cb4b6bbf'
 
 /** Its processes have these cgroups, one after the other. */
-function placeIn(paths: readonly string[], makerUid?: MakerUid) {
+function identifyIn(paths: readonly string[], makerUid?: MakerUid) {
   const pids = paths.map((_, at) => at + 1)
   const one = startWatching(buildNetNamespace({ makerUid, pids }), 0)
   return { one, ...move(one, paths) }
@@ -30,7 +30,7 @@ function move(one: ReturnType<typeof startWatching>, paths: readonly string[]) {
     mkdirSync(join(procfs, String(at + 1)), { recursive: true })
     writeFileSync(join(procfs, String(at + 1), 'cgroup'), `0::${path}\n`)
   }
-  place(one.identity, procfs)
+  identifyByCgroups(one.identity, procfs)
   const { podUid, containerId, outermostId } = one.identity
   return { podUid, containerId, outermostId, forgeable: isForgeable(one) }
 }
@@ -39,30 +39,30 @@ const pod = { podUid: uid, containerId: id, outermostId: uid, forgeable: false }
 
 test('a pod is one, whoever made it, but not in what somebody else holds', () => {
   const path = `/kubepods/pod${uid}/${id}`
-  expect(placeIn([path])).toMatchObject(pod)
-  expect(placeIn([path], 'privileged')).toMatchObject(pod)
-  expect(placeIn([path], 0)).toMatchObject(pod)
-  expect(placeIn([path], 1000)).toMatchObject({ podUid: undefined, forgeable: true })
+  expect(identifyIn([path])).toMatchObject(pod)
+  expect(identifyIn([path], 'privileged')).toMatchObject(pod)
+  expect(identifyIn([path], 0)).toMatchObject(pod)
+  expect(identifyIn([path], 1000)).toMatchObject({ podUid: undefined, forgeable: true })
   for (const held of ['/user.slice/user-1000.slice/user@1000.service', '/ci.service', '/lxc/web']) {
     const forged = { podUid: undefined, containerId: id, forgeable: true }
-    expect(placeIn([held + path])).toMatchObject(forged)
+    expect(identifyIn([held + path])).toMatchObject(forged)
   }
   // A node in a container is made by its root, who had rights on the machine.
-  expect(placeIn([`/lxc/web${path}`], 'privileged')).toMatchObject({
+  expect(identifyIn([`/lxc/web${path}`], 'privileged')).toMatchObject({
     ...{ podUid: uid, outermostId: 'web', forgeable: false },
   })
 })
 
 test('without a container it is of the unit or the slice of its processes', () => {
-  expect(placeIn(['/user.slice/user-1000.slice/session-3.scope'])).toMatchObject({
+  expect(identifyIn(['/user.slice/user-1000.slice/session-3.scope'])).toMatchObject({
     ...{ podUid: undefined, containerId: undefined, outermostId: 'user-1000.slice' },
   })
-  expect(placeIn(['/'])).toMatchObject({ outermostId: undefined, forgeable: false })
+  expect(identifyIn(['/'])).toMatchObject({ outermostId: undefined, forgeable: false })
 })
 
 test('what comes later and tells more is believed: a helper of the runtime was there first', () => {
   const helper = `/system.slice/crio-conmon-${id}.scope`
-  const { one, ...first } = placeIn([helper])
+  const { one, ...first } = identifyIn([helper])
   expect(first).toMatchObject({ containerId: undefined, outermostId: `crio-conmon-${id}.scope` })
   expect(move(one, [`/docker/${id}`])).toMatchObject({
     ...{ containerId: id, outermostId: id, forgeable: false },
