@@ -112,11 +112,13 @@ describe('read()', () => {
     const shared = { cpu: 0, source: 'fd00::5' }
     const known = { netns: 'a', owner: 'shop.service' }
     const unknown = { netns: undefined, owner: undefined }
-    expect(events).toEqual([
+    const counted = [
       { ...shared, ...known, destination: '10.0.0.9:443', count: 3 },
       { ...shared, ...known, destination: '10.0.0.9:80', count: 1 },
       { ...shared, ...unknown, destination: '10.0.0.9:443', count: 1 },
-    ])
+    ]
+    expect(events).toHaveLength(counted.length)
+    expect(events).toEqual(expect.arrayContaining(counted))
   })
 
   onLinux('counts threads that have ended together, whatever their number was', () => {

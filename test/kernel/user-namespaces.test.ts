@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { SystemError } from '../../src/kernel/libc.ts'
-import { readMakerUid } from '../../src/kernel/user-namespaces.ts'
+import { type MakerUid, readMakerUid } from '../../src/kernel/user-namespaces.ts'
 import { createFakeLibc } from '../support/kernel/fake-libc.ts'
 
 /** Of include/uapi/linux/nsfs.h. */
@@ -38,8 +38,8 @@ function createKernel(makers: readonly number[], last: string) {
 }
 
 describe.runIf(process.platform === 'linux')('readMakerUid()', () => {
-  test.each<[readonly number[], string, number | undefined]>([
-    [[], OWN, undefined],
+  test.each<[readonly number[], string, MakerUid | undefined]>([
+    [[], OWN, 'privileged'],
     [[1000], OWN, 1000],
     [[5, 70_000], OWN, 70_000],
     [[1000, 2000], REFUSED, undefined],
