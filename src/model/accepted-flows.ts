@@ -1,5 +1,6 @@
-// Connections that a listener of this census has accepted. They take no port from connect(), and each is mostly a destination
-// of its own: kept apart they need no table of destinations, which a proxy would fill with tens of thousands.
+// Connections that a listener of this census has accepted. They take no port from connect(), and each is mostly a
+// destination of its own: kept apart they need no table of destinations, which a proxy would fill with tens of
+// thousands.
 
 import type { SocketBatch } from '../observation.ts'
 import { PORTS } from './columns.ts'
@@ -28,12 +29,12 @@ export interface AcceptedFlows {
   /** Notes the connection in a row of a batch, whose port the application did not choose. */
   add(batch: SocketBatch, row: number, use: FlowUse): void
   /**
-   * Gives to a table that is not settled yet what has the same destination as a connection there, and merges what was noted twice
-   * of the rest, of which the functions below tell.
+   * Gives to a table that is not settled yet what has the same destination as a connection there, and merges what was
+   * noted twice of the rest, of which the functions below tell.
    */
   settle(flows: FlowTable): void
   count(): number
-  /** As FlowTable.hashOf(), by the row of a connection. */
+  /** Hashes a connection as FlowTable.hashOf() does, by its row. */
   hashOf(row: number): number
   columns(): Pick<FlowColumns, 'port' | 'hold' | 'state'>
 }
@@ -81,7 +82,9 @@ export function createAcceptedFlows(preferOwner?: PreferOwner): AcceptedFlows {
     keys.copyWithin(row * KEY_WORDS, from * KEY_WORDS, (from + 1) * KEY_WORDS)
   }
 
-  /** Marks the remote ports of destinations: those of accepted connections are mostly others, so that few are looked up. */
+  /**
+   * Marks the remote ports of destinations: those of accepted connections are mostly others, so that few are looked up.
+   */
   function markServers({ keys, destinationCount }: FlowTable): void {
     const known = keys()
     isServer.fill(0)

@@ -32,7 +32,10 @@ export const USE = {
   tcp: 1,
   /** One that bind(0.0.0.0) collides with: every IPv4 socket, and every IPv6 one that is not IPV6_V6ONLY. */
   tcpIpv4: 2,
-  /** One that is not in TIME_WAIT; FIN_WAIT2 counts, because a TIME_WAIT of 60 s is still to follow when the peer closes. */
+  /**
+   * One that is not in TIME_WAIT; FIN_WAIT2 counts, because a TIME_WAIT of 60 s is still to follow when the peer
+   * closes.
+   */
   tcpLive: 4,
   /** A TCP listener: closes the port to every connect(). */
   listener: 8,
@@ -51,11 +54,11 @@ export interface CensusOwners {
   readonly by: OwnersBy
   readonly table: NumberTable
   /**
-   * By port number, with FIXED added: of the TCP sockets that close the port to every connect(); OWNERLESS where there is
-   * none.
+   * The owner, with FIXED added, of the TCP sockets that close a port to every connect(), by port number; OWNERLESS
+   * where there is none.
    */
   readonly tcpHolder: Uint32Array
-  /** By port number, as tcpHolder: of the UDP sockets. */
+  /** The owner of the UDP sockets of a port, as in tcpHolder. */
   readonly udpHolder: Uint32Array
 }
 
@@ -73,7 +76,9 @@ export interface Census {
   readonly flows: FlowTable
   /** The connections that a listener has accepted, to whose destinations there is no other. */
   readonly accepted: AcceptedFlows
-  /** Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither. */
+  /**
+   * Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither.
+   */
   readonly hasExplicitFlows: boolean
   readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
@@ -248,8 +253,8 @@ function countFlowStates(draft: Draft): void {
 }
 
 /**
- * Whether one of the listeners so far has accepted it. The kernel lists listeners before connections: if it did not, some that
- * were accepted would stand among the others, where the accounts tell them apart as well.
+ * Whether one of the listeners so far has accepted it. The kernel lists listeners before connections: if it did not,
+ * some that were accepted would stand among the others, where the accounts tell them apart as well.
  */
 function isInbound(draft: Draft, { localAddress, localPort }: SocketBatch, row: number): boolean {
   if (draft.isOutdated) learnListeners(draft)

@@ -1,5 +1,5 @@
-// Which ports are closed to connect(), visibly or not: census, memory and tests -> ports, destinations, and what stays in
-// doubt.
+// Which ports are closed to connect(), visibly or not: census, memory and tests -> ports, destinations, and what stays
+// in doubt.
 
 import type { NamespaceReading, NetSettings } from '../observation.ts'
 import type { Destination } from '../snapshot.ts'
@@ -41,9 +41,9 @@ export interface ClosedPortsInput {
   readonly tests: PortTests | undefined
   /** Whether bound sockets, and ports that applications chose, can be told. */
   readonly boundKnown: boolean
-  /** As in NamespaceReading. */
+  /** Whether ports reopen, as NamespaceReading has it. */
   readonly portsReopen: boolean
-  /** As in AccountContext. */
+  /** Ports whose reuse is unknown, as AccountContext has them. */
   readonly unknownReuse: Uint8Array | undefined
   /** Whether live connections told whether others that are in TIME_WAIT can be recycled. */
   readonly isReuseInferred: boolean
@@ -59,12 +59,15 @@ export interface ClosedPorts {
   readonly memory: ClosedMemory
   /** Ports worth testing; undefined without tests. */
   readonly ambiguousPorts: readonly number[] | undefined
-  /** Whether it is seen, remembered or tested of each port whether it is closed, and known which TIME_WAITs are recyclable. */
+  /**
+   * Whether it is seen, remembered or tested of each port whether it is closed, and known which TIME_WAITs are
+   * recyclable.
+   */
   readonly certain: boolean
   /**
-   * By how many the available ports may be too high, `worst` being the index of the destination that has taken most, -1 if
-   * there is none. If all ports in doubt are closed, another destination may be worse. Undefined where nothing tells bound
-   * sockets.
+   * Counts by how many the available ports may be too high. `worst` is the index of the destination that has taken
+   * most, -1 if there is none. If all ports in doubt are closed, another destination may be worse. Undefined where
+   * nothing tells bound sockets.
    */
   readonly uncertainPorts: (worst: number) => number | undefined
   /** 1 at each port in doubt, by port number, if they look as if their clients bind before they connect. */
@@ -185,8 +188,8 @@ function countDoubtful(doubt: Uint8Array, { neverVisited }: Ports, { range }: Ne
 }
 
 /**
- * Closes the ports that tests found closed, or that must be presumed to be because others were: of those with connections
- * as often as the tested of them, and the same of those that look unused.
+ * Closes the ports that tests found closed, or that must be presumed to be because others were: of those with
+ * connections as often as the tested of them, and the same of those that look unused.
  */
 function closeTested(
   census: Census,
@@ -211,7 +214,9 @@ function closeTested(
   }
 }
 
-/** Marks the ports that connections known to be bound or accepted have left closed, those apart that a test found open. */
+/**
+ * Marks the ports that connections known to be bound or accepted have left closed, those apart that a test found open.
+ */
 function hideLeft(
   { portUse }: Census,
   left: Uint8Array,

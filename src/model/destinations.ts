@@ -13,13 +13,17 @@ export interface DestinationColumns {
   readonly count: number
   /** Usable ports that its connections hold and that a new connection cannot take over. */
   readonly used: Uint32Array
-  /** The larger of used and taken, where it uses any: by its twin without a device it may have taken more than it uses. */
+  /**
+   * The larger of used and taken, where it uses any: by its twin without a device it may have taken more than it uses.
+   */
   readonly burden: Uint32Array
   /** Used ports that are in TIME_WAIT. */
   readonly timeWait: Uint32Array
   /** Ports it takes from connect(): used, but for the ports that are blocked anyway. */
   readonly taken: Uint32Array
-  /** Ports that it has taken at most, those apart that are in doubt for all: with TIME_WAITs that may not be recyclable. */
+  /**
+   * Ports that it has taken at most, those apart that are in doubt for all: with TIME_WAITs that may not be recyclable.
+   */
   readonly takenAtMost: Uint32Array
   /** Taken ports in the half of the range that connect() tries first. */
   readonly takenFirstHalf: Uint32Array
@@ -38,7 +42,10 @@ export interface AccountContext {
   readonly listeners: readonly Listener[]
   /** 1 at each port that may be closed to all although nothing shows it, by port number. */
   readonly doubt: Uint8Array
-  /** 1 where nobody knows whether TIME_WAITs can be recycled, by index of the destination; undefined where there is none. */
+  /**
+   * 1 where nobody knows whether TIME_WAITs can be recycled, by index of the destination; undefined where there is
+   * none.
+   */
   readonly unknownReuse: Uint8Array | undefined
 }
 
@@ -138,9 +145,9 @@ function noteFacts(
 }
 
 /**
- * The TCP listeners of this census, and earlier ones as long as a connection is left that they are known to have accepted:
- * whatever else is found at the port of a listener that has gone has taken the port since. `acceptedLeft` tells that by
- * port number.
+ * The TCP listeners of this census, and earlier ones as long as a connection is left that they are known to have
+ * accepted: whatever else is found at the port of a listener that has gone has taken the port since. `acceptedLeft`
+ * tells that by port number.
  */
 export function rememberListeners(
   census: Census,
@@ -159,7 +166,9 @@ function nameListener({ port, address, ipv6Only }: Listener): string {
   return `${port} ${address.join()} ${ipv6Only}`
 }
 
-/** Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none. */
+/**
+ * Finds the same destination without the device, which pays for the connections that are bound to none; -1 for none.
+ */
 export function findTwin(flows: FlowTable, index: number): number {
   const key = copyKey(flows, index)
   if (key[KEY_DEVICE] === 0) return -1

@@ -92,7 +92,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
   const owned = preferOwner !== undefined
   let columns = createColumns(INITIAL_ROWS, owned)
   let flowSlots = new Int32Array(INITIAL_ROWS * SLOTS_PER_ROW)
-  /** Of the slots in use, which are as many as the flows need. */
+  /** The mask of the slots in use, which are as many as the flows need. */
   let mask = flowSlots.length - 1
   let flows = 0
 

@@ -1,4 +1,5 @@
-// What holds the ports of a pool, port by port: census, ports and accounts -> counts by holder and by cause, with owners.
+// What holds the ports of a pool, port by port: census, ports and accounts -> counts by holder and by cause, with
+// owners.
 
 import { STATE } from '../observation.ts'
 import { type Holder, holders, type PoolName } from '../snapshot-pools.ts'

@@ -1,13 +1,13 @@
-// What the parity of ports tells of connections whose bind history no listing shows: which were surely made by connect() alone.
-// connect() begins with the ports that have the parity of the first port of the range, bind(0) with the others
-// (docs/development/port-model.md#what-listings-do-not-tell). A destination whose connections have far more ports of connect()'s parity than
-// chance could give them is used by clients that do not bind, as long as bind(0) finds ports of its own parity.
-// The reverse proves nothing: after a rush that filled the first half, connections that close in the order in which they were
-// opened leave those of the other half; and programs that confine themselves to a part of the range use both alike.
-// What was there while bind(0) had no port of its parity, or came until the next sample, proves nothing as long as it lasts,
-// and neither does what was there when the range became another.
-// One case deceives it: a rush between two samples takes every early port of bind(0), and one of them is free again when
-// the second sample is taken. What was bound meanwhile then looks like the ports of clients that do not bind.
+// What the parity of ports tells of connections whose bind history no listing shows: which were surely made by
+// connect() alone. connect() begins with the ports that have the parity of the first port of the range, bind(0) with
+// the others (docs/development/port-model.md#what-listings-do-not-tell). A destination whose connections have far more
+// ports of connect()'s parity than chance could give them is used by clients that do not bind, as long as bind(0) finds
+// ports of its own parity. The reverse proves nothing: after a rush that filled the first half, connections that close
+// in the order in which they were opened leave those of the other half; and programs that confine themselves to a part
+// of the range use both alike. What was there while bind(0) had no port of its parity, or came until the next sample,
+// proves nothing as long as it lasts, and neither does what was there when the range became another. One case deceives
+// it: a rush between two samples takes every early port of bind(0), and one of them is free again when the second
+// sample is taken. What was bound meanwhile then looks like the ports of clients that do not bind.
 
 import type { NetSettings } from '../observation.ts'
 import { type Census, USE } from './census.ts'
@@ -19,7 +19,10 @@ import { nameRange, type Ports } from './ports.ts'
 export interface ParityMemory {
   /** The range and what is reserved of it. */
   readonly range: string
-  /** Ports of which bind(0) may have taken some although they have connect()'s parity. Each is left until no socket has it. */
+  /**
+   * Ports of which bind(0) may have taken some although they have connect()'s parity. Each is left until no socket has
+   * it.
+   */
   readonly mixed: Uint16Array
   /** Whether bind(0) had no port of its parity: until the next sample it may have taken any. */
   readonly isFull: boolean
@@ -81,7 +84,9 @@ export function settleDoubt(input: DoubtInput): void {
 /** Marks a port that stays in doubt, while others are still to be looked at. */
 const IN_DOUBT = 2
 
-/** Marks with 1 the destinations whose clients do not bind: their connections have far too many first ports for chance. */
+/**
+ * Marks with 1 the destinations whose clients do not bind: their connections have far too many first ports for chance.
+ */
 function findPlainDestinations(input: DoubtInput): Uint8Array {
   const { census, ports, firstPort, unknown } = input
   const { destination, port } = census.flows.columns()
@@ -123,8 +128,8 @@ function firstShare({ portUse }: Census, { usable }: Ports, { firstPort, lastPor
 }
 
 /**
- * Whether bind(0) finds a port of its own parity still: with SO_REUSEADDR it takes the lower half of the range first, of
- * both parities (net/ipv4/inet_connection_sock.c:inet_csk_find_open_port).
+ * Whether bind(0) finds a port of its own parity still: with SO_REUSEADDR it takes the lower half of the range first,
+ * of both parities (net/ipv4/inet_connection_sock.c:inet_csk_find_open_port).
  */
 function hasEarlyBindPort({ portUse }: Census, { usable }: Ports, { firstPort, lastPort }: Range) {
   const size = lastPort - firstPort + 1
