@@ -86,8 +86,8 @@ export const FLAG = {
 export interface SocketBatch {
   protocol: Protocol
   /**
-   * True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). Says nothing
-   * of TCP sockets that are only bound.
+   * True when the kernel said that the applications chose these ports themselves (bind to a port other than 0). Says
+   * nothing of TCP sockets that are only bound.
    */
   explicit: boolean
   /** Rows in use. */
@@ -152,7 +152,7 @@ export interface NamespaceReading {
   readonly udpListenersKnown: boolean
   /** What tells who holds a socket: the column cgroupId, or where it says nothing uid; undefined where neither does. */
   readonly ownersBy: 'cgroup' | 'user' | undefined
-  /** Whether the calling thread is in the namespace while `batches` are read, so that allocations can be tried in it. */
+  /** Whether the calling thread is in the namespace while `batches` are read: allocations can be tried in it. */
   readonly canProbe: boolean
   /** Consumed once, in order; reading may throw SourceError or DecodeError while it goes on. */
   readonly batches: Iterable<SocketBatch>
@@ -289,8 +289,8 @@ export interface NatReading {
   /** Entries with a translated source, perhaps among others. Reading may throw SourceError or DecodeError. */
   readonly translated: Iterable<ConntrackBatch>
   /**
-   * Entries whose destination in that direction is one of these addresses, perhaps among others; of the reply those with a
-   * translated source may be missing.
+   * Entries whose destination in that direction is one of these addresses, perhaps among others; of the reply those
+   * with a translated source may be missing.
    */
   readonly others: (
     direction: 'reply' | 'original',

@@ -52,14 +52,19 @@ export type GivenName = readonly [key: string, name: NetnsName]
 export interface Sample {
   readonly takenAtSeconds: number
   readonly durations: Snapshot['durations']
-  /** Namespaces in the order of the page. A name alone stands for one of which nothing has changed since the last sample. */
+  /**
+   * Namespaces in the order of the page. A name alone stands for one of which nothing has changed since the last
+   * sample.
+   */
   readonly namespaces: readonly (Namespace | string)[]
   readonly leftOut: NonNullable<Snapshot['leftOut']>
   /** Reasons of the reads that failed in this sample. */
   readonly failures: readonly FailureReason[]
   readonly collectors: Snapshot['collectors']
   readonly absences: Snapshot['absences']
-  /** CPU time that the sample cost its thread, first reads of new namespaces apart as far as they fit into one budget. */
+  /**
+   * CPU time that the sample cost its thread, first reads of new namespaces apart as far as they fit into one budget.
+   */
   readonly cpuSeconds: number
   /** Failed allocations, where they are recorded. */
   readonly recorded: Recorded | undefined
@@ -110,8 +115,8 @@ export interface FailureEvent {
   /** The local address that routing chose, `10.0.0.5`; undefined where the destination is. */
   readonly source: string | undefined
   /**
-   * `10.0.0.9:443`, `[2001:db8::1]:443`; v4-mapped addresses as IPv4. Undefined where a namespace had more kinds of failures
-   * than a reading tells apart.
+   * `10.0.0.9:443`, `[2001:db8::1]:443`; v4-mapped addresses as IPv4. Undefined where a namespace had more kinds of
+   * failures than a reading tells apart.
    */
   readonly destination: string | undefined
   readonly count: number

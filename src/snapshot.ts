@@ -146,13 +146,19 @@ export interface Namespace extends NetnsName {
   /** How a command gets into it: its file in /run/netns, and a process that is in it. */
   readonly entrance: {
     readonly name: string | undefined
-    /** When the namespace with that file was made, in whole Unix seconds: another may have its name and its inode by now. */
+    /**
+     * When the namespace with that file was made, in whole Unix seconds: another may have its name and its inode by
+     * now.
+     */
     readonly madeSeconds?: number | undefined
     readonly pid: number | undefined
   }
   /** The processes of the owners behind a pool that is nearly full, where /proc tells them. */
   readonly programs: readonly (OwnerName & Program)[]
-  /** Whether all of its rows are exported: not where every pool is below --detail.min-utilization and nothing has failed. */
+  /**
+   * Whether all of its rows are exported: not where every pool is below --detail.min-utilization and nothing has
+   * failed.
+   */
   readonly detailed: boolean
   /** Undefined when the last read failed; `failure` then says why. */
   readonly state: NamespaceState | undefined

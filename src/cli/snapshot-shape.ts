@@ -1,5 +1,5 @@
-// Whether an answer is a Snapshot: what another process sent is checked whole before anything is made of it, commands above
-// all. The types see to it that no field is forgotten.
+// Whether an answer is a Snapshot: what another process sent is checked whole before anything is made of it, commands
+// above all. The types see to it that no field is forgotten.
 
 import { type Exactness, failureReasons, type RangeOrigin, readers } from '../observation.ts'
 import type {

@@ -1,4 +1,5 @@
-// THE table of options: flags, environment variables, keys of the YAML file, --help and docs/configuration.md come from it.
+// THE table of options: flags, environment variables, keys of the YAML file, --help and docs/configuration.md come from
+// it.
 
 import { readers } from '../observation.ts'
 import {

@@ -13,16 +13,24 @@ import { renderCount } from './words.ts'
 
 export interface Diagnosis {
   readonly takenAtSeconds: number
-  /** Of pools and of namespaces that cannot be read or not be seen in full; what will bite later is in `findings`. */
+  /**
+   * The severity of pools and of namespaces that cannot be read or not be seen in full. What will bite later is in
+   * `findings`.
+   */
   readonly severity: Severity
   /** The verdict in a sentence without a full stop. */
   readonly headline: string
   readonly namespaces: { readonly total: number; readonly unread: number }
   /** Connections a second that each namespace opened since the sample before, where that is known. */
   readonly openingRates: Readonly<Record<string, number>>
-  /** Namespaces where conntrack has dropped new connections since the sample before, as no NAT port or no entry was free. */
+  /**
+   * Namespaces where conntrack has dropped new connections since the sample before, as no NAT port or no entry was
+   * free.
+   */
   readonly dropping: readonly string[]
-  /** Others where packets were dropped since then, perhaps as no NAT port was free: they cannot be said to have enough. */
+  /**
+   * Others where packets were dropped since then, perhaps as no NAT port was free: they cannot be said to have enough.
+   */
   readonly doubted: readonly string[]
   /** Pools that are not well, worst first. */
   readonly pools: readonly PoolDiagnosis[]

@@ -1,4 +1,5 @@
-// A finding: something that will bite, and what it is judged from. One stands for all namespaces that have the same. Pure.
+// A finding: something that will bite, and what it is judged from. One stands for all namespaces that have the same.
+// Pure.
 
 import type { Namespace, NamespaceState } from '../snapshot.ts'
 import { type Entrance, openEntrance } from './entrance.ts'

@@ -1,5 +1,5 @@
-// IPv4 addresses of a namespace over NETLINK_ROUTE: RTM_GETADDR -> numbers. Mirrors include/uapi/linux/if_addr.h. Needs no
-// right.
+// IPv4 addresses of a namespace over NETLINK_ROUTE: RTM_GETADDR -> numbers. Mirrors include/uapi/linux/if_addr.h. Needs
+// no right.
 //
 //   struct ifaddrmsg (8)
 //   3  u8 scope

@@ -1,5 +1,5 @@
-// Network devices over NETLINK_ROUTE: RTM_GETLINK -> index, name, and whether sockets bound to it have ports of their own.
-// Mirrors include/uapi/linux/if_link.h and rtnetlink.h. Needs no right.
+// Network devices over NETLINK_ROUTE: RTM_GETLINK -> index, name, and whether sockets bound to it have ports of their
+// own. Mirrors include/uapi/linux/if_link.h and rtnetlink.h. Needs no right.
 //
 //   struct ifinfomsg (16)
 //   4  s32 index    8  u32 flags
@@ -31,7 +31,10 @@ const IFLA_MASTER = 10
 const IFLA_LINKINFO = 18
 const IFLA_INFO_KIND = 1
 const IFLA_INFO_DATA = 2
-/** By the kind of a device its UDP port, big endian: IFLA_VXLAN_PORT, IFLA_GENEVE_PORT, IFLA_BAREUDP_PORT. */
+/**
+ * The attribute with the UDP port of a device, big endian, by its kind: IFLA_VXLAN_PORT, IFLA_GENEVE_PORT,
+ * IFLA_BAREUDP_PORT.
+ */
 const tunnelPortOf: Readonly<Record<string, number>> = { vxlan: 15, geneve: 5, bareudp: 1 }
 const SEQUENCE = 1
 
@@ -43,7 +46,10 @@ export function readDevices(libc: Libc, indexes: readonly number[]): ReadonlyMap
   return dumpDevices(opener(libc), indexes)
 }
 
-/** Lists the UDP ports at which the kernel itself listens for devices of the calling thread's namespace. Throws as above. */
+/**
+ * Lists the UDP ports at which the kernel itself listens for devices of the calling thread's namespace. Throws as
+ * above.
+ */
 export function readTunnelPorts(libc: Libc): ReadonlySet<number> {
   return dumpTunnelPorts(opener(libc))
 }
@@ -60,7 +66,9 @@ interface Link {
   readonly tunnelPort: number | undefined
 }
 
-/** By text, which V8 hashes with a secret, other than numbers: whoever has a namespace chooses the indexes in it. */
+/**
+ * Devices by text, which V8 hashes with a secret, other than numbers: who has a namespace chooses the indexes in it.
+ */
 type Links = Map<string, Link>
 
 const keyOf = (index: number) => `index ${index}`

@@ -76,8 +76,8 @@ export interface Dump {
 }
 
 /**
- * Sends the request and yields once for each datagram that was decoded, the last one included. Throws SourceError when the
- * kernel refuses, stays silent, was interrupted or never ends, and DecodeError when the bytes are wrong.
+ * Sends the request and yields once for each datagram that was decoded, the last one included. Throws SourceError when
+ * the kernel refuses, stays silent, was interrupted or never ends, and DecodeError when the bytes are wrong.
  */
 export function* dumpDatagrams(
   channel: NetlinkChannel,

@@ -74,9 +74,9 @@ function messageErrno(view: DataView, offset: number, end: number): number {
 }
 
 /**
- * Calls `visit` with each message of one datagram that answers `sequence` and carries data. Messages of another sequence
- * are left-overs and are skipped. An interrupted dump ends with EINTR, as libmnl has it. Throws DecodeError when a length
- * misleads, and what `visit` throws.
+ * Calls `visit` with each message of one datagram that answers `sequence` and carries data. Messages of another
+ * sequence are left-overs and are skipped. An interrupted dump ends with EINTR, as libmnl has it. Throws DecodeError
+ * when a length misleads, and what `visit` throws.
  */
 export function walkDatagram(
   datagram: Uint8Array,

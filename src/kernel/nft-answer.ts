@@ -1,8 +1,8 @@
-// Answers of nf_tables: one datagram -> rules that translate sources. Mirrors include/uapi/linux/netfilter/nf_tables.h and,
-// for rules of iptables-nft, the xtables targets that it wraps (nf_nat.h).
+// Answers of nf_tables: one datagram -> rules that translate sources. Mirrors include/uapi/linux/netfilter/nf_tables.h
+// and, for rules of iptables-nft, the xtables targets that it wraps (nf_nat.h).
 //
-// A rule is a list of expressions that work on registers: `masquerade to :40000-40099` loads two numbers with `immediate`
-// and names the registers in `masq`.
+// A rule is a list of expressions that work on registers: `masquerade to :40000-40099` loads two numbers with
+// `immediate` and names the registers in `masq`.
 
 import { DecodeError, type NatRule, type PortRange, type Protocol } from '../observation.ts'
 import { NFGENMSG_BYTES } from './conntrack-request.ts'
@@ -49,8 +49,8 @@ const PROTOCOLS: Readonly<Record<number, Protocol>> = { 6: 'tcp', 17: 'udp' }
 type Attributes = ReadonlyMap<number, Uint8Array>
 
 /**
- * Calls `found` for each rule of one datagram: with what it says of IPv4 sources, or undefined where it translates none, and
- * with whether it may translate IPv6 sources. Throws DecodeError when a length misleads.
+ * Calls `found` for each rule of one datagram: with what it says of IPv4 sources, or undefined where it translates
+ * none, and with whether it may translate IPv6 sources. Throws DecodeError when a length misleads.
  */
 export function decodeRules(
   datagram: Uint8Array,
@@ -212,8 +212,8 @@ function familyOf(family: number | undefined): number | undefined {
 }
 
 /**
- * `meta nfproto`, `meta l4proto`, or `ip protocol` read from the packet, whose attributes have the numbers of those of meta.
- * Undefined of everything else.
+ * `meta nfproto`, `meta l4proto`, or `ip protocol` read from the packet, whose attributes have the numbers of those of
+ * meta. Undefined of everything else.
  */
 function loadOf(data: Attributes): 'protocol' | 'family' | undefined {
   if (!data.has(NFTA_PAYLOAD.length)) {
@@ -229,9 +229,9 @@ function loadOf(data: Attributes): 'protocol' | 'family' | undefined {
 }
 
 /**
- * MASQUERADE and SNAT of iptables-nft. Revision 0 is struct nf_nat_ipv4_multi_range_compat, in the host's byte order but
- * for addresses and ports: u32 count, u32 flags, be32 first and last address, be16 first and last port. Later ones of SNAT
- * are struct nf_nat_range: u32 flags, 16 bytes first and last address, be16 first and last port.
+ * MASQUERADE and SNAT of iptables-nft. Revision 0 is struct nf_nat_ipv4_multi_range_compat, in the host's byte order
+ * but for addresses and ports: u32 count, u32 flags, be32 first and last address, be16 first and last port. Later ones
+ * of SNAT are struct nf_nat_range: u32 flags, 16 bytes first and last address, be16 first and last port.
  */
 function decodeTarget(data: Attributes): Omit<NatRule, 'protocol'> | undefined {
   const name = textOf(data.get(NFTA_TARGET.name))

@@ -1,5 +1,5 @@
-// The rules of nf_tables over NETLINK_NETFILTER: which ports and addresses source NAT may take. Needs CAP_NET_ADMIN. Rules
-// of iptables-nft are among them, rules of the old iptables (iptable_nat) are not.
+// The rules of nf_tables over NETLINK_NETFILTER: which ports and addresses source NAT may take. Needs CAP_NET_ADMIN.
+// Rules of iptables-nft are among them, rules of the old iptables (iptable_nat) are not.
 
 import { type NatRule, SourceError } from '../observation.ts'
 import { encodeNfgenmsg } from './conntrack-request.ts'

@@ -25,8 +25,8 @@ export interface RankLimits {
 }
 
 /**
- * The best `top` enter; who was in stays until it was outside the best 2 x `top`, or nearly idle, for three samples. At most
- * 2 x `top` members, ordered by ports taken.
+ * The best `top` enter; who was in stays until it was outside the best 2 x `top`, or nearly idle, for three samples. At
+ * most 2 x `top` members, ordered by ports taken.
  */
 export function rankDestinations(
   flows: FlowTable,

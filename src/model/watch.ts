@@ -1,5 +1,5 @@
-// Which destinations the forecast follows, whatever has a row: accounts and the last watch -> the next one. The biggest are
-// followed and, should one of the others be about to overtake them, those that grow the fastest.
+// Which destinations the forecast follows, whatever has a row: accounts and the last watch -> the next one. The biggest
+// are followed and, should one of the others be about to overtake them, those that grow the fastest.
 
 import type { Earlier } from './forecast/reading.ts'
 import { advanceLevels, type Levels, type LevelsNow, type LevelsReading } from './levels.ts'

@@ -28,8 +28,9 @@ export interface Namespaces {
    */
   readPortSettings(namespace: NetNamespace): PortSettings | undefined
   /**
-   * Calls `use` with a reading, which is valid until it returns. `readSpec` tells what its pod's spec says where the settings
-   * cannot be read. Throws SourceError or DecodeError when the namespace cannot be read; what `use` throws passes through.
+   * Calls `use` with a reading, which is valid until it returns. `readSpec` tells what its pod's spec says where the
+   * settings cannot be read. Throws SourceError or DecodeError when the namespace cannot be read; what `use` throws
+   * passes through.
    */
   read<T>(
     namespace: NetNamespace,
@@ -37,13 +38,13 @@ export interface Namespaces {
     readSpec?: () => SpecSettings | undefined,
   ): T | Promise<T>
   /**
-   * What conntrack counts there, without any right; undefined where there is none, or where it cannot be looked at. Throws
-   * SourceError or DecodeError.
+   * What conntrack counts there, without any right; undefined where there is none, or where it cannot be looked at.
+   * Throws SourceError or DecodeError.
    */
   conntrack(namespace: NetNamespace): Conntrack | undefined
   /**
-   * Calls `call` with the calling thread inside the namespace. Throws SourceError where it cannot be entered; what `call`
-   * throws passes through.
+   * Calls `call` with the calling thread inside the namespace. Throws SourceError where it cannot be entered; what
+   * `call` throws passes through.
    */
   inside<T>(namespace: NetNamespace, call: () => T): T
 }
@@ -69,8 +70,8 @@ const only: NetNamespace = {
 }
 
 /**
- * The one namespace that the source reads by itself, wherever that is. `roots`: its /proc/<who>/net, and the /proc/sys of
- * the machine; undefined where there is none.
+ * The one namespace that the source reads by itself, wherever that is. `roots`: its /proc/<who>/net, and the /proc/sys
+ * of the machine; undefined where there is none.
  */
 export function createOneNamespace(
   source: Source,

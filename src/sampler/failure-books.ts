@@ -1,4 +1,5 @@
-// The main thread's side of the failures collector: counters that survive the worker, and the end of the tracing instance.
+// The main thread's side of the failures collector: counters that survive the worker, and the end of the tracing
+// instance.
 
 import { holdInstance, removeInstance } from '../failures/instance.ts'
 import { findTracefs } from '../kernel/tracefs.ts'
@@ -28,8 +29,8 @@ export interface FailureBooks {
 }
 
 /**
- * Prometheus scrapes every 15 to 60 s. Not longer: the alert asks a minute later whose failures they were. Whoever scrapes
- * more often says so by a shorter peak window.
+ * Prometheus scrapes every 15 to 60 s. Not longer: the alert asks a minute later whose failures they were. Whoever
+ * scrapes more often says so by a shorter peak window.
  */
 const LONGEST_HOLD_SECONDS = 60
 /** Somebody may be reading a file of the instance just now. */
@@ -103,8 +104,8 @@ export function createFailureBooks(
 }
 
 /**
- * Where allocations have failed is not quiet any more, however few ports are in use: a program may be confined to a few of
- * them. A counter of a destination must be on the page from its 0 on.
+ * Where allocations have failed is not quiet any more, however few ports are in use: a program may be confined to a few
+ * of them. A counter of a destination must be on the page from its 0 on.
  */
 function addFailures(
   namespace: Namespace,

@@ -1,5 +1,5 @@
-// Rows as systeminformation's networkConnections() returns them -> one batch for TCP and one for UDP. They are columns of
-// what netstat or ss printed, so that each platform has its own spelling of the same thing.
+// Rows as systeminformation's networkConnections() returns them -> one batch for TCP and one for UDP. They are columns
+// of what netstat or ss printed, so that each platform has its own spelling of the same thing.
 
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
@@ -140,8 +140,8 @@ function readWord(bytes: readonly number[], offset: number): number {
 }
 
 /**
- * A specific IPv6 address is never shared with IPv4. For the wildcard ss tells the two apart as `[::]` and `*`, macOS as
- * tcp6 and tcp46; Linux' netstat does not, and Windows lists a dual-stack socket once for each family.
+ * A specific IPv6 address is never shared with IPv4. For the wildcard ss tells the two apart as `[::]` and `*`, macOS
+ * as tcp6 and tcp46; Linux' netstat does not, and Windows lists a dual-stack socket once for each family.
  */
 function isIpv6Only(
   row: ConnectionRow,

@@ -1,5 +1,5 @@
-// Conntrack entries that are looked at once all were listed: rows of a batch that the next datagram overwrites -> a batch of
-// their own.
+// Conntrack entries that are looked at once all were listed: rows of a batch that the next datagram overwrites -> a
+// batch of their own.
 
 import { type ConntrackBatch, createConntrackBatch } from '../observation.ts'
 

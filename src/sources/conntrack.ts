@@ -1,5 +1,6 @@
 // Source of what a namespace translates: its conntrack entries and its NAT rules through NETLINK_NETFILTER. Reads the
-// namespace of the calling thread. IPv4 only. Cilium and Open vSwitch keep tables of their own, which are not seen here.
+// namespace of the calling thread. IPv4 only. Cilium and Open vSwitch keep tables of their own, which are not seen
+// here.
 
 import { release } from 'node:os'
 import {
@@ -24,12 +25,12 @@ import { type ConntrackStore, createConntrackStore } from './conntrack-store.ts'
 
 /** What is remembered of one namespace from listing to listing. */
 export interface ConntrackMemory {
-  /** Of the rules below, also where these were too many; undefined where they are to be read again. */
+  /** Generation of the rules below, also where these were too many; undefined where they are to be read again. */
   generation: number | undefined
   rules: readonly NatRule[] | undefined
   /** Whether some rule may translate IPv6 sources, which are not listed; undefined where rules could not be read. */
   translatesIpv6: boolean | undefined
-  /** Until then they are not read again, by performance.now(). */
+  /** The rules are not read again before, by performance.now(). */
   rulesRestUntilMs: number
   /** Entries with a translated source; undefined before the first listing. */
   translated: number | undefined
@@ -39,23 +40,26 @@ export interface ConntrackMemory {
 
 export interface ConntrackSource {
   /**
-   * Calls `use` with a reading, which is valid until it returns. The rules are read again only when their generation has
-   * changed. `entries` is how many there are about now. Throws SourceError or DecodeError; what `use` throws passes.
+   * Calls `use` with a reading, which is valid until it returns. The rules are read again only when their generation
+   * has changed. `entries` is how many there are about now. Throws SourceError or DecodeError; what `use` throws
+   * passes.
    */
   read<T>(memory: ConntrackMemory, entries: number, use: (reading: NatReading) => T): T
 }
 
-/** Of so many NAT addresses each is asked for by name. With more of them one listing of all entries is cheaper. */
+/** So many NAT addresses are each asked for by name. With more of them one listing of all entries is cheaper. */
 const ADDRESSES_BY_NAME = 2
 /**
- * Each dump walks the table of the whole machine. The walks that are saved where the kernel sends all entries at once pay
- * for so many that are of no use, and for this share of all.
+ * Each dump walks the table of the whole machine. The walks that are saved where the kernel sends all entries at once
+ * pay for so many that are of no use, and for this share of all.
  */
 const WALK_ENTRIES = 20_000
 const WALK_SHARE = 0.4
 /** Reading rules that change all the time, or cannot be read, may take a tenth of the time. */
 const REST_FACTOR = 10
-/** The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here. */
+/**
+ * The first kernel whose SNAT evicts closing entries (nf_nat_core.c: nf_nat_may_kill). Backports are not known here.
+ */
 const EVICTING = { major: 6, minor: 5 }
 
 export function createConntrackSource(
@@ -183,8 +187,8 @@ function open(libc: Libc, buffer: Uint8Array): NetlinkChannel {
 }
 
 /**
- * Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. Too many rules stay too
- * many until they change.
+ * Rules that cannot be read are not known: the ranges are then those without a rule, and labelled so. Too many rules
+ * stay too many until they change.
  */
 function refreshRules(
   channel: NetlinkChannel,

@@ -1,6 +1,6 @@
-// Source where the kernel does not list TCP sockets over netlink, as without the module tcp_diag, although libc is there:
-// the text in /proc of the namespace that the calling thread has entered, with that namespace's own settings. It tries
-// netlink again now and then, since a module may be loaded later.
+// Source where the kernel does not list TCP sockets over netlink, as without the module tcp_diag, although libc is
+// there: the text in /proc of the namespace that the calling thread has entered, with that namespace's own settings. It
+// tries netlink again now and then, since a module may be loaded later.
 
 import type { Libc } from '../kernel/libc.ts'
 import { DecodeError, SourceError } from '../observation.ts'

@@ -14,7 +14,9 @@ export const MACOS_RANGE_SYSCTLS = [
   'net.inet.ip.portrange.last',
 ] as const
 
-/** The answer to `sysctl [-n] first last`: a line each. A `first` above `last` is valid, the kernel then counts down. */
+/**
+ * The answer to `sysctl [-n] first last`: a line each. A `first` above `last` is valid, the kernel then counts down.
+ */
 export function parseMacosPortRange(text: string): PortRange {
   const numbers = trailingNumbers(text)
   const [first, last] = numbers
@@ -25,8 +27,8 @@ export function parseMacosPortRange(text: string): PortRange {
 }
 
 /**
- * The answer to `netsh int ipv4 show dynamicport tcp`: a heading, then the first port and the number of ports. The words
- * are in the language of the system, so only the order of the two numbers is relied on.
+ * The answer to `netsh int ipv4 show dynamicport tcp`: a heading, then the first port and the number of ports. The
+ * words are in the language of the system, so only the order of the two numbers is relied on.
  */
 export function parseNetshDynamicPort(text: string): PortRange {
   const numbers = trailingNumbers(text)

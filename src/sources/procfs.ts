@@ -1,5 +1,5 @@
-// Source of last resort on Linux: /proc/<who>/net/{tcp,tcp6,udp,udp6} -> one NamespaceReading, without netlink and without
-// any right. The text lacks what is only bound, and who chose a port, so its readings are upper bounds
+// Source of last resort on Linux: /proc/<who>/net/{tcp,tcp6,udp,udp6} -> one NamespaceReading, without netlink and
+// without any right. The text lacks what is only bound, and who chose a port, so its readings are upper bounds
 // (docs/development/port-model.md#the-truth-test).
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs'
@@ -37,7 +37,9 @@ export function openProcfsSource({ procfs, platform }: SourceOptions): Synchrono
   return source
 }
 
-/** `procfs` is a mounted /proc, or a copy with net/ and sys/net/ in it. Looks from the calling thread, synchronously. */
+/**
+ * `procfs` is a mounted /proc, or a copy with net/ and sys/net/ in it. Looks from the calling thread, synchronously.
+ */
 export function createProcfsSource({ procfs }: { readonly procfs: string }): SynchronousSource {
   return {
     reader: 'procfs',
@@ -172,7 +174,10 @@ function inodeOf(path: string): number | undefined {
   }
 }
 
-/** Of another namespace only the sockets can be read. Reuse is unknown, and so is what may be reserved. */
+/**
+ * Gives the settings of another namespace, of which only the sockets can be read. Reuse is unknown, and so is what may
+ * be reserved.
+ */
 function defaultSettings(ipv6: boolean): NetSettings {
   return {
     range: DEFAULT_RANGE,

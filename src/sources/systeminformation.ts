@@ -1,6 +1,7 @@
 // The portable source, for macOS and Windows, and on Linux where it is asked for: systeminformation's
-// networkConnections() -> one NamespaceReading. It runs netstat or ss in a shell and takes the text apart, so it is slow
-// and sees the least of all; above all it answers a failure with an empty list, which must never pass for a quiet host.
+// networkConnections() -> one NamespaceReading. It runs netstat or ss in a shell and takes the text apart, so it is
+// slow and sees the least of all; above all it answers a failure with an empty list, which must never pass for a quiet
+// host.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -118,7 +119,8 @@ async function readPlatform(
       const ask = async (protocol: Protocol) =>
         parseNetshDynamicPort(await run('netsh', ['int', 'ipv4', 'show', 'dynamicport', protocol]))
       const [tcp, udp] = await Promise.all([ask('tcp'), ask('udp')])
-      // A reading has one range. Where UDP's own differs it is not known what of UDP is used, which is not the same as unused.
+      // A reading has one range. Where UDP's own differs it is not known what of UDP is used, which is not the same as
+      // unused.
       const isShared = tcp.first === udp.first && tcp.last === udp.last
       return { settings: portableSettings(tcp), protocols: isShared ? ['tcp', 'udp'] : ['tcp'] }
     }
@@ -158,9 +160,9 @@ function checkOwnPort(tcp: SocketBatch, port: number | undefined): void {
 }
 
 /**
- * Of 1,000,053 sockets systeminformation was seen to return 131,491 without a word. The kernel's own count shows that;
- * what ss misses by design (FIN_WAIT, which it spells otherwise than systeminformation expects) and what changes
- * between the two looks must not, hence the tolerance.
+ * Throws where sockets are missing: systeminformation was seen to return 131,491 of 1,000,053 without a word. The
+ * kernel's own count shows that. What ss misses by design (FIN_WAIT, which it spells otherwise than systeminformation
+ * expects) and what changes between the two looks must not, hence the tolerance.
  */
 function checkCompleteness(tcp: SocketBatch, procfs: string): void {
   const counted = parseTcpSocketCount(

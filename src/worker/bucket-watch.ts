@@ -1,5 +1,5 @@
-// The worker's side of the buckets collector: where bind history is hidden and matters, the kernel's own bind buckets are
-// read, and no port stays in doubt.
+// The worker's side of the buckets collector: where bind history is hidden and matters, the kernel's own bind buckets
+// are read, and no port stays in doubt.
 
 import { type BucketReader, openBucketReader } from '../kernel/bpf/buckets.ts'
 import { describeMissingRights } from '../kernel/bpf/rights.ts'
@@ -10,11 +10,13 @@ import type { SamplingSettings } from '../settings.ts'
 import type { Snapshot } from '../snapshot.ts'
 
 export interface BucketWatch {
-  /** Why buckets are not read although nobody switched that off; undefined where they are, or where they were asked for. */
+  /**
+   * Why buckets are not read although nobody switched that off; undefined where they are, or where they were asked for.
+   */
   readonly absence: string | undefined
   /**
-   * Tells of each port in doubt whether it is closed. Returns undefined where that is not worth a walk, or does not work.
-   * To be called inside the namespace, after its sockets were listed.
+   * Tells of each port in doubt whether it is closed. Returns undefined where that is not worth a walk, or does not
+   * work. To be called inside the namespace, after its sockets were listed.
    */
   resolve(doubt: PortDoubt): PortTests | undefined
   /** Ends a sample. Returns undefined where the collector is absent. */

@@ -1,5 +1,5 @@
-// The worker's side of the nat collector: counts conntrack in every namespace, and lists the entries of those that may be
-// running out of ports, within the budget.
+// The worker's side of the nat collector: counts conntrack in every namespace, and lists the entries of those that may
+// be running out of ports, within the budget.
 
 import { smallestNatRange } from '../model/nat/ranges.ts'
 import { advanceSignature } from '../model/nat/signature.ts'
@@ -32,7 +32,9 @@ export interface NatWatchOptions extends Pick<SamplingSettings, 'natRanges'> {
   readonly clocks: SampleClocks
 }
 
-/** No pool has more ports than the namespace has entries: below this share of the smallest range none can be in trouble. */
+/**
+ * No pool has more ports than the namespace has entries: below this share of the smallest range none can be in trouble.
+ */
 const STRAINED_RATIO = 0.2
 /** A namespace that is not strained is listed that often. */
 const CALM_SECONDS = 60
@@ -42,8 +44,8 @@ const BENIGN: readonly FailureReason[] = ['permission', 'unsupported', 'vanished
 /** A namespace of others with more entries than the kernel's usual limit would take our memory: it is not listed. */
 const MOST_FOREIGN_ENTRIES = 262_144
 /**
- * Listings may take these shares of the budget of a sample. What they cost too much is owed by the next samples, and what
- * the namespaces of others cost is not owed by the host.
+ * Listings may take these shares of the budget of a sample. What they cost too much is owed by the next samples, and
+ * what the namespaces of others cost is not owed by the host.
  */
 const BUDGET_SHARES = { home: 0.5, foreign: 0.25 } as const
 type Purse = keyof typeof BUDGET_SHARES
@@ -165,8 +167,8 @@ export function createNatWatch(options: NatWatchOptions): NatWatch {
 }
 
 /**
- * The counts, as the same object while nothing has changed. Undefined where nothing was ever tracked: the file is there in
- * every namespace, also where no rule needs conntrack.
+ * The counts, as the same object while nothing has changed. Undefined where nothing was ever tracked: the file is there
+ * in every namespace, also where no rule needs conntrack.
  */
 function takeCounts(
   memory: NatMemory,

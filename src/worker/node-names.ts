@@ -1,5 +1,5 @@
-// Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods that
-// the main thread tells, all live here; none of them ever waits.
+// Whose a namespace is and who holds its ports: ids -> names. The look-ups behind it, cgroup tree, users and the pods
+// that the main thread tells, all live here; none of them ever waits.
 
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { readProcList } from '../kernel/proc-file.ts'

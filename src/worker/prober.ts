@@ -116,8 +116,8 @@ export function createProber(options: ProberOptions): Prober {
       const pool = state?.pools.find((one) => one.pool === 'tcp_connect')
       if (pool === undefined) return undefined
       const { capacityPorts, unusedPorts } = pool
-      // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody. Where sockets are
-      // not seen they may hold any share of the ports.
+      // What could be hidden decides, not what is in sight: a port with sockets may be closed to everybody. Where
+      // sockets are not seen they may hold any share of the ports.
       const isWorth =
         unusedPorts === undefined ||
         capacityPorts - unusedPorts >= options.detailMinUtilization * capacityPorts

@@ -46,7 +46,9 @@ export function publishAll(
     .map(({ row }) => row)
 }
 
-/** Whether all rows are exported: always of our own namespace and of the host, else while some pool is used that much. */
+/**
+ * Whether all rows are exported: always of our own namespace and of the host, else while some pool is used that much.
+ */
 function isDetailed({ identity, last, published }: Watched, minUtilization: number): boolean {
   if (identity.namespace.own || identity.name?.netnsKind === 'host') return true
   if (last.state === undefined) return published.detailed

@@ -32,6 +32,38 @@ const HELP_CHARACTERS = 200
 const LINE_CHARACTERS = 120
 const SEMICOLONS_PER_1000_WORDS = 2
 
+/** Words with which a sentence begins that leaves its subject to the one before. */
+const FORBIDDEN = /\b(Likewise|Of these|Of those|Whoever has)\b.{0,40}/g
+const isLong = (line: string) => [...line].length > LINE_CHARACTERS
+
+/** The lines of comments of a source that stand on lines of their own, without indentation. */
+const listComments = (source: string) =>
+  source.split('\n').filter((line) => /^\s*(?:\/\/|\/\*|\* |\*$)/.test(line))
+
+const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => join('src', name))
+
+test('comments have lines that a diff can show, and whole sentences', () => {
+  const comments = sources.flatMap((path) =>
+    listComments(read(path)).map((line) => ({ path, line: line.trim(), isLong: isLong(line) })),
+  )
+  expect(comments.length).toBeGreaterThan(3000)
+  expect(comments.filter((one) => one.isLong)).toEqual([])
+  expect(comments.filter(({ line }) => line.match(FORBIDDEN) !== null)).toEqual([])
+})
+
+test('comments of what is declared begin with a name or a verb', () => {
+  const comments = sources.flatMap((path) =>
+    [...read(path).matchAll(/\/\*\*\s+(?:\* )?(\S.{0,40})/g)].map(([, begin = '']) => ({
+      path,
+      begin,
+    })),
+  )
+  expect(comments.length).toBeGreaterThan(2000)
+  expect(comments.filter(({ begin }) => /^(Of|As|Those|Since|Until|By)\b/.test(begin))).toEqual([])
+})
+
 test('README is a door and not a house', () => {
   for (const page of documents) figures.push(`${page}: ${Buffer.byteLength(read(page))} bytes`)
   expect(Buffer.byteLength(read('README.md'))).toBeLessThanOrEqual(README_BYTES)
@@ -68,23 +100,14 @@ describe.each(pages)('%s', (page) => {
   })
 
   test('has whole sentences', () => {
-    const prose = takeProse(text)
-    expect(prose.match(/\b(Likewise|Of these|Of those|Whoever has)\b.{0,40}/g) ?? []).toEqual([])
+    expect(takeProse(text).match(FORBIDDEN) ?? []).toEqual([])
+  })
+
+  test('has lines that a diff can show', () => {
+    const lines = dropCodeBlocks(text).split('\n')
+    expect(lines.filter((line) => isLong(line) && !/^\s*\|/.test(line))).toEqual([])
   })
 })
-
-describe.each([...documents, 'CONTRIBUTING.md', ...listPages('deploy/prometheus/runbooks')])(
-  '%s',
-  (page) => {
-    test('has lines that a diff can show', () => {
-      const lines = dropCodeBlocks(read(page)).split('\n')
-      const long = lines.filter(
-        (line) => [...line].length > LINE_CHARACTERS && !/^\s*\|/.test(line),
-      )
-      expect(long).toEqual([])
-    })
-  },
-)
 
 describe.each(documents)('%s', (page) => {
   const text = read(page)

@@ -20,12 +20,14 @@ export interface NatRange extends PortRange {
   readonly rivals?: readonly PortRange[]
 }
 
-/** Ranges of all addresses together, those of addresses with the same rules once. More would be made to take our memory. */
+/**
+ * Ranges of all addresses together, those of addresses with the same rules once. More would be made to take our memory.
+ */
 const MOST_RANGES = 262_144
 
 /**
- * Where a rule names no ports the kernel stays in the class of the original port; of the classes this is the one of ordinary
- * clients (net/netfilter/nf_nat_core.c:nf_nat_l4proto_unique_tuple).
+ * Where a rule names no ports the kernel stays in the class of the original port; of the classes this is the one of
+ * ordinary clients (net/netfilter/nf_nat_core.c:nf_nat_l4proto_unique_tuple).
  */
 export const DEFAULT_NAT_RANGE: PortRange = { first: 1024, last: 65535 }
 /** What stands for rules that were not read. */
@@ -37,10 +39,10 @@ export const LOW_NAT_RANGES: readonly PortRange[] = [
 ]
 
 /**
- * Creates a function that gives the range of each address. Of several rules that may apply the one with the fewest ports
- * counts, unless ports of a destination show that it meets another one: their union would promise ports that no single
- * connection can have. One that names the address and a masquerade may both translate to it. Addresses with the same rules
- * have the same range object. Throws SourceError where rules and addresses make too many ranges.
+ * Creates a function that gives the range of each address. Of several rules that may apply the one with the fewest
+ * ports counts, unless ports of a destination show that it meets another one: their union would promise ports that no
+ * single connection can have. One that names the address and a masquerade may both translate to it. Addresses with the
+ * same rules have the same range object. Throws SourceError where rules and addresses make too many ranges.
  */
 export function createRangeChooser(
   protocol: Protocol,

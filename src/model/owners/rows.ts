@@ -36,8 +36,8 @@ export interface RankingOptions {
 }
 
 /**
- * The best `top` enter; who was in stays until it was outside the best 2 x `top` for three samples, at most 2 x `top` of
- * them. Behind the members, without ports if need be, stand the rows `other`, `none` and `unknown`, absent at zero.
+ * The best `top` enter; who was in stays until it was outside the best 2 x `top` for three samples, at most 2 x `top`
+ * of them. Behind the members, without ports if need be, stand the rows `other`, `none` and `unknown`, absent at zero.
  */
 export function rankOwners(ports: PortsByOwner, options: RankingOptions): RankedOwners {
   const { protocol, top } = options
