@@ -112,13 +112,11 @@ describe('read()', () => {
     const shared = { cpu: 0, source: 'fd00::5' }
     const known = { netns: 'a', owner: 'shop.service' }
     const unknown = { netns: undefined, owner: undefined }
-    const counted = [
+    expect(events).toEqual([
       { ...shared, ...known, destination: '10.0.0.9:443', count: 3 },
-      { ...shared, ...known, destination: '10.0.0.9:80', count: 1 },
       { ...shared, ...unknown, destination: '10.0.0.9:443', count: 1 },
-    ]
-    expect(events).toHaveLength(counted.length)
-    expect(events).toEqual(expect.arrayContaining(counted))
+      { ...shared, ...known, destination: '10.0.0.9:80', count: 1 },
+    ])
   })
 
   onLinux('counts threads that have ended together, whatever their number was', () => {
