@@ -83,7 +83,7 @@ describe('takeSample() of more than a sample has time for', () => {
   test('where all hang that could have a client of NAT, a sample asks some, and the next goes on with others', async () => {
     const { node, sample } = createNode(upTo(31))
     await sample(3, 1)
-    node.tracked.set(1, 20_000)
+    for (const id of upTo(6)) node.tracked.set(id, 20_000)
     for (const id of upTo(31).slice(1)) node.hangs.set(id, 1)
     const before = node.asked.length
     for (let turn = 1; turn <= 3; turn++) {
