@@ -10,7 +10,10 @@ export type ValueVerdict = 'detected' | 'survived'
 
 const root = join(import.meta.dirname, '../..')
 /** What takes ten times as long as other tests is run against the file of its own name alone. */
-const SLOW = ['accepted-flows', 'pools', 'watch'].map((name) => `test/model/${name}.test.ts`)
+const SLOW = [
+  ...['accepted-flows', 'pools', 'watch', 'nat/many-rules', 'owners/properties'],
+  ...['forecast/forecast-life', 'forecast/forecast-pools', 'forecast/horizon'],
+].map((name) => `test/model/${name}.test.ts`)
 /** What tests import as `fast-check`: more examples find few mutants that other tests do not find. */
 const FEWER = '\0fewer-examples'
 const FEWER_EXAMPLES = `import fc from 'fast-check'
@@ -26,11 +29,11 @@ const durations = new Map<string, number>()
 const sound = new Set<string>()
 let mutant: ValueMutant | undefined
 
-/** The quickest first, among those whose time is not known the test of the mutated file. */
+/** The quickest first, among those whose time is not known the test of the mutated file and golden pages. */
 class QuickestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const costOf = ({ moduleId }: TestSpecification) =>
-      durations.get(moduleId) ?? (isOwn(moduleId) ? 0 : 1000)
+      durations.get(moduleId) ?? (isOwn(moduleId) || moduleId.includes('golden') ? 0 : 1000)
     return files.sort((one, other) => costOf(one) - costOf(other))
   }
 }
@@ -75,9 +78,7 @@ process.on('message', async (asked: ValueMutant) => {
   mutant = asked
   const path = join(root, asked.file)
   vitest.invalidateFile(path)
-  const [near, far] = testsOf(asked.file)
-  const soon = await listFailed(near)
-  const failed = soon.length > 0 ? soon : await listFailed(far)
+  const failed = await listFailed(testsOf(asked.file))
   mutant = undefined
   vitest.invalidateFile(path)
   const unproved = failed.filter(({ moduleId }) => !sound.has(moduleId))
@@ -100,19 +101,14 @@ async function listFailed(wanted: readonly TestSpecification[]): Promise<TestSpe
   return wanted.filter(({ moduleId }) => failed.has(moduleId))
 }
 
-/** The tests that import a file: those of its own folder, and those of the other ones of `kernel` or `model`. */
-function testsOf(file: string): readonly [TestSpecification[], TestSpecification[]] {
+/** The tests of a file's folder that import it. */
+function testsOf(file: string): TestSpecification[] {
   const folder = dirname(file).replace('src', 'test')
-  const part = folder.split('/').slice(0, 2).join('/')
-  const near: TestSpecification[] = []
-  const far: TestSpecification[] = []
-  for (const one of specifications) {
-    const path = relative(root, one.moduleId)
-    const isNear = dirname(path) === folder
-    if (!isOwn(one.moduleId) && SLOW.includes(path)) continue
-    if (path.startsWith(`${part}/`) && reaches(path, file)) (isNear ? near : far).push(one)
-  }
-  return [near, far]
+  return specifications.filter(({ moduleId }) => {
+    const path = relative(root, moduleId)
+    if (isOwn(moduleId)) return true
+    return dirname(path) === folder && !SLOW.includes(path) && reaches(path, file)
+  })
 }
 
 function isOwn(moduleId: string): boolean {
