@@ -12,7 +12,7 @@ export interface Ending {
   endAtOnce(): void
 }
 
-/** Of SIGKILL, as a shell tells it. */
+/** The exit status of SIGKILL, as a shell tells it. */
 const KILLED = 137
 
 export function createEnding(
@@ -41,7 +41,7 @@ export function createEnding(
       })
     },
     endAtOnce() {
-      // Whoever has taken the terminal gives it back.
+      // What has taken the terminal gives it back.
       program.emit('exit', KILLED)
       program.kill(program.pid, 'SIGKILL')
       // Only PID 1 of a container gets here: the kernel keeps its own signals from it, but not a crash.

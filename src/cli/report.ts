@@ -31,8 +31,8 @@ export function reportExitCode(
 }
 
 /**
- * Who has sampled where no exporter answers this command, in words for the first line, and why, where one is there that turns
- * it away. `complaint`: the same for what prints no such line.
+ * Who has sampled where no exporter answers this command, in words for the first line, and why, where one is there
+ * that turns it away. `complaint`: the same for what prints no such line.
  */
 export function describeSampling(
   { command, json }: ReportOptions,

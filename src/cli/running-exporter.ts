@@ -31,8 +31,9 @@ const MOST_BYTES = 64 * 1024 * 1024
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
 
 /**
- * Undefined where none answers, or one of another version or another user; where the answer is no Snapshot; and where it
- * knows nothing of any namespace, since its samples do not come any more. Asks by TLS where plain HTTP is not spoken.
+ * Undefined where none answers, or one of another version or another user; where the answer is no Snapshot; and where
+ * it knows nothing of any namespace, since its samples do not come any more. Asks by TLS where plain HTTP is not
+ * spoken.
  */
 export async function askExporter(
   question: ExporterQuestion,
@@ -78,8 +79,8 @@ async function fetchSnapshot(address: Address): Promise<Fetched> {
   const plain = await collect((signal, answer) => get({ ...options, signal }, answer))
   if (!plain.isPlainRefused) return plain
   const https = await import('node:https')
-  // No authority is asked about the certificate, whose name is rarely that of a loopback address: the port is one of this
-  // machine, the kernel has told whose socket listens there, and nothing secret is sent.
+  // No authority is asked about the certificate, whose name is rarely that of a loopback address: the port is one of
+  // this machine, the kernel has told whose socket listens there, and nothing secret is sent.
   const secure = { ...options, rejectUnauthorized: false }
   return await collect((signal, answer) => https.get({ ...secure, signal }, answer))
 }

@@ -42,8 +42,8 @@ const MOST_ALIASED = 10_000
 const NOTHING = /^(?:~|null|Null|NULL)$/
 
 /**
- * `path` is for the words of problems. Empty text and null are an empty text. Aliases are what they stand for, and merge keys
- * (`<<`) add what a map does not have itself.
+ * `path` is for the words of problems. Empty text and null are an empty text. Aliases are what they stand for, and
+ * merge keys (`<<`) add what a map does not have itself.
  */
 export function parseYamlTree(
   text: string,

@@ -1,7 +1,7 @@
-// Counts records of failed allocations that are alike, for a reading of bounded size: records -> FailureEvent. A namespace
-// with many kinds of failures loses their destinations, never their number, and never those of another namespace. Of threads
-// that have ended no namespace is known, and their source address stands for it: with its destination it tells the namespace
-// (ledger/locate.ts).
+// Counts records of failed allocations that are alike, for a reading of bounded size: records -> FailureEvent. A
+// namespace with many kinds of failures loses their destinations, never their number, and never those of another
+// namespace. Of threads that have ended no namespace is known, and their source address stands for it: with its
+// destination it tells the namespace (ledger/locate.ts).
 
 import type { FailureRecord } from '../kernel/trace-ring-page.ts'
 import { renderAddress, renderEndpoint } from '../model/addresses.ts'
@@ -20,8 +20,8 @@ export interface Tally {
 }
 
 /**
- * Kinds of failures that one reading tells apart, so that a storm costs the main thread little, and one event more for each
- * CPU and namespace.
+ * Kinds of failures that one reading tells apart, so that a storm costs the main thread little, and one event more
+ * for each CPU and namespace.
  */
 const MOST_KINDS = 2000
 
@@ -82,9 +82,9 @@ export function createTally({ netnsOf, ownerOf }: Resolvers, random = Math.rando
 const nothingKnown = { owner: undefined, source: undefined, destination: undefined } as const
 
 /**
- * Those to be kept first. Namespaces take turns. Where none is known a source's kinds wait the longer the more of them came
- * before, and the shorter the more failures they are: neither a source with many kinds nor many sources push out one that
- * fails as much as they do together.
+ * Lists those to be kept first. Namespaces take turns. Where none is known a source's kinds wait the longer the more of
+ * them came before, and the shorter the more failures they are: neither a source with many kinds nor many sources
+ * push out one that fails as much as they do together.
  */
 function orderKinds(kinds: ReadonlyMap<string, Kind>): readonly [string, Kind][] {
   const largestFirst = [...kinds].toSorted(

@@ -19,8 +19,8 @@ const DEEPEST = 34
 export type MakerUid = number | 'privileged'
 
 /**
- * Of the network namespace that the calling thread is in: the user who made the outermost user namespace that it belongs to
- * below our own. Undefined where the kernel does not tell.
+ * Tells of the network namespace that the calling thread is in: the user who made the outermost user namespace that it
+ * belongs to below our own. Undefined where the kernel does not tell.
  */
 export function readMakerUid(libc: Libc): MakerUid | undefined {
   try {

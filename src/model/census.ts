@@ -76,13 +76,11 @@ export interface Census {
   readonly flows: FlowTable
   /** The connections that a listener has accepted, to whose destinations there is no other. */
   readonly accepted: AcceptedFlows
-  /**
-   * Whether some flow's port was chosen by the application, and whether some may be recycled: most hosts have neither.
-   */
+  /** Whether the application chose the port of some flow, and whether some may be recycled: most hosts have neither. */
   readonly hasExplicitFlows: boolean
   readonly hasReclaimableFlows: boolean
   readonly listeners: readonly Listener[]
-  /** Those of TCP, and which flows they accept. */
+  /** The listeners of TCP, and which flows they accept. */
   readonly tcpListeners: readonly Listener[]
   readonly accepts: InboundTest
   /** Interface indexes of the devices that TCP sockets are bound to. */
@@ -246,8 +244,7 @@ function noteTimeWait(draft: Draft, batch: SocketBatch, row: number, minisock: b
 }
 
 /** Counted at the end, because of two rows for one socket only the stronger is to count. */
-function countFlowStates(draft: Draft): void {
-  const { flows, accepted, tcpStates } = draft
+function countFlowStates({ flows, accepted, tcpStates }: Draft): void {
   countStates(tcpStates, flows.columns().state, flows.flowCount())
   countStates(tcpStates, accepted.columns().state, accepted.count())
 }

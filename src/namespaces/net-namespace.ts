@@ -38,6 +38,6 @@ export interface InsideView {
   readonly cookie: bigint | undefined
   /** Inode of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
-  /** As NetNamespace has it. */
+  /** The same as in NetNamespace. */
   readonly makerUid: MakerUid | undefined
 }

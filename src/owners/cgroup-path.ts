@@ -81,8 +81,8 @@ export function parseCgroupPath(path: string): CgroupIdentity {
 }
 
 /**
- * The id of the outermost pod or container in a path, or the user's slice or the unit that it lies in; undefined where there is
- * none of them. Whoever is in it may call cgroups below as they like, but cannot leave it.
+ * The id of the outermost pod or container in a path, or the user's slice or the unit that it lies in; undefined
+ * where there is none of them. Whoever is in it may call cgroups below as they like, but cannot leave it.
  */
 export function findOutermostId(path: string): string | undefined {
   const { parts, podUid, container, holder } = readPlaces(path)
@@ -94,7 +94,10 @@ interface Holder {
   readonly name: string
   /** Whether a user has it, or somebody in it. */
   readonly isUser: boolean
-  /** Of the container, the unit and the user's slice the one that the others are in; all sessions of a user are one. */
+  /**
+   * Finds, of the container, the unit and the user's slice the one that the others are in; all sessions of a user are
+   * one.
+   */
   readonly outermostId: string
   /** Undefined where it is none. */
   readonly container: Container | undefined

@@ -46,7 +46,8 @@ const rules: readonly (readonly [NamedRuntime, RegExp, (...groups: string[]) => 
   // The jailer of Firecracker: --id of up to 64 characters, below the name of the program.
   ['firecracker', /\/firecracker(?:-v[\w.-]+)?\/([A-Za-z0-9-]{1,64})$/, (id) => id],
   ['mesos', new RegExp(`/mesos/(${UUID})$`), (id) => id],
-  // Jobs, with the name of the node in front where it has several slurmd (slurm.schedmd.com/cgroup_v2.html), and before.
+  // Jobs, with the name of the node in front where it has several slurmd (slurm.schedmd.com/cgroup_v2.html), and
+  // before.
   ['slurm', /\/(?:[^/]+_)?slurmstepd\.scope\/(job_\d+)$/, (job) => job],
   ['slurm', /\/slurm(?:_[^/]+)?\/uid_\d+\/(job_\d+)$/, (job) => job],
 ]

@@ -37,7 +37,7 @@ const LONGEST_HOLD_SECONDS = 60
 const REMOVE_ATTEMPTS = 10
 const REMOVE_PAUSE_MS = 50
 
-/** Of the instance they say what the worker was told: it may end before it has said where it is. */
+/** The name of the instance is what the worker was told, which may end before it has said where that is. */
 export type FailureBooksOptions = Pick<
   WorkerOptions,
   'everyNamespace' | 'peakWindowSeconds' | 'failures' | 'tracefs'

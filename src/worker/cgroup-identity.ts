@@ -1,4 +1,5 @@
-// Whose a namespace is: the cgroups of its processes -> the pod or container that it is of, and whose hands those are in.
+// Whose a namespace is: the cgroups of its processes -> the pod or container that it is of, and whose hands those are
+// in.
 
 import { readProcFile } from '../kernel/proc-file.ts'
 import { SourceError } from '../observation.ts'

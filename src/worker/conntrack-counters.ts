@@ -1,5 +1,5 @@
-// Counters of conntrack, of 32 bits a CPU -> totals of the namespace, counted from its first look on, that do not go back
-// when one of them begins at 0 again.
+// Counters of conntrack, of 32 bits a CPU -> totals of the namespace, counted from its first look on, that do not go
+// back when one of them begins at 0 again.
 
 import type { ConntrackCounts } from '../kernel/conntrack-stat.ts'
 import type { ConntrackCounters, CpuCounter } from '../sample.ts'
@@ -7,8 +7,8 @@ import type { ConntrackCounters, CpuCounter } from '../sample.ts'
 const WRAP = 2 ** 32
 
 /**
- * Advances all counters to what was read now. `before` is undefined when they are read for the first time: they begin at 0,
- * because nobody knows how often one has passed the end before.
+ * Advances all counters to what was read now. `before` is undefined when they are read for the first time: they begin
+ * at 0, because nobody knows how often one has passed the end before.
  */
 export function advanceCounters(
   before: ConntrackCounters | undefined,

@@ -1,8 +1,9 @@
-// Which namespaces are shown where there are more than the page is to have: anybody who may unshare makes as many as they
-// like, in cgroups that they call as they like. The order is one that nobody can push others out of: named ones first, then
-// by the age of the oldest process, and each user, pod or container has a small share of the rest. What a user has made in a
-// user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's, container's, unit's or user's in
-// which they made it: root in there is whatever user it likes. Pure but for what it notes of each.
+// Which namespaces are shown where there are more than the page is to have: anybody who may unshare makes as many as
+// they like, in cgroups that they call as they like. The order is one that nobody can push others out of: named ones
+// first, then by the age of the oldest process, and each user, pod or container has a small share of the rest. What a
+// user has made in a user namespace of their own is theirs, whatever its cgroup says, and the outermost pod's,
+// container's, unit's or user's in which they made it: root in there is whatever user it likes. Pure but for what it
+// notes of each.
 
 import { forgetRead } from './last-read.ts'
 import { BUSY_RATIO, DEFAULT_PORTS } from './urgency.ts'

@@ -1,6 +1,6 @@
-// Names of the namespaces: each gets one and keeps it, also when the worker is started again. A pod that had to be called
-// by its UID is renamed once, when its name is known. What somebody made who may call a cgroup like that of any container is
-// named after the others.
+// Names of the namespaces: each gets one and keeps it, also when the worker is started again. A pod that had to be
+// called by its UID is renamed once, when its name is known. What somebody made who may call a cgroup like that of
+// any container is named after the others.
 
 import { chooseName, createNameRegister, isNamedByUid } from '../namespaces/names.ts'
 import { shortenContainerId } from '../owners/cgroup-path.ts'

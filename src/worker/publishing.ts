@@ -17,7 +17,10 @@ const LEAVE_RATIO = 0.75
 const WIDEST_NAT_PORTS = sizeOf(DEFAULT_NAT_RANGE)
 
 export interface PublishingOptions extends Pick<SamplingSettings, 'detailMinUtilization'> {
-  /** The process that stays in its own namespace; undefined where none does, or none that the node knows by its number. */
+  /**
+   * The process that stays in its own namespace; undefined where none does, or none that the node knows by its
+   * number.
+   */
   readonly ownPid?: number | undefined
 }
 

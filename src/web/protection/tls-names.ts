@@ -7,7 +7,7 @@ export const tlsVersions: ReadonlyMap<string, SecureVersion> = new Map([
   ['TLS13', 'TLSv1.3'],
 ])
 
-/** Those that the exporter-toolkit takes as well. They are broken (RFC 8996), and TLS 1.2 is what is spoken instead. */
+/** Names that the exporter-toolkit takes as well. They are broken (RFC 8996), and TLS 1.2 is what is spoken instead. */
 export const brokenVersions: ReadonlySet<string> = new Set(['TLS10', 'TLS11'])
 
 /** How clients' certificates are treated, by the names of Go's crypto/tls. */
@@ -54,7 +54,7 @@ export const cipherSuites: ReadonlyMap<string, string> = new Map<string, string>
   ['TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA', 'ECDHE-RSA-AES256-SHA'],
 ])
 
-/** Those that it listed before Go 1.22, which keep no secret once the key is lost: none of them is offered. */
+/** Names that it listed before Go 1.22, which keep no secret once the key is lost: none of them is offered. */
 export const brokenSuites: ReadonlySet<string> = new Set([
   'TLS_RSA_WITH_AES_128_CBC_SHA',
   'TLS_RSA_WITH_AES_256_CBC_SHA',

@@ -67,7 +67,7 @@ export function readName<T>(
   return value
 }
 
-/** As YAML 1.1 has them, which the exporter-toolkit reads. */
+/** Switches as YAML 1.1 has them, which the exporter-toolkit reads. */
 const ON = /^(?:y|Y|yes|Yes|YES|true|True|TRUE|on|On|ON)$/
 const OFF = /^(?:n|N|no|No|NO|false|False|FALSE|off|Off|OFF)$/
 

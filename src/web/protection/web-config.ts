@@ -34,7 +34,10 @@ const headerValues: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** bcrypt is defined for costs from 4 to 31. */
 const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/
-/** What the exporter-toolkit starts with, besides: `$2$` and `$2x$` are broken, and what has another length equals none. */
+/**
+ * What the exporter-toolkit starts with, besides: `$2$` and `$2x$` are broken, and what has another length equals
+ * none.
+ */
 const INCOMPARABLE = /^(?=.{59})\$2.?\$(?:0[4-9]|[12][0-9]|3[01])\$/s
 
 /** Relative paths in the file are relative to `path`, which is also for the words of problems. */
