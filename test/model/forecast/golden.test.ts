@@ -1,9 +1,17 @@
-// What the forecast says of eight courses, minute by minute: it changes where it is meant to, and nowhere else.
+// What the forecast says of some courses, minute by minute, and what of it every five: it changes where it is meant to, and
+// nowhere else.
 
 import { expect, test } from 'vitest'
-import type { ForecastInput } from '../../../src/model/forecast/forecast.ts'
+import {
+  advanceForecast,
+  advanceTracks,
+  type ForecastInput,
+  type ForecastState,
+} from '../../../src/model/forecast/forecast.ts'
+import { takeSignals } from '../../../src/model/forecast/signals.ts'
+import { listParts } from '../../../src/model/forecast/track.ts'
 import { createUniform } from '../../support/program/random.ts'
-import { listMoments, type Pool, play, readPool } from './forecast-play.ts'
+import { listMoments, OPTIONS, type Pool, readPool } from './forecast-play.ts'
 
 /** Ports that come and go around a level, the same in each run. */
 function shaky(seed: number, level: (atSeconds: number) => number) {
@@ -81,6 +89,27 @@ const courses: Readonly<Record<string, Course>> = {
       return { ...input, tracks: [...input.tracks, ...others, ...growing] }
     },
   },
+  'TIME_WAITs without timers, seldom looked at': {
+    closes: shaky(13, (at) => 200 + later(600, 0.2)(at)),
+    live: shaky(14, () => 3000),
+    interval: 45,
+    seconds: 5400,
+    change: (input) => ({
+      ...input,
+      tracks: input.tracks.map((track) => ({ ...track, expiring: [] })),
+    }),
+  },
+  'a destination that was followed from afar before': {
+    closes: shaky(15, (at) => 220 + later(120, 0.6)(at)),
+    live: shaky(16, () => 800),
+    interval: 2,
+    seconds: 600,
+    change: (input) => {
+      const earlier = { livePorts: 700, meanPorts: 9000, sinceSeconds: -2000 }
+      const tracks = input.tracks.map((track) => ({ ...track, key: 'late', earlier }))
+      return { ...input, tracks: input.atSeconds < 60 ? [] : tracks }
+    },
+  },
 }
 
 /** Three digits, and nothing of what is smaller than a millionth. */
@@ -89,17 +118,42 @@ function round(value: number | undefined): string {
   return String(value < 1e-6 ? 0 : Number(value.toPrecision(3)))
 }
 
+const LOOKS = [60, 900, 7200]
+
+/** What the risk of each track is made of. */
+function explain(before: ForecastState | undefined, input: ForecastInput): string[] {
+  const { tracks } = advanceTracks(before, input)
+  return tracks.flatMap(({ track, state }) => {
+    const parts = listParts(state, track, { ...input, destinations: tracks.length })
+    const { points } = state.history
+    const [first, last] = [points[0], points.at(-1)]
+    const sum = points.reduce((all, one) => all + one.closedPorts + one.livePorts, 0)
+    const { ended, turn } = state.piles
+    return [
+      `  track "${track.key}": ${points.length} points from ${first?.atSeconds} s, ` +
+        `${Math.round(last?.closedPorts ?? 0)} closed, ${Math.round(sum)} in all, ` +
+        `${ended.length} peaks, turn at ${turn.atSeconds} s`,
+      ...(takeSignals(parts, LOOKS) ?? []).map((row, at) => {
+        const values = row.map((value) => Number(value.toFixed(2)) + 0)
+        return `    in ${LOOKS[at]} s: ${values.join(' ')}`
+      }),
+    ]
+  })
+}
+
 test('the forecast of each course is as it was', async () => {
   const pages = Object.entries(courses).map(([name, course]) => {
     const { interval = 5, seconds = 2400, change = (input) => input } = course
     const inputs = listMoments(seconds, interval).map((at) => change(readPool(course, at)))
-    const { forecasts, state } = play(inputs)
-    const lines = inputs.flatMap(({ atSeconds }, at) => {
-      const { riskRatio, etaSeconds } = forecasts[at] ?? {}
-      if (at < 5 || (at * interval) % 60 === 0) {
-        return [`${atSeconds} s: risk ${round(riskRatio)}, ${round(etaSeconds)} s left`]
-      }
-      return []
+    let state: ForecastState | undefined
+    const lines = inputs.flatMap((input, at) => {
+      const before = state
+      const next = advanceForecast(before, input, OPTIONS)
+      state = next.state
+      const { riskRatio, etaSeconds } = next.forecast
+      if (at >= 5 && (at * interval) % 60 !== 0) return []
+      const told = `${input.atSeconds} s: risk ${round(riskRatio)}, ${round(etaSeconds)} s left`
+      return (at * interval) % 300 === 0 ? [told, ...explain(before, input)] : [told]
     })
     const end = `${state?.tracks.length} followed, ${state?.resting.length} at rest`
     return `# ${name}\n${lines.join('\n')}\n${end}\n`
