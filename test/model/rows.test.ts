@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Listener } from '../../src/model/listeners.ts'
 import {
   leastPortsOfRow,
   listeningPorts,
@@ -119,6 +120,10 @@ test('listeningPorts() gives one of each port that can be handed out, TCP first,
   expect(named).toEqual(['tcp 40002', 'tcp 40007', 'tcp 40011', 'udp 40003', 'udp 40012'])
   const { rows, hidden } = renderListeners(listening, 2)
   expect([rows.map(({ port }) => port), hidden]).toEqual([[40_002, 40_007], 3])
+  const owned = renderListeners([{ ...listening[0], ownerId: 77 } as Listener], 2, (id) => {
+    return id === 77 ? { owner: 'web.service', ownerKind: 'unit' } : undefined
+  })
+  expect(owned.rows).toMatchObject([{ port: 40_002, owner: 'web.service' }])
 })
 
 test.each([

@@ -158,5 +158,5 @@ test('the forecast of each course is as it was', async () => {
     const end = `${state?.tracks.length} followed, ${state?.resting.length} at rest`
     return `# ${name}\n${lines.join('\n')}\n${end}\n`
   })
-  await expect(pages.join('\n')).toMatchFileSnapshot('../../golden/forecast-courses.txt')
+  await expect(pages.join('\n')).toMatchFileSnapshot('golden/courses.txt')
 })
