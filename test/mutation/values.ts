@@ -55,11 +55,13 @@ console.log(`all: ${scoreOf(total)}, drawn from ${all.length}`)
 async function judge(mutant: ValueMutant): Promise<ValueVerdict | 'hung'> {
   child ??= fork(join(import.meta.dirname, 'value-runs.ts'), {
     cwd: root,
+    // A group of its own, since vitest has a process below it which would run on.
+    detached: true,
     stdio: ['ignore', 2, 2, 'ipc'],
     env: { ...process.env, TEST_SEED: '20' },
   })
   const asked = child
-  const hangs = setTimeout(() => asked.kill('SIGKILL'), HANGS_MS)
+  const hangs = setTimeout(() => asked.pid && process.kill(-asked.pid, 'SIGKILL'), HANGS_MS)
   const ended = new AbortController()
   const signal = ended.signal
   asked.send(mutant)
