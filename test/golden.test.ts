@@ -13,8 +13,6 @@ const OPENMETRICS = 'dual-stack'
 const BY_PROCFS = 'bound-idle-leak'
 /** Built by hand: with counted failures and tried allocations as well, which no recording has. */
 const EVERY_FAMILY = 'every-family'
-/** Of test/model/forecast/golden.test.ts. */
-const FORECASTS = 'forecast-courses.txt'
 
 /** Values by what scenario-truths.ts calls the series. */
 function parseSeries(page: string): ReadonlyMap<string, number> {
@@ -117,7 +115,6 @@ test('no golden page is left over from a scenario that is gone', () => {
     `${BY_PROCFS}.procfs.prom`,
     `${OPENMETRICS}.openmetrics`,
     `${EVERY_FAMILY}.prom`,
-    FORECASTS,
   ]
   const found = readdirSync(fileURLToPath(new URL('golden/', import.meta.url)))
   expect(found.filter((name) => !wanted.includes(name))).toEqual([])
