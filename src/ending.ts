@@ -16,7 +16,7 @@ export interface Ending {
 const KILLED = 137
 
 export function createEnding(
-  program: Pick<NodeJS.Process, 'pid' | 'exit' | 'kill' | 'abort' | 'emit' | 'on'>,
+  program: Pick<NodeJS.Process, 'pid' | 'exit' | 'exitCode' | 'kill' | 'abort' | 'emit' | 'on'>,
   complain: (problem: string) => void,
 ): Ending {
   let stopSampling: (() => Promise<void>) | undefined
@@ -25,7 +25,9 @@ export function createEnding(
     try {
       await stopSampling?.()
     } finally {
-      program.exit(status)
+      // exit(undefined) would be exit(0), whatever process.exitCode says.
+      if (status !== undefined) program.exitCode = status
+      program.exit()
     }
   }
 

@@ -11,7 +11,11 @@ function setUp() {
   events.on('exit', note('told of'))
   const program = Object.assign(events, {
     pid: 7,
-    exit: note('exit'),
+    exitCode: 2 as number | undefined,
+    exit: (...args: unknown[]) => {
+      // As Node has it: an argument is the status, even where it is undefined.
+      seen.push(`exit ${args.length > 0 ? (args[0] ?? 0) : program.exitCode}`)
+    },
     kill: (pid: number, signal: string) => seen.push(`kill ${pid} ${signal}`),
     abort: note('abort'),
   })
@@ -44,7 +48,8 @@ describe('createEnding()', () => {
       throw new Error('a bug')
     })
     await expect(end(1)).rejects.toThrow('a bug')
-    expect(seen).toEqual(['exit', 'exit 1'])
+    // The verdict of what was shown stays the status.
+    expect(seen).toEqual(['exit 2', 'exit 1'])
   })
 
   test('ends it on an exception that nobody caught, and says which', async () => {

@@ -176,7 +176,8 @@ function takeCounts(
   atSeconds: number,
 ): ConntrackState | undefined {
   const { conntrack: before, source } = memory
-  memory.counters = counts && advanceCounters(memory.counters, counts)
+  // The process through which they are read may have ended: what was counted before goes on with the next one.
+  if (counts !== undefined) memory.counters = advanceCounters(memory.counters, counts)
   if (counts === undefined || memory.counters === undefined) {
     memory.signature = undefined
     return undefined

@@ -116,6 +116,21 @@ describe('the watch of NAT', () => {
     expect(one.last.nat.conntrack).toBeUndefined()
   })
 
+  test('goes on counting when the process through which it reads has ended for one look', async () => {
+    const { world, add, sample } = setUp()
+    const one = add(1, { entries: 1, insertFailed: [5, 0] })
+    await sample([one])
+    world.counts.set(1, { ...COUNTS, entries: 1, insertFailed: [8, 0] })
+    await sample([one])
+    const before = one.last.nat.conntrack?.insertFailed ?? Number.NaN
+    world.counts.delete(1)
+    await sample([one])
+    expect(one.last.nat.conntrack).toBeUndefined()
+    world.counts.set(1, { ...COUNTS, entries: 1, insertFailed: [12, 0] })
+    await sample([one])
+    expect(one.last.nat.conntrack?.insertFailed).toBe(before + 4)
+  })
+
   test('tells a full range by the counters where it may not list', async () => {
     const { world, add, sample } = setUp({ refusal: 'permission' })
     const one = add(1, { entries: 150 })

@@ -39,7 +39,7 @@ export interface PeerProcess {
 const CLIENT_ADDRESSES = 30
 /** Flags of an exporter that looks at every NAT all the time. */
 export const NAT_FLAGS = [
-  '--sample.interval=100ms',
+  '--sample.interval=250ms',
   '--sample.cpu-budget=1',
   '--detail.min-utilization=0',
 ]
