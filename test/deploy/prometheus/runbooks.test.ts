@@ -41,6 +41,16 @@ test('The page of unreadable namespaces has a row for each reason', () => {
   expect(reasons.map(([, reason]) => reason).sort()).toEqual([...failureReasons].sort())
 })
 
+test('The page of the source NAT shows the two counters of drops, and no other one', (context) => {
+  if (spawnSync('grep', ['--version']).error) return context.skip('needs grep')
+  const blocks = listBlocks(read('EphemeralPortNatPortsExhausted'))
+  const [, filter = ''] = blocks.join('').match(/^conntrack -S \| (.*)$/m) ?? []
+  const input =
+    'cpu=0   \tfound=1 invalid=3 insert=0 insert_failed=7 drop=8 early_drop=5 error=0 search_restart=2 clash_resolve=4\n'
+  const { stdout } = spawnSync('sh', ['-c', filter], { input, encoding: 'utf8' })
+  expect(stdout).toBe('insert_failed=7\ndrop=8\n')
+})
+
 describe.each(runbooks)('%s', (name, text) => {
   const [screen = ''] = text.split('\n## ')
 
@@ -108,6 +118,11 @@ describe.each(pages)('%s', (_name, text) => {
     )) {
       expect(Object.keys(options)).toContain(flag)
     }
+  })
+
+  test('reserves no port in the place of those that are reserved', () => {
+    const written = [...text.matchAll(/ip_local_reserved_ports=(\S+)/g)].map(([, list]) => list)
+    expect(written.filter((list) => !list?.startsWith('OLD,'))).toEqual([])
   })
 
   test('has commands that a shell can parse', () => {
