@@ -50,7 +50,6 @@ const tracefs = {
 }
 
 const ADDRESS = 'EPHEMERAL_PORT_EXPORTER_WEB_LISTEN_ADDRESS'
-/** Not as flags: `kubectl exec ... status` must have them too. */
 /** The switches of the collectors: those that are on by default, and more. */
 function collectors(...more: readonly string[]): Readonly<Record<string, string>> {
   const on = ['destinations', 'listeners', 'nat', 'owners', ...more]
@@ -62,6 +61,7 @@ function collectors(...more: readonly string[]): Readonly<Record<string, string>
   return Object.fromEntries(variables)
 }
 
+/** Not as flags: `kubectl exec ... status` must have them too. */
 const pathsAndAddress = {
   EPHEMERAL_PORT_EXPORTER_NETNS: 'all',
   EPHEMERAL_PORT_EXPORTER_PATH_CGROUP: '/host/sys/fs/cgroup',
