@@ -116,6 +116,8 @@ function listFixed(old: WebConfig, changed: WebConfig): readonly string[] {
     problems.push('Cannot switch TLS on or off without a restart')
   } else if (old.tls?.clientAuth !== changed.tls?.clientAuth) {
     problems.push('Cannot change client_auth_type without a restart')
+  } else if (old.tls?.clientAllowedSans !== undefined && !changed.tls?.clientAllowedSans) {
+    problems.push('Cannot do without client_allowed_sans without a restart')
   }
   if (old.users.size > 0 && changed.users.size === 0) {
     problems.push('Cannot switch basic authentication off without a restart')

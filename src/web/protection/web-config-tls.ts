@@ -112,7 +112,12 @@ function readClientAuth(field: TlsFields, path: string, problems: string[]) {
   const clientAuth = readName(authField, authTypes, problems) ?? 'NoClientCert'
   const known = problems.length === before
   const clientCa = readPem(field, 'client_ca', path, problems)
-  const sans = readItems(field('client_allowed_sans'), 'names', problems)
+  const sansField = field('client_allowed_sans')
+  const sans = readItems(sansField, 'names', problems)
+  // To the exporter-toolkit nothing means any name here, where the file wants some.
+  if (sansField !== undefined && sans === undefined) {
+    problems.push(`Cannot use client_allowed_sans (${sansField.where}): expected a list of names`)
+  }
   if (known && clientCa !== undefined && clientAuth === 'NoClientCert') {
     problems.push(
       `Cannot use ${clientCa.origin}: without a client_auth_type no client is asked for a certificate`,
@@ -127,7 +132,7 @@ function readClientAuth(field: TlsFields, path: string, problems: string[]) {
   }
   if (known && sans !== undefined && !clientAuth.startsWith('Require')) {
     problems.push(
-      `Cannot use client_allowed_sans (${field('client_allowed_sans')?.where}): it needs the client_auth_type RequireAnyClientCert or RequireAndVerifyClientCert`,
+      `Cannot use client_allowed_sans (${sansField?.where}): it needs the client_auth_type RequireAnyClientCert or RequireAndVerifyClientCert`,
     )
   }
   return { clientAuth, clientCa, clientAllowedSans: sans?.map(({ text }) => text) }

@@ -50,6 +50,7 @@ function keyPem(type: 'pkcs8' | 'encrypted' | 'traditional'): string {
 
 const { cert, key } = issueServer()
 const damaged = cert.replace(/\n.{10}/, '\nAAAAAAAAAA')
+const named = '  client_auth_type: RequireAnyClientCert\n'
 const verify = '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n'
 
 describe('openLiveWebConfig() says what it cannot use', () => {
@@ -196,6 +197,12 @@ describe('current()', () => {
       tlsFiles('  client_auth_type: RequestClientCert\n')['web.yml'],
       'Cannot change client_auth_type without a restart',
     ],
+    [
+      'client_allowed_sans to any name, as in a file seen half written',
+      tlsFiles(`${named}  client_allowed_sans: [a, b]\n`)['web.yml'],
+      tlsFiles(named)['web.yml'],
+      'Cannot do without client_allowed_sans without a restart',
+    ],
   ])('does not change %s', (_name, before = '', after = '', message) => {
     const folder = createFolder({ ...tlsFiles('', { cert, key }), 'web.yml': before })
     const { live, log } = open(folder, { lookEveryMs: 0 })
@@ -204,5 +211,15 @@ describe('current()', () => {
     expect(live.current()).toBe(loaded)
     expect(live.current()).toBe(loaded)
     expect(log).toEqual([message])
+  })
+
+  test('takes over other names of clients, and the first ones', () => {
+    const folder = createFolder(tlsFiles(named))
+    const { live, log } = open(folder, { lookEveryMs: 0 })
+    for (const names of [['a'], ['b', 'c']]) {
+      folder.write('web.yml', `${tlsFiles(named)['web.yml']}  client_allowed_sans: [${names}]\n`)
+      expect(live.current().config.tls?.clientAllowedSans).toEqual(names)
+    }
+    expect(log).toEqual(['changed', 'changed'])
   })
 })

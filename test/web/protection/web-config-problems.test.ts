@@ -91,11 +91,11 @@ describe('parseWebConfig() says what is wrong', () => {
       `${tls}  client_auth_type: RequestClientCert\n  client_allowed_sans: [a]`,
       [/^Cannot use client_allowed_sans \(web.yml:5\): it needs the client_auth_type RequireAny/],
     ],
-    [
-      'no name at all',
-      `${tls}  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: []`,
+    ...['[]', '', 'null', '~', '""', '[""]', 'a'].map((names): [string, string, RegExp[]] => [
+      `no name at all (${names})`,
+      `${tls}  client_auth_type: RequireAnyClientCert\n  client_allowed_sans: ${names}`,
       [/^Cannot use client_allowed_sans \(web.yml:5\): expected a list of names$/],
-    ],
+    ]),
     [
       'unknown cipher suites and curves',
       `${tls}  cipher_suites: [TLS_RSA_WITH_RC4_128_SHA]\n  curve_preferences: [secp256k1]`,

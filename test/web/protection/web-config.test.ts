@@ -108,7 +108,7 @@ rate_limit: {interval: 1m0.5s, burst: 20}
     (nothing) => {
       const groups = ['tls_server_config', 'basic_auth_users', 'http_server_config', 'rate_limit']
       expect(config(groups.map((group) => `${group}: ${nothing}\n`).join(''))).toEqual(config(''))
-      const keys = ['client_ca', 'client_auth_type', 'client_allowed_sans', 'min_version']
+      const keys = ['client_ca', 'client_auth_type', 'min_version']
       const lists = ['cipher_suites', 'curve_preferences', 'prefer_server_cipher_suites']
       const text = [...keys, ...lists].map((key) => `  ${key}: ${nothing}\n`).join('')
       expect(config(tls + text).tls).toStrictEqual(config(tls).tls)
