@@ -34,9 +34,11 @@ const headerValues: ReadonlyMap<string, readonly string[]> = new Map([
 
 /** bcrypt is defined for costs from 4 to 31. */
 const BCRYPT = /^\$2[aby]\$(?:0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}$/
+/** What of a hash is compared: bcrypt of golang.org/x/crypto ignores what follows, as a newline. */
+const HASH_LENGTH = 60
 /**
- * What the exporter-toolkit starts with, besides: `$2$` and `$2x$` are broken, and what has another length equals
- * none.
+ * What the exporter-toolkit starts with, besides. A character too few equals no hash. `$2$` and `$2x$` are of broken
+ * versions: the toolkit compares them, and here nobody has their password.
  */
 const INCOMPARABLE = /^(?=.{59})\$2.?\$(?:0[4-9]|[12][0-9]|3[01])\$/s
 
@@ -124,7 +126,8 @@ function readUsers(tree: Tree, problems: string[], notes: string[]): ReadonlyMap
     return users
   }
   for (const { name, where, value } of tree.fields) {
-    const hash = value.kind === 'text' ? value.text : ''
+    const text = value.kind === 'text' ? value.text : ''
+    const hash = text.slice(0, HASH_LENGTH)
     if (name === '') {
       problems.push(`Cannot use a name in basic_auth_users (${where}): it is empty`)
     } else if (!BCRYPT.test(hash) && !INCOMPARABLE.test(hash)) {
