@@ -90,7 +90,11 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
     /^((error-code|snapshot)\.ts|web\/.*|metrics\/render\.ts|node:(crypto|http|https|net|tls|worker_threads))$/,
   ],
   [/^cli\/terminal\.ts$/, /^(cli\/.*|node:(events|tty))$/],
-  [/^cli\/running-exporter\.ts$/, /^(snapshot\.ts|cli\/snapshot-shape\.ts|node:https?)$/],
+  [
+    /^cli\/running-exporter\.ts$/,
+    /^(snapshot\.ts|cli\/(own-peer|snapshot-shape)\.ts|node:https?)$/,
+  ],
+  [/^cli\/own-peer\.ts$/, /^node:(net|os)$/],
   [/^cli\/listener\.ts$/, /^(kernel\/listener-uids\.ts|node:fs)$/],
   [/^cli\/snapshot-shape\.ts$/, /^(observation|snapshot|snapshot-pools)\.ts$/],
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],

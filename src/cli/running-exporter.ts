@@ -2,6 +2,7 @@
 
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
 import type { Build, Snapshot } from '../snapshot.ts'
+import { isOwnPeer } from './own-peer.ts'
 import { isSnapshot } from './snapshot-shape.ts'
 
 export interface ExporterAnswer {
@@ -24,7 +25,7 @@ export interface ExporterQuestion {
   readonly isTrusted: (port: number) => boolean
 }
 
-/** How long the whole answer may take: a listener that never comes to an end holds nobody up. */
+/** How long an address may take, by both protocols: a listener that never comes to an end holds nobody up. */
 const DEADLINE_MS = 3000
 const MOST_BYTES = 64 * 1024 * 1024
 /** What listens on every address listens on these. */
@@ -75,23 +76,24 @@ interface Fetched {
 }
 
 async function fetchSnapshot(address: Address): Promise<Fetched> {
-  const options = { ...address, path: '/api/v1/snapshot', agent: false }
-  const plain = await collect((signal, answer) => get({ ...options, signal }, answer))
+  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const options = { ...address, path: '/api/v1/snapshot', agent: false, signal }
+  const plain = await collect((answer) => get(options, answer), signal)
   if (!plain.isPlainRefused) return plain
   const https = await import('node:https')
-  // No authority is asked about the certificate, whose name is rarely that of a loopback address: the port is one of
-  // this machine, the kernel has told whose socket listens there, and nothing secret is sent.
+  // No authority is asked about the certificate, whose name is rarely that of a loopback address: the connection does
+  // not leave this machine, the kernel has told who listens on that port here, and nothing secret is sent.
   const secure = { ...options, rejectUnauthorized: false }
-  return await collect((signal, answer) => https.get({ ...secure, signal }, answer))
+  return await collect((answer) => https.get(secure, answer), signal)
 }
 
 function collect(
-  ask: (signal: AbortSignal, answer: (response: IncomingMessage) => void) => ClientRequest,
+  ask: (answer: (response: IncomingMessage) => void) => ClientRequest,
+  signal: AbortSignal,
 ): Promise<Fetched> {
-  const signal = AbortSignal.timeout(DEADLINE_MS)
   return new Promise((resolve) => {
     let isSecured = false
-    const request = ask(signal, (response) => {
+    const request = ask((response) => {
       const chunks: Buffer[] = []
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
@@ -104,11 +106,15 @@ function collect(
       )
       response.on('error', () => resolve({}))
     })
-    request.on('socket', (socket) =>
+    request.on('socket', (socket) => {
+      // A name, or an address that has moved, may lead to another machine, whose listeners nobody knows here.
+      socket.once('connect', () => {
+        if (!isOwnPeer(socket)) request.destroy(new Error('not this machine'))
+      })
       socket.once('secureConnect', () => {
         isSecured = true
-      }),
-    )
+      })
+    })
     request.on('error', ({ code = '', message }: NodeJS.ErrnoException) => {
       const isReset = /^(ECONNRESET|EPIPE|EPROTO|ERR_SSL_)/.test(code) && !signal.aborted
       // TLS 1.3 turns a client without a certificate away once its handshake is over, TLS 1.2 with an alert.

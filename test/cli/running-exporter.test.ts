@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { isOwnPeer } from '../../src/cli/own-peer.ts'
 import { askExporter } from '../../src/cli/running-exporter.ts'
 import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
@@ -11,6 +12,9 @@ import {
   tlsFiles,
 } from '../web/protection/web-config-folder.ts'
 import { createSampleApp, unready } from '../web/sample-app.ts'
+
+// As it is, and told otherwise where a test wants a connection to end on another machine.
+vi.mock('../../src/cli/own-peer.ts', { spy: true })
 
 async function ask(app: RequestListener, version = sampleBuild.version, isTrusted = () => true) {
   return await askServer(createServer(app), version, isTrusted)
@@ -30,6 +34,7 @@ async function askServer(server: Server, version = sampleBuild.version, isTruste
 
 const running: ProtectedServer[] = []
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const server of running.splice(0)) await server.stop()
 })
 
@@ -138,6 +143,67 @@ describe('askExporter()', () => {
     }
     expect(await ask(app, sampleBuild.version, () => false)).toBeUndefined()
     expect(requests).toBe(0)
+  })
+
+  test('asks nothing where a name or an address leads to another machine', async () => {
+    let requests = 0
+    const server = createServer((_request, response) => {
+      requests++
+      response.end(JSON.stringify({ build: sampleBuild, snapshot: sampleSnapshot }))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const question = { version: sampleBuild.version, isTrusted: () => true }
+    const addresses = [{ host: 'localhost', port }]
+    expect(await askExporter({ ...question, addresses })).toBeDefined()
+    expect(requests).toBe(1)
+    vi.mocked(isOwnPeer).mockClear().mockReturnValueOnce(false)
+    const sent = once(server, 'connection').then(async ([socket]) => {
+      await once(socket, 'close')
+      return socket.bytesRead
+    })
+    expect(await askExporter({ ...question, addresses })).toBeUndefined()
+    expect(await sent).toBe(0)
+    expect(requests).toBe(1)
+    expect(isOwnPeer).toHaveBeenCalledOnce()
+    server.close()
+  })
+
+  test('asks nothing by TLS where the second connection leads to another machine', async () => {
+    const served: string[] = []
+    const server = await startProtected(tlsFiles(), (request, response) => {
+      served.push(String(request.url))
+      response.end(JSON.stringify({ build: sampleBuild, snapshot: sampleSnapshot }))
+    })
+    running.push(server)
+    const addresses = [{ host: undefined, port: server.port }]
+    const question = { addresses, version: sampleBuild.version, isTrusted: () => true }
+    expect(await askExporter(question)).toHaveProperty('snapshot')
+    vi.mocked(isOwnPeer).mockClear().mockReturnValueOnce(true).mockReturnValueOnce(false)
+    expect(await askExporter(question)).toBeUndefined()
+    expect(isOwnPeer).toHaveBeenCalledTimes(2)
+    expect(served).toEqual(['/api/v1/snapshot'])
+  })
+
+  test('has three seconds for both protocols together', async () => {
+    const deadline = new AbortController()
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(deadline.signal)
+    let connections = 0
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => {})
+      if (++connections === 1) socket.destroy()
+      else deadline.abort()
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const addresses = [{ host: undefined, port }]
+    const question = { addresses, version: sampleBuild.version, isTrusted: () => true }
+    expect(await askExporter(question)).toBeUndefined()
+    expect(connections).toBe(2)
+    expect(timeout.mock.calls).toEqual([[3000]])
+    server.close()
   })
 
   test('gives nothing where nobody listens', async () => {
