@@ -1,5 +1,5 @@
-// Somebody else listens where the exporter would: `status` believes root, whoever runs it, and the unit, on this machine
-// and nobody else.
+// Somebody else listens where the exporter would: `status` believes root, whoever runs it, and the unit, all of them on
+// this machine, and nobody else.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
