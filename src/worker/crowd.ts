@@ -78,28 +78,30 @@ function tellNamed(byAge: readonly Watched[]): {
     const { namespace } = one.identity
     const maker = makerOf(one)
     const id = idOf(one.identity)
+    const within = holderOf(one)
+    const hands = within === id ? undefined : within
     // Nobody is the first of somebody else's container.
-    const holder = id && [id, maker].join()
+    const holder = id && JSON.stringify([id, maker, hands])
     const isFirst = holder !== undefined && !met.has(holder)
     if (holder !== undefined) met.add(holder)
-    const within = holderOf(one)
-    const isRuntimes = maker === undefined && (within === undefined || within === id)
+    const isRuntimes = maker === undefined && hands === undefined
     if (namespace.names.length > 0 || (isFirst && isRuntimes)) named.push(one)
-    else others.push({ one, tenants: [...listHolders(one, isFirst), ...listWithin(within)] })
+    else others.push({ one, tenants: [listHolder(one, isFirst, hands), listWithin(within)].flat() })
   }
   return { named, others }
 }
 
-function listHolders(one: Watched, isFirst: boolean): readonly Tenant[] {
+/** `hands`: whose hands it is in, other than its own: what they call it takes nothing from others of that name. */
+function listHolder(one: Watched, isFirst: boolean, hands: string | undefined): readonly Tenant[] {
   const { uid } = one.identity
   const maker = makerOf(one)
-  if (isFirst && maker !== undefined) {
-    return [{ name: `containers of user ${maker}`, share: CONTAINER_SHARE }]
-  }
   const id = idOf(one.identity)
   const user = maker ?? (id === undefined && uid !== 0 ? uid : undefined)
-  const name = user === undefined ? id : `user ${user}`
-  return name === undefined ? [] : [{ name, share: TENANT_SHARE }]
+  if (user === undefined && id === undefined) return []
+  const isContainer = isFirst && maker !== undefined
+  const kind = isContainer ? 'containers of user' : user === undefined ? 'in' : 'user'
+  const share = isContainer ? CONTAINER_SHARE : TENANT_SHARE
+  return [{ name: JSON.stringify([kind, user ?? id, hands]), share }]
 }
 
 function listWithin(id: string | undefined): readonly Tenant[] {

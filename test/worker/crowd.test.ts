@@ -119,6 +119,21 @@ test('a thousand users that root in one pod has become get a tenth of the page t
   expect(shown.filter((id) => id > 1001)).toHaveLength(300)
 })
 
+test('the user that root in a pod becomes takes nothing from that user elsewhere', () => {
+  const older = Array.from({ length: 20 }, (_, at) => ({
+    ...{ containerId: at < 10 ? `forged ${at}` : undefined, outermostId: 'a' },
+    namespace: madeBy(1000, at + 1),
+  }))
+  const younger = older.map((one, at) => ({
+    ...{ ...one, outermostId: 'user-1000.slice' },
+    namespace: madeBy(1000, at + 21),
+  }))
+  expect(choose(watch([...older, ...younger]), 100)).toEqual([
+    ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    ...[21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
+  ])
+})
+
 test('what root calls pods in a user namespace in a container are no pods', () => {
   const forged = Array.from({ length: 600 }, (_, at) => ({
     podUid: `forged ${at}`,
@@ -160,6 +175,21 @@ describe('where the kernel does not tell who made one', () => {
       expect(shown.filter((id) => id > 600)).toHaveLength(60)
     },
   )
+
+  test('older ones in a cgroup that a user calls like a pod, in all its share, take nothing from it', () => {
+    const forged = repeat(10, { containerId: 'pod 0', outermostId: 'user-1000.slice', uid: 1000 })
+    const inside = repeat(10, { podUid: 'pod 0', outermostId: 'pod 0', uid: 65_535 })
+    const shown = choose(watch([...forged, ...pods, ...inside]), 500)
+    expect(shown).toHaveLength(80)
+  })
+
+  test('what a user calls a container takes nothing from another user of that name', () => {
+    const called = { containerId: 'user 1001', outermostId: 'user-1000.slice', uid: 1000 }
+    const ofOther = repeat(10, { outermostId: 'user-1001.slice', uid: 1001 })
+    const shown = choose(watch([...repeat(20, called), ...ofOther]), 500)
+    expect(shown.filter((id) => id <= 20)).toHaveLength(10)
+    expect(shown.filter((id) => id > 20)).toHaveLength(10)
+  })
 
   test('a container is its own, and so is what root makes outside of all containers', () => {
     const containers = Array.from({ length: 60 }, (_, at) => ({
