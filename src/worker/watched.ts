@@ -115,7 +115,7 @@ export function holderOf({ identity }: Pick<Watched, 'identity'>): string | unde
 /** Whether somebody without rights on the machine may have made it in a cgroup that they called what they liked. */
 export function isForgeable(one: Pick<Watched, 'identity'>): boolean {
   if (makerOf(one) !== undefined) return true
-  if (one.identity.namespace.makerUid !== undefined) return false
+  if (one.identity.namespace.makerUid === 'privileged') return false
   const holder = holderOf(one)
   return holder !== undefined && holder !== idOf(one.identity)
 }

@@ -46,6 +46,8 @@ test('a pod is one, whoever made it, but not in what somebody else holds', () =>
   for (const held of ['/user.slice/user-1000.slice/user@1000.service', '/ci.service', '/lxc/web']) {
     const forged = { podUid: undefined, containerId: id, forgeable: true }
     expect(identifyIn([held + path])).toMatchObject(forged)
+    // Root without rights on the machine, in a user namespace.
+    expect(identifyIn([held + path], 0)).toMatchObject(forged)
   }
   // A node in a container is made by its root, who had rights on the machine.
   expect(identifyIn([`/lxc/web${path}`], 'privileged')).toMatchObject({
