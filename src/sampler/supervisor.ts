@@ -47,9 +47,9 @@ const WORKER_YOUNG_MB = 2
 const WORKER_OLD_MB = 512
 const LONGEST_BACKOFF_MS = 30_000
 /** Listing a million sockets takes 1.4 s; whoever takes this long never comes back. */
-const SAMPLE_DEADLINE_MS = 60_000
+const SAMPLE_DEADLINE_SECONDS = 60
 /** A worker ends as soon as its system call returns, and none may block for longer than a second. */
-const TERMINATE_DEADLINE_MS = 5000
+const TERMINATE_DEADLINE_SECONDS = 5
 
 /**
  * In a container with little memory V8's own limit is lower, and better: the worker ends, where else the program would.
@@ -92,7 +92,7 @@ export function startSupervisor(
     open = false
     cause = 'it ended'
     started.on('message', (message: FromWorker) => {
-      clearTimeout(deadline)
+      clearInterval(deadline)
       if (message.type === 'refused') cause = message.message
       else receive(message)
     })
@@ -123,7 +123,7 @@ export function startSupervisor(
   }
 
   function buryWorker(): void {
-    clearTimeout(deadline)
+    clearInterval(deadline)
     worker = undefined
     open = false
     if (stopped) return
@@ -143,23 +143,17 @@ export function startSupervisor(
 
   /** Ends the worker if it has not answered by the deadline. */
   function watch(action: string): void {
-    clearTimeout(deadline)
-    deadline = setTimeout(() => {
-      cause = `it took more than ${SAMPLE_DEADLINE_MS / 1000} s for ${action}`
+    clearInterval(deadline)
+    deadline = startCountdown(SAMPLE_DEADLINE_SECONDS, () => {
+      cause = `it took more than ${SAMPLE_DEADLINE_SECONDS} s for ${action}`
       void endWorker(cause)
-    }, SAMPLE_DEADLINE_MS)
+    })
   }
 
   async function endWorker(reason: string): Promise<void> {
-    let ended = false
-    const tell = () => {
-      if (!ended) events.stuck(reason)
-    }
-    // Where the machine stood still the end has come meanwhile, and is heard of before the immediate.
-    const stuck = setTimeout(() => setImmediate(tell), TERMINATE_DEADLINE_MS)
+    const stuck = startCountdown(TERMINATE_DEADLINE_SECONDS, () => events.stuck(reason))
     await worker?.terminate()
-    ended = true
-    clearTimeout(stuck)
+    clearInterval(stuck)
   }
 
   startWorker()
@@ -175,9 +169,24 @@ export function startSupervisor(
     },
     async stop() {
       stopped = true
-      clearTimeout(deadline)
+      clearInterval(deadline)
       clearTimeout(restart)
       await endWorker('it was told to end')
     },
   }
+}
+
+/**
+ * Calls `end` after that many seconds in which this process ran, unless it is cleared. Where a signal, a freezer or the
+ * machine has stopped it, the worker stood still too: however long that was, it counts as one of them.
+ */
+function startCountdown(seconds: number, end: () => void): NodeJS.Timeout {
+  let left = seconds
+  const timer = setInterval(() => {
+    left--
+    if (left > 0) return
+    clearInterval(timer)
+    end()
+  }, 1000)
+  return timer
 }

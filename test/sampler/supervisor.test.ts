@@ -91,11 +91,13 @@ async function untilItWouldHaveEnded(): Promise<void> {
   while (performance.now() < until) await turn()
 }
 
+/** All timers are late, and run before any message is read; those that they set are not. */
+const standStill = () => vi.runOnlyPendingTimers()
 const turn = () => new Promise(setImmediate)
 const hanging: string[] = []
 const running: Supervisor[] = []
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
 })
 afterEach(async () => {
   vi.useRealTimers()
@@ -196,6 +198,33 @@ describe('startSupervisor()', () => {
       expect(seen).toEqual(['opened'])
       vi.advanceTimersByTime(1)
       await turn()
+      expect(seen).toEqual(['opened', 'stuck: it took more than 60 s for a sample'])
+    },
+  )
+
+  test('does not end a worker that could not answer because the machine stood still', async () => {
+    const { supervisor, seen, until } = start(
+      `${opens} port.on('message', ({ type }) => {
+        if (type === 'pods') port.postMessage({ type: 'sampled', sample: { opens: [], counted: [] } });
+      });`,
+    )
+    await until(1)
+    supervisor.requestSample(0.1)
+    standStill()
+    supervisor.tellPods([], true)
+    await until(2)
+    expect(seen).toEqual(['opened', 'sampled {"opens":[],"counted":[]}'])
+  })
+
+  test.runIf(process.platform === 'linux')(
+    'does not say so because the machine stood still after that',
+    async () => {
+      const { seen } = await startHanging()
+      vi.advanceTimersByTime(60_000)
+      standStill()
+      await turn()
+      expect(seen).toEqual(['opened'])
+      vi.advanceTimersByTime(4000)
       expect(seen).toEqual(['opened', 'stuck: it took more than 60 s for a sample'])
     },
   )
