@@ -11,13 +11,17 @@ import type { Container } from '../support/cluster/containers.ts'
 import type { Labels, Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { depth } from '../support/program/depth.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 import type { ProgramOptions } from '../support/program/program.ts'
 
 const NOBODY = 65_534
-const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1']
-const COUNT = 150
-const PLACES = 10
+const COUNT = depth(150, 40)
+const MOST = depth(500, 300)
+/** What a user may have of those, and what a user calls containers. */
+const PLACES = MOST / 50
+const CONTAINER_PLACES = MOST / 10
+const FLAGS = ['--sample.interval=500ms', '--sample.cpu-budget=1', `--netns.max=${MOST}`]
 const SERIES_EACH = 30
 
 const leftOut = (page: Page) =>
@@ -87,7 +91,7 @@ function nameOf(pid: string): string | undefined {
   }
 }
 
-test('150 empty namespaces of an ordinary user take ten places of the page, and nobody else loses one', async (ctx) => {
+test('empty namespaces without end of an ordinary user take a fiftieth of the page, and nobody else loses a place', async (ctx) => {
   const skipReason = whyNotLive()
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd(async (crowd) => {
@@ -128,8 +132,6 @@ const FORGE = `(
 )`
 /** The shell waits until it has been moved. */
 const WAIT = 'until grep -q "$0" /proc/self/cgroup; do sleep 0.1; done'
-/** Of 500, for what a user calls containers: a tenth. */
-const CONTAINER_PLACES = 50
 
 /** Whoever was killed a moment ago may still be in it. */
 async function removeCgroups(path: string): Promise<void> {
@@ -150,7 +152,7 @@ test.for<readonly [string, string, ProgramOptions]>([
   ['an exporter that sees who made them', 'slice', {}],
   ['one without any right', `slice/user@${NOBODY}.service`, WITHOUT_RIGHTS],
 ])(
-  'to %s, 150 in cgroups that an ordinary user names like those of pods cost no pod its place or its name',
+  'to %s, those in cgroups that an ordinary user names like those of pods cost no pod its place or its name',
   ([_who, kind, options], ctx) =>
     liveTest(ctx, async ({ root, cgroups, start }) => {
       const delegated = `/crowd-test-${process.pid}.${kind}`
@@ -196,7 +198,7 @@ test.for<readonly [string, string, ProgramOptions]>([
     }),
 )
 
-test('150 users that root in one pod becomes have a tenth of the places together, and no pod loses its place', async (ctx) => {
+test('the users that root in one pod becomes have a tenth of the places together, and no pod loses its place', async (ctx) => {
   await liveTest(ctx, async ({ root, cgroups, start }) => {
     const pathOf = (uid: string, id: string) => `/kubepods-${process.pid}/pod${uid}/${id}`
     const id = randomBytes(32).toString('hex')
