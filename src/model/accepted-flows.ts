@@ -133,6 +133,7 @@ export function createAcceptedFlows(preferOwner?: PreferOwner): AcceptedFlows {
       if (count === columns.port.length) grow()
     },
     settle(flows) {
+      if (count === 0) return
       markServers(flows)
       const mask = clearSlots()
       const noted = count

@@ -50,6 +50,7 @@ export function createBoundFlowsMemory(): (
   atSeconds: number,
 ) => BoundFlowsNow {
   const left = new Uint8Array(PORTS)
+  let isLeftEmpty = true
   /** For each port number 1 + the first row of the memory, and how many rows it has, new ones included. */
   const head = new Int32Array(PORTS)
   const rows = new Uint8Array(PORTS)
@@ -69,7 +70,8 @@ export function createBoundFlowsMemory(): (
         ? before
         : undefined
     let count = 0
-    left.fill(0)
+    if (!isLeftEmpty) left.fill(0)
+    isLeftEmpty = true
     if (believed === undefined && tcpListeners.length === 0 && !census.hasExplicitFlows) {
       return { left, flows: { atSeconds, count, port: port.slice(0, 0), mark: mark.slice(0, 0) } }
     }
@@ -110,6 +112,7 @@ export function createBoundFlowsMemory(): (
       if (remembered === 0) return (rows[local] ?? 0) < MOST_PER_PORT
       missing[local] = (missing[local] ?? 0) - 1
       left[local] = (left[local] ?? 0) | (1 << (remembered & ORIGIN_MASK))
+      isLeftEmpty = false
       keep(local, remembered)
       return false
     }

@@ -15,8 +15,8 @@ import {
   takeKey,
 } from './flows.ts'
 import { createInboundTest, type InboundTest, type Listener, takeListener } from './listeners.ts'
+import { type CensusOwners, createOwners, prefersOwner, resetOwners } from './owners/holders.ts'
 import {
-  clearOwners,
   createNumberTable,
   type NumberTable,
   noteHolder,
@@ -48,19 +48,6 @@ export const USE = {
   /** Nothing visible closes the port to connect(), but it is known to be closed. No census sets this bit. */
   hidden: 256,
 } as const
-
-/** Who holds what, as indexes of `table`; what is not listed here stands in the column `owner` of the flows. */
-export interface CensusOwners {
-  readonly by: OwnersBy
-  readonly table: NumberTable
-  /**
-   * The owner, with FIXED added, of the TCP sockets that close a port to every connect(), by port number; OWNERLESS
-   * where there is none.
-   */
-  readonly tcpHolder: Uint32Array
-  /** The owner of the UDP sockets of a port, as in tcpHolder. */
-  readonly udpHolder: Uint32Array
-}
 
 export interface Census {
   /** Sockets in the range by state code (socketStates). */
@@ -124,13 +111,17 @@ export function createCensusTaker(
   const portExpirySeconds = new Uint8Array(PORTS)
   const key = new Uint32Array(KEY_WORDS)
   const flow: FlowUse = { hold: 0, state: 0, expirySeconds: 0, owner: OWNERLESS, explicit: false }
+  /** What the last census may have written: a small range is no reason to empty four large columns. */
+  let written = { first: 0, last: 0 }
 
   return (settings, batches, ownersBy, tunnelPorts) => {
     flows.clear()
     accepted.clear()
     devices.clear()
-    portUse.fill(0)
-    portExpirySeconds.fill(0)
+    portUse.fill(0, written.first, written.last + 1)
+    portExpirySeconds.fill(0, written.first, written.last + 1)
+    if (noted !== undefined) resetOwners(noted, written)
+    written = settings.range
     const draft: Draft = {
       tcpStates: new Uint32Array(socketStates.length),
       udpStates: new Uint32Array(socketStates.length),
@@ -145,7 +136,7 @@ export function createCensusTaker(
       tcpListeners: [],
       accepts: createInboundTest([]),
       devices,
-      owners: noted && ownersBy && resetOwners(noted, ownersBy),
+      owners: noted && ownersBy && { ...noted, by: ownersBy },
       settings,
       key,
       flow,
@@ -278,23 +269,4 @@ function collidesWithIpv4(batch: SocketBatch, row: number): boolean {
 
 function ownerIdOf({ owners }: Draft, owner: number | undefined): number | undefined {
   return owner === undefined ? undefined : owners?.table.value(owner)
-}
-
-function createOwners(): Omit<CensusOwners, 'by'> {
-  return {
-    table: createNumberTable(),
-    tcpHolder: new Uint32Array(PORTS),
-    udpHolder: new Uint32Array(PORTS),
-  }
-}
-
-function resetOwners(owners: Omit<CensusOwners, 'by'>, by: OwnersBy): CensusOwners {
-  clearOwners(owners.table)
-  owners.tcpHolder.fill(OWNERLESS)
-  owners.udpHolder.fill(OWNERLESS)
-  return { ...owners, by }
-}
-
-function prefersOwner(table: NumberTable, owner: number, other: number): boolean {
-  return table.value(owner) > table.value(other)
 }

@@ -107,6 +107,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
   const rememberFlows = createBoundFlowsMemory()
   const doubt = new Uint8Array(PORTS)
   const beforeParity = new Uint8Array(PORTS)
+  let written = { first: 0, last: 0 }
 
   return (input) => {
     const { census, settings, before, atSeconds, tests, boundKnown, portsReopen, unknownReuse } =
@@ -121,10 +122,11 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
 
     const parity = advanceParity(before?.parity, { census, ports, settings })
     const { mixed } = parity
-    doubt.fill(0)
+    doubt.fill(0, written.first, written.last + 1)
+    written = settings.range
     const untested = tested?.untested.length ?? markOpenPorts(census, seen, { settings, doubt })
     for (const port of tested?.untested ?? []) doubt[port] = 1
-    beforeParity.set(doubt)
+    beforeParity.set(doubt.subarray(first, last + 1), first)
     // Where ports stay closed, sockets of others that have gone count as well, and parity says nothing of them.
     if (boundKnown && portsReopen && untested > 0) {
       settleDoubt({ census, ports, firstPort: first, lastPort: last, mixed, unknown: doubt })
@@ -143,6 +145,7 @@ export function createClosedPorts(): (input: ClosedPortsInput) => ClosedPorts {
     const listeners = rememberListeners(census, before?.listeners ?? [], isAccepted)
     const columns = accountDestinations(census, ports, {
       firstPort: first,
+      lastPort: last,
       listeners,
       doubt,
       unknownReuse,

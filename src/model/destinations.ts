@@ -38,6 +38,7 @@ export interface DestinationColumns {
 export interface AccountContext {
   /** First port of the range: connect() tries ports of its parity first. */
   readonly firstPort: number
+  readonly lastPort: number
   /** Listeners, gone ones included that may have left accepted connections behind. */
   readonly listeners: readonly Listener[]
   /** 1 at each port that may be closed to all although nothing shows it, by port number. */
@@ -57,7 +58,7 @@ export interface AccountContext {
 export function accountDestinations(
   census: Census,
   ports: Ports,
-  { firstPort, listeners, doubt, unknownReuse }: AccountContext,
+  { firstPort, lastPort, listeners, doubt, unknownReuse }: AccountContext,
 ): DestinationColumns {
   const { flows } = census
   const total = flows.destinationCount()
@@ -79,7 +80,7 @@ export function accountDestinations(
 
   const { findFlow } = flows
   const flowCount = flows.flowCount()
-  const facts = noteFacts(census, ports, { firstPort, listeners, doubt })
+  const facts = noteFacts(census, ports, { firstPort, lastPort, listeners, doubt })
   for (let flow = 0; flow < flowCount; flow++) {
     const index = destination[flow] ?? 0
     const local = port[flow] ?? 0
@@ -132,10 +133,10 @@ const FACT = { usable: 1, blocked: 2, doubtful: 4, listening: 8 } as const
 function noteFacts(
   { portUse }: Census,
   { usable }: Ports,
-  { firstPort, listeners, doubt }: Omit<AccountContext, 'unknownReuse'>,
+  { firstPort, lastPort, listeners, doubt }: Omit<AccountContext, 'unknownReuse'>,
 ): Uint8Array {
   const facts = new Uint8Array(PORTS)
-  for (let port = firstPort; port < PORTS; port++) {
+  for (let port = firstPort; port <= lastPort; port++) {
     const blocked = ((portUse[port] ?? 0) & BLOCKING) !== 0 ? FACT.blocked : 0
     const doubtful = doubt[port] !== 0 ? FACT.doubtful : 0
     facts[port] = (usable[port] !== 0 ? FACT.usable : 0) | blocked | doubtful

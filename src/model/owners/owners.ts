@@ -1,12 +1,13 @@
 // Who holds the ports of one namespace: memory x census -> rows, and the memory for the next sample.
 
 import type { OwnerName, OwnerRow } from '../../snapshot.ts'
-import type { Census, CensusOwners } from '../census.ts'
+import type { Census } from '../census.ts'
 import type { DestinationColumns } from '../destinations.ts'
 import { type FlowTable, KEY_WORDS } from '../flows.ts'
 import type { Listener } from '../listeners.ts'
 import type { Ports } from '../ports.ts'
 import { createComparison, takeBest } from '../ranking.ts'
+import type { CensusOwners } from './holders.ts'
 import { claimOn, KERNEL_ID, type OwnersBy, uidOf } from './ids.ts'
 import {
   advanceEnded,

@@ -1,10 +1,11 @@
 // Which owner each used port counts for: census, ports and what is remembered -> ports by owner id, for each protocol.
 
-import { type Census, type CensusOwners, USE } from '../census.ts'
+import { type Census, USE } from '../census.ts'
 import { PORTS } from '../columns.ts'
 import type { Listener } from '../listeners.ts'
 import type { Ports } from '../ports.ts'
 import { shareOut } from '../share-out.ts'
+import type { CensusOwners } from './holders.ts'
 import { claimOn, FIXED, hashNumber, OWNERLESS, OWNERLESS_ID, outclaims } from './ids.ts'
 
 /** Ports by owner id; ids without a port are not in it. */
