@@ -95,13 +95,14 @@ function tellNamed(byAge: readonly Watched[]): {
 function listHolder(one: Watched, isFirst: boolean, hands: string | undefined): readonly Tenant[] {
   const { uid } = one.identity
   const maker = makerOf(one)
+  // A user is one in all hands: whose those are is told by cgroups, which the user may have made.
+  if (isFirst && maker !== undefined) {
+    return [{ name: `containers of user ${maker}`, share: CONTAINER_SHARE }]
+  }
   const id = idOf(one.identity)
   const user = maker ?? (id === undefined && uid !== 0 ? uid : undefined)
-  if (user === undefined && id === undefined) return []
-  const isContainer = isFirst && maker !== undefined
-  const kind = isContainer ? 'containers of user' : user === undefined ? 'in' : 'user'
-  const share = isContainer ? CONTAINER_SHARE : TENANT_SHARE
-  return [{ name: JSON.stringify([kind, user ?? id, hands]), share }]
+  if (user !== undefined) return [{ name: `user ${user}`, share: TENANT_SHARE }]
+  return id === undefined ? [] : [{ name: JSON.stringify([id, hands]), share: TENANT_SHARE }]
 }
 
 function listWithin(id: string | undefined): readonly Tenant[] {
