@@ -1,23 +1,16 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { SystemError } from '../../src/kernel/libc.ts'
 import { dumpDatagrams, openNetlinkChannel } from '../../src/kernel/netlink-channel.ts'
 import { createFakeLibc } from '../support/kernel/fake-libc.ts'
+import { useStillClock } from '../support/kernel/still-clock.ts'
 
-const { now } = performance
-let nowMs = 0
-beforeEach(() => {
-  nowMs = 0
-  performance.now = () => nowMs
-})
-afterEach(() => {
-  performance.now = now
-})
+const clock = useStillClock()
 
 /** A dump whose table grows as fast as it is read, a second each datagram. */
 function dumpWithoutEnd(limitMs?: number): number {
   const libc = createFakeLibc(Array.from({ length: 100 }, () => [0]))
   const decode = () => {
-    nowMs += 1000
+    clock.nowMs += 1000
     return 'more' as const
   }
   const dump = { request: new Uint8Array(1), what: 'things', decode }
@@ -28,12 +21,12 @@ function dumpWithoutEnd(limitMs?: number): number {
       message: 'Cannot read things from netlink: dump of things: ETIMEDOUT',
     }),
   )
-  return nowMs
+  return clock.nowMs
 }
 
 test('a dump ends after 30 seconds, or after its own limit', () => {
   expect(dumpWithoutEnd()).toBe(31_000)
-  nowMs = 0
+  clock.nowMs = 0
   expect(dumpWithoutEnd(5000)).toBe(6000)
 })
 

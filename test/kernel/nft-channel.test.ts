@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { readNatRules, readRulesGeneration } from '../../src/kernel/nft-channel.ts'
 import { be32, buildExpression, buildRule } from '../support/kernel/conntrack-builder.ts'
 import { createFakeChannel, sequenceOf } from '../support/kernel/fake-channel.ts'
@@ -8,6 +8,7 @@ import {
   buildError,
   buildMessage,
 } from '../support/kernel/netlink-builder.ts'
+import { useStillClock } from '../support/kernel/still-clock.ts'
 
 const plainMasquerade = buildExpression('masq', buildAttribute(1, be32(16)))
 const none = { protocol: undefined, addresses: undefined, ports: undefined }
@@ -84,15 +85,7 @@ describe('readNatRules()', () => {
   })
 
   describe('by a clock that moves two seconds with each datagram', () => {
-    const { now } = performance
-    let nowMs = 0
-    beforeEach(() => {
-      nowMs = 0
-      performance.now = () => nowMs
-    })
-    afterEach(() => {
-      performance.now = now
-    })
+    const clock = useStillClock()
 
     test('does not begin again after a dump that took too long', () => {
       let asked = 0
@@ -100,13 +93,13 @@ describe('readNatRules()', () => {
         readNatRules(() => ({
           send: () => void asked++,
           receive: () => {
-            nowMs += 2000
+            clock.nowMs += 2000
             return Uint8Array.from(buildRule(0x4e02))
           },
           close() {},
         }))
       expect(read).toThrow(/dump of nf_tables rules: ETIMEDOUT/)
-      expect({ asked, nowMs }).toEqual({ asked: 1, nowMs: 6000 })
+      expect({ asked, nowMs: clock.nowMs }).toEqual({ asked: 1, nowMs: 6000 })
     })
 
     test('gives all attempts together no longer than one', () => {
@@ -121,7 +114,7 @@ describe('readNatRules()', () => {
               sent.push(request)
             },
             receive: () => {
-              nowMs += 2000
+              clock.nowMs += 2000
               const [request = new Uint8Array(12)] = sent
               return Uint8Array.from(
                 received++ === 0 ? buildRule(sequenceOf(request)) : interrupted(request),
@@ -131,7 +124,7 @@ describe('readNatRules()', () => {
           }
         })
       expect(read).toThrow(expect.objectContaining({ reason: 'timeout' }))
-      expect({ asked, nowMs }).toEqual({ asked: 2, nowMs: 6000 })
+      expect({ asked, nowMs: clock.nowMs }).toEqual({ asked: 2, nowMs: 6000 })
     })
   })
 
