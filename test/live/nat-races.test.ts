@@ -130,6 +130,8 @@ async function raceUntil(
   }
 }
 
+const UNCLEAR = 'threads raced for NAT ports, or no port was found'
+
 describe('packets that conntrack drops', () => {
   test('are races where two processes took one port of a NAT that has enough', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
@@ -212,10 +214,13 @@ describe('packets that conntrack drops', () => {
             )
             await delay(2000)
           })
-          expect(heard.drops.size).toBeGreaterThan(0)
           // Without a destination where the pool that was full has gone since.
-          for (const why of heard.drops)
-            expect(why).toMatch(/^no NAT port was found for them(, at worst to 10\.77\.2\.2|$)/)
+          const found = /^no NAT port was found for them(, at worst to 10\.77\.2\.2|$)/
+          const whys = [...heard.drops]
+          expect(whys.some((why) => found.test(why))).toBe(true)
+          // A sample whose turn to list was that of other tests' tables does not tell which of both it was.
+          const others = whys.filter((why) => !found.test(why) && why !== UNCLEAR)
+          expect(others).toEqual([])
           expect(heard.headlines).toContain('unwell')
           await lab.client.call('drop', undefined)
         }
