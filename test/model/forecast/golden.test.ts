@@ -1,5 +1,5 @@
-// What the forecast says of some courses, minute by minute, and what of it every five: it changes where it is meant to, and
-// nowhere else.
+// What the forecast says of some courses every minute, and what its risk is made of every five: it changes where it is
+// meant to, and nowhere else.
 
 import { expect, test } from 'vitest'
 import {
