@@ -29,9 +29,9 @@ const unit = {
 export default defineConfig({
   test: {
     reporters: ['default', createSkipReporter(), ...json],
-    // Live tests wait for the kernel more than they compute: two processors are busy with four files, or with three where the
+    // Live tests wait for the kernel more than they compute: two processors are busy with five files, or with three where the
     // proofs are longer.
-    maxWorkers: isDeep ? 3 : 4,
+    maxWorkers: isDeep ? 3 : 5,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
