@@ -66,7 +66,7 @@ export function createInboundTest(listeners: readonly Listener[]): InboundTest {
   }
 }
 
-/** The same of listeners that have an address each, of which many hosts have none. */
+/** Creates the test of listeners that have an address each, of which many hosts have none. */
 function createExactTest(listeners: readonly Listener[]): InboundTest {
   const table = createKeyTable(LISTENER_WORDS, sameListener)
   const key = new Uint32Array(LISTENER_WORDS)

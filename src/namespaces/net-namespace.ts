@@ -38,6 +38,6 @@ export interface InsideView {
   readonly cookie: bigint | undefined
   /** Inode of /proc/thread-self/net/tcp. */
   readonly netInode: number | undefined
-  /** The same as in NetNamespace. */
+  /** The maker that NetNamespace tells. */
   readonly makerUid: MakerUid | undefined
 }

@@ -7,7 +7,7 @@ import {
   plainStepOptions,
   replayDumps,
 } from '../support/kernel/readings.ts'
-import { createSampling } from '../support/kernel/sampling.ts'
+import { createSampling, createScriptedSource } from '../support/kernel/sampling.ts'
 
 const SAMPLES = 30
 const INTERVAL_SECONDS = 5
@@ -17,22 +17,16 @@ const PORTS_A_SAMPLE = 20
 /** What is said of the pools, sample by sample, while ports leak. The clock on the wall steps in the middle. */
 async function watchLeak(stepSeconds: number) {
   let turn = 0
-  const source = {
-    reader: 'netlink' as const,
-    synchronous: false as const,
-    entersNamespaces: false as const,
-    traits: {},
-    read: async () => {
-      const sockets = Array.from({ length: turn * PORTS_A_SAMPLE }, (_, index) => ({
-        ...plainSocket,
-        localPort: RANGE.first + index,
-      }))
-      return createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets }]), {
-        ...plainSettings,
-        range: RANGE,
-      })
-    },
-  }
+  const source = createScriptedSource(async () => {
+    const sockets = Array.from({ length: turn * PORTS_A_SAMPLE }, (_, index) => ({
+      ...plainSocket,
+      localPort: RANGE.first + index,
+    }))
+    return createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets }]), {
+      ...plainSettings,
+      range: RANGE,
+    })
+  })
   const clocks = {
     unixSeconds: () =>
       1_700_000_000 + turn * INTERVAL_SECONDS + (turn < SAMPLES / 2 ? 0 : stepSeconds),

@@ -6,7 +6,7 @@ import type { BucketWatch } from '../../src/worker/bucket-watch.ts'
 import type { Prober } from '../../src/worker/prober.ts'
 import { plainSocket } from '../support/kernel/netlink-builder.ts'
 import { createReading, plainStepOptions, replayDumps } from '../support/kernel/readings.ts'
-import { type Asked, createSampling } from '../support/kernel/sampling.ts'
+import { type Asked, createSampling, createScriptedSource } from '../support/kernel/sampling.ts'
 
 const quiet = () =>
   createReading(replayDumps([{ protocol: 'tcp', explicit: false, sockets: [plainSocket] }]))
@@ -25,17 +25,11 @@ function createScript(
 ) {
   let turn = 0
   let now = 0
-  const source = {
-    reader: 'netlink' as const,
-    synchronous: false as const,
-    entersNamespaces: false as const,
-    traits: {},
-    read: async () => {
-      const answer = answers[turn++]
-      if (answer === undefined) throw new Error('the script is over')
-      return answer()
-    },
-  }
+  const source = createScriptedSource(async () => {
+    const answer = answers[turn++]
+    if (answer === undefined) throw new Error('the script is over')
+    return answer()
+  })
   const step = createStep(plainStepOptions)
   const clocks = {
     unixSeconds: () => STARTED_AT_SECONDS + now++,

@@ -47,7 +47,7 @@ export interface NumberTable {
   count(): number
   /** The index of the number, added when new. */
   index(value: number): number
-  /** The same without adding: -1 when it is not there. */
+  /** The index of the number, -1 when it is not there. */
   find(value: number): number
   value(index: number): number
 }
@@ -159,7 +159,7 @@ export function hashNumber(value: number): number {
   return (hash ^ (hash >>> 15)) >>> 0
 }
 
-/** The same for ids alone: whether the first is to have the port. */
+/** Whether the claim of the first id on a port is the higher one. Of equal claims the higher id wins. */
 export function outclaims(port: number, id: number, rival: number): boolean {
   const difference = claimOn(port, hashNumber(id)) - claimOn(port, hashNumber(rival))
   return difference > 0 || (difference === 0 && id > rival)

@@ -4,7 +4,7 @@ import type { Step } from '../../../src/model/step.ts'
 import { createOneNamespace } from '../../../src/namespaces/namespaces.ts'
 import type { Sample } from '../../../src/sample.ts'
 import type { Namespace } from '../../../src/snapshot.ts'
-import type { Source } from '../../../src/sources/source.ts'
+import type { AsynchronousSource, Source } from '../../../src/sources/source.ts'
 import { createNodeNames, type NodeNames } from '../../../src/worker/node-names.ts'
 import type { ReadingOptions, SampleClocks } from '../../../src/worker/reading.ts'
 import { createTakeSample } from '../../../src/worker/take-sample.ts'
@@ -18,6 +18,11 @@ export interface Asked extends Pick<ReadingOptions, 'prober' | 'buckets' | 'peer
 }
 
 const NOTHING_ASKED: Asked = { prober: undefined, buckets: undefined }
+
+/** Creates a source of one namespace, whose readings are what the test plays. */
+export function createScriptedSource(read: AsynchronousSource['read']): Source {
+  return { reader: 'netlink', synchronous: false, entersNamespaces: false, traits: {}, read }
+}
 
 export function createSampling(
   source: Source,
