@@ -73,8 +73,11 @@ export function createSubject({ command, port, flags, env }: SubjectOptions) {
       await gone
     },
     signal: (name: NodeJS.Signals) => child?.kill(name),
-    /** What it holds: descriptors, and those of them that keep a network namespace. */
+    /** What it holds: descriptors, and those of them that keep a network namespace. Throws where it has ended by itself. */
     holds() {
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+        throw new Error(`Ended by itself with ${child?.exitCode ?? child?.signalCode}: ${logged}`)
+      }
       const links = readdirSync(`/proc/${child?.pid}/fd`).flatMap((fd) => {
         try {
           return [readlinkSync(`/proc/${child?.pid}/fd/${fd}`)]
