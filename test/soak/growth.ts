@@ -5,8 +5,8 @@ export interface Measured {
   readonly residentMb: number
 }
 
-/** A young program still compiles and fills its caches. */
-const WARM_UP = 0.3
+/** A young program still compiles and fills its caches, at four samples a second for so long on Node 24. */
+const YOUTH_SECONDS = 150
 /** Less than that a garbage collector gives back or not as it likes. */
 const NOISE_MB = 6
 /** Of fewer a slope is as much guessed as seen. */
@@ -18,7 +18,8 @@ export interface Growth {
 }
 
 export function judgeGrowth(all: readonly Measured[]): Growth {
-  const measured = all.slice(Math.floor(all.length * WARM_UP))
+  const adultSeconds = (all[0]?.seconds ?? 0) + YOUTH_SECONDS
+  const measured = all.filter(({ seconds }) => seconds >= adultSeconds)
   const [first, last] = [measured[0], measured.at(-1)]
   if (first === undefined || last === undefined || measured.length < LEAST_MEASUREMENTS) {
     const text = `${measured.length} measurements after its youth, ${LEAST_MEASUREMENTS} are needed`
