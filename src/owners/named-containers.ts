@@ -10,6 +10,8 @@ export type NamedRuntime =
   | 'firecracker'
   | 'mesos'
   | 'slurm'
+  | 'htcondor'
+  | 'pbs'
 
 export interface NamedContainer {
   readonly containerId: string
@@ -50,6 +52,10 @@ const rules: readonly (readonly [NamedRuntime, RegExp, (...groups: string[]) => 
   // before.
   ['slurm', /\/(?:[^/]+_)?slurmstepd\.scope\/(job_\d+)$/, (job) => job],
   ['slurm', /\/slurm(?:_[^/]+)?\/uid_\d+\/(job_\d+)$/, (job) => job],
+  // The slot of a job, behind the directory that jobs run in (HTCondor's manual, "Cgroup-Based Process Tracking").
+  ['htcondor', /\/htcondor\/condor_(?:[^/]*_)?(slot\d+(?:_\d+)?(?:@[^/]+)?)$/, (slot) => slot],
+  // OpenPBS's hook pbs_cgroups: `jobid` with cgroup v1, `jobs` with v2, and the whole id of the job.
+  ['pbs', /\/pbs(?:_jobs)?\.service\/(?:jobid|jobs)\/(\d+(?:\[\d+\])?\.[^/]+)$/, (job) => job],
 ]
 /** No rule looks at more directories. */
 const MOST_PARTS = 4
