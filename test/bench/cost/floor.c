@@ -3,7 +3,7 @@
  * Six dumps over NETLINK_SOCK_DIAG, the fewest that carry that: TCP (v4 and v6 in one walk), UDP v4 and UDP v6, each once
  * for the ports the kernel chose and once for those the application chose. Of the answers it looks at message headers only.
  *
- *   floor FIRST LAST [idle-once] [NAMESPACE...]
+ *   floor FIRST LAST [idle-once] [files] [NAMESPACE...]
  *       one line in -> six dumps -> "<rows> <CPU microseconds> <wall microseconds>" out, until the end of the input
  *
  * With files of further namespaces, such as /proc/<pid>/ns/net, it makes its six dumps in each of them too. It opens each
@@ -11,6 +11,9 @@
  *
  * With `idle-once` it asks for idle sockets once, nearly as the exporter does, which asks for listeners apart: the first dump
  * of TCP lists all sockets that listen or are only bound, so that the second leaves them out.
+ *
+ * With `files` it also reads, once in each namespace, the files of settings and counts without which nobody can say how many
+ * ports are left. It looks at nothing in them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,7 +44,24 @@
 #define BC_AUTO 6           /* the kernel chose the port */
 
 static char datagram[64 * 1024];
-static int idle_once;
+static int idle_once, with_files;
+
+/* What src/sources/netlink.ts, src/kernel/sysctl.ts and src/worker/ read of a busy namespace in each sample. */
+static const char *const files[] = {
+    "/proc/thread-self/net/sockstat",
+    "/proc/thread-self/net/sockstat6",
+    "/proc/thread-self/net/stat/nf_conntrack",
+    "/proc/thread-self/net/snmp",
+    "/proc/thread-self/net/netstat",
+    "/proc/sys/net/ipv4/ip_local_port_range",
+    "/proc/sys/net/ipv4/ip_local_reserved_ports",
+    "/proc/sys/net/ipv4/ip_local_port_step_width",
+    "/proc/sys/net/ipv4/ip_autobind_reuse",
+    "/proc/sys/net/ipv4/tcp_tw_reuse",
+    "/proc/sys/net/ipv4/tcp_tw_reuse_delay",
+    "/proc/sys/net/ipv4/tcp_timestamps",
+    "/proc/sys/net/ipv4/tcp_max_tw_buckets",
+};
 
 static void die(const char *action)
 {
@@ -119,6 +139,17 @@ static long dump(int fd, const struct request *request)
     }
 }
 
+/* A kernel may lack some of them. */
+static void read_files(void)
+{
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        if (read(fd, datagram, sizeof datagram) < 0) die("read a file of a namespace");
+        close(fd);
+    }
+}
+
 static long sample(int first, int last)
 {
     struct timeval patience = {1, 0};
@@ -135,6 +166,7 @@ static long sample(int first, int last)
         for (int i = 0; i < 3; i++) rows += dump(fd, &requests[i]);
     }
     close(fd);
+    if (with_files) read_files();
     return rows;
 }
 
@@ -183,13 +215,14 @@ int main(int argc, char **argv)
 {
     char line[16];
     if (argc < 3) {
-        fprintf(stderr, "usage: floor FIRST LAST [idle-once] [NAMESPACE...]\n");
+        fprintf(stderr, "usage: floor FIRST LAST [idle-once] [files] [NAMESPACE...]\n");
         return 2;
     }
     int first = atoi(argv[1]), last = atoi(argv[2]);
     idle_once = argc > 3 && strcmp(argv[3], "idle-once") == 0;
-    char **paths = argv + 3 + idle_once;
-    int count = argc - 3 - idle_once;
+    with_files = argc > 3 + idle_once && strcmp(argv[3 + idle_once], "files") == 0;
+    char **paths = argv + 3 + idle_once + with_files;
+    int count = argc - 3 - idle_once - with_files;
     int home = count > 0 ? open_namespace("/proc/self/ns/net") : -1;
     while (fgets(line, sizeof line, stdin) != NULL) {
         int64_t cpu = cpu_microseconds(), wall = wall_microseconds();

@@ -34,19 +34,19 @@ export function compile(name: string): { readonly program: string; readonly remo
 }
 
 /**
- * Asks plainly, or for idle sockets once, in our own namespace and in those behind the files. Throws in plain words where there
- * is no compiler.
+ * Asks in our own namespace and in those behind the files, in the ways that `words` say, in the order of floor.c. Throws in plain
+ * words where there is no compiler.
  */
 export function openFloor(
   children: Children,
   range: PortRange,
-  asks: 'plainly' | 'idle-once' = 'plainly',
+  words: readonly ('idle-once' | 'files')[] = [],
   namespaces: readonly string[] = [],
 ): Floor {
   const { program, remove } = compile('floor.c')
   try {
     const { first, last } = range
-    const args = [`${first}`, `${last}`, ...(asks === 'plainly' ? [] : [asks]), ...namespaces]
+    const args = [`${first}`, `${last}`, ...words, ...namespaces]
     const child = children.adopt(spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] }))
     const lines = createInterface(child.stdout)
     return {

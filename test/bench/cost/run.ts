@@ -44,7 +44,7 @@ async function bench(): Promise<{ readonly report: string; readonly met: boolean
   try {
     enterFreshNetns(openLibc())
     const floor = openFloor(children, RANGE)
-    const same = openFloor(children, RANGE, 'idle-once')
+    const same = openFloor(children, RANGE, ['idle-once'])
     const contenders = await openContenders()
     const dumps: readonly Rival[] = [
       { name: FLOOR, run: floor.sample, rounds: ROUNDS },
