@@ -1,13 +1,16 @@
-import { readFileSync } from 'node:fs'
+import { openSync, readSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createThreadCpuClock } from '../../src/worker/thread-cpu.ts'
 
 vi.mock('node:fs', async (importOriginal) => {
   const fs = await importOriginal<typeof import('node:fs')>()
-  return { ...fs, readFileSync: vi.fn(fs.readFileSync) }
+  return { ...fs, openSync: vi.fn(fs.openSync), readSync: vi.fn(fs.readSync) }
 })
-afterEach(() => void vi.mocked(readFileSync).mockReset())
+afterEach(() => {
+  vi.mocked(openSync).mockReset()
+  vi.mocked(readSync).mockReset()
+})
 
 const onLinux = test.runIf(process.platform === 'linux')
 const BURN_MS = 150
@@ -23,8 +26,8 @@ function burn(): void {
   while (cpuMs() < untilMs);
 }
 
-function refuse(): void {
-  vi.mocked(readFileSync).mockImplementation(() => {
+function refuse(call: typeof openSync | typeof readSync): void {
+  vi.mocked<(...given: never[]) => number>(call).mockImplementation(() => {
     throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
   })
 }
@@ -63,15 +66,15 @@ describe('createThreadCpuClock()', () => {
     burn()
     const before = clock()
     expect(before).toBeGreaterThan(0)
-    refuse()
+    refuse(readSync)
     burn()
     expect(clock()).toBe(before)
-    vi.mocked(readFileSync).mockReset()
+    vi.mocked(readSync).mockReset()
     expect(clock()).toBeGreaterThan(before)
   })
 
   test('goes by wall time where there is no such number', () => {
-    refuse()
+    refuse(openSync)
     const clock = createThreadCpuClock()
     const before = clock()
     expect(Math.abs(before - performance.now() / 1000)).toBeLessThan(1)
