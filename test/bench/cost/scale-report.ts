@@ -1,5 +1,6 @@
 // What scenes cost -> the Markdown report of `npm run bench:scale`, which the console and a file show alike.
 
+import { readFileSync } from 'node:fs'
 import { cpus, release } from 'node:os'
 import { renderTable } from './report.ts'
 import type { Scene } from './scale-scenes.ts'
@@ -39,12 +40,19 @@ export function renderReport(measured: readonly Measured[], none: Result | undef
     `Written by \`npm run bench:scale\` on Node ${process.version.slice(1)}, Linux ${release()}, ${cpus().length} CPUs.`,
     'The running program, with samples that follow one another; medians. A sample is the CPU time of the whole process from one to',
     'the next, while nobody asks it for anything. A scrape, and the empty answer of `/-/healthy`, are asked for while samples are',
-    'taken. Sockets of others, which had nothing to do with the bench, make each dump dearer, and so the factors smaller.\n',
+    'taken. Sockets of others, which had nothing to do with the bench, make each dump dearer, and so the factors smaller. So does a',
+    `larger table of TCP sockets, which each dump walks: this machine has ${readBuckets()} buckets.\n`,
     ...(inOne.length === 0 ? [] : ['## One namespace\n', renderOne(inOne, none)]),
     ...(inMany.length === 0
       ? []
       : ['## Many namespaces\n', ...EXPLAINED, renderMany(inMany, none)]),
   ].join('\n')
+}
+
+/** Of the initial namespace, which others share unless told otherwise; negative there (net/ipv4/sysctl_net_ipv4.c). */
+function readBuckets(): string {
+  const entries = Number(readFileSync('/proc/sys/net/ipv4/tcp_ehash_entries', 'utf8'))
+  return Math.abs(entries).toLocaleString('en')
 }
 
 const EXPLAINED = [
