@@ -20,17 +20,15 @@ const FIXED_TW_REUSE_DELAY_MS = 1000
  */
 export function readNetSettings(sysRoot: string): NetSettings {
   const reuseDelayMs = readUnsigned(sysRoot, 'tcp_tw_reuse_delay')
-  const hasReuseDelay = existsSync(`${sysRoot}/net/ipv4/tcp_tw_reuse_delay`)
+  const isRefused =
+    reuseDelayMs === undefined && existsSync(`${sysRoot}/net/ipv4/tcp_tw_reuse_delay`)
   const ports = readPortSettings(sysRoot)
   return {
     ...ports,
     reserved: parseReservedPorts(ports.reservedText),
     ipv6: canHoldIpv6(sysRoot),
     // With a delay that cannot be read nobody knows what may be reused.
-    tcpTwReuse:
-      hasReuseDelay && reuseDelayMs === undefined
-        ? undefined
-        : readUnsigned(sysRoot, 'tcp_tw_reuse'),
+    tcpTwReuse: isRefused ? undefined : readUnsigned(sysRoot, 'tcp_tw_reuse'),
     tcpTwReuseDelayMs: reuseDelayMs ?? FIXED_TW_REUSE_DELAY_MS,
     tcpTwReuseDelayKnown: reuseDelayMs !== undefined,
     tcpTimestamps: readUnsigned(sysRoot, 'tcp_timestamps'),

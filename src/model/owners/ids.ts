@@ -55,12 +55,14 @@ export interface NumberTable {
 const INITIAL_ROWS = 64
 const SLOTS_PER_ROW = 4
 
+/** One secret for all tables: they are made in each sample, and drawing one takes longer than filling a small table. */
+const hash = createSeededHash(2)
+
 /**
  * Open addressing over typed arrays: 100,000 look-ups make no object. A KeyTable of two words could hold the numbers as
  * well, but took 30 % longer for the sockets of twenty owners.
  */
 export function createNumberTable(): NumberTable {
-  const hash = createSeededHash(2)
   /** The low and the high half of the number that is looked for. */
   const halves = new Uint32Array(2)
   let values = new Float64Array(INITIAL_ROWS)
