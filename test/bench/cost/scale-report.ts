@@ -58,7 +58,7 @@ function readBuckets(): string {
 const EXPLAINED = [
   'The floor enters namespaces and makes its six dumps in each: in our own and in a hundred others at most, since all are alike.',
   'The program does nearly the same where a namespace is busy. It lists quiet ones in turn, so that it does less, and it leaves',
-  'namespaces to the next sample when one has taken ten seconds. Two factors tell what is dearer from what is left out:\n',
+  'namespaces to the next sample when one has taken ten seconds. Three factors tell what is dearer from what is left out:\n',
   '* each, x floor: CPU of a sample by the namespaces that it has listed, against CPU of the floor by those that it has listed.',
   '  All else that a sample does is in it: it finds the namespaces, bounds the ports of each, and models and tells what it read.',
   '  This is the limit of 1.15, and it means something only where nearly all namespaces are listed.',
