@@ -41,7 +41,7 @@ const UNIT = /^[\w:.\\@-]+\.(?:service|scope|socket|mount|swap)$/
 
 /** Units of the runtimes themselves: what they have made below is the node's. */
 const RUNTIME_UNIT =
-  /^(?:containerd|crio|cri-docker|docker|kubelet|k3s(?:-[\w-]+)?|rke2-(?:agent|server)|k0s(?:worker|controller)|snap\.microk8s\.daemon-(?:containerd|kubelite))\.service$|^runc-bpm-garden\.scope$|^(?:[\w.-]+_)?slurmstepd\.scope$|^(?:condor|pbs(?:_jobs)?)\.service$/
+  /^(?:containerd|crio|cri-docker|docker|kubelet|k3s(?:-[\w-]+)?|rke2-(?:agent|server)|k0s(?:worker|controller)|snap\.microk8s\.daemon-(?:containerd|kubelite))\.service$|^runc-bpm-garden\.scope$|^(?:[\w.-]+_)?slurmstepd\.scope$|^pbs_jobs\.service$/
 
 /** What stands before an id, or as the directory above it. */
 const runtimes: Readonly<Record<string, ContainerRuntime>> = {

@@ -52,10 +52,12 @@ const rules: readonly (readonly [NamedRuntime, RegExp, (...groups: string[]) => 
   // before.
   ['slurm', /\/(?:[^/]+_)?slurmstepd\.scope\/(job_\d+)$/, (job) => job],
   ['slurm', /\/slurm(?:_[^/]+)?\/uid_\d+\/(job_\d+)$/, (job) => job],
-  // The slot of a job, behind the directory that jobs run in (HTCondor's manual, "Cgroup-Based Process Tracking").
-  ['htcondor', /\/htcondor\/condor_(?:[^/]*_)?(slot\d+(?:_\d+)?(?:@[^/]+)?)$/, (slot) => slot],
-  // OpenPBS's hook pbs_cgroups: `jobid` with cgroup v1, `jobs` with v2, and the whole id of the job.
-  ['pbs', /\/pbs(?:_jobs)?\.service\/(?:jobid|jobs)\/(\d+(?:\[\d+\])?\.[^/]+)$/, (job) => job],
+  // The slot of a job, behind the directory that jobs run in (HTCondor's manual, "Cgroup-Based Process Tracking"). Its
+  // user may make cgroups below it, so that whatever lies there is a job's.
+  ['htcondor', /\/htcondor\/(?:[^/]*_)?((?:slot|data)\d+(?:_\d+)?(?:@[^/]+)?)$/, (slot) => slot],
+  ['htcondor', /\/htcondor\/([^/]+)$/, (directory) => directory],
+  // OpenPBS's hook pbs_cgroups: `jobid` with cgroup v1, `jobs` with v2, and the id of the job.
+  ['pbs', /\/pbs_jobs\.service\/(?:jobid|jobs)\/([^/]+)$/, (job) => job],
 ]
 /** No rule looks at more directories. */
 const MOST_PARTS = 4

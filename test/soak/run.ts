@@ -1,6 +1,7 @@
 // npm run soak -- [--minutes=10] [--seed=1] [--interval=250ms]: the built program beside namespaces that come and go, sockets
-// that are opened and closed, and faults. At 250 ms three minutes have the samples of an hour. Fails where a page says what
-// is not true, where memory grows, or where a descriptor, a namespace or a tracing instance is left.
+// that are opened and closed, and faults. At 250 ms three minutes have the samples of an hour, and memory is judged in runs of
+// seven or more. Fails where a page says what is not true, where memory grows, or where a descriptor, a namespace or a tracing
+// instance is left.
 
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

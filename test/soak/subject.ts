@@ -53,6 +53,7 @@ export function createSubject({ command, port, flags, env }: SubjectOptions) {
     async start(log: number | 'pipe' = 'pipe'): Promise<void> {
       const listen = `--web.listen-address=127.0.0.1:${port}`
       const [file = '', ...args] = command
+      logged = ''
       child = spawn(file, [...args, listen, ...flags], {
         env: { PATH: process.env.PATH, ...env },
         stdio: ['ignore', 'ignore', log],
@@ -73,14 +74,16 @@ export function createSubject({ command, port, flags, env }: SubjectOptions) {
       await gone
     },
     signal: (name: NodeJS.Signals) => child?.kill(name),
-    /** What it holds: descriptors, and those of them that keep a network namespace. Throws where it has ended by itself. */
+    /** What it holds: descriptors, and those that keep a network namespace. Throws where it has ended by itself. */
     holds() {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
-        throw new Error(`Ended by itself with ${child?.exitCode ?? child?.signalCode}: ${logged}`)
+      if (child === undefined) throw new Error('It was not started')
+      const { pid, exitCode, signalCode } = child
+      if (exitCode !== null || signalCode !== null) {
+        throw new Error(`It has ended by itself with ${exitCode ?? signalCode}: ${logged}`)
       }
-      const links = readdirSync(`/proc/${child?.pid}/fd`).flatMap((fd) => {
+      const links = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
         try {
-          return [readlinkSync(`/proc/${child?.pid}/fd/${fd}`)]
+          return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
         } catch {
           return []
         }

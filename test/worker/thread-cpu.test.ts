@@ -34,10 +34,12 @@ function refuse(call: typeof openSync | typeof readSync): void {
 
 describe('createThreadCpuClock()', () => {
   test('grows while the thread works, and by no more than the time that passes', () => {
+    vi.mocked(openSync).mockClear()
     const clock = createThreadCpuClock()
     const [startedMs, before] = [performance.now(), clock()]
     burn()
     const grownMs = (clock() - before) * 1000
+    expect(openSync).toHaveBeenCalledTimes(1)
     const passedMs = performance.now() - startedMs
     expect(grownMs).toBeGreaterThan(BURN_MS / 3)
     // The kernel brings the number up to date at its ticks, of 10 ms at the longest.

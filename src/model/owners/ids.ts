@@ -55,7 +55,7 @@ export interface NumberTable {
 const INITIAL_ROWS = 64
 const SLOTS_PER_ROW = 4
 
-/** One secret for all tables: they are made in each sample, and drawing one takes longer than filling a small table. */
+/** One secret for all tables: some are made for each sample, and drawing one takes longer than filling a small one. */
 const hash = createSeededHash(2)
 
 /**
