@@ -54,7 +54,8 @@ describe('parseYamlTree()', () => {
     const many = `a: &a [${'x, '.repeat(5000)}]\n${Array.from({ length: 5000 }, (_, at) => `b${at}: *a`).join('\n')}`
     for (const text of [bomb, many, bomb.replaceAll(/\[(.*), (.*)\]/g, '{<<: [$1], p: $2}')]) {
       const ms = cpuMsOf(() => expect(read(text)).toEqual([expect.stringMatching(/stand for too/)]))
-      expect(ms).toBeLessThan(2_000)
+      // They take a second; what they stand for would take years.
+      expect(ms).toBeLessThan(20_000)
     }
     expect(read('a: &x [*x]')).toEqual({ a: [['other']] })
   })

@@ -16,6 +16,8 @@ import { type Cgroups, type Holder, withCgroups } from './cgroup-holder.ts'
 // The self-test of the kernel needs a port outside of it to bind.
 const RANGE = { first: 10_000, last: 65535 }
 const TOP = `/ports-test-${process.pid}`
+/** A machine with much else to do takes longer for a walk than a sample has. */
+const UNHURRIED_MS = Number.POSITIVE_INFINITY
 const ID = 'c0ffee123456'.padEnd(64, '7')
 const POD = 'e8f4e951-6367-4c5b-ad38-6f67cb4b6bbf'
 
@@ -107,7 +109,7 @@ test.for([
       ])
       expect(idsOf(rows)).toEqual(new Set([id]))
 
-      const tree = createCgroupTree({ root })
+      const tree = createCgroupTree({ root, sliceMs: UNHURRIED_MS })
       expect(tree.refresh(idsOf(rows))).toBe('complete')
       expect(tree.resolve(id)).toBe(path)
       expect(ownersOf(tree, rows)).toEqual([owner])

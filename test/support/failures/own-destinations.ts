@@ -16,8 +16,8 @@ export const mapped = { address: '::ffff:127.0.0.1', port: FIRST }
 /** Where nobody listens. */
 export const CLOSED_PORT = FIRST + 1
 
-/** NB: whoever opens the instance again sets its filter anew, so that this is to be done again. */
-export function listenToOwn(instancePath: string, probesToo = true): void {
+/** `probesToo`: what goes where probes go is heard as well. NB: whoever opens the instance again sets its filter anew, so that this is to be done again. */
+export function listenToOwn(instancePath: string, probesToo: boolean): void {
   const path = `${instancePath}/events/sock/inet_sock_set_state/filter`
   const probes = probesToo ? ` || dport == ${PROBES_PORT}` : ''
   const ours = `(dport >= ${FIRST} && dport < ${FIRST + PORTS}${probes})`
