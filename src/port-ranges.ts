@@ -2,6 +2,11 @@
 
 import type { PortRange } from './observation.ts'
 
+/** Whether both ends are the same. */
+export function isSameRange(left: PortRange, right: PortRange): boolean {
+  return left.first === right.first && left.last === right.last
+}
+
 /** Joins those that overlap or touch: the result is ascending and disjoint. */
 export function joinRanges(ranges: readonly PortRange[]): readonly PortRange[] {
   const joined: PortRange[] = []

@@ -173,6 +173,13 @@ export interface Namespace extends NetnsName {
   readonly probes: readonly Probe[]
 }
 
+/** A namespace that could be read. */
+export type ReadNamespace = Namespace & { readonly state: NamespaceState }
+
+export function hasState(namespace: Namespace): namespace is ReadNamespace {
+  return namespace.state !== undefined
+}
+
 export interface Snapshot {
   /** Unix time at the end of the sample. */
   readonly takenAtSeconds: number

@@ -42,7 +42,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
   [
     /^model\//,
-    /^((observation|settings|snapshot|snapshot-nat|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/,
+    /^((observation|port-ranges|settings|snapshot|snapshot-nat|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/,
   ],
   [/^namespaces\/names\.ts$/, /^(snapshot|owners\/cgroup-path)\.ts$/],
   [

@@ -5,7 +5,7 @@ import type { Diagnosis } from '../diagnosis/diagnose.ts'
 import { listDistinct } from '../diagnosis/pool-diagnosis.ts'
 import { describeLeftOut } from '../diagnosis/unreadable.ts'
 import { renderDuration, renderPercent, renderRisk, renderVisible } from '../diagnosis/words.ts'
-import type { Namespace, NamespaceState, Snapshot } from '../snapshot.ts'
+import { hasState, type ReadNamespace, type Snapshot } from '../snapshot.ts'
 import { renderNamespaces } from './doctor.ts'
 import { renderNamespaceDetails } from './namespace-text.ts'
 import { renderPoolDiagnosis } from './pool-text.ts'
@@ -58,12 +58,6 @@ function renderQuiet(count: number, terminal: Terminal): string[] {
     `${count} other ${namespaces}: every pool below --detail.min-utilization (--json has them)`,
     paragraphWidth(terminal),
   )
-}
-
-export type ReadNamespace = Namespace & { readonly state: NamespaceState }
-
-function hasState(namespace: Namespace): namespace is ReadNamespace {
-  return namespace.state !== undefined
 }
 
 function renderVerdict({ diagnosis, origin }: StatusView, terminal: Terminal): string[] {

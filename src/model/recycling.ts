@@ -5,6 +5,7 @@
 // replaced before its time was recycled.
 
 import { type NetSettings, type PortRange, STATE } from '../observation.ts'
+import { isSameRange } from '../port-ranges.ts'
 import { type Census, EXPIRY_SECONDS } from './census.ts'
 import { copyKey, HOLD } from './flows.ts'
 import { BLOCKING, countPorts } from './ports.ts'
@@ -75,10 +76,6 @@ export function advanceRecycling(input: RecyclingInput): Recycling {
   }
   const passedBy = next.filter(({ proofs }) => proofs >= LEAST_PROOFS).map(({ key }) => key)
   return { memory: next, passedBy, recycled }
-}
-
-function isSameRange(one: PortRange, other: PortRange): boolean {
-  return one.first === other.first && one.last === other.last
 }
 
 /** The destinations to which hardly a port of the first half is free, and what stands at the ports that are open. */

@@ -11,7 +11,13 @@ import {
   renderNumber,
   renderRisk,
 } from '../diagnosis/words.ts'
-import type { Namespace, NamespaceState, Pool, Snapshot } from '../snapshot.ts'
+import {
+  hasState,
+  type Namespace,
+  type NamespaceState,
+  type Pool,
+  type Snapshot,
+} from '../snapshot.ts'
 import {
   escapeHtml,
   type Frame,
@@ -35,8 +41,6 @@ export interface StatusPage extends Frame {
   /** Seconds since the sample. */
   readonly ageSeconds: number
 }
-
-type Read = Namespace & { readonly state: NamespaceState }
 
 export function renderStatusPage(page: StatusPage): string {
   const { diagnosis, snapshot } = page
@@ -166,8 +170,4 @@ function renderFindings(title: string, findings: readonly Finding[]): string {
     })
   const more = findings.length - MOST_FINDINGS
   return `<h2>${title}</h2><ul>${items.join('\n')}</ul>${more > 0 ? `<p class="soft">${more} more: the command "doctor" has them.</p>` : ''}`
-}
-
-export function hasState(namespace: Namespace): namespace is Read {
-  return namespace.state !== undefined
 }

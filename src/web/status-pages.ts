@@ -5,11 +5,11 @@ import { renderNamespaceDetails } from '../cli/namespace-text.ts'
 import { renderStatus as renderStatusText } from '../cli/status.ts'
 import { plainText } from '../cli/text.ts'
 import type { Diagnosis } from '../diagnosis/diagnose.ts'
-import type { Build, Snapshot } from '../snapshot.ts'
+import { type Build, hasState, type Snapshot } from '../snapshot.ts'
 import { renderNamespacePage } from './namespace-page.ts'
 import { acceptsHtml } from './negotiate.ts'
 import { type Frame, renderPage } from './page.ts'
-import { hasState, renderStatusPage, type StatusPage } from './status-page.ts'
+import { renderStatusPage, type StatusPage } from './status-page.ts'
 
 export interface StatusAnswer {
   readonly status: number

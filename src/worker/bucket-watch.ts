@@ -5,9 +5,10 @@ import { type BucketReader, openBucketReader } from '../kernel/bpf/buckets.ts'
 import { describeMissingRights } from '../kernel/bpf/rights.ts'
 import type { Libc } from '../kernel/libc.ts'
 import type { PortDoubt, PortTests } from '../model/hidden-ports.ts'
-import { DecodeError, SourceError } from '../observation.ts'
+import { SourceError } from '../observation.ts'
 import type { SamplingSettings } from '../settings.ts'
 import type { Snapshot } from '../snapshot.ts'
+import { attempt } from './read-error.ts'
 
 export interface BucketWatch {
   /**
@@ -37,7 +38,7 @@ export function createBucketWatch(options: BucketWatchOptions): BucketWatch {
   const { libc, asked, btf, monotonicSeconds, detailMinUtilization } = options
   let reader: BucketReader | undefined
   let durationSeconds = 0
-  let problem = attempt(() => {
+  let problem = attemptWithRights(() => {
     if (libc === undefined) {
       throw new SourceError('unsupported', 'Cannot read bind buckets: that needs --source=netlink')
     }
@@ -47,7 +48,7 @@ export function createBucketWatch(options: BucketWatchOptions): BucketWatch {
 
   function walk(doubt: PortDoubt): PortTests | undefined {
     let tests: PortTests | undefined
-    const failed = attempt(() => {
+    const failed = attemptWithRights(() => {
       const closed = reader?.readClosedPorts()
       const testedAtSeconds = monotonicSeconds()
       tests = new Map(
@@ -81,15 +82,10 @@ export function createBucketWatch(options: BucketWatchOptions): BucketWatch {
   }
 }
 
-function attempt(call: () => void): string | undefined {
-  try {
-    call()
-    return undefined
-  } catch (error) {
-    if (error instanceof SourceError && error.reason === 'permission') {
-      return `${error.message}${describeMissingRights()}`
-    }
-    if (error instanceof SourceError || error instanceof DecodeError) return error.message
-    throw error
-  }
+/** A missing right is said with what would give it. */
+function attemptWithRights(call: () => void): string | undefined {
+  const failed = attempt(call)
+  return failed?.reason === 'permission'
+    ? `${failed.message}${describeMissingRights()}`
+    : failed?.message
 }

@@ -3,10 +3,11 @@
 import { openRecorder, type Recorder } from '../failures/recorder.ts'
 import { countsAsKernel, readCgroupPath, readNetnsInode } from '../failures/traced-threads.ts'
 import { type Mark, visibleInodeOf } from '../namespaces/processes.ts'
-import { DecodeError, SourceError } from '../observation.ts'
+import { SourceError } from '../observation.ts'
 import { ELSEWHERE, type FailureReading, type Recorded } from '../sample.ts'
 import type { SamplingSettings } from '../settings.ts'
 import type { Snapshot } from '../snapshot.ts'
+import { attempt } from './read-error.ts'
 import { type Identity, lastingKeyOf, type Watched } from './watched.ts'
 
 export interface FailureWatch {
@@ -53,7 +54,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
         if (!options.asked && isDenied(error)) absence = error.message
         else throw error
       }
-    })
+    })?.message
   }
 
   /** Reads where a thread is. Of one that may not be looked at, the inode of net/tcp still tells. */
@@ -78,7 +79,7 @@ export function createFailureWatch(options: FailureWatchOptions): FailureWatch {
           return path === undefined ? undefined : options.nameProcess(pid, path)
         },
       })
-    })
+    })?.message
     problem ??= reading?.problem
     return reading
   }
@@ -131,14 +132,4 @@ function nameMark(by: Mark['by'], inode: number): string {
 
 function isDenied(error: unknown): error is SourceError {
   return error instanceof SourceError && ['permission', 'unsupported'].includes(error.reason)
-}
-
-function attempt(call: () => void): string | undefined {
-  try {
-    call()
-    return undefined
-  } catch (error) {
-    if (error instanceof SourceError || error instanceof DecodeError) return error.message
-    throw error
-  }
 }

@@ -9,3 +9,13 @@ export function judgeReadError(error: unknown): ReadError {
   if (error instanceof DecodeError) return { reason: 'malformed', message: error.message }
   throw error
 }
+
+/** What went wrong in it, undefined where nothing did. */
+export function attempt(call: () => void): ReadError | undefined {
+  try {
+    call()
+    return undefined
+  } catch (error) {
+    return judgeReadError(error)
+  }
+}

@@ -63,7 +63,7 @@ function open(keys: readonly number[]): FailureLedger {
   return ledger
 }
 
-/** Where probes go others may fail as well, so that one test alone hears of them. */
+/** Where probes go others may fail as well: one test alone hears of them. */
 function reopenRecorder(probesToo = false): void {
   recorder = openRecorder({ places: [tracefs.place], name })
   listenToOwn(recorder.instancePath, probesToo)
@@ -249,7 +249,6 @@ describe('openRecorder()', () => {
       await startClient(netns, 'tcp', v4, 30).attempt()
       const first = account(before, [key])
       expect(totalOf(first, key)).toBe(30)
-
       await startClient(netns, 'tcp', v4, 40).attempt()
       // Read, and lost with the thread that read it. It is one event for each CPU that the client was on.
       const lost = recorder.read({ netnsOf: () => undefined, ownerOf: () => undefined }).events
@@ -292,8 +291,7 @@ describe('openRecorder()', () => {
       const ledger = open([key])
       await call('open', { bind: { address: '127.0.0.1', port: 0 }, count: PORTS })
       const ports = Array.from({ length: PORTS }, (_, index) => 40_000 + index)
-      const { closed } = inNetnsOf(libc, pid, () => probePorts(libc, ports))
-      expect(closed).toEqual(ports)
+      expect(inNetnsOf(libc, pid, () => probePorts(libc, ports)).closed).toEqual(ports)
       await startClient(netns, 'tcp', { ...v4, port: 9 }, 3).attempt()
       const after = account(ledger, [key])
       expect([totalOf(after, key), unknownOf(after)]).toEqual([3, 0])

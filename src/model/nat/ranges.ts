@@ -7,6 +7,7 @@ import {
   type Protocol,
   SourceError,
 } from '../../observation.ts'
+import { isSameRange } from '../../port-ranges.ts'
 import type { NatRangeOption } from '../../settings.ts'
 import type { NatRangeOrigin } from '../../snapshot.ts'
 import { lowerBound } from './range-tree.ts'
@@ -126,10 +127,6 @@ export function smallestOf(ranges: Iterable<PortRange>): number {
   let smallest = sizeOf(DEFAULT_NAT_RANGE)
   for (const range of ranges) smallest = Math.min(smallest, sizeOf(range))
   return smallest
-}
-
-export function isSameRange(left: PortRange, right: PortRange): boolean {
-  return left.first === right.first && left.last === right.last
 }
 
 export function sizeOf({ first, last }: PortRange): number {

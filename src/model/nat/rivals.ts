@@ -1,9 +1,10 @@
 // Which of several ranges a destination meets: the ports that are taken, and what was found before -> its range.
 
 import { type PortRange, SourceError } from '../../observation.ts'
+import { isSameRange } from '../../port-ranges.ts'
 import { copyKey, type FlowTable, HOLD } from '../flows.ts'
 import { createRangeTree, type RangeTree } from './range-tree.ts'
-import { isSameRange, LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
+import { LOW_NAT_RANGES, type NatRange, sizeOf } from './ranges.ts'
 
 /** Ranges that need less than others to be met again, by the names of the keys of their destinations. */
 export type FittedRanges = ReadonlyMap<string, PortRange>
