@@ -81,7 +81,7 @@ export const FLAG = {
 
 /**
  * Some sockets of one protocol as columns; row i is entry i of every column. The arrays belong to the reader and are
- * overwritten by its next batch, so whoever wants to keep a row copies it.
+ * overwritten by its next batch, so a caller that wants to keep a row copies it.
  */
 export interface SocketBatch {
   protocol: Protocol

@@ -141,7 +141,7 @@ export interface FailureReading {
 
 /** What the failures collector recorded in one sample. */
 export interface Recorded {
-  /** Path of the tracing instance, which whoever outlives the worker holds and one day removes. */
+  /** Path of the tracing instance. The thread that outlives the worker holds it and one day removes it. */
   readonly instancePath: string
   /** Undefined when it could not be read this time: nothing is lost. */
   readonly reading: FailureReading | undefined

@@ -156,7 +156,7 @@ function parseListenAddress(text: string): ListenAddress | undefined {
   const [bracketed, plain = '', port = Number.NaN] = [match?.[1], match?.[2], Number(match?.[3])]
   if (!(port <= 65_535)) return undefined
   if (bracketed !== undefined) {
-    // As in Go, IPv4 may stand in brackets too: whoever writes them around a variable need not know which family it
+    // As in Go, IPv4 may stand in brackets too. A user who writes them around a variable need not know which family it
     // will be.
     return isIP(bracketed) > 0 ? { text, host: bracketed, port } : undefined
   }

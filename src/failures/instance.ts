@@ -3,7 +3,7 @@
 //
 // Who owns an instance needs no pid and no lock: the kernel refuses to remove one while any descriptor on a file of it
 // is open (kernel/trace/trace.c:__remove_instance, EBUSY), in whatever container its owner runs. So every process holds
-// one, and whoever starts tries to remove all that bear our prefix: what goes was left over by a crash.
+// one, and each process that starts tries to remove all that bear our prefix: what goes was left over by a crash.
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, rmdirSync, statSync } from 'node:fs'
@@ -27,7 +27,7 @@ export interface Instance {
   readonly release: () => void
 }
 
-/** A name that no other process gives its instance. `pid` is for whoever looks at the directory. */
+/** Makes a name that no other process gives its instance. `pid` is for a user who looks at the directory. */
 export function createInstanceName(pid: number): string {
   return `${INSTANCE_PREFIX}${pid}.${randomBytes(6).toString('hex')}`
 }

@@ -19,7 +19,7 @@ import { openInstance } from './instance.ts'
 import { createTally, type Resolvers } from './tally.ts'
 
 export interface Recorder {
-  /** Path of the instance, for whoever outlives the thread and calls holdInstance() and removeInstance(). */
+  /** Path of the instance, for a thread that outlives this one and calls holdInstance() and removeInstance(). */
   readonly instancePath: string
   /** What has happened since the last reading. Throws SourceError when tracefs refuses. */
   read(resolvers: Resolvers): FailureReading

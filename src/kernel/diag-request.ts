@@ -28,7 +28,7 @@ const INET_DIAG_REQ_BYTECODE = 1
 
 /**
  * Which ports: those the kernel chose, those the application chose (SOCK_BINDPORT_LOCK), or both. Or those the
- * application chose together with those of sockets without a remote port, whoever chose them.
+ * application chose together with those of sockets without a remote port, no matter who chose them.
  */
 export type PortChoice = 'auto' | 'explicit' | 'any' | 'explicit_or_idle'
 

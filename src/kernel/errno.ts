@@ -2,7 +2,7 @@
 
 import type { FailureReason } from '../observation.ts'
 
-/** What a refused system call means to whoever reads the metrics. */
+/** Tells what a refused system call means to a reader of the metrics. */
 export function errnoReason(code: string): FailureReason {
   switch (code) {
     case 'EPERM':

@@ -135,7 +135,7 @@ function decodeLink(bytes: Uint8Array, { view, start, end }: Part, links: Links)
       }
     }
   }
-  // The kernel listens for a device while that is up; whoever may make devices could else hide a port behind one.
+  // The kernel listens for a device while that is up. A user who may make devices could else hide a port behind one.
   const isUp = (view.getUint32(start + 8, true) & IFF_UP) !== 0
   const tunnelPort = isUp ? decodePort(view, data, tunnelPortOf[kind]) : undefined
   links.set(keyOf(view.getInt32(start + 4, true)), { name, master, kind, tunnelPort })

@@ -39,8 +39,8 @@ export function readNetSettings(sysRoot: string): NetSettings {
 }
 
 /**
- * The two settings that matter most; throws as readNetSettings(), but does not parse the reserved ports: whoever may
- * set them can make a list of 32,767 ranges, which takes 20 ms to parse.
+ * Reads the two settings that matter most. Throws as readNetSettings(), but does not parse the reserved ports. A user
+ * who may set them can make a list of 32,767 ranges, which takes 20 ms to parse.
  */
 export function readPortSettings(sysRoot: string): Pick<NetSettings, 'range' | 'reservedText'> {
   return {

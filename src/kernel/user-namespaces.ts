@@ -15,7 +15,7 @@ const NS_GET_OWNER_UID = NSIO + 4
 /** One more than user namespaces may be nested (kernel/user_namespace.c:create_user_ns). */
 const DEEPEST = 34
 
-/** The user who made a namespace in a user namespace of their own; `privileged`: whoever made it had rights in ours. */
+/** The user who made a namespace in a user namespace of their own; `privileged`: its maker had rights in ours. */
 export type MakerUid = number | 'privileged'
 
 /**

@@ -1,8 +1,8 @@
 // One namespace's counters of failed allocations: account x entries -> account -> AllocationFailures. Pure. A counter
 // that is born at 1 hides its first increment from increase() and rate(): every series is published as 0 before it
 // counts, so an account tells what is published from what is still to be. The total is there long before anything
-// fails; a pair appears with its first failure, and keeps its 0 until whoever scrapes less often than we sample has
-// seen it.
+// fails. A pair appears with its first failure, and keeps its 0 until a scraper that asks less often than we sample
+// has seen it.
 
 import type { AllocationFailures } from '../snapshot.ts'
 

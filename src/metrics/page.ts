@@ -13,7 +13,7 @@ export interface Page {
 }
 
 export interface PageRenderer {
-  /** Whoever asks for the same Snapshot in the same format gets the same Page, also while it is being rendered. */
+  /** Gives the same Page to all who ask for one Snapshot in one format, also while it is being rendered. */
   render(snapshot: Snapshot, format: Format): Promise<Page>
 }
 

@@ -76,7 +76,7 @@ export interface ClosedPorts {
 
 const USE_BITS = { tcp: USE.tcp, blocking: BLOCKING } as const
 
-/** What the sockets of a census leave in doubt, for whoever can test ports. */
+/** Tells what the sockets of a census leave in doubt, for a caller that can test ports. */
 export function describeDoubt(
   census: Census,
   { settings, tcpBoundKnown }: NamespaceReading,

@@ -26,8 +26,8 @@ export interface DeviceMemory {
  */
 const BELIEVED_SECONDS = 60
 /**
- * Devices that are looked up: whoever has a namespace of their own makes as many as they like, with indexes of their
- * choice.
+ * Bounds the devices that are looked up. A user who has a namespace of their own can make any number of devices, with
+ * any indexes.
  */
 const MOST_DEVICES = 1000
 

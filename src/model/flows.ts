@@ -106,7 +106,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
     }
   }
 
-  /** Whoever chooses keys that meet in `recent` gets what all others get: a look-up in the table. */
+  /** Numbers a destination. A user who chooses keys that meet in `recent` costs a look-up in the table, as all do. */
   function destination(key: Uint32Array): number {
     const at = mixKey(key)
     const known = recent[at] ?? 0

@@ -42,7 +42,7 @@ export const BLOCKING = USE.listener | USE.bound | USE.hidden
 /**
  * Counts the ports of the range by what the census found on them. The two bind pools are those of the stricter of the
  * wildcards 0.0.0.0 and, where there is IPv6, dual-stack ::, which collides with every socket
- * (docs/development/port-model.md#bind-to-port-0 and #udp). Whoever counts again may hand over the usable ports.
+ * (docs/development/port-model.md#bind-to-port-0 and #udp). A caller that counts again may hand over the usable ports.
  */
 export function countPorts(
   census: Census,

@@ -21,7 +21,7 @@ import type { RankedMember } from './ranking.ts'
 
 const RELEASE_WITHIN_SECONDS = [1, 5, 15, 30, 60]
 
-/** Whoever may set the list can make one of 32,767 ranges, and a Snapshot has it for each namespace. */
+/** Bounds the list. A user who may set it can make 32,767 ranges, and a Snapshot has it for each namespace. */
 const MOST_RESERVED_RANGES = 100
 
 export function renderSettings(settings: NetSettings, ports: Ports): Settings {

@@ -61,7 +61,7 @@ export function createNodeNamespaces(options: NodeOptions): Namespaces {
         refused ??= new SourceError('vanished', `Cannot read ${path}: it is another namespace now`)
       } catch (error) {
         if (inside || !(error instanceof SourceError)) throw error
-        // Whoever may not enter can still be read through /proc, whatever became of the others.
+        // A namespace that we may not enter can still be read through /proc, whatever became of the other entrances.
         if (refused === undefined || error.reason === 'permission') refused = error
       }
     }

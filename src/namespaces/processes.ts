@@ -95,7 +95,7 @@ export function createProcessScan({
     const old: Seen[] = []
     for (const one of seen.values()) {
       const { mark } = one
-      // Whoever was there with a watched process that has ended must be seen there.
+      // A process that was in one namespace with a watched process that has ended must be seen there.
       const doubtful = bereaved.size > 0 && mark !== undefined && bereaved.has(keyOf(mark))
       if (one.sinceSeconds > youngSinceSeconds || doubtful || watched.has(one.pid)) look(one)
       else old.push(one)

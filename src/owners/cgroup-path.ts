@@ -82,7 +82,7 @@ export function parseCgroupPath(path: string): CgroupIdentity {
 
 /**
  * The id of the outermost pod or container in a path, or the user's slice or the unit that it lies in; undefined
- * where there is none of them. Whoever is in it may call cgroups below as they like, but cannot leave it.
+ * where there is none of them. A process in it can give the cgroups below any name, but cannot leave it.
  */
 export function findOutermostId(path: string): string | undefined {
   const { parts, podUid, container, holder } = readPlaces(path)

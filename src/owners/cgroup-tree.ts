@@ -168,8 +168,8 @@ interface Branch {
 
 /**
  * Creates the function that returns the next directory, at last undefined. It takes one from each subdirectory in turn,
- * which does the same: whoever makes many waits for the others, and they do not wait for it. Directories may come and
- * go meanwhile. One that stays all the time is always among them, unless there are too many.
+ * which does the same. A user who makes many waits for the others, and they do not wait for that user. Directories may
+ * come and go meanwhile. One that stays all the time is always among them, unless there are too many.
  */
 function walkFairly(root: string, most: number): () => Directory | undefined {
   const device = readDevice(root)

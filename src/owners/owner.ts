@@ -10,7 +10,8 @@ export interface OwnerNames {
 }
 
 /**
- * Only a container of the node's has the name that Kubernetes gave it: whoever may make cgroups may call them like it.
+ * Names an owner. Only a container of the node's has the name that Kubernetes gave it. A user who may make cgroups can
+ * call them like that container.
  */
 export function nameOwner(
   { kind, name, containerId, within }: CgroupIdentity,

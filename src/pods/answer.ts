@@ -1,6 +1,6 @@
 // One GET to the Kubernetes API over HTTPS: request -> status, a few headers and text, or the reason why there is no
-// list, in words for whoever has to mend it. No proxy, no redirects, no connection kept: the next request may be hours
-// away.
+// list, in words for a user who has to mend it. No proxy, no redirects, no connection kept: the next request may be
+// hours away.
 
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request as openRequest } from 'node:https'

@@ -1,5 +1,5 @@
 // Who is pod <uid>? Remembers the pods of this node and lists them again, in the background, when it is asked for one
-// that it does not know. Whoever samples only takes what is known and never waits.
+// that it does not know. A sampler only takes what is known and never waits.
 
 import type { Pod } from '../sample.ts'
 import { PodListError, type PodListFailure } from './answer.ts'

@@ -45,8 +45,8 @@ export interface ListedPod {
   readonly pod: Pod
 }
 
-// Whoever may create pods may also write annotations: a pod that claims to be the mirror of another must not take its
-// name.
+// A user who may create pods may also write annotations: a pod that claims to be the mirror of another must not take
+// its name.
 export function withoutDoubles(listed: readonly ListedPod[]): Pod[] {
   const pods = new Map<string, Pod>()
   for (const { pod } of listed.filter(({ mirror }) => mirror)) pods.set(pod.uid, pod)

@@ -29,8 +29,8 @@ export interface FailureBooks {
 }
 
 /**
- * Prometheus scrapes every 15 to 60 s. Not longer: the alert asks a minute later whose failures they were. Whoever
- * scrapes more often says so by a shorter peak window.
+ * Prometheus scrapes every 15 to 60 s. Not longer: the alert asks a minute later whose failures they were. A user
+ * who scrapes more often says so by a shorter peak window.
  */
 const LONGEST_HOLD_SECONDS = 60
 /** Somebody may be reading a file of the instance just now. */

@@ -1,4 +1,4 @@
-// The threads of libuv's pool belong for good to the network namespace of whoever uses the pool first
+// The threads of libuv's pool belong for good to the network namespace of the thread that uses the pool first
 // (docs/development/port-model.md#threads-identity-and-owners).
 
 import { stat } from 'node:fs/promises'

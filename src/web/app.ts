@@ -17,7 +17,7 @@ export interface AppOptions {
   readonly diagnose: (snapshot: Snapshot) => Diagnosis
   /** Name of the machine. */
   readonly host: string
-  /** `reason` is shown to whoever asks. */
+  /** `reason` is shown to everybody who asks. */
   readonly readiness: () => { readonly ready: boolean; readonly reason: string }
   readonly healthy: () => boolean
   /** Where the metrics are, taken literally; `/` leaves no room for the landing page. */

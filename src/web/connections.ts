@@ -1,6 +1,6 @@
-// How many connections all servers of the program hold together, and how long an answer may take. Whoever opens more
-// closes those of whoever has most, and what is idle before what is under way: a limit that refuses new connections
-// would let one client keep everybody out.
+// How many connections all servers of the program hold together, and how long an answer may take. A client that opens
+// more closes connections of the client that has most. What is idle is closed before what is under way. A limit that
+// refuses new connections would let one client keep everybody out.
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'

@@ -47,7 +47,7 @@ const serverOptions = {
 
 /** Together: an idle one takes 20 KB. A node has a few scrapers. */
 const MOST_CONNECTIONS = 1024
-/** Scrapers give up earlier. Whoever asks and does not read keeps a page in our memory and the kernel's until then. */
+/** Scrapers give up earlier. A client that does not read keeps a page in our memory and the kernel's until then. */
 const ANSWER_MS = 60_000
 
 export interface ServerExtras {

@@ -48,7 +48,7 @@ export const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Said of colours in signs as well, for whoever does not see them. */
+/** Says in signs what the colours say, for a reader who does not see colours. */
 export const symbols: Readonly<Record<Severity, string>> = {
   ok: '✓',
   note: 'ℹ',

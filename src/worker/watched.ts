@@ -101,9 +101,9 @@ export function makerOf({
 }
 
 /**
- * The outermost pod, container, unit or user's slice of its cgroup path: whoever is in that may call cgroups what
- * they like, but cannot leave it. Undefined where there is none, and where somebody made the namespace who had rights
- * on the machine.
+ * The outermost pod, container, unit or user's slice of its cgroup path. A process in it can give cgroups any name,
+ * but cannot leave it. Undefined where there is none, and where somebody made the namespace who had rights on the
+ * machine.
  */
 export function holderOf({ identity }: Pick<Watched, 'identity'>): string | undefined {
   const { namespace, outermostId, uid } = identity

@@ -28,7 +28,7 @@ const port = parentPort
 const { options, descriptors, given, opens, counted }: WorkerData = workerData
 const answer = (message: FromWorker) => port.postMessage(message)
 const monotonicSeconds = () => performance.now() / 1000
-/** Whoever gives a namespace more addresses has not all of them named. */
+/** Bounds the addresses of a namespace. A user who gives it more does not get all of them named. */
 const MOST_ADDRESSES = 64
 let libc: Libc | undefined
 

@@ -40,7 +40,8 @@ export interface NatCensus {
 
 const IPPROTO_UDP = 17
 /**
- * Each has a range and pools of its own. Whoever translates to more of them, to make us work, has no pools on the page.
+ * Bounds the work: each address has a range and pools of its own. A namespace that translates to more addresses has no
+ * pools on the page.
  */
 const MOST_ADDRESSES = 4096
 

@@ -7,7 +7,7 @@ import { renderIpv4 } from '../addresses.ts'
 import type { NumberTable } from '../owners/ids.ts'
 import { UNKNOWN_OWNER } from '../owners/rows.ts'
 
-/** The name of whoever has that address, given as text; undefined where nobody is known to. */
+/** Names the client that has an address, given as text. Undefined where no client is known to have it. */
 export type NameClient = (address: string) => OwnerName | undefined
 
 /**

@@ -136,7 +136,7 @@ function sumSockets({ alive, every, ended }: RememberedDestination): ReadonlyMap
   ])
 }
 
-/** Sums the counts by owner and leaves out whoever has none. */
+/** Sums the counts by owner and leaves out each owner that has none. */
 function sumByOwner(
   counts: readonly (readonly [ownerId: number, count: number])[],
 ): ReadonlyMap<number, number> {

@@ -1,5 +1,5 @@
 // Compares passwords with bcrypt hashes in a thread that exists only while it is needed: bcryptjs yields every 100 ms,
-// which would hold up whoever scrapes meanwhile, and an idle thread would cost megabytes for nothing.
+// which would hold up a scraper meanwhile, and an idle thread would cost megabytes for nothing.
 
 import { Worker } from 'node:worker_threads'
 import type { BcryptAnswer, BcryptQuestion } from './bcrypt-messages.ts'
