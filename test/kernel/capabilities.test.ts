@@ -20,6 +20,9 @@ const everything = {
   cgroupId: true,
 }
 
+/** INET_DIAG_BC_AUTO and INET_DIAG_BC_JMP, which turns that round. */
+const CHOICE = { auto: 6, explicit: 1 } as const
+
 const { random } = Math
 afterEach(() => {
   Math.random = random
@@ -156,6 +159,26 @@ test('probeTcp() takes no stranger for its socket where the kernel ignores the f
   const asked = channel.requests.map((request) => Buffer.from(request).readUInt16LE(76 + 6))
   expect(asked).toEqual([2000, 2000])
 })
+
+test.each<[string, readonly (typeof CHOICE)[keyof typeof CHOICE][], boolean]>([
+  ['chosen by us', [CHOICE.explicit], true],
+  ['chosen by itself', [CHOICE.auto], false],
+  ['both', [CHOICE.explicit, CHOICE.auto], false],
+  ['neither', [], false],
+])(
+  'probeTcp() trusts port choices where the kernel takes its port for %s: %j, %s',
+  (_what, listed, trusts) => {
+    const channel = createFakeChannel((request) => {
+      const sequence = sequenceOf(request)
+      // The last instruction of the filter; that of one for any choice begins with a zero.
+      const choice = request.at(-4)
+      const isListed = choice === 0 || listed.some((one) => one === choice)
+      const ours = buildSocket({ ...stranger, localPort: 2000 }, sequence)
+      return buildDatagrams([...(isListed ? [ours] : []), buildDone(sequence)], 2)
+    })
+    expect(probeTcp(channel, { port: 2000, listen: () => {} }).portChoice).toBe(trusts)
+  },
+)
 
 const stranger: WireSocket = {
   family: 4,

@@ -136,6 +136,25 @@ describe('dumpDevices()', () => {
     expect([...request]).toEqual([...header, ...new Array(16).fill(0)])
   })
 
+  test('takes no device for a master from an attribute that is too short', () => {
+    const short = message(16, [
+      ...[0, 0, 1, 0, 2, 0, 0, 0, 0x43, 0, 0, 0, 0, 0, 0, 0],
+      ...attribute(3, text('eth1')),
+      ...attribute(10, [4, 0, 0]),
+    ])
+    const devices = dump([...short, ...link({ index: 4, name: 'red', kind: 'vrf' })], done)
+    expect(devices.get(2)).toEqual({ name: 'eth1', vrf: false })
+  })
+
+  test('refuses an attribute without a whole head, where the datagram ends', () => {
+    const body = [0, 0, 1, 0, 2, 0, 0, 0, 0x43, 0, 0, 0, 0, 0, 0, 0]
+    for (const head of [[4], [4, 0], [4, 0, 3]]) {
+      const cut = message(16, [...body, ...head]).slice(0, 16 + body.length + head.length)
+      expect(() => dump(cut)).toThrow(DecodeError)
+    }
+    expect(dump(message(16, body), done).get(2)).toEqual({ name: '', vrf: false })
+  })
+
   test('refuses what is cut', () => {
     expect(() => dump(message(16, [0, 0, 1, 0, 1, 0, 0, 0]))).toThrow(DecodeError)
     const misleading = link({ index: 1, name: 'lo' })

@@ -165,4 +165,40 @@ describe('decodeRingPage()', () => {
     expect(() => decodeRingPage(page, currentFormat)).toThrow(DecodeError)
     expect(() => decodeRingPage(page, currentFormat)).toThrow(problem)
   })
+
+  describe('at the end of the bytes that were read', () => {
+    /** A page of one record with its length in a word, and of no byte more. */
+    const pageOf = (record: Uint8Array, kernel = currentFormat) => {
+      const { dataAt, commitAt } = kernel.layout
+      const page = Buffer.alloc(dataAt + 8 + record.length)
+      page.writeUInt32LE(8 + record.length, commitAt)
+      page.writeUInt32LE(4 + record.length, dataAt + 4)
+      page.set(record, dataAt + 8)
+      return page
+    }
+    const recordOf = (kernel: typeof currentFormat) =>
+      buildRingPage([one], kernel).subarray(kernel.layout.dataAt + 4)
+
+    test.each([0, 1])('takes a record of %i bytes for another one’s: it has no type', (bytes) => {
+      const page = pageOf(new Uint8Array(bytes))
+      expect(decodeRingPage(page, currentFormat)).toEqual({ records: [], strangers: 1 })
+    })
+
+    test.each([currentFormat, earlierFormat])('needs all bytes of a record of ours', (kernel) => {
+      const record = recordOf(kernel)
+      const { bytes } = kernel.event
+      const whole = pageOf(record.subarray(0, bytes), kernel)
+      expect(recordsOf(decodeRingPage(whole, kernel))).toEqual([one])
+      for (const left of [2, 3, bytes - 3, bytes - 2, bytes - 1]) {
+        const page = pageOf(record.subarray(0, left), kernel)
+        expect(() => decodeRingPage(page, kernel)).toThrow(DecodeError)
+      }
+    })
+
+    test.each([1, 2, 3, 4, 5, 6, 7])('refuses %i bytes in place of a length', (bytes) => {
+      const page = pageOf(new Uint8Array(0)).subarray(0, currentFormat.layout.dataAt + bytes)
+      page.writeUInt32LE(bytes, currentFormat.layout.commitAt)
+      expect(() => decodeRingPage(page, currentFormat)).toThrow(DecodeError)
+    })
+  })
 })
