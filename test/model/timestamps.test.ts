@@ -206,6 +206,13 @@ describe('TIME_WAITs under tcp_tw_reuse', () => {
     expect(yes.at(-1)).toMatchObject({ availablePorts: 100, exactness: 'exact' })
   })
 
+  test('are uncertain where live connections to a listener differ', () => {
+    const look = { timeWaits: waits, listens: [10, 0, 0, 5], answers: { 5: 'mixed' as const } }
+    expect(play([...before, look], { local: [10, 0, 0, 5] }).at(-1)).toMatchObject({
+      ...{ availablePorts: 100, uncertainPorts: 50, exactness: 'inferred' },
+    })
+  })
+
   test('are uncertain once the listener has been gone for minutes', () => {
     const local = [127, 0, 0, 1]
     const there = { timeWaits: waits, listens: local }

@@ -7,7 +7,9 @@ import {
   type RememberedDestination,
   weighOwners,
 } from '../../../src/model/owners/memory.ts'
+import { connectionBatch, createReading } from '../../support/kernel/readings.ts'
 import { tableOf } from '../flow-tables.ts'
+import { createOwnersPlayer } from './owners-play.ts'
 
 const key: readonly number[] = []
 const ended = (ownerId: number, atSeconds: number, sockets: number, timeWait = 0) => ({
@@ -111,4 +113,22 @@ describe('weighOwners()', () => {
       [6, 3],
     ])
   })
+})
+
+test('destinations that have gone are remembered in the places that the present ones leave of 128', () => {
+  const player = createOwnersPlayer()
+  const to = (first: number, count: number) =>
+    createReading(
+      Array.from({ length: count }, (_, at) =>
+        connectionBatch([{ port: 40_000, to: first + at, cgroupId: 5 }]),
+      ),
+    )
+  const remembered = () => {
+    const { destinations } = player.state().memory
+    const isHere = destinations.map(({ alive }) => alive.length > 0)
+    return { here: isHere.lastIndexOf(true) + 1, all: isHere.length }
+  }
+  player.play(to(0, 128))
+  player.play(to(128, 20))
+  expect(remembered()).toEqual({ here: 20, all: 128 })
 })
