@@ -1,10 +1,11 @@
 // The page of one namespace, from "how bad, how soon" and "who" down: its pools, who holds the ports, their states, what blocks them,
 // what was refused, and how far the numbers can be trusted.
 
-import { exporterSection, rangeSection } from './detail-exporter.ts'
+import { exporterSection } from './detail-exporter.ts'
 import { holdersSection } from './detail-holders.ts'
 import { natSection } from './detail-nat.ts'
 import { poolsSection, summary } from './detail-pools.ts'
+import { rangeSection } from './detail-range.ts'
 import { blockedSection, failuresSection, socketsSection } from './detail-sockets.ts'
 import type { Section } from './section.ts'
 
