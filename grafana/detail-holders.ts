@@ -36,7 +36,7 @@ export function holdersSection(): Section {
       tablePanel({
         title: 'Owners',
         description:
-          'Who holds the ports now: unit, container, pod, cgroup or user. A port in TIME_WAIT has no owner in the kernel and counts for whoever was seen talking to that destination; ' +
+          'Who holds the ports now: unit, container, pod, cgroup or user. A port in TIME_WAIT has no owner in the kernel and counts for the owner that was seen talking to that destination; ' +
           'none: nobody was. Empty without the collector owners and below --detail.min-utilization.',
         width: 12,
         height: 9,

@@ -62,7 +62,7 @@ export function usersSection(): Section {
       tablePanel({
         title: 'Owners of the whole fleet',
         description:
-          'The 15 owners that hold the most ports, all namespaces together; ports in TIME_WAIT count for whoever was seen talking to that destination. ' +
+          'The 15 owners that hold the most ports, all namespaces together; ports in TIME_WAIT count for the owner that was seen talking to that destination. ' +
           'none: ownerless and never seen alive. Empty without the collector owners.',
         width: 12,
         height: 10,

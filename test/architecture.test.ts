@@ -25,7 +25,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^kernel\//, /^((error-code|observation|port-ranges)\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
     /^sources\/systeminformation\.ts$/,
-    /^(observation\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
+    /^((observation|port-ranges)\.ts|kernel\/.*|sources\/.*|systeminformation|node:.*)$/,
   ],
   [/^sources\/source\.ts$/, /^((observation|settings)\.ts|kernel\/libc\.ts)$/],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],

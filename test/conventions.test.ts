@@ -45,7 +45,7 @@ describe('conventions', () => {
   test.each<[what: string, sign: RegExp, files: readonly string[]]>([
     ['the code of an error', /'code' in error/, ['error-code.ts']],
     ['joining ranges of ports', /before\.last \+ 1/, ['port-ranges.ts']],
-    ['comparing two ranges', /function isSameRange/, ['port-ranges.ts']],
+    ['comparing two ranges', /\.first === \w+\.first/, ['port-ranges.ts']],
     ['whether a namespace could be read', /function hasState/, ['snapshot.ts']],
     ['staying in a top N', /\boutside \+ 1/, ['model/sticky.ts']],
     ['naming a leader', /\[1\] \+ margin/, ['model/shares.ts']],

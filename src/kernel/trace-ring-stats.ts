@@ -4,7 +4,7 @@
 
 import { DecodeError } from '../observation.ts'
 
-/** Events that were overwritten before anybody read them, or read by whomever. */
+/** Events that were overwritten before anybody read them, or that somebody read. */
 export function parseGoneEvents(text: string): number {
   return findCount(text, 'overrun') + findCount(text, 'read events')
 }

@@ -106,7 +106,7 @@ export function createFlowTable(preferOwner?: PreferOwner): FlowTable {
     }
   }
 
-  /** Numbers a destination. A user who chooses keys that meet in `recent` costs a look-up in the table, as all do. */
+  /** Numbers a destination. Keys that meet in `recent`, as a user may choose them, cost a look-up in the table only. */
   function destination(key: Uint32Array): number {
     const at = mixKey(key)
     const known = recent[at] ?? 0

@@ -52,10 +52,11 @@ const rules: readonly (readonly [NamedRuntime, RegExp, (...groups: string[]) => 
   // before.
   ['slurm', /\/(?:[^/]+_)?slurmstepd\.scope\/(job_\d+)$/, (job) => job],
   ['slurm', /\/slurm(?:_[^/]+)?\/uid_\d+\/(job_\d+)$/, (job) => job],
-  // The slot of a job, behind the directory that jobs run in (HTCondor's manual, "Cgroup-Based Process Tracking"). Its
-  // user may make cgroups below it, so that whatever lies there is a job's.
+  // The slot of a job, behind the directory that jobs run in (HTCondor's manual, "Cgroup-Based Process Tracking").
+  // Every directory of htcondor/ is a job's, since its user may make cgroups below it. BASE_CGROUP gives others names.
   ['htcondor', /\/htcondor\/(?:[^/]*_)?((?:slot|data)\d+(?:_\d+)?(?:@[^/]+)?)$/, (slot) => slot],
   ['htcondor', /\/htcondor\/([^/]+)$/, (directory) => directory],
+  ['htcondor', /\/condor_(?:[^/]*_)?(slot\d+(?:_\d+)?@[^/]+)$/, (slot) => slot],
   // OpenPBS's hook pbs_cgroups: `jobid` with cgroup v1, `jobs` with v2, and the id of the job.
   ['pbs', /\/pbs_jobs\.service\/(?:jobid|jobs)\/([^/]+)$/, (job) => job],
 ]

@@ -46,7 +46,7 @@ const WORKER_YOUNG_MB = 2
  */
 const WORKER_OLD_MB = 512
 const LONGEST_BACKOFF_MS = 30_000
-/** Listing a million sockets takes 1.4 s. A worker that takes this long never comes back. */
+/** Listing a million sockets takes 1.4 s. A worker that takes a minute never comes back. */
 const SAMPLE_DEADLINE_SECONDS = 60
 /** A worker ends as soon as its system call returns, and none may block for longer than a second. */
 const TERMINATE_DEADLINE_SECONDS = 5

@@ -16,6 +16,7 @@ import {
   SourceError,
   STATE,
 } from '../observation.ts'
+import { isSameRange } from '../port-ranges.ts'
 import { type ConnectionRow, parseConnections } from './connection-rows.ts'
 import {
   MACOS_RANGE_SYSCTLS,
@@ -121,7 +122,7 @@ async function readPlatform(
       const [tcp, udp] = await Promise.all([ask('tcp'), ask('udp')])
       // A reading has one range. Where UDP's own differs it is not known what of UDP is used, which is not the same as
       // unused.
-      const isShared = tcp.first === udp.first && tcp.last === udp.last
+      const isShared = isSameRange(tcp, udp)
       return { settings: portableSettings(tcp), protocols: isShared ? ['tcp', 'udp'] : ['tcp'] }
     }
     default:

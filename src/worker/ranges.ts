@@ -95,7 +95,7 @@ export function createRangeWatch({ namespaces, names, clocks }: RangeWatchOption
       const byTurn = waiting.toSorted((a, b) => a.last.rangeAtSeconds - b.last.rangeAtSeconds)
       const turn = new Set(byTurn.filter((one) => !isNew(one)).slice(0, LOOKED_AT_IN_TURN))
       const changed = new Set(waiting.filter(isSpecNew))
-      // A user who makes looks dear waits for the others, and they do not wait for it.
+      // A namespace whose looks are dear waits for the others, and they do not wait for it.
       for (const one of byTurn.filter((one) => isNew(one) || turn.has(one))) {
         if (left <= 0) break
         noteRangeLook(one.last, now)

@@ -33,7 +33,7 @@ const LINE_CHARACTERS = 120
 const SEMICOLONS_PER_1000_WORDS = 2
 
 /** Words of sentences without a plain subject: it stands in the sentence before, or nowhere. */
-const FORBIDDEN = /\b(Likewise|Of these|Of those|[Ww]hoever)\b.{0,40}/g
+const FORBIDDEN = /\b(Likewise|Of these|Of those|[Ww]ho(?:m)?ever)\b.{0,40}/g
 const isLong = (line: string) => [...line].length > LINE_CHARACTERS
 
 /** The lines of comments of a source that stand on lines of their own, without indentation. */

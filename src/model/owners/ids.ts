@@ -55,7 +55,7 @@ export interface NumberTable {
 const INITIAL_ROWS = 64
 const SLOTS_PER_ROW = 4
 
-/** One secret for all tables: some are made for each sample, and drawing one takes longer than filling a small one. */
+/** One secret for all tables: some are made for each sample, and a secret takes longer to draw than they to fill. */
 const hash = createSeededHash(2)
 
 /**
