@@ -40,8 +40,9 @@ function readSysctls(enter: readonly string[] = []): string {
 async function waitForPool(
   { readDiagnosis }: NodeExporter,
   netns: string,
-  { pool, cause, remedy = /./ }: Pick<Scene, 'pool' | 'cause'> & Partial<Pick<Scene, 'remedy'>>,
+  scene: Pick<Scene, 'pool' | 'cause'> & Partial<Pick<Scene, 'remedy' | 'buys'>>,
 ): Promise<PoolDiagnosis> {
+  const { pool, cause, remedy = /./, buys = /^/ } = scene
   let last: unknown
   const look = async () => {
     const { pools } = await readDiagnosis()
@@ -53,7 +54,8 @@ async function waitForPool(
         one.verdict === 'exhausted' &&
         one.cause?.cause === cause &&
         // The other end of the last connections may have to close still.
-        remedy.test(one.remedies[0]?.advice ?? ''),
+        remedy.test(one.remedies[0]?.advice ?? '') &&
+        one.remedies.some((found) => buys.test(found.buys ?? '')),
     )
   }
   return await waitFor(look).catch((error: unknown) => {
