@@ -139,7 +139,7 @@ function keyOf({ by, inode }: Mark): number {
   return by === 'ns' ? inode : -inode
 }
 
-/** The same, but that what may not be looked at is not there either. */
+/** Reads an inode as inodeOf() does, but a file that may not be looked at counts as missing. */
 export function visibleInodeOf(path: string): number | undefined {
   const inode = inodeOf(path)
   return inode === 'denied' ? undefined : inode
@@ -150,7 +150,7 @@ function inodeOf(path: string): number | 'denied' | undefined {
   return unlessDenied(() => statSync(path, { throwIfNoEntry: false })?.ino)
 }
 
-/** The same for a link such as `net:[4026531840]`, at half the price of following it (namespaces(7)). */
+/** Takes the inode out of a link such as `net:[4026531840]`, at half the price of following it (namespaces(7)). */
 export function linkedInodeOf(path: string): number | 'denied' | undefined {
   return unlessDenied(() => {
     const digits = /\[(\d+)\]$/.exec(readlinkSync(path))?.[1]

@@ -19,7 +19,7 @@ export function parsePodList(text: string): Pod[] {
   return withoutDoubles(asListedPods(text))
 }
 
-/** The same with pods that are listed twice. */
+/** Parses as parsePodList() does, but keeps pods that are listed twice. */
 export function asListedPods(text: string): readonly ListedPod[] {
   const list = parseObject(text)
   if (list === undefined) {

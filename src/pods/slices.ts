@@ -34,7 +34,7 @@ export async function parsePodListInSlices(
   }
 }
 
-/** The same step by step, about one for each item. */
+/** Parses as parsePodList() does, in steps, about one for each item. */
 export function* parsePodListInSteps(text: string): Generator<undefined, Pod[], void> {
   const listed: ListedPod[] = []
   const items = splitItems(text)

@@ -1,36 +1,31 @@
 // Attributes of nf_tables that are shorter than what they should hold.
 
 import { describe, expect, test } from 'vitest'
-import { decodeGeneration, decodeRules } from '../../src/kernel/nft-answer.ts'
-import { DecodeError, type NatRule } from '../../src/observation.ts'
+import { decodeGeneration } from '../../src/kernel/nft-answer.ts'
+import { DecodeError } from '../../src/observation.ts'
 import {
   be32,
   buildExpression,
   buildImmediate,
   buildNest,
-  buildRule,
 } from '../support/kernel/conntrack-builder.ts'
 import { buildAttribute, buildMessage } from '../support/kernel/netlink-builder.ts'
+import { decodeExpressions, SEQUENCE } from '../support/kernel/nft-rules.ts'
 
-const SEQUENCE = 5
 const PORT = [0x9c, 0x40]
 const masquerade = (...registers: readonly number[]) =>
   buildExpression('masq', ...registers.map((number, at) => buildAttribute(2 + at, be32(number))))
-
-function decode(...expressions: readonly number[][]): NatRule | undefined {
-  let found: NatRule | undefined
-  decodeRules(Uint8Array.from(buildRule(SEQUENCE, ...expressions)), SEQUENCE, (rule) => {
-    found = rule
-  })
-  return found
-}
 
 describe('decodeRules()', () => {
   test.each([
     [[0x9c], PORT],
     [PORT, [0x9c]],
   ])('knows no ports where one of them is cut: %j to %j', (first, last) => {
-    const rule = decode(buildImmediate(1, first), buildImmediate(2, last), masquerade(1, 2))
+    const [rule] = decodeExpressions(
+      buildImmediate(1, first),
+      buildImmediate(2, last),
+      masquerade(1, 2),
+    )
     expect(rule?.ports).toBe('unknown')
   })
 
@@ -41,11 +36,11 @@ describe('decodeRules()', () => {
         buildAttribute(1, register),
         buildNest(2, buildAttribute(1, PORT)),
       )
-    expect(decode(portIn([0, 0, 0, 0]), masquerade(0))?.ports).toEqual({
+    expect(decodeExpressions(portIn([0, 0, 0, 0]), masquerade(0))[0]?.ports).toEqual({
       first: 40_000,
       last: 40_000,
     })
-    expect(decode(portIn([0, 0, 0]), masquerade(0))?.ports).toBe('unknown')
+    expect(decodeExpressions(portIn([0, 0, 0]), masquerade(0))[0]?.ports).toBe('unknown')
   })
 
   test.each([
@@ -59,8 +54,11 @@ describe('decodeRules()', () => {
         buildAttribute(2, be32(revision)),
         buildAttribute(3, new Array<number>(length).fill(0)),
       )
-    expect(decode(target(bytes))).toMatchObject({ addresses: undefined, ports: undefined })
-    expect(() => decode(target(bytes - 1))).toThrow(DecodeError)
+    expect(decodeExpressions(target(bytes))[0]).toMatchObject({
+      addresses: undefined,
+      ports: undefined,
+    })
+    expect(() => decodeExpressions(target(bytes - 1))).toThrow(DecodeError)
   })
 })
 

@@ -10,8 +10,8 @@ import {
   buildRule,
 } from '../support/kernel/conntrack-builder.ts'
 import { buildAttribute } from '../support/kernel/netlink-builder.ts'
+import { decodeExpressions, SEQUENCE } from '../support/kernel/nft-rules.ts'
 
-const SEQUENCE = 5
 const port = (value: number) => [value >> 8, value & 0xff]
 const register = (type: number, number: number) => buildAttribute(type, be32(number))
 const masquerade = buildExpression('masq', register(2, 1), register(3, 2))
@@ -50,14 +50,6 @@ const wide = (bytes: readonly number[]) => [
   ...bytes,
   ...new Array<number>(16 - bytes.length).fill(0),
 ]
-
-function decode(...expressions: readonly number[][]): readonly NatRule[] {
-  const rules: NatRule[] = []
-  decodeRules(Uint8Array.from(buildRule(SEQUENCE, ...expressions)), SEQUENCE, (rule) => {
-    if (rule !== undefined) rules.push(rule)
-  })
-  return rules
-}
 
 /** What `decodeRules()` is told of a rule in a table of that family, as its header has it. */
 function decodeIn(family: number, ...expressions: readonly number[][]) {
@@ -221,7 +213,7 @@ describe('decodeRules()', () => {
     ],
     ['-j KUBE-MARK-MASQ', [target('MARK', 2, [...host32(1)])], undefined],
   ])('%s', (_rule, expressions, expected) => {
-    expect(decode(...expressions)).toEqual(expected === undefined ? [] : [expected])
+    expect(decodeExpressions(...expressions)).toEqual(expected === undefined ? [] : [expected])
   })
 
   test.each<[string, number, readonly number[][], boolean, boolean]>([
@@ -266,7 +258,7 @@ describe('decodeRules()', () => {
   })
 
   test('refuses a target that is cut', () => {
-    expect(() => decode(target('SNAT', 0, [0, 0, 0, 0]))).toThrow(DecodeError)
+    expect(() => decodeExpressions(target('SNAT', 0, [0, 0, 0, 0]))).toThrow(DecodeError)
   })
 
   test('survives any corruption', () => {
