@@ -1,4 +1,4 @@
-// Every rule's query against a server that has watched 200 nodes with 100 namespaces each for an hour: it returns data, and in time.
+// Every rule's query against a server that has watched 200 nodes with 100 namespaces each for an hour: it returns data, and costs little more than a look at all of them.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -10,8 +10,10 @@ import { parseQuery } from '../support/prometheus/promql.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
 
 const RUNS = 5
-/** A sixth of the shortest usual interval, on a machine that runs other tests meanwhile. */
-const LIMIT_SECONDS = 2.5
+/** What every dashboard does: one look at each pool. Machines differ, and so do what they pay for it and for a rule alike. */
+const LOOK = 'count(ephemeral_port_pool_utilization_ratio)'
+/** A quarter of a second on a fast machine: the rule with the most then takes a tenth of the shortest usual interval of 15 s. */
+const LIMIT_LOOKS = 6
 /** How often a query over the limit is asked for its five runs: one that is really slow is so each time. */
 const ROUNDS = 3
 const PAUSE_MS = 5000
@@ -36,7 +38,7 @@ const rules = [
   }),
 ]
 
-/** The slowest of five runs, by the clock and by the CPU time of the server: where other programs hold the processors, the less counts. */
+/** The middle one of five runs, by the clock and by the CPU time of the server: where other programs hold the processors, the less counts. */
 async function timeQuery(server: PrometheusServer, expr: string) {
   const runs: { wall: number; cpu: number }[] = []
   let series = 0
@@ -46,38 +48,45 @@ async function timeQuery(server: PrometheusServer, expr: string) {
     const cpu = server.cpuSeconds() - cpuStart
     runs.push({ wall: (performance.now() - start) / 1000, cpu })
   }
-  const most = (of: (run: { wall: number; cpu: number }) => number) => Math.max(...runs.map(of))
+  const middle = (of: (run: { wall: number; cpu: number }) => number) =>
+    runs.map(of).sort((a, b) => a - b)[(RUNS - 1) / 2] ?? Number.NaN
+  const [wall, cpu] = [middle((run) => run.wall), middle((run) => run.cpu)]
   return {
     series,
-    slowestSeconds: most(({ wall, cpu }) => Math.min(wall, cpu)),
-    times: `${most(({ wall }) => wall).toFixed(2)} s, CPU ${most(({ cpu }) => cpu).toFixed(2)} s`,
+    cpu,
+    seconds: middle((run) => Math.min(run.wall, run.cpu)),
+    times: `${wall.toFixed(2)} s, CPU ${cpu.toFixed(2)} s`,
   }
 }
 
 /** What a neighbour on the machine costs, caches and memory included, is over after a while. */
-async function timeQuietly(server: PrometheusServer, expr: string) {
+async function judge(server: PrometheusServer, name: string, expr: string, first: number) {
+  let look = first
   for (let round = 1; ; round++) {
     const times = await timeQuery(server, expr)
-    if (times.slowestSeconds < LIMIT_SECONDS || round === ROUNDS) return times
-    console.log(`over ${LIMIT_SECONDS} s in round ${round} of ${ROUNDS}: ${times.times}: ${expr}`)
+    const looks = times.seconds / look
+    const text = `${looks.toFixed(1)} looks, ${times.times}: ${name}`
+    if (looks < LIMIT_LOOKS || round === ROUNDS) return { ...times, looks, text }
+    console.log(`over ${LIMIT_LOOKS} looks in round ${round} of ${ROUNDS}: ${text}`)
     await delay(PAUSE_MS)
+    look = (await timeQuery(server, LOOK)).seconds
   }
 }
 
-test('Every rule returns data for 200 nodes with 100 namespaces each, within two and a half seconds', {
+test('Every rule returns data for 200 nodes with 100 namespaces each, for at most six looks at each pool', {
   timeout: 1_200_000,
 }, async (ctx) => {
   if (!hasProgram('prometheus') && process.env.CI !== 'true') ctx.skip('needs prometheus')
   const fleet = { size: FLEET, steps: HOUR, seed: SEED }
   await withBackfilledServer(fleet, console.log, async (server) => {
-    const slow: string[] = []
+    const first = await timeQuery(server, LOOK)
+    console.log(`one look at ${FLEET.nodes * FLEET.namespacesPerNode} namespaces: ${first.times}`)
     const empty: string[] = []
-    const all: { name: string; times: string; slowestSeconds: number }[] = []
+    const all: Awaited<ReturnType<typeof judge>>[] = []
     for (const { name, expr } of rules) {
-      const { series, slowestSeconds, times } = await timeQuietly(server, expr)
-      all.push({ name, times, slowestSeconds })
-      if (slowestSeconds >= LIMIT_SECONDS) slow.push(`${name}: ${times}`)
-      if (series > 0) continue
+      const judged = await judge(server, name, expr, first.seconds)
+      all.push(judged)
+      if (judged.series > 0) continue
       empty.push(name)
       for (const { metric } of parseQuery(expr).selectors.filter(
         (one) => one.metric !== 'ALERTS',
@@ -86,11 +95,11 @@ test('Every rule returns data for 200 nodes with 100 namespaces each, within two
         expect(Number(count?.points[0]?.[1]), `${metric} of ${name}`).toBeGreaterThan(0)
       }
     }
-    for (const { name, times } of all
-      .sort((a, b) => b.slowestSeconds - a.slowestSeconds)
-      .slice(0, 5))
-      console.log(`slowest of ${RUNS}: ${times}: ${name}`)
-    expect(slow).toEqual([])
+    all.sort((a, b) => b.looks - a.looks)
+    for (const { text } of all.slice(0, 5)) console.log(`${text}`)
+    const cpu = all.reduce((sum, one) => sum + one.cpu, 0)
+    console.log(`all ${all.length} rules once: ${cpu.toFixed(1)} s of CPU time`)
+    expect(all.filter(({ looks }) => looks >= LIMIT_LOOKS).map(({ text }) => text)).toEqual([])
     expect(empty).toEqual(QUIET)
   })
 })

@@ -1,6 +1,7 @@
 // What is wrong with a rule in one place: alerts -> alerts each with one number, duration, range, offset, pool, join, branch or
 // severity changed. The unit tests of the rules must notice every one of them but those that are named HARMLESS.
 
+import { secondsOf } from '../support/prometheus/durations.ts'
 import { type Alert, listThresholds } from '../support/prometheus/rules-files.ts'
 
 export interface Mutant {
@@ -18,7 +19,6 @@ const OTHER_SEVERITY: Readonly<Record<string, string>> = {
   warning: 'info',
   info: 'warning',
 }
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /** What these change makes no difference that can occur, by what listMutants() calls them; the value says why. */
 export const HARMLESS: Readonly<Record<string, string>> = {
@@ -109,8 +109,7 @@ function neighbours(value: number): readonly number[] {
 }
 
 function doubleAndHalf(duration: string | undefined): readonly string[] {
-  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(duration ?? '') ?? []
-  if (count === '') return []
-  const seconds = Number(count) * (SECONDS[unit] ?? 0)
+  if (duration === undefined) return []
+  const seconds = secondsOf(duration)
   return [`${seconds * 2}s`, `${seconds / 2}s`]
 }

@@ -1,10 +1,8 @@
 // Rules that live faster: every duration of a rule file divided by one number, so that a test need not wait for hours.
 // What is compared with a metric in seconds (ages, ETAs) is no duration of the rule and stays.
 
+import { secondsOf } from './durations.ts'
 import type { Rule, RuleFile } from './rules-files.ts'
-
-const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
-type Unit = keyof typeof SECONDS
 
 export function makeFaster(file: RuleFile, factor: number): RuleFile {
   return {
@@ -30,10 +28,7 @@ function makeRuleFaster(rule: Rule, factor: number): Rule {
 
 /** `15m` by 60 is `15000ms`. */
 export function divide(duration: string, factor: number): string {
-  const match = /^(\d+)([smhd])$/.exec(duration)
-  if (match === null) throw new Error(`Cannot read the duration ${JSON.stringify(duration)}`)
-  const [, count = '', unit = 's'] = match
-  const ms = (Number(count) * SECONDS[unit as Unit] * 1000) / factor
+  const ms = (secondsOf(duration) * 1000) / factor
   if (!Number.isInteger(ms)) throw new Error(`Cannot divide ${duration} by ${factor}`)
   return `${ms}ms`
 }
