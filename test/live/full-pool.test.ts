@@ -7,13 +7,13 @@ import { type Netns, withNetns } from '../support/netns/actor.ts'
 import { readFreshPage } from '../support/netns/actor-page.ts'
 import type { OpenRequest } from '../support/netns/actor-sockets.ts'
 import { whyNotExact } from '../support/netns/live.ts'
-import { depth } from '../support/program/depth.ts'
+import { depth, isWhole } from '../support/program/depth.ts'
 import { createRandom, type Random } from '../support/program/random.ts'
 
 const FIRST = 40_000
 const PORTS = 100
 /** Of each of the two runs, which go on at the same time. */
-const SECONDS = depth(300, 15)
+const SECONDS = isWhole ? 300 : depth(90, 15)
 const FLAGS = ['--sample.interval=100ms', '--sample.cpu-budget=1']
 const CONNECT = { pool: 'tcp_connect' }
 const servers = [8001, 8002, 8003].map((port) => ({ address: '127.0.0.1', port }))

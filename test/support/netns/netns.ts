@@ -1,7 +1,7 @@
 // A fresh network namespace for the calling thread, and what it takes to send packets in it, over rtnetlink
 // (linux/rtnetlink.h, linux/if_link.h, linux/veth.h), so that no iproute2 is needed.
 
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { AF, CLONE_NEWNET, check, familyOf, type Libc } from '../kernel/libc.ts'
 import { askRoute, encodeAttribute, NLM } from '../kernel/rtnetlink.ts'
 
@@ -26,9 +26,17 @@ export function enterFreshNetns(libc: Libc): void {
   furnishNetns(libc)
 }
 
-/** Moves the calling thread into a new, empty namespace. */
+/** Small beside the table of a machine, of which every listing in any namespace walks a quarter of a million rows. */
+const TCP_ROWS = 8192
+
+/** Moves the calling thread into a new, empty namespace, which has a table of TCP sockets of its own where the kernel can (6.1). */
 export function unshareNetns(libc: Libc): void {
-  check('create a network namespace', libc.unshare(CLONE_NEWNET))
+  const create = () => check('create a network namespace', libc.unshare(CLONE_NEWNET))
+  create()
+  const setting = '/proc/sys/net/ipv4/tcp_child_ehash_entries'
+  if (!existsSync(setting)) return
+  writeFileSync(setting, `${TCP_ROWS}`)
+  create()
 }
 
 /**
