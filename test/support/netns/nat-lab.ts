@@ -9,6 +9,7 @@ import { hasProgram } from '../program/tools.ts'
 import type { Page } from './actor-page.ts'
 import { whyNotLive } from './live.ts'
 import type { Peer, PeerOperations, Wanted } from './nat-peer.ts'
+import { TCP_ROWS } from './netns.ts'
 
 export type { Peer, Wanted }
 
@@ -93,34 +94,36 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
   }
 }
 
+/** In a namespace whose children get small tables of TCP sockets, where the kernel can: `TCP_ROWS` says why. */
+const ADD = `echo ${TCP_ROWS} 2>/dev/null >/proc/sys/net/ipv4/tcp_child_ehash_entries
+for name; do ip netns add "$name" || exit; done`
+
 function build(c: string, n: string, s: string): void {
-  const ip = (...args: readonly string[]) => execFileSync('ip', args, { stdio: 'pipe' })
-  for (const name of [c, n, s]) {
-    ip('netns', 'add', name)
-    ip('-n', name, 'link', 'set', 'lo', 'up')
-  }
-  ip('link', 'add', 'c0', 'netns', c, 'type', 'veth', 'peer', 'name', 'n0', 'netns', n)
-  ip('link', 'add', 's0', 'netns', s, 'type', 'veth', 'peer', 'name', 'n1', 'netns', n)
-  for (const [name, device] of [
-    [c, 'c0'],
-    [n, 'n0'],
-    [n, 'n1'],
-    [s, 's0'],
-  ] as const) {
-    ip('-n', name, 'link', 'set', device, 'up')
-  }
-  const add = (name: string, device: string, address: string) =>
-    ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', device)
-  for (const { address } of clientPeers(CLIENT_ADDRESSES)) add(c, 'c0', address)
-  add(n, 'n0', '10.77.1.1')
-  for (const address of NAT_ADDRESSES) add(n, 'n1', address)
-  add(s, 's0', '10.77.2.2')
-  add(s, 's0', '10.77.2.3')
-  ip('-n', c, 'route', 'add', 'default', 'via', '10.77.1.1')
+  execFileSync('unshare', ['--net', 'sh', '-c', ADD, 'sh', c, n, s], { stdio: 'pipe' })
+  const link = (one: string, a: string, other: string, b: string) =>
+    `link add ${one} netns ${a} type veth peer name ${other} netns ${b}`
+  batch([], [link('c0', c, 'n0', n), link('s0', s, 'n1', n)])
+  const up = (...devices: readonly string[]) => devices.map((device) => `link set ${device} up`)
+  const add = (device: string, addresses: readonly string[]) =>
+    addresses.map((address) => `addr add ${address}/24 dev ${device}`)
+  const clients = clientPeers(CLIENT_ADDRESSES).map(({ address }) => address)
+  const route = 'route add default via 10.77.1.1'
+  batch(['-n', c], [...up('lo', 'c0'), ...add('c0', clients), route])
+  batch(
+    ['-n', n],
+    [...up('lo', 'n0', 'n1'), ...add('n0', ['10.77.1.1']), ...add('n1', NAT_ADDRESSES)],
+  )
+  batch(['-n', s], [...up('lo', 's0'), ...add('s0', ['10.77.2.2', '10.77.2.3'])])
   const set = (name: string, ...values: readonly string[]) =>
-    ip('netns', 'exec', name, 'sysctl', '-qw', ...values)
+    execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', ...values], { stdio: 'pipe' })
   set(n, 'net.ipv4.ip_forward=1')
   set(s, 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535')
+}
+
+/** Commands of ip(8), all by one process. */
+function batch(options: readonly string[], commands: readonly string[]): void {
+  const input = commands.join('\n')
+  execFileSync('ip', [...options, '-batch', '-'], { input, stdio: 'pipe' })
 }
 
 let lastClient = 0

@@ -27,7 +27,7 @@ export function enterFreshNetns(libc: Libc): void {
 }
 
 /** Small beside the table of a machine, of which every listing in any namespace walks a quarter of a million rows. */
-const TCP_ROWS = 8192
+export const TCP_ROWS = 8192
 
 /** Moves the calling thread into a new, empty namespace, which has a table of TCP sockets of its own where the kernel can (6.1). */
 export function unshareNetns(libc: Libc): void {
