@@ -29,14 +29,16 @@ export function enterFreshNetns(libc: Libc): void {
 /** Small beside the table of a machine, of which every listing in any namespace walks a quarter of a million rows. */
 export const TCP_ROWS = 8192
 
-/** Moves the calling thread into a new, empty namespace, which has a table of TCP sockets of its own where the kernel can (6.1). */
-export function unshareNetns(libc: Libc): void {
-  const create = () => check('create a network namespace', libc.unshare(CLONE_NEWNET))
-  create()
+/** Moves the calling thread into a namespace whose children have tables of TCP sockets of their own, where the kernel can (6.1). */
+export function enterNursery(libc: Libc): void {
+  unshareNetns(libc)
   const setting = '/proc/sys/net/ipv4/tcp_child_ehash_entries'
-  if (!existsSync(setting)) return
-  writeFileSync(setting, `${TCP_ROWS}`)
-  create()
+  if (existsSync(setting)) writeFileSync(setting, `${TCP_ROWS}`)
+}
+
+/** Moves the calling thread into a new, empty namespace. */
+export function unshareNetns(libc: Libc): void {
+  check('create a network namespace', libc.unshare(CLONE_NEWNET))
 }
 
 /**
