@@ -29,9 +29,9 @@ const unit = {
 export default defineConfig({
   test: {
     reporters: ['default', createSkipReporter(), ...json],
-    // Live tests wait for the kernel more than they compute: two processors are busy with five files, or with three where the
+    // Live tests wait for the kernel more than they compute: two processors are busy with five files, or with four where the
     // proofs are longer.
-    maxWorkers: isDeep ? 3 : 5,
+    maxWorkers: isDeep ? 4 : 5,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -61,8 +61,8 @@ export default defineConfig({
           name: 'e2e',
           globalSetup: 'test/support/program/scene-programs.ts',
           include: ['test/e2e/**/*.test.ts'],
-          // Browsers and servers compute, and what they are measured by are their own times.
-          maxWorkers: 3,
+          // Half of it waits for loads, the other half computes: what is measured there are ratios and CPU times.
+          maxWorkers: 4,
           sequence: { groupOrder: 1 },
           testTimeout: HANGS_MS,
           hookTimeout: HANGS_MS,

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { openLibc } from '../kernel/libc.ts'
 import { createExporterOperations } from './actor-exporter.ts'
 import { createSocketOperations } from './actor-sockets.ts'
-import { enterFreshNetns, enterNursery } from './netns.ts'
+import { enterSmallNetns } from './netns.ts'
 
 export type Operations = ReturnType<typeof createOperations>
 
@@ -25,8 +25,7 @@ export interface Reply {
 function createOperations() {
   const libc = openLibc()
   libc.setDescriptorLimit(1_000_000) // refused without harm where fs.nr_open is lower
-  enterNursery(libc)
-  enterFreshNetns(libc)
+  enterSmallNetns(libc)
   return {
     ...createSocketOperations(libc),
     ...createExporterOperations(),

@@ -116,6 +116,8 @@ function build(c: string, n: string, s: string): void {
   batch(['-n', s], [...up('lo', 's0'), ...add('s0', ['10.77.2.2', '10.77.2.3'])])
   const set = (name: string, ...values: readonly string[]) =>
     execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', ...values], { stdio: 'pipe' })
+  // The size of the table would limit it.
+  for (const name of [c, n, s]) set(name, 'net.ipv4.tcp_max_tw_buckets=131072')
   set(n, 'net.ipv4.ip_forward=1')
   set(s, 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535')
 }

@@ -1,7 +1,7 @@
 // A fresh network namespace for the calling thread, and what it takes to send packets in it, over rtnetlink
 // (linux/rtnetlink.h, linux/if_link.h, linux/veth.h), so that no iproute2 is needed.
 
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { AF, CLONE_NEWNET, check, familyOf, type Libc } from '../kernel/libc.ts'
 import { askRoute, encodeAttribute, NLM } from '../kernel/rtnetlink.ts'
 
@@ -29,11 +29,21 @@ export function enterFreshNetns(libc: Libc): void {
 /** Small beside the table of a machine, of which every listing in any namespace walks a quarter of a million rows. */
 export const TCP_ROWS = 8192
 
-/** Moves the calling thread into a namespace whose children have tables of TCP sockets of their own, where the kernel can (6.1). */
-export function enterNursery(libc: Libc): void {
+/** What the kernel chooses by the size of that table. */
+const BY_ROWS = ['tcp_max_tw_buckets', 'tcp_max_syn_backlog']
+
+/** As enterFreshNetns(), but with a small table of TCP sockets of its own, where the kernel can (6.1). */
+export function enterSmallNetns(libc: Libc): void {
   unshareNetns(libc)
-  const setting = '/proc/sys/net/ipv4/tcp_child_ehash_entries'
-  if (existsSync(setting)) writeFileSync(setting, `${TCP_ROWS}`)
+  const settings = '/proc/sys/net/ipv4'
+  if (!existsSync(`${settings}/tcp_child_ehash_entries`)) {
+    furnishNetns(libc)
+    return
+  }
+  const usual = BY_ROWS.map((name) => readFileSync(`${settings}/${name}`, 'utf8'))
+  writeFileSync(`${settings}/tcp_child_ehash_entries`, `${TCP_ROWS}`)
+  enterFreshNetns(libc)
+  for (const [at, name] of BY_ROWS.entries()) writeFileSync(`${settings}/${name}`, usual[at] ?? '')
 }
 
 /** Moves the calling thread into a new, empty namespace. */

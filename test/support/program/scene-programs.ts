@@ -5,7 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
-const COMPILED = 'build/scene-programs'
+/** Two versions of Node may be tested at the same time. */
+const COMPILED = `build/scene-programs/${process.version}`
 /** Tells the processes of a test run that the programs are compiled. */
 const TELLING = 'TEST_SCENE_PROGRAMS'
 
