@@ -61,7 +61,7 @@ export default defineConfig({
           name: 'e2e',
           globalSetup: 'test/support/program/scene-programs.ts',
           include: ['test/e2e/**/*.test.ts'],
-          // Half of it waits for loads, the other half computes: what is measured there are ratios and CPU times.
+          // With three files two processors were idle for two fifths of the time, since many tests wait for real loads.
           maxWorkers: 4,
           sequence: { groupOrder: 1 },
           testTimeout: HANGS_MS,

@@ -36,7 +36,7 @@ interface RuleSet {
   readonly rules: readonly Alert[]
 }
 
-/** Whether the tests of one alert pass with these rules, for each set of rules. Long tests judge only what passes the short ones. */
+/** Tells of each set of rules whether the tests of its alert pass. Long tests judge only what passes the short ones. */
 export function judgeRules(sets: readonly RuleSet[]): readonly boolean[] {
   const files = listRuleTests().map((path) => parse(readFileSync(path, 'utf8')) as TestFile)
   let passing = sets

@@ -52,7 +52,7 @@ export const NAT_ADDRESSES = ['10.77.2.1', '10.77.2.9'] as const
 export function whyNoNatLab(): string | undefined {
   const reason = whyNotLive()
   if (reason !== undefined) return reason
-  const missing = ['nft', 'conntrack', 'ip'].filter((name) => !hasProgram(name))
+  const missing = ['nft', 'conntrack', 'ip', 'unshare'].filter((name) => !hasProgram(name))
   return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`
 }
 
@@ -94,7 +94,7 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
   }
 }
 
-/** In a namespace whose children get small tables of TCP sockets, where the kernel can: `TCP_ROWS` says why. */
+/** Adds namespaces from one whose children get small tables of TCP sockets, where the kernel can: `TCP_ROWS` says why. */
 const ADD = `echo ${TCP_ROWS} 2>/dev/null >/proc/sys/net/ipv4/tcp_child_ehash_entries
 for name; do ip netns add "$name" || exit; done`
 
@@ -116,7 +116,7 @@ function build(c: string, n: string, s: string): void {
   batch(['-n', s], [...up('lo', 's0'), ...add('s0', ['10.77.2.2', '10.77.2.3'])])
   const set = (name: string, ...values: readonly string[]) =>
     execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', ...values], { stdio: 'pipe' })
-  // The size of the table would limit it.
+  // The kernel derives how many TIME_WAITs there may be from the rows of the table.
   for (const name of [c, n, s]) set(name, 'net.ipv4.tcp_max_tw_buckets=131072')
   set(n, 'net.ipv4.ip_forward=1')
   set(s, 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535')

@@ -26,13 +26,13 @@ export function enterFreshNetns(libc: Libc): void {
   furnishNetns(libc)
 }
 
-/** Small beside the table of a machine, of which every listing in any namespace walks a quarter of a million rows. */
+/** Rows of a small table. A machine's own may have 262,144, and every listing in any namespace walks all of them. */
 export const TCP_ROWS = 8192
 
 /** What the kernel chooses by the size of that table. */
 const BY_ROWS = ['tcp_max_tw_buckets', 'tcp_max_syn_backlog']
 
-/** As enterFreshNetns(), but with a small table of TCP sockets of its own, where the kernel can (6.1). */
+/** Does what enterFreshNetns() does, and has the kernel make a small table of TCP sockets for it, where it can (6.1). */
 export function enterSmallNetns(libc: Libc): void {
   unshareNetns(libc)
   const settings = '/proc/sys/net/ipv4'

@@ -1,4 +1,4 @@
-// How far the long proofs go: all the way in `npm run test:live`, nearly all of it in CI, and a few steps in `npm test`.
+// How far the long proofs go: all the way in `npm run test:live`, most of it in CI, and a few steps in `npm test`.
 
 /** The first number where a proof goes all the way, otherwise the second. */
 export function depth(whole: number, short: number): number {

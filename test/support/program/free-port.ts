@@ -4,9 +4,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 const LANES = 5
-const LANE_PORTS = 2000
-/** Test files that run at the same time draw from different ports: one found is free until a program listens on it. */
-const FIRST = 20_000 + LANE_PORTS * (Number(process.env.VITEST_POOL_ID ?? 0) % LANES)
+const LANE_PORTS = 1000
+const LANE = Number(process.env.VITEST_POOL_ID ?? 0) % LANES
+/**
+ * Test files that run at the same time draw from different ports: one found is free until a program listens on it. Of two
+ * test runs at the same time, one begins at TEST_FIRST_PORT.
+ */
+const FIRST = Number(process.env.TEST_FIRST_PORT ?? 20_000) + LANE_PORTS * LANE
 
 export async function findFreePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
