@@ -46,7 +46,7 @@ export interface NatState {
   readonly failureProbabilities: readonly { readonly pool: NatPoolName; readonly ratio: number }[]
   /** The top N of each protocol, the rest as `other`. */
   readonly destinations: readonly NatDestinationRow[]
-  /** The same of the clients. */
+  /** The top N clients of each protocol, the rest as `other`. */
   readonly clients: readonly NatClientRow[]
   readonly ranges: readonly NatRangeRow[]
   /** Rows that a cap hid, by metric family. */

@@ -51,7 +51,7 @@ export function parseConntrackCounts(text: string): ConntrackCounts {
     throw new DecodeError(`Cannot parse nf_conntrack: there is no column ${name}`, 0)
   }
   return {
-    // The same number in each row.
+    // Each row has the same number.
     entries: needed('entries')[0] ?? 0,
     found: needed('found'),
     insertFailed: needed('insert_failed'),

@@ -30,9 +30,9 @@ export function readProcFile(path: string, expectedBytes = FIRST_READ_BYTES): st
 }
 
 /**
- * The same for a list such as mountinfo, which the other would cut: one read(2) gives as many whole records as fit into
- * a page, however much it asks for (fs/seq_file.c:seq_read_iter). Files of one record, such as cgroup, snmp or stat,
- * come whole.
+ * Reads a list such as mountinfo, which readProcFile() would cut: one read(2) gives as many whole records as fit into a
+ * page, however much it asks for (fs/seq_file.c:seq_read_iter). Files of one record, such as cgroup, snmp or stat, come
+ * whole.
  */
 export function readProcList(path: string): string | undefined {
   return unlessMissing(path, () => readFileSync(path, 'utf8'))

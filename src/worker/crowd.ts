@@ -19,8 +19,8 @@ export interface CrowdOptions {
 /** Part of the namespaces that those of one user, pod or container may be, one that has a name of its own apart. */
 const TENANT_SHARE = 0.02
 /**
- * The same for what one user's own runtime, such as rootless Podman, calls its containers, one namespace of each, and
- * for all that is made in user namespaces in one pod or container.
+ * Part for what one user's own runtime, such as rootless Podman, calls its containers, one namespace of each, and for
+ * all that is made in user namespaces in one pod or container.
  */
 const CONTAINER_SHARE = 0.1
 

@@ -67,11 +67,11 @@ export interface WhatWasRead {
  */
 const FAILING_SECONDS = 300
 /**
- * The same by the clock on the wall: a silent kernel costs no CPU. The sample is far from its deadline of a minute
- * then.
+ * Limits the reading of a sample by the clock on the wall, since a silent kernel costs no CPU. The sample is far from
+ * its deadline of a minute then.
  */
 const LATE_SECONDS = 10
-/** ... of which namespaces that cannot be read get this much. */
+/** Limits namespaces that cannot be read to this part of LATE_SECONDS. */
 const FAILED_LATE_SECONDS = 5
 /** Bounds of namespaces that are not shown that are looked at in one sample. */
 const BOUNDS_IN_TURN = 100

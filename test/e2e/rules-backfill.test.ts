@@ -9,7 +9,7 @@ import { askAll } from '../support/prometheus/looks.ts'
 import { parseQuery } from '../support/prometheus/promql.ts'
 import { listAlerts, listRecordings } from '../support/prometheus/rules-files.ts'
 
-/** The dearest rule takes 4.7 to 5.1 of them. Joins in the wrong order take many more. */
+/** The dearest rule takes about five of them. Joins in the wrong order take many more. */
 const LIMIT_LOOKS = 8
 /** Nothing of the fleet is so unwell: here the metrics themselves must have data. */
 const QUIET = [

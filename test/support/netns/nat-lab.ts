@@ -9,7 +9,7 @@ import { hasProgram } from '../program/tools.ts'
 import type { Page } from './actor-page.ts'
 import { whyNotLive } from './live.ts'
 import type { Peer, PeerOperations, Wanted } from './nat-peer.ts'
-import { TCP_ROWS } from './netns.ts'
+import { listLimitsByRows, TCP_ROWS } from './netns.ts'
 
 export type { Peer, Wanted }
 
@@ -116,8 +116,8 @@ function build(c: string, n: string, s: string): void {
   batch(['-n', s], [...up('lo', 's0'), ...add('s0', ['10.77.2.2', '10.77.2.3'])])
   const set = (name: string, ...values: readonly string[]) =>
     execFileSync('ip', ['netns', 'exec', name, 'sysctl', '-qw', ...values], { stdio: 'pipe' })
-  // The kernel derives how many TIME_WAITs there may be from the rows of the table.
-  for (const name of [c, n, s]) set(name, 'net.ipv4.tcp_max_tw_buckets=131072')
+  const limits = listLimitsByRows().map(({ name, value }) => `net.ipv4.${name}=${value}`)
+  for (const name of [c, n, s]) set(name, ...limits)
   set(n, 'net.ipv4.ip_forward=1')
   set(s, 'net.core.somaxconn=65535', 'net.ipv4.tcp_max_syn_backlog=65535')
 }

@@ -17,6 +17,8 @@ const IFLA = {
 } as const
 const IFA = { address: 1, local: 2, flags: 8, noDad: 2 } as const
 
+const SETTINGS = '/proc/sys/net/ipv4'
+
 /** The interface towards the address nobody answers from, `10.9.0.0/24`. */
 export const VETH = 'v0'
 
@@ -29,21 +31,25 @@ export function enterFreshNetns(libc: Libc): void {
 /** Rows of a small table. A machine's own may have 262,144, and every listing in any namespace walks all of them. */
 export const TCP_ROWS = 8192
 
-/** What the kernel chooses by the size of that table. */
-const BY_ROWS = ['tcp_max_tw_buckets', 'tcp_max_syn_backlog']
+/** Lists what the kernel chooses by the rows of the table, as the calling thread's namespace has it. */
+export function listLimitsByRows(): readonly { readonly name: string; readonly value: string }[] {
+  return ['tcp_max_tw_buckets', 'tcp_max_syn_backlog'].map((name) => {
+    return { name, value: readFileSync(`${SETTINGS}/${name}`, 'utf8').trim() }
+  })
+}
 
 /** Does what enterFreshNetns() does, and has the kernel make a small table of TCP sockets for it, where it can (6.1). */
 export function enterSmallNetns(libc: Libc): void {
   unshareNetns(libc)
-  const settings = '/proc/sys/net/ipv4'
-  if (!existsSync(`${settings}/tcp_child_ehash_entries`)) {
+  const rows = `${SETTINGS}/tcp_child_ehash_entries`
+  if (!existsSync(rows)) {
     furnishNetns(libc)
     return
   }
-  const usual = BY_ROWS.map((name) => readFileSync(`${settings}/${name}`, 'utf8'))
-  writeFileSync(`${settings}/tcp_child_ehash_entries`, `${TCP_ROWS}`)
+  const limits = listLimitsByRows()
+  writeFileSync(rows, `${TCP_ROWS}`)
   enterFreshNetns(libc)
-  for (const [at, name] of BY_ROWS.entries()) writeFileSync(`${settings}/${name}`, usual[at] ?? '')
+  for (const { name, value } of limits) writeFileSync(`${SETTINGS}/${name}`, value)
 }
 
 /** Moves the calling thread into a new, empty namespace. */
@@ -64,7 +70,7 @@ export function furnishNetns(libc: Libc): void {
   writeFileSync('/proc/sys/net/core/somaxconn', '65535')
   // A delayed ACK that the peer's FIN overtakes on another CPU is answered from TIME_WAIT, and that by a RST, which by
   // default ends the TIME_WAIT.
-  writeFileSync('/proc/sys/net/ipv4/tcp_rfc1337', '1')
+  writeFileSync(`${SETTINGS}/tcp_rfc1337`, '1')
 }
 
 /** NB: without ARP a packet is sent at once to nobody; with it, connect() would fail after three seconds. */

@@ -2,11 +2,13 @@
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
-/** Such as "90", "30s" or "4m30s"; throws for what is none. */
-export function secondsOf(duration: string | number): number {
-  if (!/^(\d+[smhd]?)+$/.test(`${duration}`)) throw new Error(`${duration} is no duration`)
-  return [...`${duration}`.matchAll(/(\d+)([smhd]?)/g)].reduce(
-    (sum, [, count, unit = '']) => sum + Number(count) * (SECONDS[unit] ?? 1),
+/** Gives 30 for "30s" and 270 for "4m30s". Throws for what is no duration. */
+export function secondsOf(duration: string): number {
+  if (!/^(\d+[smhd])+$/.test(duration)) {
+    throw new Error(`Cannot read the duration ${JSON.stringify(duration)}`)
+  }
+  return [...duration.matchAll(/(\d+)([smhd])/g)].reduce(
+    (sum, [, count, unit = '']) => sum + Number(count) * (SECONDS[unit] ?? Number.NaN),
     0,
   )
 }

@@ -26,6 +26,14 @@ export interface Answer {
   readonly cpuSeconds: number
 }
 
+interface Timed {
+  readonly series: readonly Series[]
+  /** What counts of the other two. */
+  readonly seconds: number
+  readonly wallSeconds: number
+  readonly cpuSeconds: number
+}
+
 /** Asks all. What takes `limit` looks or more is asked again after a pause. */
 export async function askAll(
   server: PrometheusServer,
@@ -35,16 +43,16 @@ export async function askAll(
 ): Promise<readonly Answer[]> {
   const look = async () => (await time(server, () => server.query(LOOK, at))).seconds
   const lookBefore = await look()
-  const first: Awaited<ReturnType<typeof time>>[] = []
-  for (const { ask } of questions) first.push(await time(server, ask))
+  const timed: (Question & { readonly first: Timed })[] = []
+  for (const one of questions) timed.push({ ...one, first: await time(server, one.ask) })
   const least = Math.min(lookBefore, await look())
   const answers: Answer[] = []
-  for (const [index, question] of questions.entries()) {
-    let answer = describe(question.name, first[index] ?? (await time(server, question.ask)), least)
+  for (const { name, ask, first } of timed) {
+    let answer = describe(name, first, least)
     for (let round = 2; answer.looks >= limit && round <= ROUNDS; round++) {
       console.log(`over ${limit} looks: ${answer.text}`)
       await delay(PAUSE_MS)
-      answer = describe(question.name, await time(server, question.ask), await look())
+      answer = describe(name, await time(server, ask), await look())
     }
     answers.push(answer)
   }
@@ -57,7 +65,7 @@ export async function askAll(
  * Gives the middle one of three runs, by the clock or by the CPU time of the server. Where other programs hold the processors,
  * the less counts.
  */
-async function time(server: PrometheusServer, ask: () => Promise<readonly Series[]>) {
+async function time(server: PrometheusServer, ask: Question['ask']): Promise<Timed> {
   const runs: { wall: number; cpu: number }[] = []
   let series: readonly Series[] = []
   for (let run = 0; run < RUNS; run++) {
@@ -78,7 +86,7 @@ async function time(server: PrometheusServer, ask: () => Promise<readonly Series
 
 function describe(
   name: string,
-  { series, seconds, wallSeconds, cpuSeconds }: Awaited<ReturnType<typeof time>>,
+  { series, seconds, wallSeconds, cpuSeconds }: Timed,
   look: number,
 ): Answer {
   const looks = seconds / look
