@@ -72,19 +72,41 @@ table ip nat {
 }`
 
 /**
- * Ends when no entry is in CLOSE, or waits for an answer: entries in CLOSE are soft, and the test is about what is certain.
- * On a busy machine resets, and answers to clients that have given up, arrive late and make more of them.
+ * Ends when every TCP entry is established. An entry that ends becomes soft, and what is under way ends after the page was
+ * read: on a busy machine resets, and answers to clients that have given up, arrive late.
  */
 const SETTLE = `
 for try in $(seq 100); do
   left=0
-  for state in CLOSE SYN_SENT SYN_RECV; do
+  for state in SYN_SENT SYN_RECV FIN_WAIT CLOSE_WAIT LAST_ACK TIME_WAIT CLOSE; do
     conntrack -D -p tcp --state $state 2>&1 >/dev/null | grep -q ': 0 flow entries' || left=1
   done
   [ $left = 0 ] && exit 0
   sleep 0.1
 done
 exit 1`
+/** So that no UDP entry ends before what the page promised about it was tried. */
+const KEEP_DATAGRAMS = 'net.netfilter.nf_conntrack_udp_timeout=600'
+
+/** Each entry without the seconds that it has left. */
+const listEntries = (lab: NatLab) =>
+  lab
+    .inNat('conntrack', '-L')
+    .split('\n')
+    .map((line) => line.replace(/^(\S+ +\d+) \d+/, '$1'))
+    .sort()
+    .join('\n')
+
+/** A page during whose listings no entry changed. */
+async function readStill(exporter: NodeExporter, lab: NatLab, settle: () => void): Promise<Page> {
+  for (let reads = 0; reads < 20; reads++) {
+    settle()
+    const before = listEntries(lab)
+    const page = await readFreshNat(exporter, lab.netns)
+    if (listEntries(lab) === before) return page
+  }
+  throw new Error(`The NAT is not still:\n${listEntries(lab)}`)
+}
 
 /** Connects clients, and gives back those that got through, which is not waited for long where nothing depends on it. */
 const connect = (lab: NatLab, to: Peer, count: number) =>
@@ -173,6 +195,7 @@ async function playMixes(
       lastSeed === count ? undefined : play(lab, ++lastSeed, exporter).then(() => playNext(lab))
     const labs = Array.from({ length: Math.min(LABS, count) }, () =>
       withNatLab(async (lab) => {
+        lab.inNat('sysctl', '-qw', KEEP_DATAGRAMS)
         await lab.server.call('serve', [9001, 9002, 53])
         await playNext(lab)
       }),
@@ -192,8 +215,7 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
       const mix = chooseMix(random)
       lab.rules(renderRules(mix.text))
       await load(lab, mix, random)
-      lab.inNat('sh', '-c', SETTLE)
-      const page = await readFreshNat(exporter, lab.netns)
+      const page = await readStill(exporter, lab, () => lab.inNat('sh', '-c', SETTLE))
       for (const [protocol, to] of [
         ...SERVERS.map((one) => ['tcp', one] as const),
         ['udp', NAMESERVER] as const,
@@ -209,7 +231,7 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
       await lab.nat.call('drop', undefined)
       await delay(50)
     })
-    expect(wrong).toEqual([])
+    expect(wrong, JSON.stringify(wrong)).toEqual([])
     expect(promises).toBeGreaterThanOrEqual(MIXES * 3)
     console.log(`${promises} promises about ${MIXES} mixes`)
   })
@@ -223,8 +245,7 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
       const mix = chooseMix(random)
       lab.rules(renderRules(mix.text))
       await load(lab, mix, random, 'close')
-      await delay(200)
-      const page = await readFreshNat(exporter, lab.netns)
+      const page = await readStill(exporter, lab, () => undefined)
       const at = { netns: lab.netns, pool: 'nat_tcp' }
       const [least, most] = ['unused', 'available'].map((name) =>
         page.value(`ephemeral_port_pool_${name}_ports`, at),
@@ -247,7 +268,7 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
       await lab.nat.call('drop', undefined)
       await delay(50)
     })
-    expect(wrong).toEqual([])
+    expect(wrong, JSON.stringify(wrong)).toEqual([])
     expect(Math.max(...reclaimable)).toBeGreaterThan(0)
   })
 })

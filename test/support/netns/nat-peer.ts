@@ -39,6 +39,8 @@ let lastId = 0
 
 /** Longer than an answer takes when others have come already, and shorter than the first retry of a SYN. */
 const SETTLE_MS = 500
+/** A question is sent again after so long, as resolvers do: a busy machine loses datagrams. */
+const RESEND_MS = 1000
 /** A timer is that much late on an idle machine. */
 const SPIN_MS = 2
 
@@ -88,13 +90,19 @@ function askOne(from: Peer, to: Peer, deadline: Deadline): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createSocket('udp4')
     datagrams.push(socket)
-    deadline.over.addEventListener('abort', () => resolve(false))
-    socket.on('error', () => resolve(false))
+    const send = () => socket.send('q', to.port, to.address)
+    const timer = setInterval(send, RESEND_MS)
+    const settle = (answered: boolean) => {
+      clearInterval(timer)
+      resolve(answered)
+    }
+    deadline.over.addEventListener('abort', () => settle(false))
+    socket.on('error', () => settle(false))
     socket.once('message', () => {
       deadline.gotThrough()
-      resolve(true)
+      settle(true)
     })
-    socket.bind(from.port, from.address, () => socket.send('q', to.port, to.address))
+    socket.bind(from.port, from.address, send)
   })
 }
 
