@@ -17,6 +17,7 @@ import { listExposedPorts } from './diagnosis/own-port.ts'
 import { createEnding } from './ending.ts'
 import { createFailureLog } from './failure-log.ts'
 import { createInstanceName } from './failures/instance.ts'
+import { joinHostPort } from './host-port.ts'
 import { listBucketProgram } from './kernel/bpf/listing.ts'
 import { createLog, type Log } from './log.ts'
 import { createPageRenderer } from './metrics/page.ts'
@@ -28,7 +29,7 @@ import { type Sampler, type SamplerEvents, startSampler } from './sampler/sample
 import { warmThreadPool } from './sampler/thread-pool.ts'
 import type { Build, Snapshot } from './snapshot.ts'
 import { createApp } from './web/app.ts'
-import { ListenError, type RunningServer, renderAddress, startServer } from './web/listen.ts'
+import { ListenError, type RunningServer, startServer } from './web/listen.ts'
 import type { Protection } from './web/protection/protection.ts'
 
 const EXIT_OK = 0
@@ -106,7 +107,7 @@ async function serve(config: Config, build: Build): Promise<void> {
   })
 
   ports = server.addresses.map(({ port }) => port)
-  log.info('Listening', { addresses: server.addresses.map(renderAddress).join(' ') })
+  log.info('Listening', { addresses: server.addresses.map(joinHostPort).join(' ') })
   const logFailures = createFailureLog(log)
   let warned = false
   sampler = await openSampler(

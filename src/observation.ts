@@ -165,7 +165,7 @@ export interface NamespaceReading {
 }
 
 /** Why a namespace could not be read; label values, so the set is closed. */
-export const failureReasons = [
+export const readErrorReasons = [
   'permission',
   'vanished',
   'malformed',
@@ -173,19 +173,19 @@ export const failureReasons = [
   'unsupported',
   'exhausted',
 ] as const
-export type FailureReason = (typeof failureReasons)[number]
+export type ReadErrorReason = (typeof readErrorReasons)[number]
 
 /** Counts for each reason, all zero. */
-export function countNoFailures(): Record<FailureReason, number> {
-  const none = failureReasons.map((reason) => [reason, 0])
-  return Object.fromEntries(none) as Record<FailureReason, number>
+export function countNoReadErrors(): Record<ReadErrorReason, number> {
+  const none = readErrorReasons.map((reason) => [reason, 0])
+  return Object.fromEntries(none) as Record<ReadErrorReason, number>
 }
 
 /** The world refused: judged in one place, the sampler, where it becomes data. */
 export class SourceError extends Error {
-  readonly reason: FailureReason
+  readonly reason: ReadErrorReason
 
-  constructor(reason: FailureReason, message: string, options?: ErrorOptions) {
+  constructor(reason: ReadErrorReason, message: string, options?: ErrorOptions) {
     super(message, options)
     this.name = 'SourceError'
     this.reason = reason

@@ -1,6 +1,6 @@
 // Contract ACROSS the threads: what the sampling thread and the main thread tell each other. Plain values only.
 
-import type { FailureReason, Reader } from './observation.ts'
+import type { ReadErrorReason, Reader } from './observation.ts'
 import type { CollectorSettings, SamplingSettings } from './settings.ts'
 import type { Namespace, NetnsName, Snapshot } from './snapshot.ts'
 
@@ -58,8 +58,8 @@ export interface Sample {
    */
   readonly namespaces: readonly (Namespace | string)[]
   readonly leftOut: NonNullable<Snapshot['leftOut']>
-  /** Reasons of the reads that failed in this sample. */
-  readonly failures: readonly FailureReason[]
+  /** Why each read that failed in this sample did. */
+  readonly readErrors: readonly ReadErrorReason[]
   readonly collectors: Snapshot['collectors']
   readonly absences: Snapshot['absences']
   /**

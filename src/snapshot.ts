@@ -1,7 +1,7 @@
 // Contract OUT of the core: everything one sample learned, as one immutable value that survives structured cloning.
 // /metrics, /api/v1/snapshot, the status page and the command line only render it. `undefined` means "not known".
 
-import type { Exactness, FailureReason, Protocol, RangeOrigin, Reader } from './observation.ts'
+import type { Exactness, Protocol, RangeOrigin, ReadErrorReason, Reader } from './observation.ts'
 import type { ConntrackState, NatState } from './snapshot-nat.ts'
 import type { Destination, OwnerName, Pool, PoolName } from './snapshot-pools.ts'
 
@@ -129,7 +129,7 @@ export interface NetnsName {
 
 /** Why a namespace could not be read. A failure is an allocation that failed; only the JSON calls this `failure`. */
 export interface ReadError {
-  readonly reason: FailureReason
+  readonly reason: ReadErrorReason
   readonly message: string
 }
 
@@ -207,7 +207,7 @@ export interface Snapshot {
   /** Failed allocations of which nothing tells the namespace. */
   readonly unattributedFailures?: AllocationFailures | undefined
   /** Failed reads since the program started, all reasons present. */
-  readonly failures: Readonly<Record<FailureReason, number>>
+  readonly failures: Readonly<Record<ReadErrorReason, number>>
   readonly collectors: readonly {
     readonly collector: string
     readonly success: boolean

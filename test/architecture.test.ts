@@ -20,7 +20,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^snapshot\.ts$/, /^(observation|snapshot-pools|snapshot-nat)\.ts$/],
   [/^sample\.ts$/, /^(observation|settings|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
-  [/^error-code\.ts$/, /^$/],
+  [/^(error-code|host-port|json-object)\.ts$/, /^$/],
   [/^port-ranges\.ts$/, /^observation\.ts$/],
   [/^kernel\//, /^((error-code|observation|port-ranges)\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
@@ -29,7 +29,10 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^sources\/source\.ts$/, /^((observation|settings)\.ts|kernel\/libc\.ts)$/],
   [/^sources\//, /^(observation\.ts|kernel\/.*|sources\/.*|ipaddr\.js|node:(fs|net|os))$/],
-  [/^pods\//, /^((error-code|sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/],
+  [
+    /^pods\//,
+    /^((error-code|host-port|json-object|sample|snapshot)\.ts|pods\/.*|node:(http|https|tls))$/,
+  ],
   [
     /^owners\//,
     /^((error-code|observation|snapshot)\.ts|owners\/.*|kernel\/proc-file\.ts|node:(crypto|fs))$/,
@@ -42,7 +45,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^probes\//, /^((observation|snapshot)\.ts|kernel\/.*|probes\/.*)$/],
   [
     /^model\//,
-    /^((observation|port-ranges|settings|snapshot|snapshot-nat|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/,
+    /^((host-port|observation|port-ranges|settings|snapshot|snapshot-nat|snapshot-pools)\.ts|model\/.*|ipaddr\.js)$/,
   ],
   [/^namespaces\/names\.ts$/, /^(snapshot|owners\/cgroup-path)\.ts$/],
   [
@@ -96,7 +99,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   ],
   [/^cli\/own-peer\.ts$/, /^node:(net|os)$/],
   [/^cli\/listener\.ts$/, /^(kernel\/listener-uids\.ts|node:fs)$/],
-  [/^cli\/snapshot-shape\.ts$/, /^(observation|snapshot|snapshot-pools)\.ts$/],
+  [/^cli\/snapshot-shape\.ts$/, /^(json-object|observation|snapshot|snapshot-pools)\.ts$/],
   [/^cli\//, /^(snapshot\.ts|cli\/.*|diagnosis\/.*|config\/options\.ts)$/],
   [/^config\//, /^((observation|settings)\.ts|config\/.*|yaml|node:(net|util))$/],
   [/^failure-log\.ts$/, /^(log|snapshot)\.ts$/],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createFailureLog } from '../src/failure-log.ts'
 import type { Log } from '../src/log.ts'
-import type { FailureReason } from '../src/observation.ts'
+import type { ReadErrorReason } from '../src/observation.ts'
 import type { Snapshot } from '../src/snapshot.ts'
 import { buildNamespace } from './support/netns/namespace.ts'
 import { sampleSnapshot } from './support/render/sample-snapshot.ts'
@@ -27,7 +27,7 @@ function createPlay() {
   }
 }
 
-const netns = (message?: string, reason: FailureReason = 'permission') => ({
+const netns = (message?: string, reason: ReadErrorReason = 'permission') => ({
   namespaces: [
     buildNamespace({ failure: message === undefined ? undefined : { reason, message } }),
   ],

@@ -3,7 +3,7 @@
 
 import { type Format, renderFamilies } from '../src/metrics/render.ts'
 import { createStep, type ModelState } from '../src/model/step.ts'
-import { countNoFailures, type NamespaceReading } from '../src/observation.ts'
+import { countNoReadErrors, type NamespaceReading } from '../src/observation.ts'
 import type { NamespaceState, OwnerName, Snapshot } from '../src/snapshot.ts'
 import { buildNamespace } from './support/netns/namespace.ts'
 import { sampleBuild } from './support/render/sample-snapshot.ts'
@@ -64,7 +64,7 @@ export function replaySamples(read: () => NamespaceReading): Snapshot {
     workerRestarts: 0,
     forecastHorizonSeconds: HORIZON_SECONDS,
     namespaces: [buildNamespace({ netns: 'self', netnsKind: 'self', state })],
-    failures: countNoFailures(),
+    failures: countNoReadErrors(),
     collectors: [{ collector: 'sockets', success: true, durationSeconds: 0.0035 }],
     absences: [],
   }

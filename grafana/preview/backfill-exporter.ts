@@ -1,6 +1,6 @@
 // The series of the backfilled fleet that an exporter says of itself, and Prometheus of the exporter.
 
-import { failureReasons } from '../../src/observation.ts'
+import { readErrorReasons } from '../../src/observation.ts'
 import type {
   BackfillSeries,
   Steps,
@@ -95,7 +95,7 @@ function* rows(steps: Steps, namespaces: number, size: number): Iterable<Row> {
   }
   yield [own('samples_total'), {}, (step) => 1000 + step * 12]
   yield [own('worker_restarts_total'), {}, () => 0]
-  for (const reason of failureReasons) {
+  for (const reason of readErrorReasons) {
     const rate = reason === 'vanished' ? 2 : 0
     yield [own('netns_failures_total'), { reason }, (step) => step * rate]
   }

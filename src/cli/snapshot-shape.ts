@@ -1,7 +1,8 @@
 // Whether an answer is a Snapshot: what another process sent is checked whole before anything is made of it, commands
 // above all. The types see to it that no field is forgotten.
 
-import { type Exactness, failureReasons, type RangeOrigin, readers } from '../observation.ts'
+import { isJsonObject } from '../json-object.ts'
+import { type Exactness, type RangeOrigin, readErrorReasons, readers } from '../observation.ts'
 import type {
   AllocationFailures,
   ConntrackState,
@@ -48,16 +49,12 @@ function oneOf(words: readonly string[]): Check {
 }
 
 function record(check: Check): Check {
-  return (value) => isObject(value) && Object.values(value).every(check)
+  return (value) => isJsonObject(value) && Object.values(value).every(check)
 }
 
 function object<T>(shape: Shape<T>): Check {
   const checks = Object.entries<Check>(shape)
-  return (value) => isObject(value) && checks.every(([key, check]) => check(value[key]))
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return (value) => isJsonObject(value) && checks.every(([key, check]) => check(value[key]))
 }
 
 /** One of the keys, each of which must be there. */
@@ -222,7 +219,7 @@ const namespace = object<Namespace>({
   programs: list(object({ ...owner, pid: number, program: text })),
   detailed: flag,
   state: optional(state),
-  failure: optional(object({ reason: oneOf(failureReasons), message: text })),
+  failure: optional(object({ reason: oneOf(readErrorReasons), message: text })),
   conntrack: optional(conntrack),
   nat: optional(nat),
   allocationFailures: optional(allocationFailures),

@@ -1,11 +1,11 @@
 // Namespaces that cannot be read: one finding for all that lack the same, and the right that would help. Pure.
 
-import type { FailureReason } from '../observation.ts'
+import type { ReadErrorReason } from '../observation.ts'
 import type { Namespace, Snapshot } from '../snapshot.ts'
 import type { Finding } from './finding.ts'
 import { renderCount } from './words.ts'
 
-const why: Readonly<Record<FailureReason, string>> = {
+const why: Readonly<Record<ReadErrorReason, string>> = {
   permission: 'The exporter may not look into them.',
   vanished: '',
   malformed: 'What the kernel answered could not be understood.',
@@ -14,7 +14,7 @@ const why: Readonly<Record<FailureReason, string>> = {
   exhausted: 'The machine has no memory or descriptor left for the question.',
 }
 
-const fix: Readonly<Record<FailureReason, string>> = {
+const fix: Readonly<Record<ReadErrorReason, string>> = {
   permission:
     'Give it CAP_SYS_ADMIN, and CAP_SYS_PTRACE for namespaces without a name in /run/netns; or let it look at its own only ' +
     'with --netns=self.',
@@ -31,7 +31,7 @@ const ENTERS_NONE =
 
 /** A namespace that vanished between listing and reading is nothing to tell. */
 export function findUnreadable({ namespaces }: Snapshot): readonly Finding[] {
-  const byReason = new Map<FailureReason, Namespace[]>()
+  const byReason = new Map<ReadErrorReason, Namespace[]>()
   for (const namespace of namespaces) {
     const { failure, state } = namespace
     if (state !== undefined || failure === undefined || failure.reason === 'vanished') continue

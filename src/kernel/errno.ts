@@ -1,9 +1,9 @@
 // Errno name -> the closed set of reasons that the rest of the program knows.
 
-import type { FailureReason } from '../observation.ts'
+import type { ReadErrorReason } from '../observation.ts'
 
 /** Tells what a refused system call means to a reader of the metrics. */
-export function errnoReason(code: string): FailureReason {
+export function errnoReason(code: string): ReadErrorReason {
   switch (code) {
     case 'EPERM':
     case 'EACCES':

@@ -3,7 +3,7 @@
 
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { codeOf } from '../error-code.ts'
-import { type FailureReason, SourceError } from '../observation.ts'
+import { type ReadErrorReason, SourceError } from '../observation.ts'
 import { errnoReason } from './errno.ts'
 
 /**
@@ -53,7 +53,7 @@ function unlessMissing(path: string, read: () => string): string | undefined {
 export function refusal(
   action: string,
   error: unknown,
-  missing: FailureReason = 'unsupported',
+  missing: ReadErrorReason = 'unsupported',
 ): SourceError {
   const code = codeOf(error)
   const detail = error instanceof Error ? error.message : String(error)

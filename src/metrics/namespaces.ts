@@ -1,6 +1,6 @@
 // Families about the namespaces themselves: their settings and how well they can be read. Snapshot -> samples.
 
-import { failureReasons } from '../observation.ts'
+import { readErrorReasons } from '../observation.ts'
 import { defineFamily, type Family, perNamespace, readableNamespaces } from './family.ts'
 
 export const namespaceFamilies: readonly Family[] = [
@@ -91,7 +91,7 @@ export const namespaceFamilies: readonly Family[] = [
     name: 'ephemeral_port_netns_failures_total',
     type: 'counter',
     help: 'Reads of namespaces that failed since the exporter started, by reason.',
-    details: `The reasons are ${failureReasons.slice(0, -1).join(', ')} and ${failureReasons.at(-1)}.`,
+    details: `The reasons are ${readErrorReasons.slice(0, -1).join(', ')} and ${readErrorReasons.at(-1)}.`,
     labels: ['reason'],
     *samples(snapshot) {
       for (const [reason, value] of Object.entries(snapshot.failures)) {

@@ -1,6 +1,7 @@
 // Addresses as four words, most significant first, IPv4 as ::ffff:a.b.c.d: tests on them, and their text.
 
 import ipaddr from 'ipaddr.js'
+import { joinHostPort } from '../host-port.ts'
 
 export const V4_MAPPED = 0xffff
 
@@ -34,8 +35,7 @@ export function renderIpv4(word: number): string {
 
 /** `address:port`, IPv6 in brackets. */
 export function renderEndpoint(words: Uint32Array, at: number, port: number): string {
-  const address = renderAddress(words, at)
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  return joinHostPort({ host: renderAddress(words, at), port })
 }
 
 /** The four words of an address in any usual text; undefined where it is none. */

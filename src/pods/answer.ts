@@ -6,6 +6,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request as openRequest } from 'node:https'
 import { TLSSocket } from 'node:tls'
 import { codeOf } from '../error-code.ts'
+import { joinHostPort } from '../host-port.ts'
 
 /** Why the pods of this node could not be listed. */
 export type PodListFailure =
@@ -207,8 +208,7 @@ function collect(
 function explainFailure(error: unknown, get: Get, request: ClientRequest | undefined): unknown {
   if (error instanceof PodListError) return error
   const { message, code } = describe(error)
-  const host = get.host.includes(':') ? `[${get.host}]` : get.host
-  const where = `https://${host}:${get.port}`
+  const where = `https://${joinHostPort(get)}`
   return new PodListError(
     reasonOfCode(code, request),
     `Cannot get an answer from ${where}: ${message || code}`,

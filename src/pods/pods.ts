@@ -1,5 +1,6 @@
 // The answer to a list of pods: JSON of the Kubernetes API (v1 PodList) -> the little we keep of each pod.
 
+import { isJsonObject, type JsonObject } from '../json-object.ts'
 import type { Pod } from '../sample.ts'
 import { PodListError } from './answer.ts'
 
@@ -103,27 +104,21 @@ function takeAddresses(status: JsonObject): string[] {
   return asObjects(status.podIPs).flatMap(({ ip }) => takeText(ip) ?? [])
 }
 
-type JsonObject = Readonly<Record<string, unknown>>
-
 function parseObject(text: string): JsonObject | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : undefined
+    return isJsonObject(value) ? value : undefined
   } catch {
     return undefined
   }
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function asObject(value: unknown): JsonObject {
-  return isObject(value) ? value : {}
+  return isJsonObject(value) ? value : {}
 }
 
 function asObjects(value: unknown): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : []
+  return Array.isArray(value) ? value.filter(isJsonObject) : []
 }
 
 function takeText(value: unknown, longest = LONGEST_NAME): string | undefined {

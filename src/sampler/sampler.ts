@@ -1,7 +1,7 @@
 // The loop in the main thread: asks for a sample at even distances, keeps the newest as an immutable Snapshot, and says
 // whether it is fresh.
 
-import { countNoFailures, type Reader } from '../observation.ts'
+import { countNoReadErrors, type Reader } from '../observation.ts'
 import type { Pod, Sample, WorkerOptions } from '../sample.ts'
 import type { Namespace, NetnsName, Snapshot } from '../snapshot.ts'
 import { advanceCost, type Budget, isStrained, stretchInterval } from './budget.ts'
@@ -57,7 +57,7 @@ export function startSampler(
   events: SamplerEvents,
   startWorker: StartWorker = startSupervisor,
 ): Sampler {
-  const failures = countNoFailures()
+  const failures = countNoReadErrors()
   const books = createFailureBooks(options.worker, () => performance.now() / 1000)
   let snapshot: Snapshot | undefined
   /** What the running worker said last, by name. */
@@ -125,10 +125,10 @@ export function startSampler(
     },
   }
 
-  function publish({ cpuSeconds, failures: reasons, wanted, recorded, ...sample }: Sample): void {
+  function publish({ cpuSeconds, readErrors, wanted, recorded, ...sample }: Sample): void {
     samples++
     receivedAtMs = performance.now()
-    for (const reason of reasons) failures[reason]++
+    for (const reason of readErrors) failures[reason]++
     // The first sample pays for loading and compiling, which says nothing about the next.
     if (samples > 1) costSeconds = advanceCost(costSeconds, cpuSeconds)
     const namespaces = sample.namespaces.flatMap((one) =>

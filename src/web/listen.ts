@@ -58,10 +58,6 @@ export interface ServerExtras {
   readonly answerMs?: number
 }
 
-export function renderAddress({ host, port }: RunningServer['addresses'][number]): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
-}
-
 /** Listens on all of the addresses, or on none: throws ListenError for the first that fails. */
 export async function startServer(
   app: RequestListener,

@@ -5,7 +5,7 @@ import { smallestNatRange } from '../model/nat/ranges.ts'
 import { advanceSignature } from '../model/nat/signature.ts'
 import type { NatStep } from '../model/nat/step.ts'
 import type { Conntrack, Namespaces } from '../namespaces/namespaces.ts'
-import type { FailureReason } from '../observation.ts'
+import type { ReadErrorReason } from '../observation.ts'
 import type { SamplingSettings } from '../settings.ts'
 import type { ConntrackState, ReadError, Snapshot } from '../snapshot.ts'
 import type { ConntrackSource } from '../sources/conntrack.ts'
@@ -40,7 +40,7 @@ const STRAINED_RATIO = 0.2
 const CALM_SECONDS = 60
 /** What was listed longer ago is not known any more. */
 const STALE_SECONDS = 600
-const BENIGN: readonly FailureReason[] = ['permission', 'unsupported', 'vanished']
+const BENIGN: readonly ReadErrorReason[] = ['permission', 'unsupported', 'vanished']
 /** A namespace of others with more entries than the kernel's usual limit would take our memory: it is not listed. */
 const MOST_FOREIGN_ENTRIES = 262_144
 /**

@@ -69,7 +69,7 @@ export function createTakeSample(
       durations,
       namespaces,
       leftOut: { namespaces: list.all.size - list.shown.length, postponed },
-      failures: blindness === undefined ? failed : [...failed, blindness.reason],
+      readErrors: blindness === undefined ? failed : [...failed, blindness.reason],
       collectors: [
         {
           collector: 'sockets',

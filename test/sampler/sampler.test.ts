@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { countNoFailures } from '../../src/observation.ts'
+import { countNoReadErrors } from '../../src/observation.ts'
 import type { Sample, WorkerOptions } from '../../src/sample.ts'
 import { type SamplerEvents, startSampler } from '../../src/sampler/sampler.ts'
 import type { SupervisorEvents } from '../../src/sampler/supervisor.ts'
@@ -36,7 +36,7 @@ const sample: Sample = {
   durations: { discover: 0.001, read: 0.002, model: 0.003, other: 0.004 },
   namespaces: [],
   leftOut: { namespaces: 0, postponed: 0 },
-  failures: [],
+  readErrors: [],
   collectors: [],
   absences: [],
   cpuSeconds: 0.01,
@@ -133,14 +133,14 @@ describe('startSampler()', () => {
     script.events.opened(opened)
     const sampler = await started
     script.events.sampled(sample)
-    script.events.sampled({ ...sample, failures: ['permission', 'timeout'] })
+    script.events.sampled({ ...sample, readErrors: ['permission', 'timeout'] })
     script.events.died('a test', 1000)
     script.events.opened(opened)
-    script.events.sampled({ ...sample, failures: ['timeout'] })
+    script.events.sampled({ ...sample, readErrors: ['timeout'] })
     expect(snapshots.at(-1)).toMatchObject({
       samples: 3,
       workerRestarts: 1,
-      failures: { ...countNoFailures(), permission: 1, timeout: 2 },
+      failures: { ...countNoReadErrors(), permission: 1, timeout: 2 },
     })
     expect(snapshots[0]?.failures.timeout).toBe(0)
     expect(sampler.currentSnapshot()).toBe(snapshots.at(-1))

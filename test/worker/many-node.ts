@@ -159,7 +159,7 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
     node,
     /** Takes samples; gives what the main thread would then know. */
     async sample(times = 1, budgetSeconds = 0.1) {
-      let failures: readonly string[] = []
+      let readErrors: readonly string[] = []
       let namespaces: Namespace[] = []
       let leftOut: Sample['leftOut'] = { namespaces: 0, postponed: 0 }
       let cpuSeconds = 0
@@ -168,7 +168,7 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
       for (let time = 0; time < times; time++) {
         now += 5
         const sample = await takeSample(budgetSeconds)
-        failures = sample.failures
+        readErrors = sample.readErrors
         leftOut = sample.leftOut
         recorded = sample.recorded
         cpuSeconds = sample.cpuSeconds
@@ -179,7 +179,7 @@ export function createNode(ids: readonly number[], mostNamespaces = Infinity) {
         for (const one of namespaces) said.set(one.netns, one)
       }
       return {
-        failures,
+        readErrors,
         leftOut,
         recorded,
         cpuSeconds,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createNatStep } from '../../src/model/nat/step.ts'
 import type { Conntrack } from '../../src/namespaces/namespaces.ts'
-import { type FailureReason, SourceError } from '../../src/observation.ts'
+import { type ReadErrorReason, SourceError } from '../../src/observation.ts'
 import { createNatWatch } from '../../src/worker/nat-watch.ts'
 import { startWatching, type Watched } from '../../src/worker/watched.ts'
 import { type Entry, readingOf } from '../model/nat/conntrack.ts'
@@ -17,7 +17,7 @@ const COUNTS: Conntrack = {
 }
 const LIST_SECONDS = 1 / 128
 
-function setUp({ refusal }: { readonly refusal?: FailureReason } = {}) {
+function setUp({ refusal }: { readonly refusal?: ReadErrorReason } = {}) {
   const world = {
     counts: new Map<number, Conntrack | Error>(),
     entries: new Map<number, readonly Entry[]>(),

@@ -43,7 +43,7 @@ describe('takeSample()', () => {
   test('gives what the model learned, with the time of each stage', async () => {
     const sample = await createScript([quiet])()
     expect(sample.namespaces[0]?.state?.protocols[0]?.usedPorts).toBe(1)
-    expect(sample.failures).toEqual([])
+    expect(sample.readErrors).toEqual([])
     const { discover, read, model, other } = sample.durations
     expect([discover, read, model, other].map((seconds) => seconds > 0)).toEqual(
       Array(4).fill(true),
@@ -172,7 +172,7 @@ describe('takeSample()', () => {
       expect(sample.namespaces).toMatchObject([
         { netns: 'self', state: undefined, failure: { reason, message: error.message } },
       ])
-      expect(sample.failures).toEqual([reason])
+      expect(sample.readErrors).toEqual([reason])
       expect(sample.collectors[0]?.success).toBe(false)
     }
     expect((await takeSample()).namespaces[0]?.state).toBeDefined()

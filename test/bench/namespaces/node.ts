@@ -130,7 +130,7 @@ export async function openNode(crowdedInode: () => number | undefined): Promise<
         turnMs: spent.turn,
         findingMs: cost.cpuMs - spent.own - spent.crowded - spent.turn,
         namespaces: said.size,
-        unreadable: result.failures.length,
+        unreadable: result.readErrors.length,
         intervalSeconds,
       }
     },

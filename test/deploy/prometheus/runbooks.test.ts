@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { options } from '../../../src/config/options.ts'
 import { families } from '../../../src/metrics/families.ts'
-import { failureReasons } from '../../../src/observation.ts'
+import { readErrorReasons } from '../../../src/observation.ts'
 import { parseQuery } from '../../support/prometheus/promql.ts'
 import { listAlerts, RULES } from '../../support/prometheus/rules-files.ts'
 import { sampleSnapshot } from '../../support/render/sample-snapshot.ts'
@@ -38,7 +38,7 @@ test('Every alert has its page, and every page its alert', () => {
 
 test('The page of unreadable namespaces has a row for each reason', () => {
   const reasons = [...read('EphemeralPortNamespaceUnreadable').matchAll(/^\| `(\w+)` \|/gm)]
-  expect(reasons.map(([, reason]) => reason).sort()).toEqual([...failureReasons].sort())
+  expect(reasons.map(([, reason]) => reason).sort()).toEqual([...readErrorReasons].sort())
 })
 
 test('The page of the source NAT shows the two counters of drops, and no other one', (context) => {

@@ -3,7 +3,7 @@
 
 import { diagnose } from '../../../src/diagnosis/diagnose.ts'
 import type { HostFacts } from '../../../src/diagnosis/finding.ts'
-import { countNoFailures } from '../../../src/observation.ts'
+import { countNoReadErrors } from '../../../src/observation.ts'
 import type {
   Destination,
   Namespace,
@@ -99,7 +99,7 @@ export function buildSnapshot(part: Partial<Snapshot> = {}): Snapshot {
     workerRestarts: 0,
     forecastHorizonSeconds: 900,
     namespaces: [buildNamespace()],
-    failures: countNoFailures(),
+    failures: countNoReadErrors(),
     collectors: [],
     absences: [],
     ...part,

@@ -1,6 +1,6 @@
 // A hand-built Snapshot in which every family has a sample, and what is not known is undefined.
 
-import { countNoFailures } from '../../../src/observation.ts'
+import { countNoReadErrors } from '../../../src/observation.ts'
 import type { Build, NamespaceState, NatState, Snapshot } from '../../../src/snapshot.ts'
 import { buildNamespace, noneHeld } from '../netns/namespace.ts'
 import { buildPool, buildSettings, buildSnapshot, buildState, buildUse } from './cli-snapshot.ts'
@@ -228,7 +228,7 @@ export const sampleSnapshot = buildSnapshot({
       ],
     }),
   ],
-  failures: { ...countNoFailures(), permission: 3 },
+  failures: { ...countNoReadErrors(), permission: 3 },
   collectors: [
     { collector: 'destinations', success: true, durationSeconds: 0.0025 },
     { collector: 'listeners', success: false, durationSeconds: 0 },
