@@ -1,7 +1,6 @@
 // The worker from outside, one life after another: starts it, asks it for samples one at a time, and starts the next
 // with backoff when it dies. The main thread never blocks here.
 
-import { getHeapStatistics } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descriptors.ts'
 import type {
@@ -15,6 +14,7 @@ import type {
   WorkerData,
   WorkerOptions,
 } from '../sample.ts'
+import { keepHeapsSmall, workerLimits } from './heaps.ts'
 
 export interface SupervisorEvents {
   /** The worker's source is open: samples may be asked for. */
@@ -38,26 +38,11 @@ export interface Supervisor {
 }
 
 const FIRST_BACKOFF_MS = 1000
-/** A sample leaves little garbage, its columns are outside the heap: V8's default of 48 MB would only be held. */
-const WORKER_YOUNG_MB = 2
-/**
- * Many times what a million sockets take. A worker that needs more has lost its way, and must not take the node's
- * memory.
- */
-const WORKER_OLD_MB = 512
 const LONGEST_BACKOFF_MS = 30_000
 /** Listing a million sockets takes 1.4 s. A worker that takes a minute never comes back. */
 const SAMPLE_DEADLINE_SECONDS = 60
 /** A worker ends as soon as its system call returns, and none may block for longer than a second. */
 const TERMINATE_DEADLINE_SECONDS = 5
-
-/**
- * In a container with little memory V8's own limit is lower, and better: the worker ends, where else the program would.
- */
-const resourceLimits = {
-  maxYoungGenerationSizeMb: WORKER_YOUNG_MB,
-  maxOldGenerationSizeMb: Math.min(WORKER_OLD_MB, getHeapStatistics().heap_size_limit / 2 ** 20),
-}
 
 /** Starts the first worker at once; `entry` is the worker's program. */
 export function startSupervisor(
@@ -87,7 +72,7 @@ export function startSupervisor(
       opens,
       counted,
     }
-    const started = new Worker(entry, { workerData, resourceLimits })
+    const started = new Worker(entry, { workerData, resourceLimits: workerLimits })
     worker = started
     open = false
     cause = 'it ended'
@@ -156,6 +141,7 @@ export function startSupervisor(
     clearInterval(stuck)
   }
 
+  keepHeapsSmall()
   startWorker()
   return {
     requestSample(budgetSeconds) {

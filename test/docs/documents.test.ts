@@ -126,6 +126,7 @@ describe.each(documents)('%s', (page) => {
     const others = [
       'collector',
       'max-semi-space-size',
+      'optimize-for-size',
       'network',
       'profile',
       'read-only',

@@ -22,6 +22,8 @@ export interface Result {
   readonly postponed: number
   readonly residentMb: number
   readonly scrapeMs: number
+  /** The first scrape of a sample has its page made. */
+  readonly longestScrapeMs: number
   readonly emptyMs: number
   readonly pageMb: number
 }
@@ -39,9 +41,10 @@ export function renderReport(measured: readonly Measured[], none: Result | undef
     '# Cost at scale\n',
     `Written by \`npm run bench:scale\` on Node ${process.version.slice(1)}, Linux ${release()}, ${cpus().length} CPUs.`,
     'The running program, with samples that follow one another; medians. A sample is the CPU time of the whole process from one to',
-    'the next, while nobody asks it for anything. A scrape, and the empty answer of `/-/healthy`, are asked for while samples are',
-    'taken. Sockets of others, which had nothing to do with the bench, make each dump dearer, and so the factors smaller. So does a',
-    `larger table of TCP sockets, which each dump walks: this machine has ${readBuckets()} buckets.\n`,
+    'the next, while nobody asks it for anything. A scrape, compressed as for Prometheus, and the empty answer of `/-/healthy` are',
+    'asked for while samples are taken. The longest scrape is the first of a sample, for which the page is made. Sockets of others,',
+    'which had nothing to do with the bench, make each dump dearer, and so the factors smaller. So does a larger table of TCP',
+    `sockets, which each dump walks: this machine has ${readBuckets()} buckets.\n`,
     ...(inOne.length === 0 ? [] : ['## One namespace\n', renderOne(inOne, none)]),
     ...(inMany.length === 0
       ? []
@@ -104,7 +107,7 @@ function renderMany(measured: readonly Measured[], none: Result | undefined): st
   return renderTable([...head, ...factors, ...REST], rows)
 }
 
-const REST = ['resident', 'more', 'a scrape', 'x empty', 'page', 'sockets of others']
+const REST = ['resident', 'more', 'a scrape', 'x empty', 'longest', 'page', 'sockets of others']
 
 function renderRest(result: Result, none: Result | undefined): readonly string[] {
   return [
@@ -112,6 +115,7 @@ function renderRest(result: Result, none: Result | undefined): readonly string[]
     none === undefined ? '' : `${(result.residentMb - none.residentMb).toFixed(0)} MB`,
     renderMs(result.scrapeMs),
     (result.scrapeMs / result.emptyMs).toFixed(1),
+    renderMs(result.longestScrapeMs),
     `${result.pageMb.toFixed(2)} MB`,
     result.strangers.toLocaleString('en'),
   ]

@@ -30,14 +30,19 @@ export function createExporterOperations() {
   let reads = 0
 
   // NB: the kernel chooses no port for this connection, and no two share one, so that TIME_WAITs do not matter.
-  function get(query: { readonly path: string; readonly port?: number }): Promise<Answer> {
+  function get(query: {
+    readonly path: string
+    readonly port?: number
+    readonly headers?: Readonly<Record<string, string>>
+  }): Promise<Answer> {
     const localPort = READ_PORTS.first + (reads++ % READ_PORTS.count)
-    const { path, port = LISTEN_PORT } = query
+    const { path, port = LISTEN_PORT, headers = {} } = query
     return new Promise((resolve, reject) => {
       const asked = request({
         host: '127.0.0.1',
         port,
         path,
+        headers,
         localPort,
         agent: false,
         timeout: ANSWER_MS,
