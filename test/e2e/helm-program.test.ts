@@ -8,6 +8,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Config, ConfigError, readConfig } from '../../src/config/config.ts'
 import { envNameOf, optionNames, optionOf } from '../../src/config/options.ts'
 import { parseWebConfig } from '../../src/web/protection/web-config.ts'
+import { configOptions } from '../support/cluster/chart-options.ts'
 import {
   CHART,
   findHelm,
@@ -80,19 +81,10 @@ describe.each(helms)('$name', (helm) => {
       { extraArgs: optionNames.map((name) => `--${name}=x`) },
       /^- extraArgs: --(\S+)=x is for the chart/gm,
     )
-    expect(optionNames.filter((name) => !own.includes(name))).toEqual([
-      'web.disable-exporter-metrics',
-      'netns.max',
-      'sample.interval',
-      'sample.cpu-budget',
-      'sample.peak-window',
-      'forecast.horizon',
-      'top',
-      'detail.min-utilization',
-      'nat.port-range',
-      'log.level',
-      'log.format',
-    ])
+    const readByChart = ['web.telemetry-path', 'source']
+    expect(optionNames.filter((name) => !own.includes(name))).toEqual(
+      configOptions.filter((name) => !readByChart.includes(name)),
+    )
     const env = Object.fromEntries(optionNames.map((name) => [envNameOf(name), 'x']))
     const variables = refused({ env }, /^- env\.(\S+) is for the chart/gm)
     expect(variables.toSorted()).toEqual(
@@ -104,7 +96,10 @@ describe.each(helms)('$name', (helm) => {
   })
 
   test('takes the durations and paths that the program takes, and no other', () => {
-    const durations = ['sample.interval', 'sample.peak-window', 'forecast.horizon'] as const
+    const durations = configOptions.filter(
+      (name) => optionOf(name).value.placeholder === 'DURATION',
+    )
+    expect(durations.length).toBeGreaterThan(2)
     const texts = [
       '0s',
       '99ms',

@@ -91,8 +91,8 @@ const mistakes: readonly (readonly [values: unknown, words: readonly string[]])[
     ["at '/webConfig': additional properties 'tls_config' not allowed"],
   ],
   [
-    { prometheus: { podMonitor: { honorTimestamps: false } } },
-    ["at '/prometheus/podMonitor': additional properties 'honorTimestamps'"],
+    { prometheus: { podMonitor: { scrape_timeout: '5s' } } },
+    ["at '/prometheus/podMonitor': additional properties 'scrape_timeout'"],
   ],
   [
     { networkPolicy: { ingress: [{ podSelector: {} }] } },

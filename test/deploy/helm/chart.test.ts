@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { optionNames, optionOf } from '../../../src/config/options.ts'
+import { envNameOf, envPrefix, optionNames, optionOf } from '../../../src/config/options.ts'
 import { cipherSuites, curves } from '../../../src/web/protection/tls-names.ts'
 import { parseWebConfig } from '../../../src/web/protection/web-config.ts'
+import { commandLineOptions, configOptions } from '../../support/cluster/chart-options.ts'
 import { CHART } from '../../support/cluster/helm.ts'
 import { at, fieldsOf, listOf } from '../../support/cluster/kube-container.ts'
 
@@ -23,6 +24,7 @@ const templates = readdirSync(join(CHART, 'templates'), { recursive: true, encod
   .join('\n')
   .replace(/\{\{-? *\/\*.*?\*\/ *-?\}\}/gs, '')
   .replace(/^ *#.*/gm, '')
+const contradictions = read(CHART, 'templates', '_contradictions.tpl')
 const rules = ['alerts', 'recording'].map((name) => read(ROOT, `deploy/prometheus/${name}.yaml`))
 
 const check = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile(
@@ -66,16 +68,17 @@ describe('values.schema.json', () => {
   })
 
   test('takes every option of the program in config that the chart does not set itself', () => {
-    const own = /^(web\.(listen-address|config\.file)|path\.|netns$|collector\.|config\.file$)/
-    const settable = optionNames.filter((name) => {
-      const { flagOnly, commands } = optionOf(name)
-      return !flagOnly && commands === undefined && !own.test(name)
-    })
     const inFile = listProperties(at(schema, 'properties', 'config'))
     // Each stands there flat and, where it has a dot, in its group as well.
-    expect([...new Set(inFile)].toSorted()).toEqual([...settable].toSorted())
-    const grouped = settable.filter((name) => name.includes('.'))
-    expect(inFile.length).toBe(settable.length + grouped.length)
+    expect([...new Set(inFile)].toSorted()).toEqual([...configOptions].toSorted())
+    const grouped = configOptions.filter((name) => name.includes('.'))
+    expect(inFile.length).toBe(configOptions.length + grouped.length)
+  })
+
+  test('refuses every option that means nothing to a program that serves', () => {
+    const [, refused = ''] = /list ([^)]*)\) }}the pod serves/.exec(contradictions) ?? []
+    const names = commandLineOptions.map((name) => envNameOf(name).slice(envPrefix.length))
+    expect(refused.match(/\w+/g)?.toSorted()).toEqual(names.toSorted())
   })
 
   test('knows every key and word of the web configuration that the program knows', () => {
