@@ -128,7 +128,9 @@ export const poolFamilies: readonly Family[] = [
     absent: 'while nothing is connected',
     details:
       'The pools tcp_bind and udp have none. A device that the sockets are bound to follows the ' +
-      'source as %index.',
+      'source as %index. The name stays while that destination is nearly as bad as the worst, whose ' +
+      'values the pool always has. It may thus have up to 1 % of the capacity more available, and ' +
+      'nothing more when the pool is exhausted.',
     labels: ['netns', 'pool', 'source', 'destination'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -129,36 +129,24 @@ interface Promised {
   readonly most: number
 }
 
-/** What the page promises about one destination; undefined where it has no row of its own. */
+/**
+ * What the page promises about one destination; undefined where it has no row. The name of the worst destination is no help:
+ * it stays on one that is nearly as bad.
+ */
 function promiseOf(
   page: Page,
-  lab: NatLab,
-  mix: Mix,
+  { netns }: NatLab,
+  { address, first, last }: Mix,
   protocol: 'tcp' | 'udp',
   to: Peer,
 ): Promised | undefined {
-  const { netns } = lab
-  const destination = `${to.address}:${to.port}`
-  const pool = `nat_${protocol}`
-  const worst = page.find('ephemeral_port_pool_worst_destination_info', {
-    netns,
-    pool,
-    source: mix.address,
-    destination,
-  })
   const used = page.find('ephemeral_port_nat_destination_used_ports', {
     netns,
     protocol,
-    source: mix.address,
-    destination,
+    source: address,
+    destination: `${to.address}:${to.port}`,
   })
-  if (worst === 1) {
-    return {
-      least: page.value('ephemeral_port_pool_unused_ports', { netns, pool }),
-      most: page.value('ephemeral_port_pool_available_ports', { netns, pool }),
-    }
-  }
-  const ports = mix.last - mix.first + 1
+  const ports = last - first + 1
   return used === undefined ? undefined : { least: ports - used, most: ports }
 }
 
@@ -216,6 +204,7 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
       lab.rules(renderRules(mix.text))
       await load(lab, mix, random)
       const page = await readStill(exporter, lab, () => lab.inNat('sh', '-c', SETTLE))
+      const fewest = { tcp: Number.POSITIVE_INFINITY, udp: Number.POSITIVE_INFINITY }
       for (const [protocol, to] of [
         ...SERVERS.map((one) => ['tcp', one] as const),
         ['udp', NAMESERVER] as const,
@@ -223,9 +212,16 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
         const promised = promiseOf(page, lab, mix, protocol, to)
         if (promised === undefined) continue
         const { least } = promised
+        fewest[protocol] = Math.min(fewest[protocol], least)
         const got = await tryPromised(lab, protocol, to, { least, most: least })
         promises++
         if (got !== least) wrong.push({ seed, rule: mix.text, to, promised, got })
+      }
+      for (const protocol of ['tcp', 'udp'] as const) {
+        const at = { netns: lab.netns, pool: `nat_${protocol}` }
+        const unused = page.find('ephemeral_port_pool_unused_ports', at)
+        const isPromised = Number.isFinite(fewest[protocol])
+        if (isPromised && unused !== fewest[protocol]) wrong.push({ seed, at, unused, fewest })
       }
       await lab.client.call('drop', undefined)
       await lab.nat.call('drop', undefined)
@@ -263,7 +259,10 @@ describe('source NAT', { timeout: 120_000 + 40 * 30_000 }, () => {
         return
       }
       const got = await tryPromised(lab, 'tcp', to, { least, most })
-      if (got < least || got > most) wrong.push({ seed, rule: mix.text, to, least, most, got })
+      // The values are those of the worst, and the name may be that of one with 1 % of the range more.
+      const margin = Math.floor(0.01 * (mix.last - mix.first + 1))
+      if (got < least || got > most + margin)
+        wrong.push({ seed, rule: mix.text, to, least, most, got })
       await lab.client.call('drop', undefined)
       await lab.nat.call('drop', undefined)
       await delay(50)

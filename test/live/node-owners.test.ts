@@ -158,8 +158,14 @@ describe('owners of ports', () => {
         await listen(actor)
         const other = await listen(actor, OTHER_SERVER)
         move(actor, unit('gone'))
+        const choosePorts = (range: string) =>
+          actor.call('setSysctls', { 'net.ipv4.ip_local_port_range': range })
+        // Connections to different servers may otherwise have a port in common.
+        await choosePorts('32768 45000')
         await connect(actor, 4)
+        await choosePorts('45001 60999')
         await hangUp(actor, other, await connect(actor, 6, OTHER_SERVER))
+        await choosePorts('32768 60999')
         move(actor, `${TOP}/docker/${id}`)
         cgroups.remove(unit('gone'))
         await withNodeExporter(FLAGS, async ({ readFreshOf }) => {
