@@ -109,9 +109,7 @@ interface Alert {
   readonly labels: Readonly<Record<string, string>>
 }
 
-test('shows risk rise before the ports are gone, pages, and recovers', {
-  timeout: 300_000,
-}, async (ctx) => {
+test('shows risk rise before the ports are gone, pages, and recovers', async (ctx) => {
   const node = findNode24()
   if (node === undefined) return ctx.skip('needs Node 24 where .ci/run installs it')
   for (const name of ['prometheus', 'prometheus-alertmanager']) {

@@ -35,7 +35,7 @@ test('risk is a probability over every family of load, and the page is for somet
   expect(seen.length / foretold.length).toBeGreaterThan(0.7)
 })
 
-describe('the forecast of a named scenario', { timeout: 300_000 }, () => {
+describe('the forecast of a named scenario', () => {
   test.each(namedScenarios)('$name', (named) => {
     for (const intervalSeconds of [5, 15, 60]) {
       const complaints = replayScenario(named, 'ci', intervalSeconds)

@@ -115,7 +115,7 @@ test('the package holds the program, its terms, what others load from it, and it
   expect(paths.filter((path) => path.startsWith('dist/')).sort()).toEqual(sources.sort())
 })
 
-describe('installed in an empty folder', { timeout: 300_000 }, () => {
+describe('installed in an empty folder', () => {
   test('runs by npx, and reads the kernel exactly', async () => {
     const home = install('whole', [])
     const [command = '', ...args] = npx(home)

@@ -58,7 +58,7 @@ async function expectNotified(
       const active = known.filter(({ status }) => status.state === 'active')
       return active.map(({ labels }) => describe(labels)).sort()
     }
-    await expect.poll(listNotified, { timeout: 45_000 }).toEqual(expected)
+    await expect.poll(listNotified).toEqual(expected)
     await delay(1000)
     expect(await listNotified()).toEqual(expected)
   } finally {

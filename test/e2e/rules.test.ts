@@ -22,7 +22,7 @@ describe('promtool', () => {
     expect(status).toBe(0)
   })
 
-  test('test rules passes', { timeout: 300_000 }, () => {
+  test('test rules passes', () => {
     const { status, output } = promtool(['test', 'rules', ...listRuleTests()])
     expect(output).not.toContain('FAILED')
     expect(status).toBe(0)
