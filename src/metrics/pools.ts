@@ -61,9 +61,7 @@ export const poolFamilies: readonly Family[] = [
   perPool({
     name: 'ephemeral_port_pool_utilization_ratio',
     help: '1 minus available divided by capacity, 0 to 1. At 1 the next allocation fails.',
-    details:
-      'For tcp_connect it is that of the destination that ' +
-      'ephemeral_port_pool_worst_destination_info names.',
+    details: 'For tcp_connect it is that of the worst destination.',
     value: (pool) => pool.utilizationRatio,
   }),
   perPool({
@@ -124,13 +122,14 @@ export const poolFamilies: readonly Family[] = [
   defineFamily({
     name: 'ephemeral_port_pool_worst_destination_info',
     type: 'gauge',
-    help: 'Always 1. Names the source and the destination behind the values of tcp_connect.',
+    help: 'Always 1. Names the worst destination of the pool, and its source.',
     absent: 'while nothing is connected',
     details:
       'The pools tcp_bind and udp have none. A device that the sockets are bound to follows the ' +
-      'source as %index. The name stays while that destination is nearly as bad as the worst, whose ' +
-      'values the pool always has. It may thus have up to 1 % of the capacity more available, and ' +
-      'nothing more when the pool is exhausted.',
+      'source as %index. The values of a pool are always those of its worst destination. A name ' +
+      'stays while its destination is nearly as bad: it has at most 1 % of the capacity more ' +
+      'available, and of a NAT at most 1 % of its own range more to hand out. When the pool is ' +
+      'exhausted, the name is that of an exhausted one.',
     labels: ['netns', 'pool', 'source', 'destination'],
     *samples(snapshot) {
       for (const { netns, state } of readableNamespaces(snapshot)) {

@@ -2,7 +2,10 @@
 
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
-/** A sample leaves little garbage, its columns are outside the heap: V8's default of 48 MB would only be held. */
+/**
+ * A sample leaves little garbage, its columns are outside the heap: V8's default of 48 MB would only be held. The flag
+ * --max-semi-space-size, with which the image starts, takes precedence in the worker too.
+ */
 const WORKER_YOUNG_MB = 2
 /**
  * Many times what a million sockets take. A worker that needs more has lost its way, and must not take the node's
@@ -20,7 +23,8 @@ export const workerLimits = {
 
 /**
  * Has all threads collect garbage before their heaps have grown much. V8 looks at this flag at each collection, so that
- * it is never too late (Heap::ShouldOptimizeForMemoryUsage). The cost and the gain: docs/cost.md.
+ * it is never too late (Heap::ShouldOptimizeForMemoryUsage). V8 then also keeps its cache of numbers as text small. The
+ * cost and the gain: docs/cost.md.
  */
 export function keepHeapsSmall(): void {
   setFlagsFromString('--optimize-for-size')

@@ -70,12 +70,25 @@ test('Prometheus scrapes the running program, and promtool accepts the live page
         })
       const [up] = await untilThere('up{job="ports"} == 1')
       expect(up?.value[1]).toBe('1')
-      const pools = await untilThere('ephemeral_port_pool_capacity_ports')
-      const onPage = page.matchAll(/^ephemeral_port_pool_capacity_ports\{.*pool="(\w+)"/gm)
-      expect(pools.map(({ metric }) => metric.pool).sort()).toEqual(
-        [...onPage].map(([, pool]) => pool).sort(),
-      )
-      expect(pools.map(({ metric }) => metric.pool)).toContain('tcp_connect')
+      await untilThere('ephemeral_port_pool_capacity_ports')
+      // A pool comes with the first sample that knows of it.
+      await expect
+        .poll(async () => {
+          const now = await (await fetch(url)).text()
+          const onPage = now.matchAll(/^ephemeral_port_pool_capacity_ports\{.*pool="(\w+)"/gm)
+          const pools = await query('ephemeral_port_pool_capacity_ports')
+          return {
+            onPage: [...onPage]
+              .map(([, pool]) => pool)
+              .sort()
+              .join(),
+            scraped: pools
+              .map(({ metric }) => metric.pool)
+              .sort()
+              .join(),
+          }
+        })
+        .toSatisfy(({ onPage, scraped }) => onPage === scraped && onPage.includes('tcp_connect'))
       // Namespaces, forecasts and destinations come and go: a scrape is compared with the page of the same sample.
       const { scraped, series } = await waitFor(async () => {
         const rows = (await (await fetch(url)).text())

@@ -1,5 +1,5 @@
-// Holds 50,000 objects and replaces them again and again -> the most that the heap was, in bytes, on standard output. With the
-// argument `supervised` after a supervisor was started. Started by heaps.test.ts.
+// Holds 50,000 objects, replaces them again and again, and prints the most bytes that the heap had. Given `supervised` it starts
+// a supervisor before. Started by heaps.test.ts.
 
 import type { WorkerOptions } from '../../src/sample.ts'
 import { startSupervisor } from '../../src/sampler/supervisor.ts'

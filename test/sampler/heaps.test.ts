@@ -14,5 +14,6 @@ async function measureHeap(...args: readonly string[]): Promise<number> {
 test('the heap of a program that samples grows by less garbage', async () => {
   const [usual, supervised] = [await measureHeap(), await measureHeap('supervised')]
   expect(usual).toBeGreaterThan(20e6)
+  // It was 0.47 on Node 20, and 0.34 to 0.39 on Node 24.
   expect(supervised).toBeLessThan(usual * 0.7)
 })

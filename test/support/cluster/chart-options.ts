@@ -8,7 +8,7 @@ const own = /^(web\.(listen-address|config\.file)|path\.|netns$|collector\.|conf
 /** Options that mean nothing to a program that serves. */
 export const commandLineOptions = optionNames.filter((name) => {
   const { flagOnly, commands } = optionOf(name)
-  return flagOnly || commands !== undefined
+  return flagOnly || (commands !== undefined && !commands.includes('serve'))
 })
 
 export const configOptions = optionNames.filter(

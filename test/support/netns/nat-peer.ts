@@ -98,6 +98,7 @@ function askOne(from: Peer, to: Peer, deadline: Deadline): Promise<boolean> {
     }
     deadline.over.addEventListener('abort', () => settle(false))
     socket.on('error', () => settle(false))
+    socket.once('close', () => settle(false))
     socket.once('message', () => {
       deadline.gotThrough()
       settle(true)
