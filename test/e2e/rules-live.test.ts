@@ -29,7 +29,6 @@ const flags = [
   '--sample.peak-window=4s',
   '--sample.cpu-budget=1',
 ]
-/** One scrape in vain, and for a moment there is nothing to be seen. */
 const OFTEN = { interval: 500 }
 /** That of counted failures is over before the slower ones begin. */
 const LASTING =
