@@ -20,7 +20,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^snapshot\.ts$/, /^(observation|snapshot-pools|snapshot-nat)\.ts$/],
   [/^sample\.ts$/, /^(observation|settings|snapshot)\.ts$/],
   [/^kernel\/libc\.ts$/, /^(koffi|node:(os|util))$/],
-  [/^(error-code|host-port|json-object)\.ts$/, /^$/],
+  [/^(countdown|error-code|host-port|json-object)\.ts$/, /^$/],
   [/^port-ranges\.ts$/, /^observation\.ts$/],
   [/^kernel\//, /^((error-code|observation|port-ranges)\.ts|kernel\/.*|node:(fs|os|util))$/],
   [
@@ -61,7 +61,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [
     /^sampler\//,
     new RegExp(
-      `^((${CONTRACT})\\.ts|sampler/.*|ledger/.*|failures/instance\\.ts|kernel/(descriptors|tracefs)\\.ts|node:(fs/promises|v8|worker_threads))$`,
+      `^((${CONTRACT}|countdown)\\.ts|sampler/.*|ledger/.*|failures/instance\\.ts|kernel/(descriptors|tracefs)\\.ts|node:(fs/promises|v8|worker_threads))$`,
     ),
   ],
   [/^metrics\/(render|process)\.ts$/, /^(snapshot\.ts|metrics\/.*|prom-client|node:.*)$/],
@@ -95,7 +95,7 @@ const mayImport: readonly (readonly [file: RegExp, imports: RegExp])[] = [
   [/^cli\/terminal\.ts$/, /^(cli\/.*|node:(events|tty))$/],
   [
     /^cli\/running-exporter\.ts$/,
-    /^(snapshot\.ts|cli\/(own-peer|snapshot-shape)\.ts|node:https?)$/,
+    /^((countdown|snapshot)\.ts|cli\/(own-peer|snapshot-shape)\.ts|node:https?)$/,
   ],
   [/^cli\/own-peer\.ts$/, /^node:(net|os)$/],
   [/^cli\/listener\.ts$/, /^(kernel\/listener-uids\.ts|node:fs)$/],

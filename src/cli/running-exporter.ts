@@ -1,6 +1,7 @@
 // Asks the exporter that runs on this host for its last sample, which knows risk, ETA and whose the TIME_WAITs were.
 
 import { type ClientRequest, get, type IncomingMessage } from 'node:http'
+import { startCountdown } from '../countdown.ts'
 import type { Build, Snapshot } from '../snapshot.ts'
 import { isOwnPeer } from './own-peer.ts'
 import { isSnapshot } from './snapshot-shape.ts'
@@ -26,7 +27,7 @@ export interface ExporterQuestion {
 }
 
 /** How long an address may take, by both protocols: a listener that never comes to an end holds nobody up. */
-const DEADLINE_MS = 3000
+const DEADLINE_SECONDS = 3
 const MOST_BYTES = 64 * 1024 * 1024
 /** What listens on every address listens on these. */
 const everywhere: readonly (string | undefined)[] = [undefined, '', '0.0.0.0', '::']
@@ -76,7 +77,16 @@ interface Fetched {
 }
 
 async function fetchSnapshot(address: Address): Promise<Fetched> {
-  const signal = AbortSignal.timeout(DEADLINE_MS)
+  const deadline = new AbortController()
+  const countdown = startCountdown(DEADLINE_SECONDS, () => deadline.abort())
+  try {
+    return await fetchUntil(address, deadline.signal)
+  } finally {
+    clearInterval(countdown)
+  }
+}
+
+async function fetchUntil(address: Address, signal: AbortSignal): Promise<Fetched> {
   const options = { ...address, path: '/api/v1/snapshot', agent: false, signal }
   const plain = await collect((answer) => get(options, answer), signal)
   if (!plain.isPlainRefused) return plain

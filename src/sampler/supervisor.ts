@@ -2,6 +2,7 @@
 // with backoff when it dies. The main thread never blocks here.
 
 import { Worker } from 'node:worker_threads'
+import { startCountdown } from '../countdown.ts'
 import { closeNotedDescriptors, createDescriptorLedger } from '../kernel/descriptors.ts'
 import type {
   ConntrackCounted,
@@ -160,19 +161,4 @@ export function startSupervisor(
       await endWorker('it was told to end')
     },
   }
-}
-
-/**
- * Calls `end` after that many seconds in which this process ran, unless it is cleared. Where a signal, a freezer or the
- * machine has stopped it, the worker stood still too: however long that was, it counts as one of them.
- */
-function startCountdown(seconds: number, end: () => void): NodeJS.Timeout {
-  let left = seconds
-  const timer = setInterval(() => {
-    left--
-    if (left > 0) return
-    clearInterval(timer)
-    end()
-  }, 1000)
-  return timer
 }

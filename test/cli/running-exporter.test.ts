@@ -4,6 +4,7 @@ import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { isOwnPeer } from '../../src/cli/own-peer.ts'
 import { askExporter } from '../../src/cli/running-exporter.ts'
+import { startCountdown } from '../../src/countdown.ts'
 import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { sampleBuild, sampleSnapshot } from '../support/render/sample-snapshot.ts'
 import {
@@ -13,8 +14,9 @@ import {
 } from '../web/protection/web-config-folder.ts'
 import { createSampleApp, unready } from '../web/sample-app.ts'
 
-// As it is, and told otherwise where a test wants a connection to end on another machine.
+// Both as they are, and told otherwise where a connection shall end on another machine, or time be over.
 vi.mock('../../src/cli/own-peer.ts', { spy: true })
+vi.mock('../../src/countdown.ts', { spy: true })
 
 async function ask(app: RequestListener, version = sampleBuild.version, isTrusted = () => true) {
   return await askServer(createServer(app), version, isTrusted)
@@ -187,13 +189,18 @@ describe('askExporter()', () => {
   })
 
   test('has three seconds for both protocols together', async () => {
-    const deadline = new AbortController()
-    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(deadline.signal)
+    let expire = () => {}
+    vi.mocked(startCountdown)
+      .mockClear()
+      .mockImplementationOnce((_seconds, end) => {
+        expire = end
+        return setInterval(() => {}, 1000)
+      })
     let connections = 0
     const server = createTcpServer((socket) => {
       socket.on('error', () => {})
       if (++connections === 1) socket.destroy()
-      else deadline.abort()
+      else expire()
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -202,7 +209,7 @@ describe('askExporter()', () => {
     const question = { addresses, version: sampleBuild.version, isTrusted: () => true }
     expect(await askExporter(question)).toBeUndefined()
     expect(connections).toBe(2)
-    expect(timeout.mock.calls).toEqual([[3000]])
+    expect(vi.mocked(startCountdown).mock.calls).toEqual([[3, expire]])
     server.close()
   })
 
