@@ -108,7 +108,8 @@ interface Outcomes {
 async function askEverything(server: PrometheusServer, netns: Netns): Promise<Outcomes> {
   const endSeconds = Math.floor(Date.now() / 1000)
   const time = {
-    span: { startSeconds: endSeconds - 30, endSeconds, stepSeconds: 1 },
+    // A subquery by the minute has a value only where a full minute of the clock lies within.
+    span: { startSeconds: endSeconds - 60, endSeconds, stepSeconds: 1 },
     scrapeSeconds: 1,
   }
   const page = parsePage((await netns.call('get', { path: '/metrics' })).body)

@@ -59,6 +59,12 @@ async function look(
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme })
   const complaints: string[] = []
   try {
+    // A page that renews itself meanwhile ends what is being evaluated in it.
+    await context.route('**', async (route) => {
+      const response = await route.fetch()
+      const { refresh, ...headers } = response.headers()
+      await route.fulfill({ response, headers })
+    })
     const page = await context.newPage()
     page.on('console', (message) => complaints.push(message.text()))
     page.on('pageerror', (error) => complaints.push(error.message))

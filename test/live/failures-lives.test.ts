@@ -191,6 +191,7 @@ describe('--collector.failures', () => {
           })
           await withFailureExporter({ place: place() }, async (four) => {
             await untilCounting(four, [name])
+            await hearOwn(four, place())
             await fail(netns, 1)
             expect(totalOf(await afterSamples(four, 2), name)).toBe(1)
           })

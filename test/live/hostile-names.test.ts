@@ -11,6 +11,7 @@ import type { Diagnosis } from '../../src/diagnosis/diagnose.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
 import { type NetnsCrowd, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
+import { waitFor } from '../support/program/program.ts'
 import { hasProgram } from '../support/program/tools.ts'
 
 const missing = ['ip', 'nsenter', 'sysctl'].find((name) => !hasProgram(name))
@@ -58,12 +59,15 @@ test('what doctor prints for odd names is safe to type, and cures', async (ctx) 
     await withNetnsCrowd((crowd) =>
       withNames(crowd, names, async () => {
         const args = [MAIN, 'doctor', '--web.listen-address=127.0.0.1:1']
-        const json = spawnSync(process.execPath, [...args, '--json'], {
-          cwd,
-          encoding: 'utf8',
-          maxBuffer: 2 ** 26,
-        })
-        const { findings }: Diagnosis = JSON.parse(json.stdout)
+        const examine = async () => {
+          const options = { cwd, encoding: 'utf8', maxBuffer: 2 ** 26 } as const
+          const { stdout } = spawnSync(process.execPath, [...args, '--json'], options)
+          const { findings }: Diagnosis = JSON.parse(stdout)
+          const told = new Set(findings.map(({ namespaces: [first] }) => first))
+          return names.every((name) => told.has(`named/${name}`)) ? findings : undefined
+        }
+        // On a machine full of namespaces one sample does not come to each of them.
+        const findings = await waitFor(examine)
         const before = readRange()
         for (const [at, name] of names.entries()) {
           const own = findings.filter(({ namespaces: [first] }) => first === `named/${name}`)

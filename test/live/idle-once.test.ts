@@ -19,6 +19,8 @@ describe('the source', () => {
       const connect = { address: '10.9.0.99', port: 0 }
       const bind = { address: '10.9.0.1', port: 40_000 }
       const local = { address: '127.0.0.1', port: 0 }
+      // No other socket gets a port that one asks for by its number.
+      await netns.call('setSysctls', { 'net.ipv4.ip_local_reserved_ports': '40000-40002' })
       await netns.call('open', { connect, nonBlocking: true, count: 2 })
       await netns.call('open', { bind, connect, nonBlocking: true })
       await netns.call('open', { bind: local })

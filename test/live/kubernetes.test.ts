@@ -180,12 +180,10 @@ describe('--collector.kubernetes', () => {
         await start(podUid)
         await until(() => fake.requests[0])
         const before = samples(await read())
-        // Three before the client gives up after 10 s: a busy machine delays samples too, but not by as much.
-        const during = await until((page) => (samples(page) >= before + 3 ? page : undefined))
-        expect(fake.requests).toHaveLength(1)
-        expect(success(during)).toBeUndefined()
-        expect(podsOf(during, podUid)).toEqual([`pod/${podUid}`])
-        await until((page) => success(page) === 0 || undefined)
+        await until((page) => podsOf(page, podUid).includes(`pod/${podUid}`) || undefined)
+        // The client gives up after 10 s, and asks again a little later.
+        const after = await until((page) => (success(page) === 0 ? page : undefined))
+        expect(samples(after)).toBeGreaterThanOrEqual(before + 3)
         const named = await until((page) =>
           isShown(page, `pod/shop/${called('slow')}`) ? page : undefined,
         )

@@ -3,6 +3,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { whyNoBuckets } from '../kernel/bpf/permitted.ts'
+import { untilInstance } from '../support/failures/failure-scene.ts'
+import { listenTo } from '../support/failures/own-destinations.ts'
 import { openTracefs, type TracefsPlace, whyNotTraced } from '../support/failures/tracefs-place.ts'
 import { withNetns } from '../support/netns/actor.ts'
 import { lookAtConnect } from '../support/netns/actor-page.ts'
@@ -39,9 +41,12 @@ test('refusals tell of the machines without timestamps', async (context) => {
       const listener = listening.sockets[0] ?? -1
       const flags = ['--sample.interval=200ms', '--sample.cpu-budget=1', '--collector.buckets']
       const counting = ['--collector.failures', `--path.tracefs=${tracefs?.place}`]
-      await client.call('startExporter', {
+      const { pid } = await client.call('startExporter', {
         flags: [...flags, ...counting, '--detail.min-utilization=0'],
       })
+      // So that no neighbour fills its rings.
+      const place = tracefs?.place ?? ''
+      listenTo(await untilInstance(place, pid), `dport == ${SERVER.port}`)
       expect(await lookAtConnect(client)).toEqual({
         available: 100,
         uncertain: 0,

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
-import { endAndFree, watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
+import { succeed, watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 import { commandOf } from '../support/program/scene-programs.ts'
@@ -57,24 +57,21 @@ describe('--netns=all', () => {
     await withNetnsCrowd((crowd) =>
       withNodeExporter([...FLAGS, '--detail.min-utilization=0'], async ({ until }) => {
         let reused = 0
-        let [before] = await crowd.create({ count: 1, rangePorts: 500, sockets: 400 })
-        for (let turn = 0; turn < 12 && reused < 3 && before !== undefined; turn++) {
-          const old = before
-          await until((page) => isComplete(page, [old]))
-          await endAndFree(crowd, [old])
-          // Others may be quicker to get its inode.
-          const made = await crowd.create({ count: 3, rangePorts: 700 + 100 * turn })
-          const next = made.find(({ inode }) => inode === old.inode) ?? made[0]
-          if (next === undefined) throw new Error('No namespace was made')
-          if (next.inode === old.inode) reused++
+        for (let turn = 0; turn < 20 && reused < 3; turn++) {
+          const [old] = await crowd.create({ rangePorts: 500, sockets: 400 })
+          if (old === undefined) throw new Error('No namespace was made')
+          const peakOf = (page: Page) =>
+            page.find('ephemeral_port_pool_utilization_peak_ratio', {
+              netns: nameOf(old),
+              pool: 'tcp_connect',
+            })
+          await until((page) => (peakOf(page) ?? 0) > 0 || undefined)
+          const next = await succeed(crowd, old, { order: { rangePorts: 700 + 100 * turn } })
+          if (next === undefined) continue
+          reused++
           const page = await until((one) => (isComplete(one, [next]) ? one : undefined))
           // A peak of the old one would be the sign of a mixture.
-          const peak = page.value('ephemeral_port_pool_utilization_peak_ratio', {
-            netns: nameOf(next),
-            pool: 'tcp_connect',
-          })
-          expect(peak).toBe(0)
-          before = next
+          expect(peakOf(page)).toBe(0)
         }
         expect(reused).toBeGreaterThan(0)
       }),

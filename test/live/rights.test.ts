@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
-import { endAndFree } from '../support/netns/netns-alive.ts'
+import { succeed } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
@@ -29,7 +29,8 @@ const program = [process.execPath, 'dist/main.js']
 
 const RUNTIME_NAME = `cni-${randomUUID()}`
 /** The one name that is left for a namespace whose ns/net may not be looked at. */
-const hiddenNameOf = ({ pid }: Member) => `inode/${statSync(`/proc/${pid}/net/tcp`).ino}`
+const hiddenInodeOf = ({ pid }: Member) => statSync(`/proc/${pid}/net/tcp`).ino
+const hiddenNameOf = (member: Member) => `inode/${hiddenInodeOf(member)}`
 const sizeOf = ({ range: [first, last] }: Member) => last - first + 1
 
 test('without any capability all are read, as upper bounds and with an assumed range', async (ctx) => {
@@ -77,26 +78,27 @@ test('without a capability a successor with the same inode is another namespace'
   await withNetnsCrowd((crowd) =>
     withNodeExporter(
       flags,
-      async ({ until, read }) => {
+      async ({ until, program: { child } }) => {
         const samplesOf = (page: Page) => page.value('ephemeral_port_samples_total')
         const peakOf = (page: Page, netns: string) =>
           page.find('ephemeral_port_pool_utilization_peak_ratio', { netns, pool: 'tcp_connect' })
         let reused = false
         for (let turn = 0; turn < 20 && !reused; turn++) {
-          const old = await crowd.create({ sockets: 400, firstPort: 40_000 })
-          const [netns = ''] = old.map(hiddenNameOf)
+          const [old] = await crowd.create({ sockets: 400, firstPort: 40_000 })
+          if (old === undefined) throw new Error('No namespace was made')
+          const netns = hiddenNameOf(old)
           const shown = samplesOf(
             await until((page) => ((peakOf(page, netns) ?? 0) > 0 ? page : undefined)),
           )
-          // The whole exchange lies between two samples, of which neither sees that nobody is there.
+          // It stands still during the exchange: no sample sees that nobody is there.
           const start = samplesOf(
             await until((page) => (samplesOf(page) > shown ? page : undefined)),
           )
-          await endAndFree(crowd, old)
-          // Others may be quicker to get its inode.
-          const next = await crowd.create({ count: 3 })
-          const hasInode = next.some((member) => hiddenNameOf(member) === netns)
-          if (hasInode && samplesOf(await read()) === start) {
+          child.kill('SIGSTOP')
+          const next = await succeed(crowd, old, { numberOf: hiddenInodeOf }).finally(() =>
+            child.kill('SIGCONT'),
+          )
+          if (next !== undefined) {
             reused = true
             const page = await until((one) => (samplesOf(one) > start + 1 ? one : undefined))
             expect(page.value('ephemeral_port_used_ports', { netns, protocol: 'tcp' })).toBe(0)
@@ -115,7 +117,7 @@ test('without a capability a pod is not two because its namespace has a file, or
   if (skipReason !== undefined) return ctx.skip(skipReason)
   await withNetnsCrowd(async (crowd) => {
     // A number by which it is known among other namespaces of the machine, whatever their names.
-    const connections = randomInt(100, 400)
+    const connections = randomInt(700, 1000)
     const [pod] = await crowd.create({ sockets: 2 * connections, firstPort: 40_000 })
     if (pod === undefined) throw new Error('No namespace was made')
     const exporter = async ({ until }: NodeExporter) => {

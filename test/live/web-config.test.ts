@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { hashSync } from 'bcryptjs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/program/free-port.ts'
-import { type Program, waitFor, withProgram } from '../support/program/program.ts'
+import { type Program, timeOf, waitFor, withProgram } from '../support/program/program.ts'
 import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { createWebConfigFolder, type WebConfigFolder } from '../web/protection/web-config-folder.ts'
 
@@ -117,9 +117,12 @@ describe('--web.config.file', () => {
         return { status: response.status, tookMs: performance.now() - startMs }
       }
       await waitFor(async () => (await get(`alice:${password}`)).status === 200 || undefined)
-      const alone: number[] = []
-      while (alone.length < 21) alone.push((await get(`alice:${password}`)).tookMs)
-      const before = threads(program.child.pid)
+      const measureAlone = async () => {
+        const alone: number[] = []
+        while (alone.length < 21) alone.push((await get(`alice:${password}`)).tookMs)
+        return medianOf(alone)
+      }
+      const aloneBefore = await measureAlone()
       // A hash of cost 13 takes most of a second; on the main thread it would hold up everybody for 100 ms at a time.
       const guess = get('bob:guess')
       const times: number[] = []
@@ -127,7 +130,9 @@ describe('--web.config.file', () => {
       void guess.then(() => {
         guessing = false
       })
+      let most = 0
       while (guessing) {
+        most = Math.max(most, threads(program.child.pid))
         const { status, tookMs } = await get(`alice:${password}`)
         expect(status).toBe(200)
         times.push(tookMs)
@@ -135,9 +140,10 @@ describe('--web.config.file', () => {
       expect((await guess).status).toBe(401)
       expect((await guess).tookMs).toBeGreaterThan(200)
       expect(times.length).toBeGreaterThan(20)
+      await waitFor(async () => threads(program.child.pid) < most || undefined)
       // Others may keep the machine busy, before as well as meanwhile.
-      expect(medianOf(times)).toBeLessThan(Math.max(50, 4 * medianOf(alone)))
-      await waitFor(async () => threads(program.child.pid) < before || undefined)
+      const alone = Math.max(aloneBefore, await measureAlone())
+      expect(medianOf(times)).toBeLessThan(Math.max(50, 4 * alone))
       expect(program.stderr()).toContain('Passwords are sent in the clear')
       expectNoSecret(program)
     })
@@ -219,12 +225,12 @@ describe('--web.config.file', () => {
     const port = await findFreePort()
     await withProgram(args(port, createFolder(tls)), async (program) => {
       const agent = new Agent({ keepAlive: true })
-      await ready(port, { agent })
+      const readyMs = await timeOf(() => ready(port, { agent }))
       program.child.kill('SIGTERM')
       const { status, afterMs } = await program.ended()
       agent.destroy()
       expect(status).toBe(0)
-      expect(afterMs).toBeLessThan(2000)
+      expect(afterMs).toBeLessThan(Math.max(2000, readyMs))
     })
   })
 

@@ -45,7 +45,8 @@ test('mergeProcessMetrics() keeps histograms whole in both formats', async () =>
     const page = await renderOwn(format, read)
     expect(page).toContain('# TYPE nodejs_gc_duration_seconds histogram\n')
     expect(page).toMatch(/^nodejs_gc_duration_seconds_bucket\{le="\+Inf",kind="major"\} [1-9]/m)
-    expect(page).toMatch(/^nodejs_gc_duration_seconds_sum\{kind="major"\} 0\.\d+$/m)
+    const sum = /^nodejs_gc_duration_seconds_sum\{kind="major"\} (.+)$/m.exec(page)?.[1]
+    expect(Number(sum)).toBeGreaterThan(0)
   }
 })
 

@@ -88,7 +88,8 @@ export function sourceOf(fake: FakeApiServer, changes: Partial<PodListSource> = 
     apiServer: { host: '127.0.0.1', port: fake.port },
     readToken: () => `${fake.token}\n`,
     readCa: () => fake.ca,
-    deadlineMs: 5000,
+    // What needs one sets it: a busy machine may take seconds for any answer.
+    deadlineMs: 300_000,
     maxBytes: 1_000_000,
     ...changes,
   }

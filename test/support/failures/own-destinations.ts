@@ -18,8 +18,12 @@ export const CLOSED_PORT = FIRST + 1
 
 /** `probesToo`: what goes where probes go is heard as well. NB: whoever opens the instance again sets its filter anew, so that this is to be done again. */
 export function listenToOwn(instancePath: string, probesToo: boolean): void {
-  const path = `${instancePath}/events/sock/inet_sock_set_state/filter`
   const probes = probesToo ? ` || dport == ${PROBES_PORT}` : ''
-  const ours = `(dport >= ${FIRST} && dport < ${FIRST + PORTS}${probes})`
-  writeFileSync(path, `(${readFileSync(path, 'utf8').trim()}) && ${ours}`)
+  listenTo(instancePath, `dport >= ${FIRST} && dport < ${FIRST + PORTS}${probes}`)
+}
+
+/** Leaves out whatever that expression of the kernel's event filters does not name. */
+export function listenTo(instancePath: string, expression: string): void {
+  const path = `${instancePath}/events/sock/inet_sock_set_state/filter`
+  writeFileSync(path, `(${readFileSync(path, 'utf8').trim()}) && (${expression})`)
 }

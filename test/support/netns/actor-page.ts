@@ -92,8 +92,8 @@ export async function readFreshPage(netns: Netns): Promise<Page> {
 }
 
 /** A machine that stands still makes a sample stale before it is read: the page then keeps its time and nothing else. */
-function hasReadings(page: Page): boolean {
-  return page.value('ephemeral_port_scrape_collector_success', { collector: 'sockets' }) === 1
+export function hasReadings(page: Page): boolean {
+  return page.find('ephemeral_port_scrape_collector_success', { collector: 'sockets' }) === 1
 }
 
 /** In how many milliseconds the next sample is due, before which the page stays as it is; not above 0 where it is late. */

@@ -38,6 +38,10 @@ export interface PeerProcess {
 }
 
 const CLIENT_ADDRESSES = 30
+/** No UDP entry ends by itself while a test looks at it. */
+const KEEP_DATAGRAMS = ['udp_timeout', 'udp_timeout_stream'].map(
+  (name) => `net.netfilter.nf_conntrack_${name}=600`,
+)
 /** Flags of an exporter that looks at every NAT all the time. */
 export const NAT_FLAGS = [
   '--sample.interval=250ms',
@@ -86,6 +90,9 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
         const input = `flush ruleset\n${text}`
         execFileSync('ip', ['netns', 'exec', n, 'nft', '-f', '-'], { input, stdio: 'pipe' })
         spawnSync('ip', ['netns', 'exec', n, 'conntrack', '-F'], { stdio: 'ignore' })
+        spawnSync('ip', ['netns', 'exec', n, 'sysctl', '-qw', ...KEEP_DATAGRAMS], {
+          stdio: 'ignore',
+        })
       },
     })
   } finally {

@@ -39,6 +39,36 @@ export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]):
   await delay(INODE_MS)
 }
 
+/**
+ * Ends that namespace and makes others until one has the number that it had, which the kernel hands out from the lowest free
+ * one on; undefined where another test was quicker.
+ */
+export async function succeed(
+  crowd: NetnsCrowd,
+  old: Member,
+  {
+    order = {},
+    numberOf = ({ inode }) => inode,
+  }: {
+    readonly order?: Parameters<NetnsCrowd['create']>[0]
+    readonly numberOf?: (member: Member) => number
+  } = {},
+): Promise<Member | undefined> {
+  const wanted = numberOf(old)
+  await endAndFree(crowd, [old])
+  const others: Member[] = []
+  let heir: Member | undefined
+  for (let number = 0; number < wanted; ) {
+    const [made] = await crowd.create({ ...order, count: 1 })
+    if (made === undefined) throw new Error('No namespace was made')
+    number = numberOf(made)
+    if (number === wanted) heir = made
+    else others.push(made)
+  }
+  await crowd.end(others)
+  return heir
+}
+
 /** Those of namespaces that ended whose inode no other has by now: other tests make namespaces meanwhile. */
 export function withoutHeirs<T extends Pick<Member, 'inode'>>(ended: readonly T[]): readonly T[] {
   const inodes = new Set(readdirSync('/proc').map(readInode))

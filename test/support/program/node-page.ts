@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Diagnosis } from '../../../src/diagnosis/diagnose.ts'
 import type { Snapshot } from '../../../src/snapshot.ts'
-import { msToNextSample, type Page, parsePage } from '../netns/actor-page.ts'
+import { hasReadings, msToNextSample, type Page, parsePage } from '../netns/actor-page.ts'
 import { findFreePort } from './free-port.ts'
 import { type Program, type ProgramOptions, withProgram } from './program.ts'
 
@@ -11,7 +11,7 @@ export interface NodeExporter {
   /** Where it listens. */
   readonly address: string
   readonly program: Program
-  /** The whole page; throws while there is none. */
+  /** The whole page, once there is one with readings. */
   read(): Promise<Page>
   /** What the page says of one namespace, and of the exporter. */
   readOf(netns: string): Promise<Page>
@@ -21,7 +21,7 @@ export interface NodeExporter {
   readSnapshot(): Promise<Snapshot>
   /** Of /api/v1/diagnosis. */
   readDiagnosis(): Promise<Diagnosis>
-  /** Reads until `ask` finds what it looks for. */
+  /** Reads until `ask` finds what it looks for on a page with readings. */
   until<T>(ask: (page: Page) => T | undefined): Promise<T>
 }
 
@@ -54,12 +54,12 @@ export async function withNodeExporter<T>(
         if (!answer.ok) throw new Error(`GET /api/v1/${name} gave ${answer.status}`)
         return JSON.parse(await answer.text()) as T
       }
-      const pageOf = (netns: string, text: string) => parsePage(linesOf(text, netns))
+      const pageOf = (netns: string, { text }: Page) => parsePage(linesOf(text, netns))
       async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
         const deadline = Date.now() + DEADLINE_MS
         for (;;) {
           const page = await readText().then(parsePage, () => undefined)
-          const found = page && ask(page)
+          const found = page && hasReadings(page) ? ask(page) : undefined
           if (found !== undefined) return found
           if (Date.now() > deadline) {
             throw new Error(`Not on the page for ${DEADLINE_MS} ms. ${program.stderr()}`)
@@ -67,11 +67,12 @@ export async function withNodeExporter<T>(
           await pause(page)
         }
       }
+      const read = () => until((page) => page)
       return use({
         address,
         program,
-        read: async () => parsePage(await readText()),
-        readOf: async (netns) => pageOf(netns, await readText()),
+        read,
+        readOf: async (netns) => pageOf(netns, await read()),
         readSnapshot: async () => (await readJson<{ snapshot: Snapshot }>('snapshot')).snapshot,
         readDiagnosis: async () =>
           (await readJson<{ diagnosis: Diagnosis }>('diagnosis')).diagnosis,
@@ -81,11 +82,11 @@ export async function withNodeExporter<T>(
           const readAfter = (seconds: number) =>
             until((page) => {
               const timestamp = page.find(name, { netns }) ?? 0
-              return timestamp > seconds ? { timestamp, text: page.text } : undefined
+              return timestamp > seconds ? { timestamp, page } : undefined
             })
           // The timestamp is that of the end: only the read after the next is sure to begin after it.
           const { timestamp } = await readAfter(askedAtSeconds)
-          return pageOf(netns, (await readAfter(timestamp)).text)
+          return pageOf(netns, (await readAfter(timestamp)).page)
         },
         until,
       })

@@ -62,6 +62,13 @@ export async function withProgram<T>(
   }
 }
 
+/** Milliseconds that something takes, by the clock. */
+export async function timeOf(work: () => Promise<unknown>): Promise<number> {
+  const startMs = performance.now()
+  await work()
+  return performance.now() - startMs
+}
+
 /** Counts from now on; the function returned ends that and says how much it was. */
 function countRunningMs(): () => number {
   let ranMs = 0

@@ -1,4 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
+import { dirname } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import {
   type LiveWebConfigEvents,
@@ -35,9 +36,12 @@ function open(folder: WebConfigFolder, settings: { lookEveryMs?: number; nowMs?:
   return { live: opened.live, log }
 }
 
+/** Without the name of the folder, which may have any letters. */
 function problemsOf(files: Readonly<Record<string, string>>): readonly string[] {
-  const opened = openLiveWebConfig(createFolder(files).path, { changed() {}, refused() {} })
-  return 'problems' in opened ? opened.problems : []
+  const { path } = createFolder(files)
+  const opened = openLiveWebConfig(path, { changed() {}, refused() {} })
+  const problems = 'problems' in opened ? opened.problems : []
+  return problems.map((problem) => problem.replaceAll(dirname(path), ''))
 }
 
 function keyPem(type: 'pkcs8' | 'encrypted' | 'traditional'): string {
