@@ -9,6 +9,7 @@ import type {
   DropSignature,
   Namespace,
   NamespaceState,
+  NatPoolName,
   NatRangeOrigin,
   NatState,
   NetnsKind,
@@ -20,46 +21,60 @@ import type {
 } from '../snapshot.ts'
 import { causeNames, holders } from '../snapshot-pools.ts'
 
-type Check = (value: unknown) => boolean
-type Shape<T> = { readonly [K in keyof Required<T>]: Check }
+/** Whether a value is of the type T. */
+interface Check<T> {
+  (value: unknown): boolean
+  /** Never there: what lets the type check compare. */
+  readonly checked?: T
+}
+type Shape<T> = { readonly [K in keyof Required<T>]: Check<T[K]> }
 
 /** JSON has any number, and 1e999 is read as Infinity. Nothing here is counted beyond what a number tells exactly. */
-const number: Check = (value) => isWithin(value, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
+const number: Check<number> = (value) =>
+  isWithin(value, -Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)
 /** Unix time that a Date can hold. */
-const time: Check = (value) => isWithin(value, 0, 8.64e12)
+const time: Check<number> = (value) => isWithin(value, 0, 8.64e12)
 /** What a timer waits for; a longer one would end at once. */
-const wait: Check = (value) => isWithin(value, 0.001, 2 ** 31 / 1000 - 1)
-const text: Check = (value) => typeof value === 'string'
-const flag: Check = (value) => typeof value === 'boolean'
+const wait: Check<number> = (value) => isWithin(value, 0.001, 2 ** 31 / 1000 - 1)
+const text: Check<string> = (value) => typeof value === 'string'
+const flag: Check<boolean> = (value) => typeof value === 'boolean'
 
 function isWithin(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && value >= least && value <= most
 }
 
-function optional(check: Check): Check {
+function optional<T>(check: Check<T>): Check<T | undefined> {
   return (value) => value === undefined || check(value)
 }
 
-function list(check: Check): Check {
+function list<T>(check: Check<T>): Check<readonly T[]> {
   return (value) => Array.isArray(value) && value.every(check)
 }
 
-function oneOf(words: readonly string[]): Check {
+function oneOf<T extends string>(words: readonly T[]): Check<T> {
   return (value) => words.some((word) => word === value)
 }
 
-function record(check: Check): Check {
+function record<T>(check: Check<T>): Check<Readonly<Record<string, T>>> {
   return (value) => isJsonObject(value) && Object.values(value).every(check)
 }
 
-function object<T>(shape: Shape<T>): Check {
-  const checks = Object.entries<Check>(shape)
+/** One such value by each of these names. */
+function each<K extends string, T>(
+  names: readonly K[],
+  check: Check<T>,
+): Check<Readonly<Record<K, T>>> {
+  return (value) => isJsonObject(value) && names.every((name) => check(value[name]))
+}
+
+function object<T>(shape: Shape<T>): Check<T> {
+  const checks = Object.entries<Check<unknown>>(shape)
   return (value) => isJsonObject(value) && checks.every(([key, check]) => check(value[key]))
 }
 
 /** One of the keys, each of which must be there. */
-function oneKeyOf<T extends string>(words: Readonly<Record<T, true>>): Check {
-  return oneOf(Object.keys(words))
+function oneKeyOf<T extends string>(words: Readonly<Record<T, true>>): Check<T> {
+  return oneOf(Object.keys(words) as T[])
 }
 
 const pool = oneKeyOf<PoolName>({
@@ -69,6 +84,7 @@ const pool = oneKeyOf<PoolName>({
   nat_tcp: true,
   nat_udp: true,
 })
+const natPool = oneKeyOf<NatPoolName>({ nat_tcp: true, nat_udp: true })
 const protocol = oneOf(['tcp', 'udp'])
 const netnsKind = oneKeyOf<NetnsKind>({
   host: true,
@@ -117,7 +133,7 @@ const pools = list(
     riskRatio: optional(number),
     etaSeconds: optional(number),
     worstDestination: optional(object(destination)),
-    heldPorts: object(Object.fromEntries(holders.map((holder) => [holder, number]))),
+    heldPorts: each(holders, number),
     cause: optional(object({ cause: oneOf(causeNames), ports: number, owners: list(share) })),
   }),
 )
@@ -182,7 +198,7 @@ const nat = object<NatState>({
   readAtSeconds: time,
   evicts: flag,
   pools,
-  failureProbabilities: list(object({ pool, ratio: number })),
+  failureProbabilities: list(object({ pool: natPool, ratio: number })),
   destinations: list(object({ ...destination, protocol, usedPorts: number })),
   clients: list(object({ ...owner, protocol, client: text, usedPorts: number })),
   ranges: list(object({ protocol, source: text, firstPort: number, lastPort: number, origin })),
