@@ -59,10 +59,14 @@ async function readPage(use: readonly DropIn[]): Promise<{ page: string; netns: 
     await netns.call('setSysctls', { 'net.ipv4.ip_local_port_range': range })
     const port = await findFreePort()
     const args = [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=500ms']
-    const name = `inode/${statSync(`/proc/${netns.pid}/ns/net`).ino}`
+    // The latter where ns/net may not be looked at.
+    const names = ['ns/net', 'net/tcp'].map(
+      (file) => `inode/${statSync(`/proc/${netns.pid}/${file}`).ino}`,
+    )
     const ask = async () => {
       const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-      return page.includes(capacity(name)) ? { page, netns: name } : undefined
+      const name = names.find((one) => page.includes(capacity(one)))
+      return name === undefined ? undefined : { page, netns: name }
     }
     return await withProgram(
       [...args, '--sample.cpu-budget=1'],
