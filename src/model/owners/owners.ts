@@ -108,13 +108,13 @@ function rememberOwners(
   { census: { flows }, owners, columns, atSeconds }: OwnersInput,
   memory: OwnerMemory | undefined,
 ): { readonly slots: Int32Array; readonly remembered: readonly RememberedDestination[] } {
-  const { present, absent } = recallDestinations(flows, memory)
   const { used, timeWait, reclaimable } = columns
   // Recyclable or not: each holds its port.
   const held = used.slice()
   for (let index = 0; index < held.length; index++) {
     held[index] = (held[index] ?? 0) + (reclaimable[index] ?? 0)
   }
+  const { present, absent } = recallDestinations(flows, held, memory)
   const best = takeBest(held, MOST_DESTINATIONS, createComparison(flows, [held]))
   const slots = new Int32Array(flows.destinationCount()).fill(-1)
   best.forEach((index, slot) => {
@@ -146,9 +146,13 @@ function rememberOwners(
   return { slots, remembered: [...here, ...left].slice(0, MOST_DESTINATIONS) }
 }
 
-/** What of the memory belongs to this census, by index in the flow table, and what has no socket left in it. */
+/**
+ * What of the memory belongs to this census, by index in the flow table, and what has no socket left in it. The table
+ * may have a destination for nothing but what a listener accepted.
+ */
 function recallDestinations(
   flows: FlowTable,
+  held: Uint32Array,
   memory: OwnerMemory | undefined,
 ): {
   readonly present: ReadonlyMap<number, RememberedDestination>
@@ -160,7 +164,7 @@ function recallDestinations(
   for (const remembered of memory?.destinations ?? []) {
     key.set(remembered.key)
     const index = flows.findDestination(key)
-    if (index < 0) absent.push(remembered)
+    if (index < 0 || held[index] === 0) absent.push(remembered)
     else present.set(index, remembered)
   }
   return { present, absent }

@@ -114,6 +114,35 @@ describe('the rows of owners', () => {
     )
   })
 
+  test('a destination of nothing but accepted connections is remembered as one without any', () => {
+    const to = { local: [10, 0, 0, 5], remotePort: 443 }
+    const connection = { ...plainSocket, ...to, localPort: 40000, cgroupId: 5 }
+    const listener = {
+      ...plainSocket,
+      state: 10,
+      localPort: 40004,
+      local: [0, 0, 0, 0],
+      remotePort: 0,
+    }
+    const accepted = {
+      ...plainSocket,
+      ...to,
+      localPort: 40004,
+      state: 6,
+      timer: 3,
+      expiresMs: 30_000,
+    }
+    const remembered = [
+      [listener, accepted],
+      [accepted, listener],
+    ].map((later) => {
+      const sockets = [[connection], later].map((one) => one.map((socket): Draw => [socket, false]))
+      return play(sockets, { ownersBy: 'cgroup' }).state.memory.destinations
+    })
+    expect(remembered[0]).toMatchObject([{ ended: [{ ownerId: 5, sockets: 1, timeWait: 0 }] }])
+    expect(remembered[1]).toEqual(remembered[0])
+  })
+
   test('are the same again when the samples are played again', () => {
     fc.assert(
       fc.property(samples, by, (all, ownersBy) => {
