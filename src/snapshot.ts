@@ -198,12 +198,14 @@ export interface Snapshot {
   readonly workerRestarts: number
   readonly forecastHorizonSeconds: number
   readonly namespaces: readonly Namespace[]
-  readonly leftOut?: {
-    /** Namespaces beyond --netns.max: nothing is known of them. */
-    readonly namespaces: number
-    /** Namespaces whose read was due, but for which the sample had no time: what is known of them is older. */
-    readonly postponed: number
-  }
+  readonly leftOut?:
+    | {
+        /** Namespaces beyond --netns.max: nothing is known of them. */
+        readonly namespaces: number
+        /** Namespaces whose read was due, but for which the sample had no time: what is known of them is older. */
+        readonly postponed: number
+      }
+    | undefined
   /** Failed allocations of which nothing tells the namespace. */
   readonly unattributedFailures?: AllocationFailures | undefined
   /** Failed reads since the program started, all reasons present. */

@@ -25,8 +25,10 @@ import { causeNames, holders } from '../snapshot-pools.ts'
 interface Check<T> {
   (value: unknown): boolean
   /** Never there: what lets the type check compare. */
-  readonly checked?: T
+  readonly checked?: Whole<T>
 }
+/** With every field, also those that may be left out. */
+type Whole<T> = T extends object ? { readonly [K in keyof Required<T>]: Whole<T[K]> } : T
 type Shape<T> = { readonly [K in keyof Required<T>]: Check<T[K]> }
 
 /** JSON has any number, and 1e999 is read as Infinity. Nothing here is counted beyond what a number tells exactly. */
@@ -252,7 +254,7 @@ const snapshot = object<Snapshot>({
   namespaces: list(namespace),
   leftOut: optional(object({ namespaces: number, postponed: number })),
   unattributedFailures: optional(allocationFailures),
-  failures: record(number),
+  failures: each(readErrorReasons, number),
   collectors: list(
     object({ collector: text, success: flag, durationSeconds: number, problem: optional(text) }),
   ),

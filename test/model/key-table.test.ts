@@ -99,7 +99,8 @@ describe('a table of keys takes no more than twice the steps of random keys, of 
 
 test('two tables put the same keys in other places', () => {
   const keys = list(() => draw(2))
-  expect(hashAll(keys, 2)).not.toEqual(hashAll(keys, 2))
+  const placesOf = () => hashAll(keys, 2).map((hash) => hash % 2 ** 15)
+  expect(placesOf()).not.toEqual(placesOf())
 })
 
 test('a table of numbers tells all of them apart, found or not', () => {
