@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
+import { hasReadings, readPage } from '../support/netns/actor-page.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import { makeFaster } from '../support/prometheus/rules-faster.ts'
@@ -61,11 +62,16 @@ function tell({ receiver, alerts }: Notification): readonly string[] {
   )
 }
 
-/** Of connect(); NaN while it is not known. */
-async function readRisk(netns: Netns): Promise<number> {
-  const { body } = await netns.call('get', { path: '/metrics', port: 10_132 })
-  const found = /^ephemeral_port_exhaustion_risk_ratio\{.*pool="tcp_connect".*\} (.+)$/m.exec(body)
-  return Number(found?.[1] ?? Number.NaN)
+/** Of connect(); undefined while it is not known. */
+async function readRisk(netns: Netns): Promise<number | undefined> {
+  for (;;) {
+    const page = await readPage(netns)
+    if (hasReadings(page)) {
+      return page.find('ephemeral_port_exhaustion_risk_ratio', { pool: 'tcp_connect' })
+    }
+    // After a standstill, until the next sample.
+    await delay(OFTEN.interval)
+  }
 }
 
 /** Each alert began, or ended, soon after that moment, and was told of soon after that. */
@@ -107,9 +113,7 @@ test('An incident is two pages, each in time and with what is so, and their ends
       }
       for (let sure = 0; sure < SURE_SECONDS || leaked.length < WATCHED; ) {
         await leakOne()
-        const risk = await readRisk(netns)
-        // After a standstill the page has no risk until the next sample.
-        if (!Number.isNaN(risk)) sure = risk >= 0.75 ? sure + 1 : 0
+        sure = ((await readRisk(netns)) ?? 0) >= 0.75 ? sure + 1 : 0
         expect(leaked.length).toBeLessThan(EXPECTED)
       }
       // On a busy machine the last ports wait for the first page, which would otherwise say that they are gone.

@@ -18,6 +18,7 @@ import { waitFor, withProgram } from '../support/program/program.ts'
 /** Of those that DynamicUser chooses from. */
 const USER = 64_999
 const RANGE = { first: 41_000, last: 41_776 }
+const CONNECTIONS = 139
 
 const reason = whyNoImage()
 let image: Image = { tree: '', rootfs: '', remove: () => {} }
@@ -59,6 +60,9 @@ async function readPage(use: readonly DropIn[]): Promise<{ page: string; netns: 
     await netns.call('setSysctls', { 'net.ipv4.ip_local_port_range': range })
     const port = await findFreePort()
     const args = [`--web.listen-address=127.0.0.1:${port}`, '--sample.interval=500ms']
+    const to = { address: '127.0.0.1', port: 8001 }
+    await netns.call('open', { bind: to, listen: 1000 })
+    await netns.call('open', { connect: to, count: CONNECTIONS })
     // The latter where ns/net may not be looked at.
     const names = ['ns/net', 'net/tcp'].map(
       (file) => `inode/${statSync(`/proc/${netns.pid}/${file}`).ino}`,
@@ -76,6 +80,8 @@ async function readPage(use: readonly DropIn[]): Promise<{ page: string; netns: 
   })
 }
 
+const used = (netns: string) =>
+  `ephemeral_port_used_ports{netns="${netns}",protocol="tcp"} ${CONNECTIONS}\n`
 const capacity = (netns: string) =>
   `ephemeral_port_pool_capacity_ports{netns="${netns}",pool="tcp_bind"} `
 /** Sockets may leave bind history in doubt, which `inferred` then says. */
@@ -93,6 +99,7 @@ test('the unit alone reads the host exactly, and other namespaces from /proc', a
     `{netns="${netns}",reader="procfs",exactness="upper_bound",range="default"} 1\n`,
   )
   expect(page).toContain(`${capacity(netns)}28232\n`)
+  expect(page).toContain(used(netns))
   expect(page).not.toContain('ephemeral_port_allocation_failures_total')
 })
 
@@ -101,6 +108,7 @@ test('with setns.conf it reads every namespace exactly', async () => {
   expect(isRead(page, 'host')).toBe(true)
   expect(isRead(page, netns)).toBe(true)
   expect(page).toContain(`${capacity(netns)}${RANGE.last - RANGE.first + 1}\n`)
+  expect(page).toContain(used(netns))
 })
 
 test('with buckets.conf it reads bind buckets', async () => {

@@ -121,7 +121,7 @@ describe('--collector.failures', () => {
 
               // Who comes later begins at 0 as well, whatever others have counted.
               await withNetns(async (late) => {
-                // Until a sample has missed it, the name is that of an ended namespace with the same inode.
+                // A namespace that has just ended may have had this inode, and its name until a sample misses it.
                 await afterSamples(exporter, 2)
                 await untilCounting(exporter, [nameOf(late)])
               })

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { whyNotLive } from '../support/netns/live.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { type Program, waitFor, withProgram } from '../support/program/program.ts'
 
@@ -103,7 +104,8 @@ describe('the command status', () => {
     ['a disk that is full', '> /dev/full', 3, /Cannot write: ENOSPC/],
     ['nobody', '>&-', 0, /^$/],
   ])('that writes to %s says so by its status', async ([_what, redirect, status, words], ctx) => {
-    if (skipReason !== undefined) return ctx.skip(skipReason)
+    const reason = whyNotLive()
+    if (reason !== undefined) return ctx.skip(reason)
     await withProgram(
       ['status', '--netns=self'],
       async (program) => {

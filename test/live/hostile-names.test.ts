@@ -24,7 +24,7 @@ const typed = ["it's", 'a"b', 'a b', '$(touch owned)', '`touch owned`', ';touch 
 const untyped = ['-all', '--help', 'a\ntouch owned', 'a\u001b[2Jb', 'a\u202eb', 'a\tb']
 
 /** No other test has a range that begins here, whatever its size: equal ranges are one finding, named by either. */
-const FIRST_PORT = 41_000 + (process.pid % 10_000)
+const FIRST_PORT = 41_001 + (process.pid % 9000)
 
 /** Each namespace has a range of a size of its own, so that no two findings are one. */
 async function withNames(

@@ -180,7 +180,10 @@ describe('--collector.kubernetes', () => {
         await start(podUid)
         await until(() => fake.requests[0])
         const before = samples(await read())
-        await until((page) => podsOf(page, podUid).includes(`pod/${podUid}`) || undefined)
+        const during = await until((page) => (podsOf(page, podUid).length > 0 ? page : undefined))
+        expect(fake.requests).toHaveLength(1)
+        expect(success(during)).toBeUndefined()
+        expect(podsOf(during, podUid)).toEqual([`pod/${podUid}`])
         // The client gives up after 10 s, and asks again a little later.
         const after = await until((page) => (success(page) === 0 ? page : undefined))
         expect(samples(after)).toBeGreaterThanOrEqual(before + 3)

@@ -55,7 +55,7 @@ describe('--netns=all', () => {
   test('never takes a namespace for the one whose inode it got', async (ctx) => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     await withNetnsCrowd((crowd) =>
-      withNodeExporter([...FLAGS, '--detail.min-utilization=0'], async ({ until }) => {
+      withNodeExporter([...FLAGS, '--detail.min-utilization=0'], async ({ until, program }) => {
         let reused = 0
         for (let turn = 0; turn < 20 && reused < 3; turn++) {
           const [old] = await crowd.create({ rangePorts: 500, sockets: 400 })
@@ -66,7 +66,12 @@ describe('--netns=all', () => {
               pool: 'tcp_connect',
             })
           await until((page) => (peakOf(page) ?? 0) > 0 || undefined)
-          const next = await succeed(crowd, old, { order: { rangePorts: 700 + 100 * turn } })
+          // The program stands still during the exchange: no sample of it sees that nobody is there.
+          program.child.kill('SIGSTOP')
+          const order = { rangePorts: 700 + 100 * turn }
+          const next = await succeed(crowd, old, { order }).finally(() =>
+            program.child.kill('SIGCONT'),
+          )
           if (next === undefined) continue
           reused++
           const page = await until((one) => (isComplete(one, [next]) ? one : undefined))

@@ -90,10 +90,10 @@ test('without a capability a successor with the same inode is another namespace'
           const shown = samplesOf(
             await until((page) => ((peakOf(page, netns) ?? 0) > 0 ? page : undefined)),
           )
-          // It stands still during the exchange: no sample sees that nobody is there.
           const start = samplesOf(
             await until((page) => (samplesOf(page) > shown ? page : undefined)),
           )
+          // The program stands still during the exchange: no sample of it sees that nobody is there.
           child.kill('SIGSTOP')
           const next = await succeed(crowd, old, { numberOf: hiddenInodeOf }).finally(() =>
             child.kill('SIGCONT'),

@@ -7,7 +7,7 @@ import { Agent, get } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/program/free-port.ts'
-import { type Program, timeOf, waitFor, withProgram } from '../support/program/program.ts'
+import { endLimitMs, type Program, waitFor, withProgram } from '../support/program/program.ts'
 
 const listen = (port: number) => `--web.listen-address=127.0.0.1:${port}`
 const often = (port: number) => [listen(port), '--sample.interval=100ms', '--sample.cpu-budget=1']
@@ -54,13 +54,13 @@ describe('serve', () => {
     async (signal) => {
       const port = await findFreePort()
       await withProgram(often(port), async (program) => {
-        const readyMs = await timeOf(() => fetchReady(port))
+        const limitMs = await endLimitMs(() => fetchReady(port))
         const agent = await keepAlive(port)
         program.child.kill(signal)
         const { status, afterMs } = await program.ended()
         agent.destroy()
         expect(status).toBe(0)
-        expect(afterMs).toBeLessThan(Math.max(2000, readyMs))
+        expect(afterMs).toBeLessThan(limitMs)
       })
     },
   )
@@ -72,12 +72,12 @@ describe('serve', () => {
     await withProgram(
       [listen(port)],
       async (program) => {
-        const readyMs = await timeOf(() => fetchReady(port))
+        const limitMs = await endLimitMs(() => fetchReady(port))
         const agent = await keepAlive(port)
         program.child.kill('SIGTERM')
         const { afterMs } = await program.ended()
         agent.destroy()
-        expect(afterMs).toBeLessThan(Math.max(2000, readyMs))
+        expect(afterMs).toBeLessThan(limitMs)
         await expect(fetch(`http://127.0.0.1:${port}/-/healthy`)).rejects.toThrow()
       },
       { command },

@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import { hashSync } from 'bcryptjs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { findFreePort } from '../support/program/free-port.ts'
-import { type Program, timeOf, waitFor, withProgram } from '../support/program/program.ts'
+import { endLimitMs, type Program, waitFor, withProgram } from '../support/program/program.ts'
 import { createTestAuthority } from '../support/program/test-certificates.ts'
 import { createWebConfigFolder, type WebConfigFolder } from '../web/protection/web-config-folder.ts'
 
@@ -225,12 +225,12 @@ describe('--web.config.file', () => {
     const port = await findFreePort()
     await withProgram(args(port, createFolder(tls)), async (program) => {
       const agent = new Agent({ keepAlive: true })
-      const readyMs = await timeOf(() => ready(port, { agent }))
+      const limitMs = await endLimitMs(() => ready(port, { agent }))
       program.child.kill('SIGTERM')
       const { status, afterMs } = await program.ended()
       agent.destroy()
       expect(status).toBe(0)
-      expect(afterMs).toBeLessThan(Math.max(2000, readyMs))
+      expect(afterMs).toBeLessThan(limitMs)
     })
   })
 

@@ -90,9 +90,7 @@ export async function withNatLab<T>(use: (lab: NatLab) => Promise<T>): Promise<T
         const input = `flush ruleset\n${text}`
         execFileSync('ip', ['netns', 'exec', n, 'nft', '-f', '-'], { input, stdio: 'pipe' })
         spawnSync('ip', ['netns', 'exec', n, 'conntrack', '-F'], { stdio: 'ignore' })
-        spawnSync('ip', ['netns', 'exec', n, 'sysctl', '-qw', ...KEEP_DATAGRAMS], {
-          stdio: 'ignore',
-        })
+        inNat('sysctl', '-qw', ...KEEP_DATAGRAMS)
       },
     })
   } finally {

@@ -11,7 +11,7 @@ export interface NodeExporter {
   /** Where it listens. */
   readonly address: string
   readonly program: Program
-  /** The whole page, once there is one with readings. */
+  /** The whole page, once it has readings; throws where none is answered. */
   read(): Promise<Page>
   /** What the page says of one namespace, and of the exporter. */
   readOf(netns: string): Promise<Page>
@@ -55,19 +55,27 @@ export async function withNodeExporter<T>(
         return JSON.parse(await answer.text()) as T
       }
       const pageOf = (netns: string, { text }: Page) => parsePage(linesOf(text, netns))
-      async function until<T>(ask: (page: Page) => T | undefined): Promise<T> {
+      async function untilFound<T>(
+        next: () => Promise<Page | undefined>,
+        ask: (page: Page) => T | undefined,
+      ): Promise<T> {
         const deadline = Date.now() + DEADLINE_MS
         for (;;) {
-          const page = await readText().then(parsePage, () => undefined)
-          const found = page && hasReadings(page) ? ask(page) : undefined
+          const page = await next()
+          const isRead = page !== undefined && hasReadings(page)
+          const found = isRead ? ask(page) : undefined
           if (found !== undefined) return found
           if (Date.now() > deadline) {
-            throw new Error(`Not on the page for ${DEADLINE_MS} ms. ${program.stderr()}`)
+            const what = page === undefined ? 'No page' : isRead ? 'Not on the page' : 'No readings'
+            throw new Error(`${what} for ${DEADLINE_MS} ms. ${program.stderr()}`)
           }
           await pause(page)
         }
       }
-      const read = () => until((page) => page)
+      const readAny = () => readText().then(parsePage)
+      const until = <T>(ask: (page: Page) => T | undefined) =>
+        untilFound(() => readAny().catch(() => undefined), ask)
+      const read = () => untilFound(readAny, (page) => page)
       return use({
         address,
         program,

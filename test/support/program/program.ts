@@ -62,11 +62,14 @@ export async function withProgram<T>(
   }
 }
 
-/** Milliseconds that something takes, by the clock. */
-export async function timeOf(work: () => Promise<unknown>): Promise<number> {
-  const startMs = performance.now()
-  await work()
-  return performance.now() - startMs
+/**
+ * What the end of a program may take, in milliseconds, where its start took as long as `start`: two seconds, or on a busy machine
+ * more, but less than connections that are waited for would take.
+ */
+export async function endLimitMs(start: () => Promise<unknown>): Promise<number> {
+  const stop = countRunningMs()
+  await start()
+  return Math.min(Math.max(2000, stop()), 4500)
 }
 
 /** Counts from now on; the function returned ends that and says how much it was. */
