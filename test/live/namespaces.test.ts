@@ -66,12 +66,8 @@ describe('--netns=all', () => {
               pool: 'tcp_connect',
             })
           await until((page) => (peakOf(page) ?? 0) > 0 || undefined)
-          // The program stands still during the exchange: no sample of it sees that nobody is there.
-          program.child.kill('SIGSTOP')
           const order = { rangePorts: 700 + 100 * turn }
-          const next = await succeed(crowd, old, { order }).finally(() =>
-            program.child.kill('SIGCONT'),
-          )
+          const next = await succeed(crowd, old, { order, unseenBy: program.child.pid ?? 0 })
           if (next === undefined) continue
           reused++
           const page = await until((one) => (isComplete(one, [next]) ? one : undefined))

@@ -1,7 +1,7 @@
 // Which network namespaces the kernel still has, whoever keeps them: each is given an id in our own one, which keeps nothing
 // alive and which the kernel takes away as soon as nobody holds the namespace any more (net/core/net_namespace.c: cleanup_net).
 
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { check, errnoName, type Libc, openLibc } from '../kernel/libc.ts'
@@ -41,18 +41,51 @@ export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]):
 
 /**
  * Ends that namespace and makes others until one has the number that it had, which the kernel hands out from the lowest free
- * one on; undefined where another test was quicker.
+ * one on; undefined where another test was quicker. The process `unseenBy` stands still meanwhile: it never sees that nobody
+ * is there.
  */
 export async function succeed(
   crowd: NetnsCrowd,
   old: Member,
-  {
-    order = {},
-    numberOf = ({ inode }) => inode,
-  }: {
-    readonly order?: Parameters<NetnsCrowd['create']>[0]
-    readonly numberOf?: (member: Member) => number
-  } = {},
+  { unseenBy, ...heir }: HeirOptions & { readonly unseenBy: number },
+): Promise<Member | undefined> {
+  await stopOutside(unseenBy, old)
+  try {
+    return await makeHeir(crowd, old, heir)
+  } finally {
+    process.kill(unseenBy, 'SIGCONT')
+  }
+}
+
+/** Stops that process when none of its threads is in the namespace or holds it open, which would keep it alive. */
+async function stopOutside(pid: number, { pid: inside, inode }: Member): Promise<void> {
+  const tasks = () => readdirSync(`/proc/${pid}/task`).map((task) => `/proc/${pid}/task/${task}`)
+  const isStopped = () =>
+    tasks().every((task) => / [Tt] /.test(readFileSync(`${task}/stat`, 'utf8').split(')')[1] ?? ''))
+  const held = new RegExp(`^(net:\\[${inode}\\]|/proc/${inside}/.*)$`)
+  const isHeld = () =>
+    [
+      ...tasks().map((task) => `${task}/ns/net`),
+      ...readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`),
+    ].some((link) => held.test(readlinkSync(link)))
+  for (;;) {
+    process.kill(pid, 'SIGSTOP')
+    await expect.poll(isStopped, { interval: 5 }).toBe(true)
+    if (!isHeld()) return
+    process.kill(pid, 'SIGCONT')
+    await delay(20)
+  }
+}
+
+interface HeirOptions {
+  readonly order?: Parameters<NetnsCrowd['create']>[0]
+  readonly numberOf?: (member: Member) => number
+}
+
+async function makeHeir(
+  crowd: NetnsCrowd,
+  old: Member,
+  { order = {}, numberOf = ({ inode }) => inode }: HeirOptions,
 ): Promise<Member | undefined> {
   const wanted = numberOf(old)
   await endAndFree(crowd, [old])
