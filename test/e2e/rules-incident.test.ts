@@ -64,7 +64,8 @@ function tell({ receiver, alerts }: Notification): readonly string[] {
 
 /** Of connect(); undefined while it is not known. */
 async function readRisk(netns: Netns): Promise<number | undefined> {
-  for (;;) {
+  const deadline = Date.now() + 120_000
+  while (Date.now() < deadline) {
     const page = await readPage(netns)
     if (hasReadings(page)) {
       return page.find('ephemeral_port_exhaustion_risk_ratio', { pool: 'tcp_connect' })
@@ -72,6 +73,7 @@ async function readRisk(netns: Netns): Promise<number | undefined> {
     // After a standstill, until the next sample.
     await delay(OFTEN.interval)
   }
+  throw new Error('The page has no readings')
 }
 
 /** Each alert began, or ended, soon after that moment, and was told of soon after that. */

@@ -87,17 +87,13 @@ test('without a capability a successor with the same inode is another namespace'
           const [old] = await crowd.create({ sockets: 400, firstPort: 40_000 })
           if (old === undefined) throw new Error('No namespace was made')
           const netns = hiddenNameOf(old)
-          const shown = samplesOf(
-            await until((page) => ((peakOf(page, netns) ?? 0) > 0 ? page : undefined)),
-          )
-          const start = samplesOf(
-            await until((page) => (samplesOf(page) > shown ? page : undefined)),
-          )
+          await until((page) => (peakOf(page, netns) ?? 0) > 0 || undefined)
           const options = { numberOf: hiddenInodeOf, unseenBy: child.pid ?? 0 }
           const next = await succeed(crowd, old, options)
           if (next !== undefined) {
             reused = true
-            const page = await until((one) => (samplesOf(one) > start + 1 ? one : undefined))
+            const before = await until(samplesOf)
+            const page = await until((one) => (samplesOf(one) > before + 1 ? one : undefined))
             expect(page.value('ephemeral_port_used_ports', { netns, protocol: 'tcp' })).toBe(0)
             // It would still be that of the old one if they had been mixed up.
             expect(peakOf(page, netns)).toBe(0)

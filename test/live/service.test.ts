@@ -12,9 +12,13 @@ import { endLimitMs, type Program, waitFor, withProgram } from '../support/progr
 const listen = (port: number) => `--web.listen-address=127.0.0.1:${port}`
 const often = (port: number) => [listen(port), '--sample.interval=100ms', '--sample.cpu-budget=1']
 
+/** The page of a program that is ready. After a standstill it has no readings until the next sample. */
 async function fetchReady(port: number): Promise<string> {
-  await waitFor(async () => (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok || undefined)
-  return await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  return await waitFor(async () => {
+    if (!(await fetch(`http://127.0.0.1:${port}/-/ready`)).ok) return undefined
+    const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+    return page.includes('\nephemeral_port_usable_ports{') ? page : undefined
+  })
 }
 
 /** A connection that stays open after its answer, as a scraper's does. */

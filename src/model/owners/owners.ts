@@ -109,7 +109,7 @@ function rememberOwners(
   memory: OwnerMemory | undefined,
 ): { readonly slots: Int32Array; readonly remembered: readonly RememberedDestination[] } {
   const { used, timeWait, reclaimable } = columns
-  // Recyclable or not: each holds its port.
+  // Recyclable or not: each holds its port, if nothing else closes it.
   const held = used.slice()
   for (let index = 0; index < held.length; index++) {
     held[index] = (held[index] ?? 0) + (reclaimable[index] ?? 0)
@@ -147,8 +147,8 @@ function rememberOwners(
 }
 
 /**
- * What of the memory belongs to this census, by index in the flow table, and what has no socket left in it. The table
- * may have a destination for nothing but what a listener accepted.
+ * What of the memory belongs to this census, by index in the flow table, and what holds no port in it. The table may
+ * have a destination that holds none, for what a listener accepted or for reserved ports.
  */
 function recallDestinations(
   flows: FlowTable,

@@ -56,7 +56,9 @@ export const NAT_ADDRESSES = ['10.77.2.1', '10.77.2.9'] as const
 export function whyNoNatLab(): string | undefined {
   const reason = whyNotLive()
   if (reason !== undefined) return reason
-  const missing = ['nft', 'conntrack', 'ip', 'unshare'].filter((name) => !hasProgram(name))
+  const missing = ['nft', 'conntrack', 'ip', 'unshare', 'sysctl'].filter(
+    (name) => !hasProgram(name),
+  )
   return missing.length === 0 ? undefined : `needs ${missing.join(', ')}`
 }
 

@@ -15,6 +15,8 @@ const FIRST_ID = 1_000_000 + (process.pid % 1_000_000) * 1000
 const ENOENT = -2
 /** A namespace loses its id some milliseconds before its inode. */
 const INODE_MS = 200
+/** Far longer than a sample. */
+const STOP_MS = 120_000
 
 /** Begins with the namespaces of these processes; each call returns how many of them are left. */
 export function watchNamespaces(members: readonly Member[]): () => number {
@@ -49,8 +51,8 @@ export async function succeed(
   old: Member,
   { unseenBy, ...heir }: HeirOptions & { readonly unseenBy: number },
 ): Promise<Member | undefined> {
-  await stopOutside(unseenBy, old)
   try {
+    await stopOutside(unseenBy, old)
     return await makeHeir(crowd, old, heir)
   } finally {
     process.kill(unseenBy, 'SIGCONT')
@@ -68,11 +70,13 @@ async function stopOutside(pid: number, { pid: inside, inode }: Member): Promise
       ...tasks().map((task) => `${task}/ns/net`),
       ...readdirSync(`/proc/${pid}/fd`).map((fd) => `/proc/${pid}/fd/${fd}`),
     ].some((link) => held.test(readlinkSync(link)))
+  const deadline = Date.now() + STOP_MS
   for (;;) {
     process.kill(pid, 'SIGSTOP')
     await expect.poll(isStopped, { interval: 5 }).toBe(true)
     if (!isHeld()) return
     process.kill(pid, 'SIGCONT')
+    if (Date.now() > deadline) throw new Error(`Process ${pid} keeps the namespace open`)
     await delay(20)
   }
 }
