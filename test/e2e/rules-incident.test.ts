@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { type Netns, withNetns } from '../support/netns/actor.ts'
-import { hasReadings, readPage } from '../support/netns/actor-page.ts'
+import { readLastPage } from '../support/netns/actor-page.ts'
 import { whyNotExact } from '../support/netns/live.ts'
 import { hasProgram } from '../support/program/tools.ts'
 import { makeFaster } from '../support/prometheus/rules-faster.ts'
@@ -64,16 +64,8 @@ function tell({ receiver, alerts }: Notification): readonly string[] {
 
 /** Of connect(); undefined while it is not known. */
 async function readRisk(netns: Netns): Promise<number | undefined> {
-  const deadline = Date.now() + 120_000
-  while (Date.now() < deadline) {
-    const page = await readPage(netns)
-    if (hasReadings(page)) {
-      return page.find('ephemeral_port_exhaustion_risk_ratio', { pool: 'tcp_connect' })
-    }
-    // After a standstill, until the next sample.
-    await delay(OFTEN.interval)
-  }
-  throw new Error('The page has no readings')
+  const page = await readLastPage(netns)
+  return page.find('ephemeral_port_exhaustion_risk_ratio', { pool: 'tcp_connect' })
 }
 
 /** Each alert began, or ended, soon after that moment, and was told of soon after that. */

@@ -33,11 +33,12 @@ async function withNames(
   use: () => Promise<void>,
 ): Promise<void> {
   if (name === undefined) return await use()
-  const members = await crowd.create({ firstPort: FIRST_PORT, rangePorts: 1000 + 2 * rest.length })
+  const rangePorts = 1000 + 2 * rest.length
+  const member = await crowd.createOne({ firstPort: FIRST_PORT, rangePorts })
   await withNamedNetns(
-    members[0]?.pid ?? 0,
+    member.pid,
     async () => {
-      await crowd.end(members)
+      await crowd.end([member])
       await withNames(crowd, rest, use)
     },
     name,

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { describe, expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
-import { succeed, watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
+import { replaceUnseen, watchNamespaces, withoutHeirs } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { withNodeExporter } from '../support/program/node-page.ts'
 import { commandOf } from '../support/program/scene-programs.ts'
@@ -58,8 +58,7 @@ describe('--netns=all', () => {
       withNodeExporter([...FLAGS, '--detail.min-utilization=0'], async ({ until, program }) => {
         let reused = 0
         for (let turn = 0; turn < 20 && reused < 3; turn++) {
-          const [old] = await crowd.create({ rangePorts: 500, sockets: 400 })
-          if (old === undefined) throw new Error('No namespace was made')
+          const old = await crowd.createOne({ rangePorts: 500, sockets: 400 })
           const peakOf = (page: Page) =>
             page.find('ephemeral_port_pool_utilization_peak_ratio', {
               netns: nameOf(old),
@@ -67,7 +66,7 @@ describe('--netns=all', () => {
             })
           await until((page) => (peakOf(page) ?? 0) > 0 || undefined)
           const order = { rangePorts: 700 + 100 * turn }
-          const next = await succeed(crowd, old, { order, unseenBy: program.child.pid ?? 0 })
+          const next = await replaceUnseen(crowd, old, { order, unseenBy: program.child.pid ?? 0 })
           if (next === undefined) continue
           reused++
           const page = await until((one) => (isComplete(one, [next]) ? one : undefined))
@@ -146,9 +145,8 @@ describe('--netns=all', () => {
     if (skipReason !== undefined) return ctx.skip(skipReason)
     await withNetnsCrowd((crowd) =>
       withNodeExporter(FLAGS, async ({ until, readOf }) => {
-        const [quiet] = await crowd.create({ count: 1, rangePorts: 1000, sockets: 100 })
-        const [busy] = await crowd.create({ count: 1, rangePorts: 400, sockets: 400 })
-        if (quiet === undefined || busy === undefined) throw new Error('No namespace was made')
+        const quiet = await crowd.createOne({ rangePorts: 1000, sockets: 100 })
+        const busy = await crowd.createOne({ rangePorts: 400, sockets: 400 })
         const risk = 'ephemeral_port_exhaustion_risk_ratio'
         await until((page) => page.list(risk, { netns: nameOf(busy) })[0])
         await until((page) => page.list(risk, { netns: nameOf(quiet) })[0])

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import type { Page } from '../support/netns/actor-page.ts'
 import { whyNotLive } from '../support/netns/live.ts'
 import { withNamedNetns } from '../support/netns/named-netns.ts'
-import { succeed } from '../support/netns/netns-alive.ts'
+import { replaceUnseen } from '../support/netns/netns-alive.ts'
 import { type Member, withNetnsCrowd } from '../support/netns/netns-crowd.ts'
 import { type NodeExporter, withNodeExporter } from '../support/program/node-page.ts'
 
@@ -74,27 +74,30 @@ test('without any capability all are read, as upper bounds and with an assumed r
 
 test('without a capability a successor with the same inode is another namespace', async (ctx) => {
   if (skipReason !== undefined) return ctx.skip(skipReason)
-  const flags = ['--sample.interval=2s', ...FLAGS.slice(1)]
   await withNetnsCrowd((crowd) =>
     withNodeExporter(
-      flags,
+      FLAGS,
       async ({ until, program: { child } }) => {
         const samplesOf = (page: Page) => page.value('ephemeral_port_samples_total')
         const peakOf = (page: Page, netns: string) =>
           page.find('ephemeral_port_pool_utilization_peak_ratio', { netns, pool: 'tcp_connect' })
         let reused = false
         for (let turn = 0; turn < 20 && !reused; turn++) {
-          const [old] = await crowd.create({ sockets: 400, firstPort: 40_000 })
-          if (old === undefined) throw new Error('No namespace was made')
+          const old = await crowd.createOne({ sockets: 400, firstPort: 40_000 })
           const netns = hiddenNameOf(old)
           await until((page) => (peakOf(page, netns) ?? 0) > 0 || undefined)
           const options = { numberOf: hiddenInodeOf, unseenBy: child.pid ?? 0 }
-          const next = await succeed(crowd, old, options)
+          const next = await replaceUnseen(crowd, old, options)
           if (next !== undefined) {
             reused = true
             const before = await until(samplesOf)
-            const page = await until((one) => (samplesOf(one) > before + 1 ? one : undefined))
-            expect(page.value('ephemeral_port_used_ports', { netns, protocol: 'tcp' })).toBe(0)
+            // A quiet namespace is read when it is its turn.
+            const usedOf = (page: Page) =>
+              page.find('ephemeral_port_used_ports', { netns, protocol: 'tcp' })
+            const page = await until((one) =>
+              samplesOf(one) > before + 1 && usedOf(one) !== undefined ? one : undefined,
+            )
+            expect(usedOf(page)).toBe(0)
             // It would still be that of the old one if they had been mixed up.
             expect(peakOf(page, netns)).toBe(0)
           }
@@ -111,8 +114,7 @@ test('without a capability a pod is not two because its namespace has a file, or
   await withNetnsCrowd(async (crowd) => {
     // A number by which it is known among other namespaces of the machine, whatever their names.
     const connections = randomInt(700, 1000)
-    const [pod] = await crowd.create({ sockets: 2 * connections, firstPort: 40_000 })
-    if (pod === undefined) throw new Error('No namespace was made')
+    const pod = await crowd.createOne({ sockets: 2 * connections, firstPort: 40_000 })
     const exporter = async ({ until }: NodeExporter) => {
       const mine = (page: Page) =>
         page

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { hasReadings, parsePage } from '../support/netns/actor-page.ts'
 import { findFreePort } from '../support/program/free-port.ts'
 import { endLimitMs, type Program, waitFor, withProgram } from '../support/program/program.ts'
 
@@ -17,7 +18,7 @@ async function fetchReady(port: number): Promise<string> {
   return await waitFor(async () => {
     if (!(await fetch(`http://127.0.0.1:${port}/-/ready`)).ok) return undefined
     const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-    return page.includes('\nephemeral_port_usable_ports{') ? page : undefined
+    return hasReadings(parsePage(page)) ? page : undefined
   })
 }
 

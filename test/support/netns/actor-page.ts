@@ -83,10 +83,20 @@ export async function readPage(netns: Netns): Promise<Page> {
 /** The page of a sample that began after this call, so that it knows everything done before. */
 export async function readFreshPage(netns: Netns): Promise<Page> {
   const askedAtMs = Date.now()
+  return await untilRead(netns, (page) => startedAtSeconds(page) * 1000 > askedAtMs)
+}
+
+/** The page of the last sample, or after a standstill of the next. */
+export async function readLastPage(netns: Netns): Promise<Page> {
+  return await untilRead(netns, () => true)
+}
+
+async function untilRead(netns: Netns, isWanted: (page: Page) => boolean): Promise<Page> {
+  const deadlineMs = Date.now() + FRESH_MS
   for (;;) {
     const page = await readPage(netns)
-    if (startedAtSeconds(page) * 1000 > askedAtMs && hasReadings(page)) return page
-    if (Date.now() > askedAtMs + FRESH_MS) throw new Error(`No new sample within ${FRESH_MS} ms`)
+    if (isWanted(page) && hasReadings(page)) return page
+    if (Date.now() > deadlineMs) throw new Error(`No new sample within ${FRESH_MS} ms`)
     await delay(Math.max(POLL_MS, msToNextSample(page)))
   }
 }

@@ -46,7 +46,7 @@ export async function endAndFree(crowd: NetnsCrowd, members: readonly Member[]):
  * one on; undefined where another test was quicker. The process `unseenBy` stands still meanwhile: it never sees that nobody
  * is there.
  */
-export async function succeed(
+export async function replaceUnseen(
   crowd: NetnsCrowd,
   old: Member,
   { unseenBy, ...heir }: HeirOptions & { readonly unseenBy: number },
@@ -82,7 +82,7 @@ async function stopOutside(pid: number, { pid: inside, inode }: Member): Promise
 }
 
 interface HeirOptions {
-  readonly order?: Parameters<NetnsCrowd['create']>[0]
+  readonly order?: Parameters<NetnsCrowd['createOne']>[0]
   readonly numberOf?: (member: Member) => number
 }
 
@@ -96,8 +96,7 @@ async function makeHeir(
   const others: Member[] = []
   let heir: Member | undefined
   for (let number = 0; number < wanted; ) {
-    const [made] = await crowd.create({ ...order, count: 1 })
-    if (made === undefined) throw new Error('No namespace was made')
+    const made = await crowd.createOne(order)
     number = numberOf(made)
     if (number === wanted) heir = made
     else others.push(made)

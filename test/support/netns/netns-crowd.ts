@@ -21,6 +21,7 @@ export type { Member }
 
 export interface NetnsCrowd {
   create(order: Partial<Omit<CreateOrder, 'kind'>>): Promise<readonly Member[]>
+  createOne(order: Partial<Omit<CreateOrder, 'kind' | 'count'>>): Promise<Member>
   /** Ends the processes, and with them their namespaces. */
   end(members: readonly Member[]): Promise<void>
 }
@@ -36,6 +37,11 @@ export async function withNetnsCrowd<T>(
   try {
     return await use({
       create: (order) => send(child, { ...DEFAULTS, ...order }),
+      async createOne(order) {
+        const [made] = await send(child, { ...DEFAULTS, ...order, count: 1 })
+        if (made === undefined) throw new Error('No namespace was made')
+        return made
+      },
       end: async (members) => {
         await send(child, { kind: 'end', pids: members.map(({ pid }) => pid) })
       },
